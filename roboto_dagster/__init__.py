@@ -1,0 +1,57 @@
+"""Roboto datasets as Dagster assets: whole, verified and catalogued on disk, again and again, cheaply."""
+
+import logging
+
+from dagster_shared.libraries import DagsterLibraryRegistry
+
+from roboto_dagster.assets import build_roboto_dataset_asset
+from roboto_dagster.errors import (
+    ConfigurationError,
+    DownloadError,
+    ManifestError,
+    PlatformError,
+    RobotoDagsterError,
+)
+from roboto_dagster.fs.credentials import CredentialProvider, Credentials
+from roboto_dagster.fs.download_session import DownloadableFile, DownloadSession
+from roboto_dagster.fs.object_store import FutureLike, ObjectStore, OnProgress, StoreRegistry
+from roboto_dagster.fs.retry import RetryConfig
+from roboto_dagster.fs.s3_store import S3Store
+from roboto_dagster.resources import (
+    AwsCredentialsResource,
+    CredentialProviderResource,
+    ObjectStoreResource,
+    RobotoCredentialsResource,
+    RobotoResource,
+)
+from roboto_dagster.version import __version__
+
+__all__ = [
+    "AwsCredentialsResource",
+    "ConfigurationError",
+    "CredentialProvider",
+    "CredentialProviderResource",
+    "Credentials",
+    "DownloadError",
+    "DownloadSession",
+    "DownloadableFile",
+    "FutureLike",
+    "ManifestError",
+    "ObjectStore",
+    "ObjectStoreResource",
+    "OnProgress",
+    "PlatformError",
+    "RetryConfig",
+    "RobotoCredentialsResource",
+    "RobotoDagsterError",
+    "RobotoResource",
+    "S3Store",
+    "StoreRegistry",
+    "__version__",
+    "build_roboto_dataset_asset",
+]
+
+# A library leaves it to the application where its log lines go.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+DagsterLibraryRegistry.register("roboto-dagster", __version__, is_dagster_package=False)

@@ -1,0 +1,175 @@
+"""Every error this package raises, and the codes by which a program can tell them apart.
+
+```
+RobotoDagsterError
+├── ConfigurationError    what the user set cannot work: a key, an endpoint, a destination, an option
+├── PlatformError         the Roboto API refused, failed or answered nonsense; `transient` says if a retry may help
+├── ManifestError         a manifest on disk is not one of ours, or of a version we cannot read
+└── DownloadError         one file could not be delivered; carries the file, a code, attempts and request id
+```
+
+A batch fails with one `ExceptionGroup` of `DownloadError`s. Messages say what, which file and what to do next, and never
+hold a credential. All constructors are positional, so that errors survive pickling between processes.
+"""
+
+import errno
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from roboto_dagster.fs.download_session import DownloadableFile
+
+ErrorCode = Literal[
+    "NOT_FOUND",
+    "ACCESS_DENIED",
+    "CREDENTIALS_INVALID",
+    "CREDENTIALS_EXPIRED",
+    "THROTTLED",
+    "SERVER_ERROR",
+    "CONNECTION",
+    "STALLED",
+    "TLS",
+    "CHECKSUM_MISMATCH",
+    "SIZE_MISMATCH",
+    "CHANGED",
+    "UNSAFE_PATH",
+    "COLLISION",
+    "BAD_RECORD",
+    "NO_SPACE",
+    "LOCAL_IO",
+    "CANCELLED",
+    "UNEXPECTED",
+]
+"""What went wrong with one file, for programs. Codes are never renamed."""
+
+ERROR_CODES: tuple[str, ...] = get_args(ErrorCode)
+
+TRANSIENT_CODES: frozenset[str] = frozenset(
+    {"CREDENTIALS_EXPIRED", "THROTTLED", "SERVER_ERROR", "CONNECTION", "STALLED", "CHANGED"}
+)
+"""Codes after which the same request may well succeed a little later."""
+
+ADVICE: dict[str, str] = {
+    "NOT_FOUND": "The platform lists it but its object is gone: upload the file again, or leave it out with exclude_patterns.",
+    "ACCESS_DENIED": "The credentials may not read this object: check the bucket's registration and your access to the dataset.",
+    "CREDENTIALS_INVALID": "Check ROBOTO_API_KEY and that the bucket is registered with the platform.",
+    "CREDENTIALS_EXPIRED": "Run it again; if it stays, check this machine's clock.",
+    "THROTTLED": "The store asks to slow down: run it again later, or lower max_connections.",
+    "SERVER_ERROR": "The store failed: run it again later.",
+    "CONNECTION": "Check the network, the endpoint and the proxy settings, then run it again.",
+    "STALLED": "No bytes arrived for too long: run it again, or raise stall_timeout_seconds.",
+    "TLS": "The certificate was not accepted: set AWS_CA_BUNDLE to your authority's certificates, or correct the endpoint.",
+    "CHECKSUM_MISMATCH": "The bytes are not those that were stored, twice: check the object, or upload the file again.",
+    "SIZE_MISMATCH": "The object is not of the recorded size: upload the file again.",
+    "CHANGED": "The object was replaced while it was read: run it again.",
+    "UNSAFE_PATH": "Its path would leave the destination or cannot be a file name here: rename the file on the platform.",
+    "COLLISION": "Two files claim one place on this disk: rename one on the platform, or exclude one with exclude_patterns.",
+    "BAD_RECORD": "The platform's record of it is unusable: report the file id to the platform's support.",
+    "NO_SPACE": "Free space or inodes on the destination's filesystem, then run it again: what is whole is kept.",
+    "LOCAL_IO": "Check the destination's permissions and its disk, then run it again.",
+    "CANCELLED": "Run it again: what is whole is kept.",
+    "UNEXPECTED": "Look at the cause below.",
+}
+"""What to do next, by code; ends every message about a file."""
+
+
+class RobotoDagsterError(Exception):
+    """Root of all errors of this package: catch it to catch every one of them."""
+
+    transient: bool = False
+    """Whether the same call may succeed a little later without anybody changing anything."""
+
+
+class ConfigurationError(RobotoDagsterError, ValueError):
+    """Something the user set cannot work; the message names the setting and the remedy."""
+
+
+class ManifestError(RobotoDagsterError):
+    """A manifest cannot be read; the message names its path."""
+
+
+class PlatformError(RobotoDagsterError):
+    """The Roboto API refused a call, could not be reached, or answered something unusable.
+
+    Args:
+        message: What was asked, what came back, what to do next.
+        transient: Whether a retry may help.
+        http_status: HTTP status of the answer, or None if there was none.
+    """
+
+    def __init__(self, message: str, transient: bool = False, http_status: int | None = None) -> None:
+        super().__init__(message, transient, http_status)
+        self.message = message
+        self.transient = transient
+        self.http_status = http_status
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class DownloadError(RobotoDagsterError):
+    """One file could not be delivered.
+
+    Args:
+        file: The file, as it was given to the session or made from the arguments of `ObjectStore.get`.
+        code: One of `ErrorCode`.
+        reason: What happened, in a few words, without any credential.
+        transient: Whether a retry may help; None decides by the code.
+        attempts: How often the file was tried, in all.
+        request_id: The store's id of the last failing request, for its support.
+    """
+
+    def __init__(
+        self,
+        file: "DownloadableFile",
+        code: ErrorCode,
+        reason: str,
+        transient: bool | None = None,
+        attempts: int = 1,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(file, code, reason, transient, attempts, request_id)
+        self.file = file
+        self.code: ErrorCode = code
+        self.reason = reason
+        self.transient = code in TRANSIENT_CODES if transient is None else transient
+        self.attempts = attempts
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        request = f", request id {self.request_id}" if self.request_id else ""
+        place = f"{self.file['source_uri']} -> {self.file['destination_path']}"
+        return f"{place}: {self.code}: {self.reason} ({tries}{request}). {self.advice}"
+
+    @property
+    def advice(self) -> str:
+        """What to do next, in one sentence."""
+        return ADVICE[self.code]
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tells whether repeating the failed call may help.
+
+    The predicate by which a group is split (`group.split(is_transient)`) and by which tenacity decides.
+
+    Args:
+        error: Any exception; a group is transient if one of its members is.
+    """
+    members = getattr(error, "exceptions", None)
+    if members is not None:
+        return any(is_transient(member) for member in members)
+    return isinstance(error, RobotoDagsterError) and error.transient
+
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TOO_MANY_OPEN = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+def from_os_error(file: "DownloadableFile", error: OSError, attempts: int = 1) -> DownloadError:
+    """Translates a local disk error about one file; the one place where errno becomes a code."""
+    reason = f"{error.strerror or error}"
+    if error.errno in _NO_SPACE:
+        return DownloadError(file, "NO_SPACE", reason, False, attempts)
+    if error.errno == errno.ELOOP:
+        return DownloadError(file, "UNSAFE_PATH", "a symbolic link stands in the way", False, attempts)
+    return DownloadError(file, "LOCAL_IO", reason, error.errno in _TOO_MANY_OPEN, attempts)

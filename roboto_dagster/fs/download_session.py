@@ -1,0 +1,241 @@
+"""A batch of downloads of one association with shared credentials: what is fetched, and what became of it.
+
+The session starts no transfer itself: the caller asks a store for each file and registers the future. It holds no
+transaction on the platform.
+"""
+
+import collections
+import logging
+import pathlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from roboto_dagster.errors import DownloadError, PlatformError
+from roboto_dagster.fs.credentials import CredentialProvider, Credentials
+from roboto_dagster.fs.object_store import FutureLike
+from roboto_dagster.fs.platform import platform_errors
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import ExceptionGroup
+
+if TYPE_CHECKING:  # importing the SDK takes about a second, and only using a session needs it
+    from roboto import Association, RobotoClient
+    from roboto.storage.credentials import RobotoCredentials
+
+logger = logging.getLogger(__name__)
+
+
+class DownloadableFile(TypedDict):
+    """A file to be downloaded.
+
+    Attributes:
+        bucket_name: The bucket that holds it.
+        source_uri: Its full URI, such as `s3://bucket/key`.
+        destination_path: Where it shall be on the local disk.
+    """
+
+    bucket_name: str
+    source_uri: str
+    destination_path: pathlib.Path
+
+
+OnSettled = Callable[[DownloadableFile, FutureLike[None], DownloadError | None], None]
+"""Told once of every registered file, by the waiting thread: the file, its future, and its failure or None."""
+
+
+class DownloadSession:
+    """Manages one batch of downloads with shared credentials.
+
+    Iterating it yields the files; when all have been yielded it waits for what was registered, and raises one
+    `ExceptionGroup` that holds every failure. Memory does not grow with the number of files that went well.
+
+    As a context manager it waits on leaving. If the body raised, what is running is cancelled and the body's error wins.
+
+    Args:
+        items: The files. A lazy iterable is consumed as the session is iterated.
+        association: Whose files they are: a dataset, a device, an org.
+        roboto_client: Client of the platform; None takes the SDK's default, from the environment.
+        caller_org_id: Organization to act for, where the files belong to another one.
+        on_settled: Told of every file once, when its end is noticed.
+
+    Example:
+        ```python
+        session = DownloadSession(items=files, association=Association.dataset("ds_123"), roboto_client=client)
+        store = StoreRegistry.get_store_for_uri(uri, session.make_credential_provider(bucket))
+        with store:
+            for file in session:
+                session.register_download(file, store.get(file["source_uri"], file["destination_path"]))
+        ```
+    """
+
+    def __init__(
+        self,
+        items: Iterable[DownloadableFile],
+        association: "Association",
+        roboto_client: "RobotoClient | None" = None,
+        caller_org_id: str | None = None,
+        *,
+        on_settled: OnSettled | None = None,
+    ) -> None:
+        self._items = items
+        self._association = association
+        self._roboto_client = roboto_client
+        self._caller_org_id = caller_org_id
+        self._on_settled = on_settled
+        self._pending: collections.deque[tuple[DownloadableFile, FutureLike[None]]] = collections.deque()
+        self._failures: list[DownloadError] = []
+        self._sweep_at = _SWEEP_EVERY
+
+    def __enter__(self) -> "DownloadSession":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> Literal[False]:
+        if exc_type is None:
+            self.await_downloads()
+        else:
+            self._cancel_pending()
+        return False
+
+    def __iter__(self) -> Iterator[DownloadableFile]:
+        yield from self._items
+        self.await_downloads()
+
+    @property
+    def credential_provider(self) -> CredentialProvider:
+        """The same as `make_credential_provider()`: for a batch that lies in one bucket."""
+        return self.make_credential_provider()
+
+    def make_credential_provider(self, bucket_name: str | None = None) -> CredentialProvider:
+        """Returns a provider of read-only credentials for the association's files.
+
+        Args:
+            bucket_name: The bucket they shall be for; None takes the first that the platform offers.
+
+        Returns:
+            A function that asks the platform each time it is called. It raises `PlatformError` if the platform refuses,
+            offers none, or none for this bucket.
+        """
+
+        def provide_credentials() -> Credentials:
+            offered = self._request_credentials()
+            chosen = _choose(offered, bucket_name, self._association.association_id)
+            credentials: Any = chosen.to_object_store_credentials()
+            return Credentials(**credentials)
+
+        return provide_credentials
+
+    def register_download(self, file: DownloadableFile, future: FutureLike[None]) -> None:
+        """Registers a transfer under way; call it right after starting one.
+
+        Args:
+            file: The file, as the session yielded it.
+            future: Anything with `result()` and `done()`.
+        """
+        self._pending.append((file, future))
+        if len(self._pending) >= self._sweep_at:
+            self._sweep()
+
+    def await_downloads(self) -> None:
+        """Waits for every registered download, inside the store's `with`.
+
+        Raises:
+            ExceptionGroup: One `DownloadError` for each file that failed; once raised they are forgotten, and a second
+                call is about what was registered since.
+        """
+        try:
+            while self._pending:
+                file, future = self._pending[0]
+                self._settle(file, future)
+                self._pending.popleft()
+        except BaseException:  # an interrupt: nothing may go on behind the caller's back
+            self._cancel_pending()
+            raise
+        failures, self._failures = self._failures, []
+        if failures:
+            files = "1 file" if len(failures) == 1 else f"{len(failures)} files"
+            msg = f"{files} of {self._association.association_id} could not be downloaded"
+            raise ExceptionGroup(msg, failures)
+
+    def _sweep(self) -> None:
+        """Settles what has ended, so that the list does not grow with the batch; amortised constant time a file."""
+        running: collections.deque[tuple[DownloadableFile, FutureLike[None]]] = collections.deque()
+        for file, future in self._pending:
+            if future.done():
+                self._settle(file, future)
+            else:
+                running.append((file, future))
+        self._pending = running
+        self._sweep_at = 2 * len(running) + _SWEEP_EVERY
+
+    def _settle(self, file: DownloadableFile, future: FutureLike[None]) -> None:
+        failure: DownloadError | None = None
+        try:
+            future.result()
+        except Exception as error:  # noqa: BLE001 -- any store's future may raise anything; it becomes a named failure
+            failure = _as_download_error(file, error)
+            logger.error("Download failed: %s", failure)  # noqa: TRY400 -- the group carries the traceback
+            self._failures.append(failure)
+        if self._on_settled:
+            self._on_settled(file, future, failure)
+
+    def _cancel_pending(self) -> None:
+        for _, future in self._pending:
+            cancel = getattr(future, "cancel", None)
+            if cancel is not None:
+                cancel()
+        self._pending.clear()
+
+    def _request_credentials(self) -> "list[RobotoCredentials]":
+        from roboto import RobotoClient
+        from roboto.storage.credentials import RobotoCredentials
+
+        association_id = self._association.association_id
+        family = "datasets" if self._association.is_dataset else "files/association"
+        with platform_errors(f"asking for read credentials of {association_id}"):
+            client = RobotoClient.defaulted(self._roboto_client)
+            response = client.get(
+                f"v1/{family}/id/{association_id}/credentials",
+                query={"mode": "ReadOnly"},
+                caller_org_id=self._caller_org_id,
+            )
+            return response.to_record_list(RobotoCredentials)
+
+
+_SWEEP_EVERY = 1000
+
+
+def _choose(
+    offered: "list[RobotoCredentials]", bucket_name: str | None, association_id: str
+) -> "RobotoCredentials":
+    if not offered:
+        msg = f"The platform offers no credentials for {association_id}: does the dataset hold any file yet?"
+        raise PlatformError(msg)
+    if bucket_name is None:
+        return offered[0]
+    for each in offered:
+        if each.bucket == bucket_name:
+            return each
+    others = ", ".join(sorted(each.bucket for each in offered))
+    msg = (
+        f"The platform offers no credentials for bucket {bucket_name!r} of {association_id}, only for {others}. "
+        "Check that the bucket is registered with the platform."
+    )
+    raise PlatformError(msg)
+
+
+def _as_download_error(file: DownloadableFile, error: Exception) -> DownloadError:
+    """Makes any store's error one of ours that names its file; the original is its cause."""
+    if isinstance(error, DownloadError):
+        return error
+    from roboto_dagster.fs.boto_errors import download_error  # imports botocore: only failures need it
+
+    failure = download_error(file, error)
+    failure.__cause__ = error
+    return failure

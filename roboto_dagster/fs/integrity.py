@@ -1,0 +1,252 @@
+"""What a store says about an object's content, and the verdict on the bytes that arrived. Pure.
+
+Only a checksum of the whole object counts. That of a multipart upload over its parts' checksums
+(`COMPOSITE`, or a value ending in `-<parts>`) says nothing about the bytes alone
+(https://github.com/boto/botocore/issues/3346), and an ETag is the content's MD5 only after one
+plain, unencrypted upload. Where the store tells none, the verdict is `size`.
+"""
+
+import base64
+import binascii
+import dataclasses
+import hashlib
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, Protocol
+
+try:  # of boto3[crt]; without it CRC64NVME and CRC32C cannot be checked, and CRC32 is zlib's
+    from awscrt import checksums as _crt  # type: ignore[import-untyped]
+except ImportError:  # pragma: no cover - every supported platform has awscrt wheels
+    _crt = None
+
+Algorithm = Literal["crc64nvme", "crc32c", "crc32", "sha256", "md5"]
+"""Algorithms that can be checked, strongest first."""
+
+NO_CHECKSUM = 'the store tells no checksum of the whole object, and verify="checksum" asks for one'
+"""Reason of the failure of a file without a checksum, where one is asked for."""
+
+READ_BACK_BYTES = 1024 * 1024
+
+_MD5_HEX_DIGITS = 32
+_CRC_WIDTHS: dict[Algorithm, int] = {"crc64nvme": 8, "crc32c": 4, "crc32": 4}
+# S3 Express ETags are random, see "Working with directory buckets" in the S3 user guide.
+_STORAGE_CLASS_WITHOUT_MD5 = "EXPRESS_ONEZONE"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StoredChecksum:
+    """The checksum of a whole object.
+
+    Attributes:
+        algorithm: How it is computed.
+        value: As the store told it: base64, or hexadecimal for `md5`.
+    """
+
+    algorithm: Algorithm
+    value: str
+
+    @property
+    def text(self) -> str:
+        """The form in receipts and manifests, such as `crc32c:yZRlqg==`."""
+        return f"{self.algorithm}:{self.value}"
+
+
+class ChecksumMismatchError(ValueError):
+    """The bytes are not those that the store says it holds; the message names both checksums."""
+
+    def __init__(self, stored: StoredChecksum, computed: str) -> None:
+        super().__init__(stored, computed)
+        self.stored = stored
+        self.computed = computed
+
+    def __str__(self) -> str:
+        stored = self.stored
+        return f"{stored.algorithm} of the bytes is {self.computed}, the store says {stored.value}"
+
+
+def stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | None:
+    """Finds the strongest checksum of the whole object that can be checked here.
+
+    Args:
+        headers: Of a GET of the whole object or of a HEAD, names in lower case.
+
+    Returns:
+        The checksum, or None if the headers tell none that can be checked.
+    """
+    if headers.get("x-amz-checksum-type", "").upper() != "COMPOSITE":
+        for algorithm, width in _WIDTHS.items():
+            value = headers.get(f"x-amz-checksum-{algorithm}", "")
+            if _is_base64_of(value, width):
+                return StoredChecksum(algorithm=algorithm, value=value)
+    return _md5_of_etag(headers)
+
+
+def etag_of(headers: Mapping[str, str]) -> str | None:
+    """Returns the ETag without quotes, or None where there is none that can pin a version."""
+    etag = headers.get("etag", "").strip()
+    # A weak ETag never satisfies If-Match (RFC 9110, 8.8.3.2), so it pins nothing.
+    return None if not etag or etag.startswith("W/") else etag.strip('"')
+
+
+def _md5_of_etag(headers: Mapping[str, str]) -> StoredChecksum | None:
+    etag = etag_of(headers) or ""
+    encrypted = headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+    customer_key = "x-amz-server-side-encryption-customer-algorithm" in headers
+    random = headers.get("x-amz-storage-class") == _STORAGE_CLASS_WITHOUT_MD5
+    if len(etag) != _MD5_HEX_DIGITS or encrypted or customer_key or random:
+        return None
+    is_hex = all(digit in "0123456789abcdef" for digit in etag.lower())
+    return StoredChecksum(algorithm="md5", value=etag.lower()) if is_hex else None
+
+
+def _is_base64_of(value: str, width: int) -> bool:
+    # False for composite values too, whose `-<parts>` is not base64.
+    try:
+        return len(base64.b64decode(value, validate=True)) == width
+    except (binascii.Error, ValueError):
+        return False
+
+
+class Digest(Protocol):
+    """The checksum of the bytes seen so far."""
+
+    size_bytes: int
+
+    def update(self, data: bytes) -> None:
+        """Adds the bytes that follow."""
+        ...
+
+    def text(self) -> str:
+        """Returns the checksum in the form in which stores tell it."""
+        ...
+
+
+class CrcDigest:
+    """A running CRC; those of neighbouring ranges combine, so ranges may arrive in any order."""
+
+    __slots__ = ("_add", "_combine", "_width", "size_bytes", "value")
+
+    def __init__(self, algorithm: Algorithm) -> None:
+        self._add, self._combine = _CRC_FUNCTIONS[algorithm]
+        self._width = _WIDTHS[algorithm]
+        self.value = 0
+        self.size_bytes = 0
+
+    def update(self, data: bytes) -> None:
+        """Adds the bytes that follow."""
+        self.value = self._add(data, self.value)
+        self.size_bytes += len(data)
+
+    def append(self, following: "CrcDigest") -> None:
+        """Takes in the range that begins where this one ends."""
+        self.value = self._combine(self.value, following.value, following.size_bytes)
+        self.size_bytes += following.size_bytes
+
+    def text(self) -> str:
+        """Returns the checksum as stores tell it: base64 of the big-endian number."""
+        return base64.b64encode(self.value.to_bytes(self._width, "big")).decode("ascii")
+
+
+class HashDigest:
+    """A running hash; only for bytes that arrive in order."""
+
+    __slots__ = ("_hash", "_is_hex", "size_bytes")
+
+    def __init__(self, algorithm: Algorithm) -> None:
+        self._hash = hashlib.new(algorithm, usedforsecurity=False)
+        self._is_hex = algorithm == "md5"
+        self.size_bytes = 0
+
+    def update(self, data: bytes) -> None:
+        """Adds the bytes that follow."""
+        self._hash.update(data)
+        self.size_bytes += len(data)
+
+    def text(self) -> str:
+        """Returns the checksum as stores tell it: hexadecimal for MD5, base64 for SHA-256."""
+        if self._is_hex:
+            return self._hash.hexdigest()
+        return base64.b64encode(self._hash.digest()).decode("ascii")
+
+
+def new_digest(algorithm: Algorithm) -> CrcDigest | HashDigest:
+    """Begins the checksum of a stream, or of one range where `is_combinable`."""
+    return CrcDigest(algorithm) if algorithm in _CRC_FUNCTIONS else HashDigest(algorithm)
+
+
+def is_combinable(algorithm: Algorithm) -> bool:
+    """Tells whether checksums of ranges can be combined into the whole object's."""
+    return _crt is not None and algorithm in _CRC_FUNCTIONS
+
+
+def verdict(stored: StoredChecksum | None, digest: Digest | None) -> str:
+    """Gives the verdict on bytes whose number is already known to be right.
+
+    Returns:
+        The algorithm that matched, or `size` if there is nothing to compare with.
+
+    Raises:
+        ChecksumMismatchError: The bytes are not those that the store holds.
+    """
+    if stored is None or digest is None:
+        return "size"
+    computed = digest.text()
+    if computed != stored.value:
+        raise ChecksumMismatchError(stored, computed)
+    return stored.algorithm
+
+
+def verify_file(fd: int, stored: StoredChecksum | None) -> str:
+    """Gives the verdict on a file by reading it back; for bytes that did not pass in order.
+
+    Raises:
+        ChecksumMismatchError: The bytes are not those that the store holds.
+        OSError: The file cannot be read.
+    """
+    if stored is None:
+        return "size"
+    digest = new_digest(stored.algorithm)
+    for chunk in _chunks(fd):
+        digest.update(chunk)
+    return verdict(stored, digest)
+
+
+def _chunks(fd: int) -> Iterator[bytes]:
+    offset = 0
+    while chunk := _read_at(fd, offset):
+        yield chunk
+        offset += len(chunk)
+
+
+def _read_at(fd: int, offset: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(fd, READ_BACK_BYTES, offset)
+    os.lseek(fd, offset, os.SEEK_SET)  # pragma: no cover - Windows has no pread
+    return os.read(fd, READ_BACK_BYTES)  # pragma: no cover
+
+
+_Add = Callable[[bytes, int], int]
+_Combine = Callable[[int, int, int], int]
+
+
+def _crc_functions() -> dict[str, tuple[_Add, _Combine]]:
+    if _crt is None:  # pragma: no cover - see the import
+        return {"crc32": (zlib.crc32, _cannot_combine)}
+    return {
+        "crc64nvme": (_crt.crc64nvme, _crt.combine_crc64nvme),
+        "crc32c": (_crt.crc32c, _crt.combine_crc32c),
+        "crc32": (_crt.crc32, _crt.combine_crc32),
+    }
+
+
+def _cannot_combine(first: int, second: int, second_size: int) -> int:
+    raise NotImplementedError
+
+
+_CRC_FUNCTIONS = _crc_functions()
+# Bytes of each checksum that has a header, strongest first; only those that can be computed here.
+_WIDTHS: dict[Algorithm, int] = {
+    **{name: width for name, width in _CRC_WIDTHS.items() if name in _CRC_FUNCTIONS},
+    "sha256": 32,
+}

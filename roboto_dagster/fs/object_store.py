@@ -1,0 +1,171 @@
+"""What an object store must offer a session, and the registry that finds one for a URI.
+
+The protocols have the shapes of the SDK's (`roboto.storage`), so that either side's objects work with the other's.
+"""
+
+import concurrent.futures
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.fs.credentials import CredentialProvider
+
+T_co = TypeVar("T_co", covariant=True)
+
+OnProgress = Callable[[int], None]
+"""Called with a number of bytes as they arrive; a negative number takes back bytes that are fetched again."""
+
+
+class FutureLike(Protocol[T_co]):
+    """A result that will be there later."""
+
+    def result(self) -> T_co:
+        """Waits for the result, and returns it or raises what went wrong."""
+        ...
+
+    def done(self) -> bool:
+        """Tells whether `result` would return at once."""
+        ...
+
+
+@runtime_checkable
+class ObjectStore(Protocol):
+    """A store of objects, open for the length of a `with`."""
+
+    @classmethod
+    def create(cls, credential_provider: CredentialProvider, **kwargs: Any) -> "ObjectStore":
+        """Makes a store that asks `credential_provider` for credentials whenever it needs them."""
+        ...
+
+    def __enter__(self) -> "ObjectStore": ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None: ...
+
+    def put(
+        self, source: pathlib.Path, destination_uri: str, on_progress: OnProgress | None = None
+    ) -> FutureLike[None]:
+        """Starts the upload of a local file to a URI such as `s3://bucket/key`."""
+        ...
+
+    def get(
+        self, source_uri: str, destination: pathlib.Path, on_progress: OnProgress | None = None
+    ) -> FutureLike[None]:
+        """Starts the download of a URI to a local path; makes parent folders; may block while the store is busy."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What is known of a file that was published.
+
+    Attributes:
+        size_bytes: Its size on disk.
+        etag: The store's ETag without quotes, or None.
+        checksum: The object's checksum as the store told it, `<algorithm>:<base64>`, or None.
+        verified: The algorithm that matched (`crc64nvme`, `crc32c`, `crc32`, `sha256`, `md5`), or `size`.
+        attempts: How often it was tried, 1 if nothing went wrong.
+        duration_seconds: From the first request to the publishing rename.
+        request_id: The store's id of the last request, or None.
+    """
+
+    size_bytes: int
+    etag: str | None
+    checksum: str | None
+    verified: str
+    attempts: int
+    duration_seconds: float
+    request_id: str | None = None
+
+
+class Transfer(concurrent.futures.Future[None]):
+    """A download under way; `result()` is None once the file is published, whole and verified.
+
+    Attributes:
+        receipt: What is known of the file, once it is published.
+    """
+
+    receipt: Receipt | None = None
+
+    def __init__(self, on_cancel: Callable[["Transfer"], None]) -> None:
+        super().__init__()
+        self._on_cancel = on_cancel
+
+    def cancel(self) -> bool:
+        """Asks the store to stop; the transfer then ends with a `CANCELLED` error, its target untouched."""
+        if not self.done():
+            self._on_cancel(self)
+        return True
+
+
+StoreT = TypeVar("StoreT", bound=type[Any])
+
+
+class StoreRegistry:
+    """Finds the store class for a URI by its scheme."""
+
+    _stores: ClassVar[dict[str, type[Any]]] = {}
+
+    @classmethod
+    def register(cls, scheme: str) -> Callable[[StoreT], StoreT]:
+        """Class decorator: the decorated `ObjectStore` serves URIs of this scheme.
+
+        Args:
+            scheme: Such as `"s3"` or `"gs"`.
+
+        Raises:
+            ConfigurationError: The scheme is taken.
+        """
+
+        def decorate(store_class: StoreT) -> StoreT:
+            if scheme in cls._stores:
+                taken_by = cls._stores[scheme].__qualname__
+                msg = f"Scheme {scheme!r} is already served by {taken_by}; register another scheme."
+                raise ConfigurationError(msg)
+            cls._stores[scheme] = store_class
+            return store_class
+
+        return decorate
+
+    @classmethod
+    def get_store_for_uri(cls, uri: str, credential_provider: CredentialProvider, **options: Any) -> ObjectStore:
+        """Makes the store that serves `uri`, to be used in a `with`.
+
+        Args:
+            uri: Any URI of the store, such as `s3://bucket/key`.
+            credential_provider: Called whenever credentials are needed, from any thread.
+            **options: Passed to the store's `create`; for `s3` those of `S3Settings`, and `engine`.
+
+        Raises:
+            ConfigurationError: No store is registered for the scheme, or an option is unknown.
+        """
+        scheme = uri.partition("://")[0]
+        if scheme not in cls._stores:
+            msg = f"No object store serves {uri!r}; registered schemes: {', '.join(sorted(cls._stores)) or 'none'}."
+            raise ConfigurationError(msg)
+        store: ObjectStore = cls._stores[scheme].create(credential_provider=credential_provider, **options)
+        return store
+
+
+def split_s3_uri(uri: str) -> tuple[str, str]:
+    """Splits `s3://bucket/key` by hand: a URL parser would cut keys at `?` or `#` and drop tabs.
+
+    Returns:
+        Bucket and exact key, which may begin with `/`.
+
+    Raises:
+        ConfigurationError: It is not an S3 URI with a bucket and a key.
+    """
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket or not key:
+        msg = f"Not an S3 URI with a bucket and a key: {uri!r}"
+        raise ConfigurationError(msg)
+    return bucket, key

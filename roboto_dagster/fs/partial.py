@@ -1,0 +1,181 @@
+"""A file on its way: under a hidden temporary name beside its target, then published by one rename.
+
+```
+<folder>/.<random>.part      while it is fetched; never seen under its final name
+<folder>/<name>              once it is whole and verified
+```
+
+Folders are opened one component at a time without following links, and files are named relative to the open folder, so
+that a link planted below `within`, before or during a run, leads nowhere.
+"""
+
+import errno
+import os
+import pathlib
+import secrets
+import stat
+from collections import OrderedDict
+
+# Where the platform cannot open relative to a folder (Windows), full paths are used.
+HAS_DIR_FD = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
+
+_FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_FILE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+SUFFIX = ".part"
+
+
+class Folder:
+    """An open folder, closed when the last file in it lets go."""
+
+    __slots__ = ("fd", "path")
+
+    def __init__(self, path: pathlib.Path, fd: int | None) -> None:
+        self.path = path
+        self.fd = fd
+
+    @classmethod
+    def open(cls, path: pathlib.Path, within: pathlib.Path | None = None) -> "Folder":
+        """Opens a folder, making what is missing.
+
+        Args:
+            path: The folder.
+            within: A parent of it that the user chose; below it no link is followed. None trusts the whole path.
+
+        Raises:
+            OSError: It cannot be made or opened; `errno.ELOOP` if a link stands in the way.
+        """
+        if not HAS_DIR_FD:
+            _refuse_links(path, within)
+            path.mkdir(parents=True, exist_ok=True)
+            return cls(path, None)
+        base = path if within is None else within
+        base.mkdir(parents=True, exist_ok=True)
+        fd = os.open(base, _FOLDER_FLAGS)
+        for name in path.relative_to(base).parts:
+            parent, fd = fd, _open_child(fd, name)
+            os.close(parent)
+        return cls(path, fd)
+
+    def __del__(self) -> None:
+        if self.fd is not None:
+            os.close(self.fd)
+
+    def name_of(self, name: str) -> str:
+        """Returns what system calls should be given for a file of this folder, together with `fd`."""
+        return name if self.fd is not None else str(self.path / name)
+
+
+def _open_child(parent_fd: int, name: str) -> int:
+    try:
+        return _open_folder_no_follow(parent_fd, name)
+    except FileNotFoundError:
+        try:
+            os.mkdir(name, dir_fd=parent_fd)
+        except FileExistsError:  # another thread or run made it meanwhile
+            pass
+        return _open_folder_no_follow(parent_fd, name)
+
+
+def _open_folder_no_follow(parent_fd: int, name: str) -> int:
+    try:
+        return os.open(name, _FOLDER_FLAGS | _NO_FOLLOW, dir_fd=parent_fd)
+    except NotADirectoryError as error:
+        # Linux answers ENOTDIR for a link with O_DIRECTORY | O_NOFOLLOW: tell it from a plain file in the way.
+        if stat.S_ISLNK(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from error
+        raise
+
+
+def _refuse_links(path: pathlib.Path, within: pathlib.Path | None) -> None:
+    folder = path
+    while within is not None and folder != within:
+        if folder.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder))
+        folder = folder.parent
+
+
+class FolderCache:
+    """The folders last used, kept open: most files lie beside the one before. For one thread."""
+
+    def __init__(self, size: int = 64) -> None:
+        self._size = size
+        self._folders: OrderedDict[tuple[pathlib.Path, pathlib.Path | None], Folder] = OrderedDict()
+
+    def get(self, path: pathlib.Path, within: pathlib.Path | None) -> Folder:
+        """Returns the open folder, opening it if need be."""
+        key = (path, within)
+        folder = self._folders.pop(key, None) or Folder.open(path, within)
+        self._folders[key] = folder
+        if len(self._folders) > self._size:
+            self._folders.popitem(last=False)
+        return folder
+
+
+class PartialFile:
+    """One file being written under a temporary name; ends with `publish` or `discard`."""
+
+    __slots__ = ("_folder", "_name", "_temporary", "fd")
+
+    def __init__(self, folder: Folder, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._temporary = ""
+        self.fd = -1
+        self._create()
+
+    def _create(self) -> None:
+        while self.fd < 0:
+            # Random, and refused if it exists: a user's own file of that name is never touched.
+            self._temporary = self._folder.name_of(f".{secrets.token_hex(6)}{SUFFIX}")
+            try:
+                self.fd = os.open(self._temporary, _FILE_FLAGS, 0o666, dir_fd=self._folder.fd)
+            except FileExistsError:
+                continue
+
+    def publish(self) -> os.stat_result:
+        """Closes the file and renames it to its final name; returns its status there.
+
+        Raises:
+            OSError: It cannot be published; the temporary file is then gone.
+        """
+        status = os.fstat(self.fd)
+        target = self._folder.name_of(self._name)
+        try:
+            self._close()
+            os.replace(self._temporary, target, src_dir_fd=self._folder.fd, dst_dir_fd=self._folder.fd)
+        except OSError:
+            self.discard()
+            raise
+        self._temporary = ""
+        return status
+
+    def discard(self) -> None:
+        """Closes and removes the temporary file; nothing if it is already published or discarded."""
+        self._close()
+        if self._temporary:
+            os.unlink(self._temporary, dir_fd=self._folder.fd)
+            self._temporary = ""
+
+    def _close(self) -> None:
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def open_partial(
+    destination: pathlib.Path, within: pathlib.Path | None = None, folders: FolderCache | None = None
+) -> PartialFile:
+    """Begins a file that will be published at `destination`.
+
+    Args:
+        destination: The final path.
+        within: A parent of it below which no link is followed; None trusts the whole path.
+        folders: Folders kept open by the caller.
+
+    Raises:
+        OSError: The folder or the temporary file cannot be made.
+    """
+    folder = folders.get(destination.parent, within) if folders else Folder.open(destination.parent, within)
+    return PartialFile(folder, destination.name)

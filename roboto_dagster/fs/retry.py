@@ -1,0 +1,84 @@
+"""How what failed transiently is repeated: one policy, for single requests and for whole rounds."""
+
+import dataclasses
+import logging
+
+import tenacity
+from tenacity.stop import stop_base
+from tenacity.wait import wait_base
+
+from roboto_dagster.errors import ConfigurationError, is_transient
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RetryConfig:
+    """How often, and how patiently, a transient failure is tried again. Permanent ones are never repeated.
+
+    The waits are exponential with full jitter: a random time between nothing and `wait_initial_seconds` doubled at
+    each attempt, at most `wait_max_seconds`
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). A store's `Retry-After` is honoured
+    where it asks for more. The defaults ride out about half a minute of throttling.
+
+    Attributes:
+        max_attempts: How often one file is tried in all, the first time included. Default 8; 1 never repeats.
+        wait_initial_seconds: Upper bound of the first wait. Default 0.5.
+        wait_max_seconds: Upper bound of any wait. Default 30.
+        deadline_seconds: No attempt is begun once this has passed since the first; None (default) for no such bound.
+    """
+
+    max_attempts: int = 8
+    wait_initial_seconds: float = 0.5
+    wait_max_seconds: float = 30.0
+    deadline_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            msg = f"RetryConfig: max_attempts counts the first try too, so it is at least 1, not {self.max_attempts}."
+            raise ConfigurationError(msg)
+        if min(self.wait_initial_seconds, self.wait_max_seconds, self.deadline_seconds or 0) < 0:
+            msg = "RetryConfig: waits and the deadline are seconds, at least 0."
+            raise ConfigurationError(msg)
+
+    def retrying(self) -> tenacity.Retrying:
+        """Returns the tenacity policy: iterate it, or call it with a function; the last error is re-raised as it is."""
+        return tenacity.Retrying(
+            wait=self.wait(),
+            stop=self.stop(),
+            retry=tenacity.retry_if_exception(is_transient),
+            before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
+            reraise=True,
+        )
+
+    def wait(self) -> wait_base:
+        """Returns tenacity's wait object: exponential, full jitter."""
+        return tenacity.wait_random_exponential(multiplier=self.wait_initial_seconds, max=self.wait_max_seconds)
+
+    def stop(self) -> stop_base:
+        """Returns tenacity's stop object: after `max_attempts`, or once the deadline has passed."""
+        stop: stop_base = tenacity.stop_after_attempt(self.max_attempts)
+        if self.deadline_seconds is not None:
+            stop = stop | tenacity.stop_after_delay(self.deadline_seconds)
+        return stop
+
+    def pause_seconds(self, attempt: int, elapsed_seconds: float = 0.0) -> float | None:
+        """Asks the same wait and stop objects, for an engine that cannot sleep in a loop.
+
+        Args:
+            attempt: How many attempts have failed, at least 1.
+            elapsed_seconds: Time since the first of them began.
+
+        Returns:
+            How long to wait before the next attempt, or None if there is none left.
+        """
+        state = _state(attempt, elapsed_seconds)
+        return None if self.stop()(state) else self.wait()(state)
+
+
+def _state(attempt: int, elapsed_seconds: float) -> tenacity.RetryCallState:
+    state = tenacity.RetryCallState(retry_object=tenacity.Retrying(), fn=None, args=(), kwargs={})
+    state.attempt_number = attempt
+    state.start_time = 0.0
+    state.outcome_timestamp = elapsed_seconds
+    return state

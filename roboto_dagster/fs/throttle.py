@@ -1,0 +1,51 @@
+"""How many connections a store may use at once: halved when it says so, grown back slowly.
+
+One throttle is shared by all loops of a store. Additive increase, multiplicative decrease, as TCP
+does it; https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html asks for
+no more than that.
+"""
+
+import threading
+
+_HALVE_AGAIN_AFTER_SECONDS = 1.0
+_GROW_PER_SUCCESS = 0.25
+
+
+class Throttle:
+    """The bound on connections, and the moment before which no request may begin.
+
+    Args:
+        most: The bound while all is well.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.limit = float(most)
+        self.not_before = 0.0
+        self._halved_at = float("-inf")
+        self._lock = threading.Lock()
+
+    def slow_down(self, now: float, pause_seconds: float = 0.0) -> None:
+        """Halves the bound, at most once a second: one burst of refusals is one piece of news.
+
+        Args:
+            now: The loop's clock.
+            pause_seconds: How long the store asks everybody to wait.
+        """
+        with self._lock:
+            self.not_before = max(self.not_before, now + pause_seconds if pause_seconds else 0.0)
+            if now - self._halved_at >= _HALVE_AGAIN_AFTER_SECONDS:
+                self._halved_at = now
+                self.limit = max(self.limit / 2, 1.0)
+
+    def shrink_to(self, connections: int) -> None:
+        """Lowers the bound for good: this process cannot have more (open files)."""
+        with self._lock:
+            self.most = max(min(self.most, connections), 1)
+            self.limit = min(self.limit, float(self.most))
+
+    def succeeded(self) -> None:
+        """Lets the bound grow; to be called per answer while it is below the most."""
+        with self._lock:
+            # A whole round of answers at the present bound adds `_GROW_PER_SUCCESS` of it.
+            self.limit = min(self.limit + _GROW_PER_SUCCESS, float(self.most))

@@ -1,0 +1,196 @@
+"""What a sync's report looks like in Dagster: metadata of a materialization, and the failure of a partial one."""
+
+import collections
+import sys
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from roboto_dagster.errors import DownloadError, RobotoDagsterError, is_transient
+from roboto_dagster.sync.report import MIB, Round, SyncReport
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import ExceptionGroup
+
+Metadata = dict[str, dg.MetadataValue]
+
+Outcome = SyncReport | RobotoDagsterError
+"""What became of one partition: a report, or why it could not even be planned."""
+
+MAX_TABLE_ROWS = 100
+"""Tables in events are cut here; the manifest has every file."""
+
+_NAMED_IN_SENTENCE = 3
+
+
+def report_metadata(report: SyncReport) -> Metadata:
+    """Returns the metadata of one partition's sync, whole or not.
+
+    Args:
+        report: What the sync did.
+    """
+    value = dg.MetadataValue
+    metadata: Metadata = {
+        "dagster/uri": value.text(report.root.as_uri()),
+        "dagster/row_count": value.int(report.files_fetched + report.files_unchanged),
+        "roboto/dataset_id": value.text(", ".join(report.dataset_ids)),
+        "roboto/files_fetched": value.int(report.files_fetched),
+        "roboto/files_unchanged": value.int(report.files_unchanged),
+        "roboto/files_removed": value.int(report.files_removed),
+        "roboto/files_failed": value.int(report.files_failed),
+        "roboto/bytes_fetched": value.int(report.bytes_fetched),
+        "roboto/bytes_total": value.int(report.bytes_total),
+        "roboto/duration_seconds": value.float(round(report.duration_seconds, 3)),
+        "roboto/throughput_mib_s": value.float(round(report.throughput_mib_s, 2)),
+        "roboto/manifest": value.path(report.manifest),
+        "roboto/attempts": _rounds_table(report.rounds),
+    }
+    return metadata | (failure_metadata(report.failures, report.error_codes) if report.failures else {})
+
+
+def failure_metadata(failures: Sequence[DownloadError], error_codes: Mapping[str, int]) -> Metadata:
+    """Returns what is told of failed files, besides the rest: a table of them, and their count by code."""
+    return {
+        "roboto/failures": _failures_table(failures),
+        "roboto/error_codes": dg.MetadataValue.json(dict(error_codes)),
+    }
+
+
+def _failures_table(failures: Sequence[DownloadError]) -> dg.MetadataValue:
+    records = [
+        dg.TableRecord(
+            {
+                "relative_path": relative_path(failure),
+                "error_code": failure.code,
+                "attempts": failure.attempts,
+                "transient": failure.transient,
+                "message": f"{failure.reason}. {failure.advice}",
+            }
+        )
+        for failure in failures[:MAX_TABLE_ROWS]
+    ]
+    if len(failures) > MAX_TABLE_ROWS:
+        more = f"{len(failures) - MAX_TABLE_ROWS} more failed files are in the manifest"
+        records.append(
+            dg.TableRecord(
+                {"relative_path": "…", "error_code": "", "attempts": 0, "transient": False, "message": more}
+            )
+        )
+    columns = [("relative_path", "string"), ("error_code", "string"), ("attempts", "int")]
+    return _table(records, [*columns, ("transient", "bool"), ("message", "string")])
+
+
+def _rounds_table(rounds: Sequence[Round]) -> dg.MetadataValue:
+    records = [
+        dg.TableRecord(
+            {
+                "round": each.number,
+                "files": each.files,
+                "failed": each.failed,
+                "bytes_fetched": each.bytes_fetched,
+                "duration_seconds": round(each.duration_seconds, 3),
+            }
+        )
+        for each in rounds[:MAX_TABLE_ROWS]
+    ]
+    columns = [("round", "int"), ("files", "int"), ("failed", "int"), ("bytes_fetched", "int")]
+    return _table(records, [*columns, ("duration_seconds", "float")])
+
+
+def _table(records: Sequence[dg.TableRecord], columns: Sequence[tuple[str, str]]) -> dg.MetadataValue:
+    schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in columns])
+    return dg.MetadataValue.table(records=records, schema=schema)
+
+
+def relative_path(failure: DownloadError) -> str:
+    """Returns the path of a failed file in its dataset, or where it should have gone."""
+    file: Mapping[str, object] = {**failure.file}
+    return str(file.get("relative_path") or file["destination_path"])
+
+
+def is_whole(outcome: Outcome) -> bool:
+    """Tells whether every file of a partition is on disk."""
+    return isinstance(outcome, SyncReport) and not outcome.failures
+
+
+def outcome_metadata(outcome: Outcome) -> Metadata:
+    """Returns the metadata of a partition, whole, partly failed, or not even planned."""
+    if isinstance(outcome, SyncReport):
+        return report_metadata(outcome)
+    return {"roboto/error": dg.MetadataValue.text(str(outcome))}
+
+
+def summary(report: SyncReport) -> str:
+    """Returns one line about a sync, for the log."""
+    return (
+        f"{report.files_fetched} files fetched ({report.bytes_fetched / MIB:.1f} MiB at "
+        f"{report.throughput_mib_s:.1f} MiB/s), {report.files_unchanged} unchanged, {report.files_failed} failed, "
+        f"in {report.duration_seconds:.1f} s"
+    )
+
+
+def describe(outcome: Outcome, partition_key: str | None) -> str:
+    """Says in words why a partition is not whole: a sentence, the first files, and what to do next."""
+    if not isinstance(outcome, SyncReport):
+        return f"{partition_key}: {outcome}" if partition_key else str(outcome)
+    subject = partition_key or ", ".join(outcome.dataset_ids)
+    codes = ", ".join(f"{count} {code}" for code, count in outcome.error_codes.items())
+    lines = [f"{outcome.files_failed} of {outcome.files_total} files of {subject} could not be delivered ({codes})."]
+    lines += [
+        f"  {relative_path(failure)}: {failure.code}: {failure.reason}. {failure.advice}"
+        for failure in outcome.failures[:_NAMED_IN_SENTENCE]
+    ]
+    if outcome.files_failed > _NAMED_IN_SENTENCE:
+        lines.append(f"  … and {outcome.files_failed - _NAMED_IN_SENTENCE} more: see roboto/failures, or the manifest.")
+    return "\n".join([*lines, _what_next(outcome)])
+
+
+def _what_next(report: SyncReport) -> str:
+    whole = report.files_fetched + report.files_unchanged
+    kept = f"The other {whole} files are whole on disk" if whole else "No file is on disk"
+    again = "running it again may help" if report.may_heal else "running it again will not help before that is mended"
+    return f"{kept}; {again}. The manifest {report.manifest} names every file."
+
+
+def failure_of(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
+    """Makes the one failure of a run in which not every partition is whole; raise it from `error_of(outcomes)`.
+
+    Dagster drops what is inside an exception group, so the group is told in words: sentences, then a table.
+
+    Args:
+        outcomes: Every partition of the run; the key None where there are no partitions.
+    """
+    failed = {key: outcome for key, outcome in outcomes.items() if not is_whole(outcome)}
+    sentences = [describe(outcome, key) for key, outcome in failed.items()]
+    if len(outcomes) > 1:
+        sentences.insert(0, f"{len(failed)} of {len(outcomes)} partitions are not whole; the others are materialized.")
+    return dg.Failure(
+        description="\n".join(sentences[: MAX_TABLE_ROWS + 1]),
+        metadata=_failed_metadata(failed),
+        allow_retries=any(_may_heal(outcome) for outcome in failed.values()),
+    )
+
+
+def _failed_metadata(failed: Mapping[str | None, Outcome]) -> Metadata:
+    if len(failed) == 1:
+        return outcome_metadata(next(iter(failed.values())))
+    reports = [outcome for outcome in failed.values() if isinstance(outcome, SyncReport)]
+    failures = [failure for report in reports for failure in report.failures]
+    codes = collections.Counter(failure.code for failure in failures)
+    keys = dg.MetadataValue.json(list(failed)[:MAX_TABLE_ROWS])
+    return {"roboto/partitions_failed": keys, **failure_metadata(failures, codes)}
+
+
+def _may_heal(outcome: Outcome) -> bool:
+    return outcome.may_heal if isinstance(outcome, SyncReport) else is_transient(outcome)
+
+
+def error_of(outcomes: Mapping[str | None, Outcome]) -> Exception:
+    """Returns what a failed run is raised from: one group, of groups where several partitions failed."""
+    errors = [
+        outcome.error() if isinstance(outcome, SyncReport) else outcome
+        for outcome in outcomes.values()
+        if not is_whole(outcome)
+    ]
+    found = [error for error in errors if error is not None]
+    return found[0] if len(found) == 1 else ExceptionGroup(f"{len(found)} partitions are not whole", found)

@@ -1,0 +1,138 @@
+"""The manifest: what one partition holds on disk, one row a file. This module is only its format.
+
+```
+<destination>/.roboto/<asset key>/<partition key>.parquet
+```
+
+It is written under a temporary name and renamed, after every run, failed or not. The folder of one asset reads as one
+`pyarrow.dataset`.
+"""
+
+import os
+import pathlib
+import secrets
+import urllib.parse
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from roboto_dagster.errors import ManifestError
+
+SCHEMA_VERSION = 1
+_VERSION_KEY = b"roboto_dagster.manifest_version"
+_ROWS_PER_GROUP = 50_000
+
+SCHEMA = pa.schema(
+    [
+        ("file_id", pa.string()),
+        ("version", pa.int64()),
+        ("relative_path", pa.string()),
+        ("path", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("uri", pa.string()),
+        ("etag", pa.string()),
+        ("checksum", pa.string()),
+        ("verified", pa.string()),
+        ("status", pa.string()),
+        ("attempts", pa.int32()),
+        ("duration_seconds", pa.float64()),
+        ("error_code", pa.string()),
+        ("error", pa.string()),
+        ("fetched_at", pa.timestamp("us", tz="UTC")),
+        ("dataset_id", pa.string()),
+    ],
+    metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()},
+)
+"""Columns of a manifest; `status` is fetched, unchanged, failed or removed, and rows with an `mtime_ns` are on disk."""
+
+
+def manifest_path(destination: pathlib.Path, asset_key: str, partition_key: str) -> pathlib.Path:
+    """Returns where the manifest of one partition lies.
+
+    Args:
+        destination: The folder the asset was given.
+        asset_key: The asset's key, its parts joined by `/`.
+        partition_key: The partition's key, or the dataset's id where there are no partitions.
+    """
+    return destination / ".roboto" / file_name(asset_key) / f"{file_name(partition_key)}.parquet"
+
+
+def file_name(key: str) -> str:
+    """Turns any key into one file name, reversibly: `urllib.parse.unquote` gives the key back."""
+    quoted = urllib.parse.quote(key, safe="")
+    return "%2E" + quoted[1:] if quoted.startswith(".") else quoted
+
+
+def write_manifest(path: pathlib.Path, batches: Iterable[Sequence[Sequence[Any]]]) -> None:
+    """Writes a manifest in place of the last one, in one step.
+
+    Args:
+        path: From `manifest_path`.
+        batches: Rows in the order of `SCHEMA`, many at a time, so that memory stays flat.
+
+    Raises:
+        OSError: The folder or the file cannot be written; the last manifest is then untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{secrets.token_hex(6)}.part")
+    try:
+        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
+            for rows in batches:
+                writer.write_table(_table(rows), row_group_size=_ROWS_PER_GROUP)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _table(rows: Sequence[Sequence[Any]]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
+    return pa.Table.from_arrays(
+        [pa.array(column, type=field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+    )
+
+
+def read_manifest(path: str | os.PathLike[str]) -> pa.Table:
+    """Reads a manifest whole.
+
+    Args:
+        path: From `manifest_path`, or the metadata `roboto/manifest`.
+
+    Returns:
+        A table with the columns of `SCHEMA`.
+
+    Raises:
+        ManifestError: There is none, or it is not one of ours.
+    """
+    with _open(path) as file:
+        return file.read()
+
+
+def iterate_manifest(path: str | os.PathLike[str], columns: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
+    """Yields rows of some columns, many at a time, so that memory stays flat.
+
+    Raises:
+        ManifestError: There is none, or it is not one of ours.
+    """
+    with _open(path) as file:
+        for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP // 5, columns=list(columns)):
+            yield list(zip(*(batch.column(name).to_pylist() for name in columns), strict=True))
+
+
+def _open(path: str | os.PathLike[str]) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        msg = f"There is no manifest at {os.fspath(path)}: materialize the partition first."
+        raise ManifestError(msg) from error
+    except (pa.ArrowException, OSError) as error:
+        msg = f"The manifest {os.fspath(path)} cannot be read: {str(error).splitlines()[0]}. Delete it to begin anew."
+        raise ManifestError(msg) from error
+    version = (file.schema_arrow.metadata or {}).get(_VERSION_KEY)
+    if version != str(SCHEMA_VERSION).encode():
+        file.close()
+        msg = f"The file {os.fspath(path)} is no manifest of version {SCHEMA_VERSION}. Delete it to begin anew."
+        raise ManifestError(msg)
+    return file

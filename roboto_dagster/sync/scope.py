@@ -1,0 +1,53 @@
+"""What one sync is about: a dataset, and which of its files."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+import pathspec
+
+from roboto_dagster.errors import ConfigurationError
+
+# Ids go into URLs and folder names, so nothing else than this is let through.
+_DATASET_ID = re.compile(r"ds_[A-Za-z0-9_-]+")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The files of one dataset that match patterns.
+
+    Attributes:
+        dataset_id: Such as `ds_0123456789ab`.
+        include_patterns: Gitignore-style patterns (https://git-scm.com/docs/gitignore); none means all files.
+        exclude_patterns: The same; they win over the included.
+    """
+
+    dataset_id: str
+    include_patterns: tuple[str, ...] = ()
+    exclude_patterns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _DATASET_ID.fullmatch(self.dataset_id):
+            msg = (
+                f"{self.dataset_id!r} is no dataset id; those look like ds_0123456789ab. "
+                "A partition key of this asset has to be the id of a dataset."
+            )
+            raise ConfigurationError(msg)
+
+    def matcher(self) -> "Matcher":
+        """Compiles the patterns."""
+        return Matcher(self.include_patterns, self.exclude_patterns)
+
+
+class Matcher:
+    """Tells whether a path is in a scope; the platform's own matching may be looser than gitignore's."""
+
+    def __init__(self, include_patterns: Sequence[str], exclude_patterns: Sequence[str]) -> None:
+        self._include = pathspec.GitIgnoreSpec.from_lines(include_patterns) if include_patterns else None
+        self._exclude = pathspec.GitIgnoreSpec.from_lines(exclude_patterns) if exclude_patterns else None
+
+    def matches(self, relative_path: str) -> bool:
+        """Tells whether a file of this path is wanted."""
+        if self._include is not None and not self._include.match_file(relative_path):
+            return False
+        return self._exclude is None or not self._exclude.match_file(relative_path)
