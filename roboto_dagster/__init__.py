@@ -1,4 +1,6 @@
-"""Roboto datasets as Dagster assets: whole, verified and catalogued on disk, again and again, cheaply."""
+"""Roboto datasets as Dagster assets: whole, verified and catalogued on disk, again and again,
+cheaply.
+"""
 
 import logging
 

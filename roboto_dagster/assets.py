@@ -12,7 +12,15 @@ import dagster as dg
 
 from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.metadata import Outcome, describe, error_of, failure_of, is_whole, outcome_metadata, summary
+from roboto_dagster.metadata import (
+    Outcome,
+    describe,
+    error_of,
+    failure_of,
+    is_whole,
+    outcome_metadata,
+    summary,
+)
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.sync.report import SyncReport
@@ -47,19 +55,25 @@ def build_roboto_dataset_asset(
 ) -> dg.AssetsDefinition:
     """Builds an asset that brings Roboto datasets to the local disk.
 
-    Either it is about one dataset, or each partition key is the id of a dataset. A run may hold one partition or, with a
-    `BackfillPolicy`, many: each then succeeds or fails by itself, and the whole ones are materialized in any case.
+    Either it is about one dataset, or each partition key is the id of a dataset. A run may hold one
+    partition or, with a
+    `BackfillPolicy`, many: each then succeeds or fails by itself, and the whole ones are
+    materialized in any case.
 
     Files go to `<destination>/<dataset id>/<relative path>`, the manifest to
-    `<destination>/.roboto/<asset key>/<partition key>.parquet`. Files that have not changed cost no request to the store.
+    `<destination>/.roboto/<asset key>/<partition key>.parquet`. Files that have not changed cost no
+    request to the store.
 
-    The asset needs the resources `roboto` (a `RobotoResource`) and `object_store` (an `ObjectStoreResource`).
+    The asset needs the resources `roboto` (a `RobotoResource`) and `object_store` (an
+    `ObjectStoreResource`).
 
     Args:
         name: The asset's name.
-        destination: Folder for the files; a relative one is taken from the working directory of the code location.
+        destination: Folder for the files; a relative one is taken from the working directory of the
+            code location.
         dataset_id: The dataset, if the asset is about one.
-        partitions_def: Static or dynamic partitions whose keys are dataset ids, if it is about several.
+        partitions_def: Static or dynamic partitions whose keys are dataset ids, if it is about
+            several.
         include_patterns: Gitignore-style patterns of the files to bring. Default: all.
         exclude_patterns: The same for files to leave out; they win over the included.
         retry: How what fails transiently is repeated inside the step. Default: `RetryConfig()`.
@@ -73,14 +87,16 @@ def build_roboto_dataset_asset(
         metadata: Definition metadata of the asset.
         deps: Assets that it depends on.
         automation_condition: When Dagster materializes it by itself.
-        retry_policy: What Dagster repeats as a whole, on top of `retry`. Permanent failures are never repeated.
+        retry_policy: What Dagster repeats as a whole, on top of `retry`. Permanent failures are
+            never repeated.
         pool: Concurrency pool of the op.
 
     Returns:
         The asset. A failed run raises one `dagster.Failure` that names every failed file.
 
     Raises:
-        ConfigurationError: Both or neither of `dataset_id` and `partitions_def` are given, or the id is none.
+        ConfigurationError: Both or neither of `dataset_id` and `partitions_def` are given, or the
+            id is none.
     """
     if (dataset_id is None) == (partitions_def is None):
         msg = f"Asset {name!r} needs either a dataset_id or a partitions_def whose keys are dataset ids, and not both."
@@ -91,7 +107,11 @@ def build_roboto_dataset_asset(
         exclude_patterns=tuple(exclude_patterns),
     )
     folder = pathlib.Path(destination).expanduser().absolute()
-    subject = f"the Roboto dataset {dataset_id}" if dataset_id else "the Roboto dataset named by the partition key"
+    subject = (
+        f"the Roboto dataset {dataset_id}"
+        if dataset_id
+        else "the Roboto dataset named by the partition key"
+    )
 
     @dg.asset(
         name=name,
@@ -140,7 +160,9 @@ class _Run:
         self._retry = retry
         self._outcomes: dict[str | None, Outcome] = {}
 
-    def materialize(self, scopes: Mapping[str | None, Callable[[], Scope]]) -> dg.MaterializeResult[Any]:
+    def materialize(
+        self, scopes: Mapping[str | None, Callable[[], Scope]]
+    ) -> dg.MaterializeResult[Any]:
         """Syncs every partition, and tells Dagster of each.
 
         Raises:
@@ -181,12 +203,16 @@ class _Run:
     def _say_end(self, partition_key: str | None, outcome: Outcome) -> None:
         prefix = f"{partition_key}: " if partition_key else ""
         if isinstance(outcome, SyncReport):
-            self._context.log.log(logging.WARNING if outcome.failures else logging.INFO, prefix + summary(outcome))
+            self._context.log.log(
+                logging.WARNING if outcome.failures else logging.INFO, f"{prefix}{summary(outcome)}"
+            )
         else:
             self._context.log.error(f"{prefix}{outcome}")
 
     def _result(self) -> dg.MaterializeResult[Any]:
-        """All is whole: Dagster itself makes one materialization a partition, each with its own metadata."""
+        """All is whole: Dagster itself makes one materialization a partition, each with its own
+        metadata.
+        """
         for key, outcome in self._outcomes.items():
             self._context.add_asset_metadata(outcome_metadata(outcome), partition_key=key)
         return dg.MaterializeResult()
@@ -197,12 +223,16 @@ class _Run:
             if is_whole(outcome):
                 self._context.log_event(
                     dg.AssetMaterialization(
-                        asset_key=self._context.asset_key, partition=key, metadata=outcome_metadata(outcome)
+                        asset_key=self._context.asset_key,
+                        partition=key,
+                        metadata=outcome_metadata(outcome),
                     )
                 )
 
     def _observe_others(self) -> None:
-        """Dagster shows a failure's metadata in the run's log alone, an observation's on the asset's page too."""
+        """Dagster shows a failure's metadata in the run's log alone, an observation's on the
+        asset's page too.
+        """
         for key, outcome in self._outcomes.items():
             if not is_whole(outcome):
                 self._context.log_event(

@@ -2,14 +2,16 @@
 
 ```
 RobotoDagsterError
-├── ConfigurationError    what the user set cannot work: a key, an endpoint, a destination, an option
-├── PlatformError         the Roboto API refused, failed or answered nonsense; `transient` says if a retry may help
-├── ManifestError         a manifest on disk is not one of ours, or of a version we cannot read
-└── DownloadError         one file could not be delivered; carries the file, a code, attempts and request id
+├── ConfigurationError    what the user set cannot work: a key, an endpoint, a destination, an
+option ├── PlatformError         the Roboto API refused, failed or answered nonsense; `transient`
+says if a retry may help ├── ManifestError         a manifest on disk is not one of ours, or of a
+version we cannot read └── DownloadError         one file could not be delivered; carries the file,
+a code, attempts and request id
 ```
 
-A batch fails with one `ExceptionGroup` of `DownloadError`s. Messages say what, which file and what to do next, and never
-hold a credential. All constructors are positional, so that errors survive pickling between processes.
+A batch fails with one `ExceptionGroup` of `DownloadError`s. Messages say what, which file and what
+to do next, and never hold a credential. All constructors are positional, so that errors survive
+pickling between processes.
 """
 
 import errno
@@ -50,7 +52,7 @@ TRANSIENT_CODES: frozenset[str] = frozenset(
 
 ADVICE: dict[str, str] = {
     "NOT_FOUND": "The platform lists it but its object is gone: upload the file again, or leave it out with exclude_patterns.",
-    "ACCESS_DENIED": "The credentials may not read this object: check the bucket's registration and your access to the dataset.",
+    "ACCESS_DENIED": "The credentials may not read this object: check the bucket's registration and your own.",
     "CREDENTIALS_INVALID": "Check ROBOTO_API_KEY and that the bucket is registered with the platform.",
     "CREDENTIALS_EXPIRED": "Run it again; if it stays, check this machine's clock.",
     "THROTTLED": "The store asks to slow down: run it again later, or lower max_connections.",
@@ -96,7 +98,12 @@ class PlatformError(RobotoDagsterError):
         http_status: HTTP status of the answer, or None if there was none.
     """
 
-    def __init__(self, message: str, transient: bool = False, http_status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        transient: bool = False,  # noqa: FBT001, FBT002 - positional, to survive pickling
+        http_status: int | None = None,
+    ) -> None:
         super().__init__(message, transient, http_status)
         self.message = message
         self.transient = transient
@@ -110,7 +117,8 @@ class DownloadError(RobotoDagsterError):
     """One file could not be delivered.
 
     Args:
-        file: The file, as it was given to the session or made from the arguments of `ObjectStore.get`.
+        file: The file, as it was given to the session or made from the arguments of
+            `ObjectStore.get`.
         code: One of `ErrorCode`.
         reason: What happened, in a few words, without any credential.
         transient: Whether a retry may help; None decides by the code.
@@ -118,12 +126,12 @@ class DownloadError(RobotoDagsterError):
         request_id: The store's id of the last failing request, for its support.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - positional, to survive pickling
         self,
         file: "DownloadableFile",
         code: ErrorCode,
         reason: str,
-        transient: bool | None = None,
+        transient: bool | None = None,  # noqa: FBT001
         attempts: int = 1,
         request_id: str | None = None,
     ) -> None:
@@ -150,7 +158,8 @@ class DownloadError(RobotoDagsterError):
 def is_transient(error: BaseException) -> bool:
     """Tells whether repeating the failed call may help.
 
-    The predicate by which a group is split (`group.split(is_transient)`) and by which tenacity decides.
+    The predicate by which a group is split (`group.split(is_transient)`) and by which tenacity
+    decides.
 
     Args:
         error: Any exception; a group is transient if one of its members is.
@@ -171,5 +180,7 @@ def from_os_error(file: "DownloadableFile", error: OSError, attempts: int = 1) -
     if error.errno in _NO_SPACE:
         return DownloadError(file, "NO_SPACE", reason, False, attempts)
     if error.errno == errno.ELOOP:
-        return DownloadError(file, "UNSAFE_PATH", "a symbolic link stands in the way", False, attempts)
+        return DownloadError(
+            file, "UNSAFE_PATH", "a symbolic link stands in the way", False, attempts
+        )
     return DownloadError(file, "LOCAL_IO", reason, error.errno in _TOO_MANY_OPEN, attempts)

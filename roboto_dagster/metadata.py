@@ -1,4 +1,6 @@
-"""What a sync's report looks like in Dagster: metadata of a materialization, and the failure of a partial one."""
+"""What a sync's report looks like in Dagster: metadata of a materialization, and the failure of a
+partial one.
+"""
 
 import collections
 import sys
@@ -45,11 +47,15 @@ def report_metadata(report: SyncReport) -> Metadata:
         "roboto/manifest": value.path(report.manifest),
         "roboto/attempts": _rounds_table(report.rounds),
     }
-    return metadata | (failure_metadata(report.failures, report.error_codes) if report.failures else {})
+    return metadata | (
+        failure_metadata(report.failures, report.error_codes) if report.failures else {}
+    )
 
 
 def failure_metadata(failures: Sequence[DownloadError], error_codes: Mapping[str, int]) -> Metadata:
-    """Returns what is told of failed files, besides the rest: a table of them, and their count by code."""
+    """Returns what is told of failed files, besides the rest: a table of them, and their count by
+    code.
+    """
     return {
         "roboto/failures": _failures_table(failures),
         "roboto/error_codes": dg.MetadataValue.json(dict(error_codes)),
@@ -73,7 +79,13 @@ def _failures_table(failures: Sequence[DownloadError]) -> dg.MetadataValue:
         more = f"{len(failures) - MAX_TABLE_ROWS} more failed files are in the manifest"
         records.append(
             dg.TableRecord(
-                {"relative_path": "…", "error_code": "", "attempts": 0, "transient": False, "message": more}
+                {
+                    "relative_path": "…",
+                    "error_code": "",
+                    "attempts": 0,
+                    "transient": False,
+                    "message": more,
+                }
             )
         )
     columns = [("relative_path", "string"), ("error_code", "string"), ("attempts", "int")]
@@ -97,7 +109,9 @@ def _rounds_table(rounds: Sequence[Round]) -> dg.MetadataValue:
     return _table(records, [*columns, ("duration_seconds", "float")])
 
 
-def _table(records: Sequence[dg.TableRecord], columns: Sequence[tuple[str, str]]) -> dg.MetadataValue:
+def _table(
+    records: Sequence[dg.TableRecord], columns: Sequence[tuple[str, str]]
+) -> dg.MetadataValue:
     schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in columns])
     return dg.MetadataValue.table(records=records, schema=schema)
 
@@ -130,32 +144,44 @@ def summary(report: SyncReport) -> str:
 
 
 def describe(outcome: Outcome, partition_key: str | None) -> str:
-    """Says in words why a partition is not whole: a sentence, the first files, and what to do next."""
+    """Says in words why a partition is not whole: a sentence, the first files, and what to do
+    next.
+    """
     if not isinstance(outcome, SyncReport):
         return f"{partition_key}: {outcome}" if partition_key else str(outcome)
     subject = partition_key or ", ".join(outcome.dataset_ids)
     codes = ", ".join(f"{count} {code}" for code, count in outcome.error_codes.items())
-    lines = [f"{outcome.files_failed} of {outcome.files_total} files of {subject} could not be delivered ({codes})."]
+    lines = [
+        f"{outcome.files_failed} of {outcome.files_total} files of {subject} could not be delivered ({codes})."
+    ]
     lines += [
         f"  {relative_path(failure)}: {failure.code}: {failure.reason}. {failure.advice}"
         for failure in outcome.failures[:_NAMED_IN_SENTENCE]
     ]
     if outcome.files_failed > _NAMED_IN_SENTENCE:
-        lines.append(f"  … and {outcome.files_failed - _NAMED_IN_SENTENCE} more: see roboto/failures, or the manifest.")
+        lines.append(
+            f"  … and {outcome.files_failed - _NAMED_IN_SENTENCE} more: see roboto/failures, or the manifest."
+        )
     return "\n".join([*lines, _what_next(outcome)])
 
 
 def _what_next(report: SyncReport) -> str:
     whole = report.files_fetched + report.files_unchanged
     kept = f"The other {whole} files are whole on disk" if whole else "No file is on disk"
-    again = "running it again may help" if report.may_heal else "running it again will not help before that is mended"
+    again = (
+        "running it again may help"
+        if report.may_heal
+        else "running it again will not help before that is mended"
+    )
     return f"{kept}; {again}. The manifest {report.manifest} names every file."
 
 
 def failure_of(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
-    """Makes the one failure of a run in which not every partition is whole; raise it from `error_of(outcomes)`.
+    """Makes the one failure of a run in which not every partition is whole; raise it from
+    `error_of(outcomes)`.
 
-    Dagster drops what is inside an exception group, so the group is told in words: sentences, then a table.
+    Dagster drops what is inside an exception group, so the group is told in words: sentences, then
+    a table.
 
     Args:
         outcomes: Every partition of the run; the key None where there are no partitions.
@@ -163,7 +189,10 @@ def failure_of(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
     failed = {key: outcome for key, outcome in outcomes.items() if not is_whole(outcome)}
     sentences = [describe(outcome, key) for key, outcome in failed.items()]
     if len(outcomes) > 1:
-        sentences.insert(0, f"{len(failed)} of {len(outcomes)} partitions are not whole; the others are materialized.")
+        sentences.insert(
+            0,
+            f"{len(failed)} of {len(outcomes)} partitions are not whole; the others are materialized.",
+        )
     return dg.Failure(
         description="\n".join(sentences[: MAX_TABLE_ROWS + 1]),
         metadata=_failed_metadata(failed),
@@ -176,7 +205,7 @@ def _failed_metadata(failed: Mapping[str | None, Outcome]) -> Metadata:
         return outcome_metadata(next(iter(failed.values())))
     reports = [outcome for outcome in failed.values() if isinstance(outcome, SyncReport)]
     failures = [failure for report in reports for failure in report.failures]
-    codes = collections.Counter(failure.code for failure in failures)
+    codes = collections.Counter[str](failure.code for failure in failures)
     keys = dg.MetadataValue.json(list(failed)[:MAX_TABLE_ROWS])
     return {"roboto/partitions_failed": keys, **failure_metadata(failures, codes)}
 
@@ -186,11 +215,17 @@ def _may_heal(outcome: Outcome) -> bool:
 
 
 def error_of(outcomes: Mapping[str | None, Outcome]) -> Exception:
-    """Returns what a failed run is raised from: one group, of groups where several partitions failed."""
+    """Returns what a failed run is raised from: one group, of groups where several partitions
+    failed.
+    """
     errors = [
         outcome.error() if isinstance(outcome, SyncReport) else outcome
         for outcome in outcomes.values()
         if not is_whole(outcome)
     ]
     found = [error for error in errors if error is not None]
-    return found[0] if len(found) == 1 else ExceptionGroup(f"{len(found)} partitions are not whole", found)
+    return (
+        found[0]
+        if len(found) == 1
+        else ExceptionGroup(f"{len(found)} partitions are not whole", found)
+    )

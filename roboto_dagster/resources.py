@@ -1,11 +1,10 @@
 """The Dagster resources: the platform's client, a credential provider, and the object store.
 
-Nothing is connected, and no SDK imported, before a run uses them. Secrets should come as `dg.EnvVar`: Dagster stores a
-plain string in clear text with the code location.
+Nothing is connected, and no SDK imported, before a run uses them. Secrets should come as
+`dg.EnvVar`: Dagster stores a plain string in clear text with the code location.
 """
 
 import abc
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
@@ -26,8 +25,8 @@ if TYPE_CHECKING:  # the SDK costs about a second at import, and no resource fie
 class RobotoResource(dg.ConfigurableResource[Any]):
     """The client of the Roboto platform.
 
-    Without arguments it reads `ROBOTO_API_KEY` and `ROBOTO_SERVICE_ENDPOINT`, else the SDK's configuration file. What is
-    given here wins over the environment.
+    Without arguments it reads `ROBOTO_API_KEY` and `ROBOTO_SERVICE_ENDPOINT`, else the SDK's
+    configuration file. What is given here wins over the environment.
     """
 
     api_key: str | None = Field(
@@ -36,19 +35,25 @@ class RobotoResource(dg.ConfigurableResource[Any]):
         description='Access token; give it as EnvVar("ROBOTO_API_KEY"). Default: the environment, then the profile.',
     )
     endpoint: str | None = Field(
-        default=None, description="URL of the API. Default: ROBOTO_SERVICE_ENDPOINT, the profile's, https://api.roboto.ai."
+        default=None,
+        description="URL of the API. Default: ROBOTO_SERVICE_ENDPOINT, the profile's, https://api.roboto.ai.",
     )
     profile: str | None = Field(
-        default=None, description="Profile of the SDK's configuration file; if given, it wins over the environment."
+        default=None,
+        description="Profile of the SDK's configuration file; if given, it wins over the environment.",
     )
     org_id: str | None = Field(
-        default=None, description="Organization to act for. Default: the organization that owns the dataset."
+        default=None,
+        description="Organization to act for. Default: the organization that owns the dataset.",
     )
     config_file: str | None = Field(
-        default=None, description="The SDK's configuration file. Default: ROBOTO_CONFIG_FILE, ~/.roboto/config.json."
+        default=None,
+        description="The SDK's configuration file. Default: ROBOTO_CONFIG_FILE, ~/.roboto/config.json.",
     )
     max_attempts: int = Field(
-        default=4, ge=1, description="How often one API request is tried before its error is raised. Default 4."
+        default=4,
+        ge=1,
+        description="How often one API request is tried before its error is raised. Default 4.",
     )
     timeout_seconds: float = Field(
         default=30.0, gt=0, description="How long the API may keep a request waiting. Default 30."
@@ -61,7 +66,8 @@ class RobotoResource(dg.ConfigurableResource[Any]):
             A client of the SDK, safe to use from several threads.
 
         Raises:
-            ConfigurationError: There is no API key anywhere, or the configuration file cannot be used.
+            ConfigurationError: There is no API key anywhere, or the configuration file cannot be
+                used.
         """
         from roboto import RobotoClient
         from roboto.http import BearerTokenDecorator
@@ -81,7 +87,9 @@ class RobotoResource(dg.ConfigurableResource[Any]):
         from roboto.env import RobotoEnv
 
         environment = RobotoEnv()  # not RobotoEnv.default(), which keeps what it saw first
-        if self.profile or self.config_file:  # what is given here wins over a token of the environment
+        if (
+            self.profile or self.config_file
+        ):  # what is given here wins over a token of the environment
             environment.api_key = None
         environment.api_key = self.api_key or environment.api_key
         environment.config_file = self.config_file or environment.config_file
@@ -119,7 +127,9 @@ class CredentialProviderResource(dg.ConfigurableResource[Any], abc.ABC):
 
 
 class RobotoCredentialsResource(CredentialProviderResource):
-    """Short-lived, read-only credentials that the platform hands out for the dataset. The default."""
+    """Short-lived, read-only credentials that the platform hands out for the dataset. The
+    default.
+    """
 
     def provider_for(self, session: DownloadSession, bucket_name: str) -> CredentialProvider:
         """Returns the session's own provider."""
@@ -127,13 +137,25 @@ class RobotoCredentialsResource(CredentialProviderResource):
 
 
 class AwsCredentialsResource(CredentialProviderResource):
-    """The team's own AWS identity, for buckets of their own: whatever boto3 finds on this machine."""
+    """The team's own AWS identity, for buckets of their own: whatever boto3 finds on this
+    machine.
+    """
 
-    profile: str | None = Field(default=None, description="AWS profile. Default: boto3's usual search.")
-    role_arn: str | None = Field(default=None, description="Role to assume with that identity. Default: none.")
-    region: str | None = Field(default=None, description="Region of the bucket. Default: that of the profile.")
+    profile: str | None = Field(
+        default=None, description="AWS profile. Default: boto3's usual search."
+    )
+    role_arn: str | None = Field(
+        default=None, description="Role to assume with that identity. Default: none."
+    )
+    region: str | None = Field(
+        default=None, description="Region of the bucket. Default: that of the profile."
+    )
 
-    def provider_for(self, session: DownloadSession, bucket_name: str) -> CredentialProvider:
+    def provider_for(
+        self,
+        session: DownloadSession,  # noqa: ARG002 - the interface
+        bucket_name: str,  # noqa: ARG002
+    ) -> CredentialProvider:
         """Returns a provider that asks boto3, whatever the bucket."""
         from roboto_dagster.fs.aws_credentials import aws_credential_provider
 
@@ -143,22 +165,30 @@ class AwsCredentialsResource(CredentialProviderResource):
 class ObjectStoreResource(dg.ConfigurableResource[Any]):
     """The object store that holds the files.
 
-    All else that can be set on an AWS client (CA bundle, proxies, addressing style) comes from AWS's own environment
-    variables and configuration files.
+    All else that can be set on an AWS client (CA bundle, proxies, addressing style) comes from
+    AWS's own environment variables and configuration files.
     """
 
     engine: Literal["auto", "curl", "boto3"] = Field(
-        default="auto", description="The transfer engine. Default auto: curl where pycurl is installed, else boto3."
+        default="auto",
+        description="The transfer engine. Default auto: curl where pycurl is installed, else boto3.",
     )
-    credentials: CredentialProviderResource = Field(description="Where credentials come from. Default: the platform.")
+    credentials: CredentialProviderResource = Field(
+        description="Where credentials come from. Default: the platform."
+    )
     endpoint_url: str | None = Field(
-        default=None, description="URL of an S3-compatible store. Default: AWS_ENDPOINT_URL_S3, else AWS itself."
+        default=None,
+        description="URL of an S3-compatible store. Default: AWS_ENDPOINT_URL_S3, else AWS itself.",
     )
     max_connections: int | None = Field(
-        default=None, ge=1, description="Upper bound of connections in use at once. Default: the engine's choice."
+        default=None,
+        ge=1,
+        description="Upper bound of connections in use at once. Default: the engine's choice.",
     )
     stall_timeout_seconds: float = Field(
-        default=15.0, gt=0, description="A connection without bytes for so long is dropped and asked again. Default 15."
+        default=15.0,
+        gt=0,
+        description="A connection without bytes for so long is dropped and asked again. Default 15.",
     )
     verify: Literal["auto", "checksum", "size"] = Field(
         default="auto",
@@ -166,7 +196,9 @@ class ObjectStoreResource(dg.ConfigurableResource[Any]):
     )
 
     def __init__(self, **data: Any) -> None:
-        data.setdefault("credentials", RobotoCredentialsResource())  # Dagster drops a nested resource's field default
+        data.setdefault(
+            "credentials", RobotoCredentialsResource()
+        )  # Dagster drops a nested resource's field default
         super().__init__(**data)
 
     def open_store(
@@ -186,7 +218,9 @@ class ObjectStoreResource(dg.ConfigurableResource[Any]):
         """
         bucket_name = uri.partition("://")[2].partition("/")[0]
         provider = self.credentials.provider_for(session, bucket_name)
-        options: dict[str, Any] = self._s3_options(retry, on_retry) if uri.startswith("s3://") else {}
+        options: dict[str, Any] = (
+            self._s3_options(retry, on_retry) if uri.startswith("s3://") else {}
+        )
         return StoreRegistry.get_store_for_uri(uri, provider, **options)
 
     def _s3_options(self, retry: RetryConfig | None, on_retry: OnRetry | None) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from roboto_dagster.fs.credentials import CredentialProvider, Credentials
 _SESSION_NAME = "roboto-dagster"
 
 
-def aws_credential_provider(profile: str | None, role_arn: str | None, region: str | None) -> CredentialProvider:
+def aws_credential_provider(
+    profile: str | None, role_arn: str | None, region: str | None
+) -> CredentialProvider:
     """Returns a provider of what boto3 finds on this machine, or of a role assumed with it.
 
     Args:

@@ -35,7 +35,9 @@ _BY_CLASS: tuple[tuple[type[Exception], ErrorCode], ...] = (
 )
 
 
-def download_error(file: DownloadableFile, error: Exception, attempts: int = 1) -> DownloadError:
+def download_error(  # noqa: PLR0911 - a return for each border
+    file: DownloadableFile, error: BaseException, attempts: int = 1
+) -> DownloadError:
     """Translates any store's error about one file.
 
     Args:
@@ -72,11 +74,12 @@ def _from_answer(file: DownloadableFile, error: boto.ClientError, attempts: int)
     request_id = metadata.get("RequestId") or None
     code = error_code(status, s3_code)
     if error.operation_name == "HeadObject" and status == _BAD_REQUEST:
-        # An answer to HEAD has no body, so S3's code is not told; with requests made by botocore it is the token.
+        # An answer to HEAD has no body, so S3's code is not told; with requests made by botocore it
+        # is the token.
         code = "CREDENTIALS_EXPIRED"
     return DownloadError(file, code, reason, None, attempts, request_id)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     return f"{type(error).__name__}: {text.splitlines()[0].rstrip('.')[:300]}"

@@ -1,7 +1,8 @@
 """S3 over boto3's transfer manager: the portable engine, and the one for uploads.
 
-Each file has a thread that starts its transfer, waits, verifies what arrived and publishes it. s3transfer splits big files
-into ranges pinned by ETag; what it does not check (a short 206, a 200 to a range) is checked here as answers arrive.
+Each file has a thread that starts its transfer, waits, verifies what arrived and publishes it.
+s3transfer splits big files into ranges pinned by ETag; what it does not check (a short 206, a 200
+to a range) is checked here as answers arrive.
 """
 
 import collections
@@ -19,13 +20,21 @@ from typing import Any, Literal
 import boto3.s3.transfer
 import botocore.exceptions
 import s3transfer.futures
+import s3transfer.subscribers
 import tenacity
+from typing_extensions import Self
 
 from roboto_dagster.errors import ConfigurationError, DownloadError
 from roboto_dagster.fs.boto_errors import download_error
 from roboto_dagster.fs.credentials import CredentialBroker, CredentialProvider, Keys
 from roboto_dagster.fs.download_session import DownloadableFile
-from roboto_dagster.fs.integrity import NO_CHECKSUM, ChecksumMismatchError, etag_of, stored_checksum, verify_file
+from roboto_dagster.fs.integrity import (
+    NO_CHECKSUM,
+    ChecksumMismatchError,
+    etag_of,
+    stored_checksum,
+    verify_file,
+)
 from roboto_dagster.fs.object_store import FutureLike, OnProgress, Receipt, Transfer, split_s3_uri
 from roboto_dagster.fs.partial import PartialFile, open_partial
 from roboto_dagster.fs.s3_client import make_client
@@ -90,7 +99,7 @@ class BotoStore:
         """
         return cls(CredentialBroker(credential_provider), S3Settings.from_options(options))
 
-    def __enter__(self) -> "BotoStore":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -129,7 +138,8 @@ class BotoStore:
         Args:
             source_uri: `s3://bucket/key`.
             destination: Where the file is published once it is whole and verified.
-            on_progress: Told of bytes as they arrive; negative numbers take back what is fetched again.
+            on_progress: Told of bytes as they arrive; negative numbers take back what is fetched
+                again.
             size_bytes: The size it must have, where it is known; 0 asks the store nothing.
             within: A parent of `destination` below which no link is followed.
 
@@ -137,13 +147,21 @@ class BotoStore:
             Its future, whose `receipt` is set when it is done.
 
         Raises:
-            ConfigurationError: The store is closed, belongs to another process, or the URI is none of S3's.
+            ConfigurationError: The store is closed, belongs to another process, or the URI is none
+                of S3's.
         """
         self._check_usable()
         bucket, key = split_s3_uri(source_uri)
-        file = DownloadableFile(bucket_name=bucket, source_uri=source_uri, destination_path=destination)
+        file = DownloadableFile(
+            bucket_name=bucket, source_uri=source_uri, destination_path=destination
+        )
         job = _Job(
-            file=file, bucket=bucket, key=key, size_bytes=size_bytes, within=within, progress=_Progress(on_progress)
+            file=file,
+            bucket=bucket,
+            key=key,
+            size_bytes=size_bytes,
+            within=within,
+            progress=_Progress(on_progress),
         )
         transfer = Transfer(on_cancel=lambda _: job.cancel())
         self._room.acquire()
@@ -159,7 +177,9 @@ class BotoStore:
         self._check_usable()
         bucket, key = split_s3_uri(destination_uri)
         subscribers = [_Subscriber(_Progress(on_progress), None)]
-        future: FutureLike[None] = self._transfers().upload(str(source), bucket, key, subscribers=subscribers)
+        future: FutureLike[None] = self._transfers().upload(
+            str(source), bucket, key, subscribers=subscribers
+        )
         return future
 
     def _check_usable(self) -> None:
@@ -176,7 +196,9 @@ class BotoStore:
         return self._threads
 
     def _transfers(self) -> Any:
-        """Returns boto3's transfer manager, made at the first need because that asks for credentials."""
+        """Returns boto3's transfer manager, made at the first need because that asks for
+        credentials.
+        """
         with self._lock:
             if self._manager is None:
                 client = make_client(self._broker, self._settings, self._connections)
@@ -230,7 +252,9 @@ class BotoStore:
             self._settings.on_retry(error, state.next_action.sleep)
 
     def _try(self, job: _Job, tries: "_Tries", started: float) -> Receipt:
-        """Tries once; refused credentials are refreshed and the try repeated, once for each generation of them."""
+        """Tries once; refused credentials are refreshed and the try repeated, once for each
+        generation of them.
+        """
         while True:
             tries.count += 1
             try:
@@ -252,7 +276,9 @@ class BotoStore:
             raise DownloadError(job.file, "CANCELLED", "it was cancelled")
         partial = open_partial(job.file["destination_path"], job.within)
         try:
-            headers: Mapping[str, str] = {} if job.size_bytes == 0 else self._transfer(job, partial, tries)
+            headers: Mapping[str, str] = (
+                {} if job.size_bytes == 0 else self._transfer(job, partial, tries)
+            )
             verified = self._verify(job, partial, headers)
             stored = stored_checksum(headers)
             size_bytes = partial.publish().st_size
@@ -269,10 +295,14 @@ class BotoStore:
         )
 
     def _transfer(self, job: _Job, partial: PartialFile, tries: "_Tries") -> Mapping[str, str]:
-        """Brings the bytes into the partial file; returns the headers that describe the whole object."""
+        """Brings the bytes into the partial file; returns the headers that describe the whole
+        object.
+        """
         manager = self._transfers()
         tries.keys = self._broker.current()
-        one_request = job.size_bytes is not None and job.size_bytes <= self._settings.part_size_bytes
+        one_request = (
+            job.size_bytes is not None and job.size_bytes <= self._settings.part_size_bytes
+        )
         with os.fdopen(os.dup(partial.fd), "r+b") as target:
             job.running = manager.download(
                 job.bucket,
@@ -320,7 +350,9 @@ class _Tries:
         self._mismatches = 0
 
     def should_refresh(self, failure: DownloadError) -> bool:
-        """Tells the broker of refused keys; whether to repeat at once with the next ones, which counts as no try."""
+        """Tells the broker of refused keys; whether to repeat at once with the next ones, which
+        counts as no try.
+        """
         if self.keys is None or not isinstance(failure.__cause__ or failure, Exception):
             return False
         refused = failure.code in ("CREDENTIALS_EXPIRED", "CREDENTIALS_INVALID")
@@ -343,7 +375,9 @@ class _Answers:
     _KEPT = 1024
 
     def __init__(self) -> None:
-        self._headers: collections.OrderedDict[tuple[str, str], Mapping[str, str]] = collections.OrderedDict()
+        self._headers: collections.OrderedDict[tuple[str, str], Mapping[str, str]] = (
+            collections.OrderedDict()
+        )
 
     def listen_to(self, client: Any) -> None:
         """Has every answer of this client pass by."""
@@ -356,10 +390,19 @@ class _Answers:
         """Returns the headers that describe a whole object, or none."""
         return self._headers.get((bucket, key), {})
 
-    def _remember_request(self, params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
-        context["roboto_dagster"] = (params["Bucket"], params["Key"], params.get("Range"), params.get("IfMatch"))
+    def _remember_request(
+        self, params: Mapping[str, Any], context: dict[str, Any], **_: object
+    ) -> None:
+        context["roboto_dagster"] = (
+            params["Bucket"],
+            params["Key"],
+            params.get("Range"),
+            params.get("IfMatch"),
+        )
 
-    def _read_answer(self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object) -> None:
+    def _read_answer(
+        self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object
+    ) -> None:
         metadata = parsed["ResponseMetadata"]
         if metadata["HTTPStatusCode"] >= _FIRST_ERROR:
             return
@@ -373,8 +416,11 @@ class _Answers:
             self._headers.popitem(last=False)
 
 
-def _check_range(status: int, headers: Mapping[str, str], byte_range: str, etag: str | None) -> None:
-    """Refuses an answer that is not the range that was asked for: spliced in, it would be silent corruption.
+def _check_range(
+    status: int, headers: Mapping[str, str], byte_range: str, etag: str | None
+) -> None:
+    """Refuses an answer that is not the range that was asked for: spliced in, it would be silent
+    corruption.
 
     Raises:
         botocore.exceptions.ResponseStreamingError: It is another one.
@@ -417,7 +463,7 @@ class _Progress:
         self.add(-self._counted)
 
 
-class _Subscriber(boto3.s3.transfer.BaseSubscriber):  # type: ignore[misc] -- s3transfer is untyped
+class _Subscriber(s3transfer.subscribers.BaseSubscriber):
     """Tells s3transfer what is known of a file, and hears of its progress."""
 
     def __init__(self, progress: _Progress, size_bytes: int | None) -> None:
@@ -430,5 +476,7 @@ class _Subscriber(boto3.s3.transfer.BaseSubscriber):  # type: ignore[misc] -- s3
             future.meta.provide_transfer_size(self._size_bytes)
             future.meta.provide_object_etag("")
 
-    def on_progress(self, bytes_transferred: int, **_: object) -> None:
+    def on_progress(
+        self, future: s3transfer.futures.TransferFuture, bytes_transferred: int, **_: object
+    ) -> None:
         self._progress.add(bytes_transferred)

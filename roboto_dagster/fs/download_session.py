@@ -1,7 +1,8 @@
-"""A batch of downloads of one association with shared credentials: what is fetched, and what became of it.
+"""A batch of downloads of one association with shared credentials: what is fetched, and what became
+of it.
 
-The session starts no transfer itself: the caller asks a store for each file and registers the future. It holds no
-transaction on the platform.
+The session starts no transfer itself: the caller asks a store for each file and registers the
+future. It holds no transaction on the platform.
 """
 
 import collections
@@ -10,7 +11,9 @@ import pathlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict, cast
+
+from typing_extensions import Self
 
 from roboto_dagster.errors import DownloadError, PlatformError
 from roboto_dagster.fs.credentials import CredentialProvider, Credentials
@@ -42,16 +45,21 @@ class DownloadableFile(TypedDict):
 
 
 OnSettled = Callable[[DownloadableFile, FutureLike[None], DownloadError | None], None]
-"""Told once of every registered file, by the waiting thread: the file, its future, and its failure or None."""
+"""Told once of every registered file, by the waiting thread: the file, its future, and its failure
+or None.
+"""
 
 
 class DownloadSession:
     """Manages one batch of downloads with shared credentials.
 
-    Iterating it yields the files; when all have been yielded it waits for what was registered, and raises one
-    `ExceptionGroup` that holds every failure. Memory does not grow with the number of files that went well.
+    Iterating it yields the files; when all have been yielded it waits for what was registered, and
+    raises one
+    `ExceptionGroup` that holds every failure. Memory does not grow with the number of files that
+    went well.
 
-    As a context manager it waits on leaving. If the body raised, what is running is cancelled and the body's error wins.
+    As a context manager it waits on leaving. If the body raised, what is running is cancelled and
+    the body's error wins.
 
     Args:
         items: The files. A lazy iterable is consumed as the session is iterated.
@@ -62,11 +70,12 @@ class DownloadSession:
 
     Example:
         ```python
-        session = DownloadSession(items=files, association=Association.dataset("ds_123"), roboto_client=client)
-        store = StoreRegistry.get_store_for_uri(uri, session.make_credential_provider(bucket))
-        with store:
+        session = DownloadSession(items=files, association=Association.dataset("ds_123"),
+        roboto_client=client) store = StoreRegistry.get_store_for_uri(uri,
+        session.make_credential_provider(bucket)) with store:
             for file in session:
-                session.register_download(file, store.get(file["source_uri"], file["destination_path"]))
+                session.register_download(file, store.get(file["source_uri"],
+                file["destination_path"]))
         ```
     """
 
@@ -84,11 +93,13 @@ class DownloadSession:
         self._roboto_client = roboto_client
         self._caller_org_id = caller_org_id
         self._on_settled = on_settled
-        self._pending: collections.deque[tuple[DownloadableFile, FutureLike[None]]] = collections.deque()
+        self._pending: collections.deque[tuple[DownloadableFile, FutureLike[None]]] = (
+            collections.deque()
+        )
         self._failures: list[DownloadError] = []
         self._sweep_at = _SWEEP_EVERY
 
-    def __enter__(self) -> "DownloadSession":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -116,18 +127,18 @@ class DownloadSession:
         """Returns a provider of read-only credentials for the association's files.
 
         Args:
-            bucket_name: The bucket they shall be for; None takes the first that the platform offers.
+            bucket_name: The bucket they shall be for; None takes the first that the platform
+                offers.
 
         Returns:
-            A function that asks the platform each time it is called. It raises `PlatformError` if the platform refuses,
-            offers none, or none for this bucket.
+            A function that asks the platform each time it is called. It raises `PlatformError` if
+            the platform refuses, offers none, or none for this bucket.
         """
 
         def provide_credentials() -> Credentials:
             offered = self._request_credentials()
             chosen = _choose(offered, bucket_name, self._association.association_id)
-            credentials: Any = chosen.to_object_store_credentials()
-            return Credentials(**credentials)
+            return cast("Credentials", chosen.to_object_store_credentials())
 
         return provide_credentials
 
@@ -146,8 +157,8 @@ class DownloadSession:
         """Waits for every registered download, inside the store's `with`.
 
         Raises:
-            ExceptionGroup: One `DownloadError` for each file that failed; once raised they are forgotten, and a second
-                call is about what was registered since.
+            ExceptionGroup: One `DownloadError` for each file that failed; once raised they are
+                forgotten, and a second call is about what was registered since.
         """
         try:
             while self._pending:
@@ -164,7 +175,9 @@ class DownloadSession:
             raise ExceptionGroup(msg, failures)
 
     def _sweep(self) -> None:
-        """Settles what has ended, so that the list does not grow with the batch; amortised constant time a file."""
+        """Settles what has ended, so that the list does not grow with the batch; amortised
+        constant time a file.
+        """
         running: collections.deque[tuple[DownloadableFile, FutureLike[None]]] = collections.deque()
         for file, future in self._pending:
             if future.done():
@@ -234,7 +247,9 @@ def _as_download_error(file: DownloadableFile, error: Exception) -> DownloadErro
     """Makes any store's error one of ours that names its file; the original is its cause."""
     if isinstance(error, DownloadError):
         return error
-    from roboto_dagster.fs.boto_errors import download_error  # imports botocore: only failures need it
+    from roboto_dagster.fs.boto_errors import (
+        download_error,
+    )  # imports botocore: only failures need it
 
     failure = download_error(file, error)
     failure.__cause__ = error

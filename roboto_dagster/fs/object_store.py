@@ -1,6 +1,7 @@
 """What an object store must offer a session, and the registry that finds one for a URI.
 
-The protocols have the shapes of the SDK's (`roboto.storage`), so that either side's objects work with the other's.
+The protocols have the shapes of the SDK's (`roboto.storage`), so that either side's objects work
+with the other's.
 """
 
 import concurrent.futures
@@ -16,7 +17,9 @@ from roboto_dagster.fs.credentials import CredentialProvider
 T_co = TypeVar("T_co", covariant=True)
 
 OnProgress = Callable[[int], None]
-"""Called with a number of bytes as they arrive; a negative number takes back bytes that are fetched again."""
+"""Called with a number of bytes as they arrive; a negative number takes back bytes that are
+fetched again.
+"""
 
 
 class FutureLike(Protocol[T_co]):
@@ -40,14 +43,15 @@ class ObjectStore(Protocol):
         """Makes a store that asks `credential_provider` for credentials whenever it needs them."""
         ...
 
-    def __enter__(self) -> "ObjectStore": ...
+    def __enter__(self) -> "ObjectStore": ...  # noqa: PYI034 - as the SDK's protocol has it
 
     def __exit__(
         self,
         exc_type: type[BaseException] | None,
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
-    ) -> None: ...
+        /,
+    ) -> bool | None: ...
 
     def put(
         self, source: pathlib.Path, destination_uri: str, on_progress: OnProgress | None = None
@@ -58,7 +62,9 @@ class ObjectStore(Protocol):
     def get(
         self, source_uri: str, destination: pathlib.Path, on_progress: OnProgress | None = None
     ) -> FutureLike[None]:
-        """Starts the download of a URI to a local path; makes parent folders; may block while the store is busy."""
+        """Starts the download of a URI to a local path; makes parent folders; may block while the
+        store is busy.
+        """
         ...
 
 
@@ -70,7 +76,8 @@ class Receipt:
         size_bytes: Its size on disk.
         etag: The store's ETag without quotes, or None.
         checksum: The object's checksum as the store told it, `<algorithm>:<base64>`, or None.
-        verified: The algorithm that matched (`crc64nvme`, `crc32c`, `crc32`, `sha256`, `md5`), or `size`.
+        verified: The algorithm that matched (`crc64nvme`, `crc32c`, `crc32`, `sha256`, `md5`), or
+            `size`.
         attempts: How often it was tried, 1 if nothing went wrong.
         duration_seconds: From the first request to the publishing rename.
         request_id: The store's id of the last request, or None.
@@ -99,7 +106,9 @@ class Transfer(concurrent.futures.Future[None]):
         self._on_cancel = on_cancel
 
     def cancel(self) -> bool:
-        """Asks the store to stop; the transfer then ends with a `CANCELLED` error, its target untouched."""
+        """Asks the store to stop; the transfer then ends with a `CANCELLED` error, its target
+        untouched.
+        """
         if not self.done():
             self._on_cancel(self)
         return True
@@ -135,7 +144,9 @@ class StoreRegistry:
         return decorate
 
     @classmethod
-    def get_store_for_uri(cls, uri: str, credential_provider: CredentialProvider, **options: Any) -> ObjectStore:
+    def get_store_for_uri(
+        cls, uri: str, credential_provider: CredentialProvider, **options: Any
+    ) -> ObjectStore:
         """Makes the store that serves `uri`, to be used in a `with`.
 
         Args:
@@ -150,7 +161,9 @@ class StoreRegistry:
         if scheme not in cls._stores:
             msg = f"No object store serves {uri!r}; registered schemes: {', '.join(sorted(cls._stores)) or 'none'}."
             raise ConfigurationError(msg)
-        store: ObjectStore = cls._stores[scheme].create(credential_provider=credential_provider, **options)
+        store: ObjectStore = cls._stores[scheme].create(
+            credential_provider=credential_provider, **options
+        )
         return store
 
 

@@ -5,10 +5,11 @@
 <folder>/<name>              once it is whole and verified
 ```
 
-Folders are opened one component at a time without following links, and files are named relative to the open folder, so
-that a link planted below `within`, before or during a run, leads nowhere.
+Folders are opened one component at a time without following links, and files are named relative to
+the open folder, so that a link planted below `within`, before or during a run, leads nowhere.
 """
 
+import contextlib
 import errno
 import os
 import pathlib
@@ -21,7 +22,14 @@ HAS_DIR_FD = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
 
 _FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_FILE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_FILE_FLAGS = (
+    os.O_RDWR
+    | os.O_CREAT
+    | os.O_EXCL
+    | _NO_FOLLOW
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
 
 SUFFIX = ".part"
 
@@ -41,7 +49,8 @@ class Folder:
 
         Args:
             path: The folder.
-            within: A parent of it that the user chose; below it no link is followed. None trusts the whole path.
+            within: A parent of it that the user chose; below it no link is followed. None trusts
+                the whole path.
 
         Raises:
             OSError: It cannot be made or opened; `errno.ELOOP` if a link stands in the way.
@@ -63,7 +72,9 @@ class Folder:
             os.close(self.fd)
 
     def name_of(self, name: str) -> str:
-        """Returns what system calls should be given for a file of this folder, together with `fd`."""
+        """Returns what system calls should be given for a file of this folder, together with
+        `fd`.
+        """
         return name if self.fd is not None else str(self.path / name)
 
 
@@ -71,10 +82,8 @@ def _open_child(parent_fd: int, name: str) -> int:
     try:
         return _open_folder_no_follow(parent_fd, name)
     except FileNotFoundError:
-        try:
+        with contextlib.suppress(FileExistsError):  # another thread or run made it meanwhile
             os.mkdir(name, dir_fd=parent_fd)
-        except FileExistsError:  # another thread or run made it meanwhile
-            pass
         return _open_folder_no_follow(parent_fd, name)
 
 
@@ -82,7 +91,8 @@ def _open_folder_no_follow(parent_fd: int, name: str) -> int:
     try:
         return os.open(name, _FOLDER_FLAGS | _NO_FOLLOW, dir_fd=parent_fd)
     except NotADirectoryError as error:
-        # Linux answers ENOTDIR for a link with O_DIRECTORY | O_NOFOLLOW: tell it from a plain file in the way.
+        # Linux answers ENOTDIR for a link with O_DIRECTORY | O_NOFOLLOW: tell it from a plain file
+        # in the way.
         if stat.S_ISLNK(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from error
         raise
@@ -144,7 +154,9 @@ class PartialFile:
         target = self._folder.name_of(self._name)
         try:
             self._close()
-            os.replace(self._temporary, target, src_dir_fd=self._folder.fd, dst_dir_fd=self._folder.fd)
+            os.replace(
+                self._temporary, target, src_dir_fd=self._folder.fd, dst_dir_fd=self._folder.fd
+            )
         except OSError:
             self.discard()
             raise
@@ -152,7 +164,9 @@ class PartialFile:
         return status
 
     def discard(self) -> None:
-        """Closes and removes the temporary file; nothing if it is already published or discarded."""
+        """Closes and removes the temporary file; nothing if it is already published or
+        discarded.
+        """
         self._close()
         if self._temporary:
             os.unlink(self._temporary, dir_fd=self._folder.fd)
@@ -165,7 +179,9 @@ class PartialFile:
 
 
 def open_partial(
-    destination: pathlib.Path, within: pathlib.Path | None = None, folders: FolderCache | None = None
+    destination: pathlib.Path,
+    within: pathlib.Path | None = None,
+    folders: FolderCache | None = None,
 ) -> PartialFile:
     """Begins a file that will be published at `destination`.
 
@@ -177,5 +193,9 @@ def open_partial(
     Raises:
         OSError: The folder or the temporary file cannot be made.
     """
-    folder = folders.get(destination.parent, within) if folders else Folder.open(destination.parent, within)
+    folder = (
+        folders.get(destination.parent, within)
+        if folders
+        else Folder.open(destination.parent, within)
+    )
     return PartialFile(folder, destination.name)

@@ -19,7 +19,8 @@ _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 def platform_errors(doing: str) -> Iterator[None]:
     """Turns whatever the SDK raises in the body into a `PlatformError`.
 
-    The original is not chained: errors of validation and of parsing quote the answer, which may hold credentials.
+    The original is not chained: errors of validation and of parsing quote the answer, which may
+    hold credentials.
 
     Args:
         doing: What the body does, to begin the message with: "listing the files of ds_1".
@@ -38,7 +39,9 @@ def platform_errors(doing: str) -> Iterator[None]:
 def _platform_error(doing: str, error: Exception) -> PlatformError:
     status = _http_status(error)
     if status is not None:
-        message = f"{doing}: the Roboto API answered {status}: {_first_line(error)}. {_advice(status)}"
+        message = (
+            f"{doing}: the Roboto API answered {status}: {_first_line(error)}. {_advice(status)}"
+        )
         return PlatformError(message, status in _TRANSIENT_STATUSES, status)
     if isinstance(error, (urllib.error.URLError, OSError, http.client.HTTPException)):
         reason = getattr(error, "reason", None) or _first_line(error)
@@ -76,7 +79,9 @@ def _shape_of(error: Exception) -> str:
     """Describes a malformed answer by its shape alone, never by its values."""
     errors = getattr(error, "errors", None)
     if callable(errors):  # pydantic.ValidationError: its text would quote the values
-        fields = [".".join(str(part) for part in each["loc"]) + ": " + each["type"] for each in errors()]
+        fields = [
+            ".".join(str(part) for part in each["loc"]) + ": " + each["type"] for each in errors()
+        ]
         return f"{len(fields)} bad fields ({', '.join(fields[:5])})"
     if isinstance(error, json.JSONDecodeError):
         return "not JSON"

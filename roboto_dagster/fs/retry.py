@@ -14,18 +14,22 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RetryConfig:
-    """How often, and how patiently, a transient failure is tried again. Permanent ones are never repeated.
+    """How often, and how patiently, a transient failure is tried again. Permanent ones are never
+    repeated.
 
-    The waits are exponential with full jitter: a random time between nothing and `wait_initial_seconds` doubled at
-    each attempt, at most `wait_max_seconds`
-    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). A store's `Retry-After` is honoured
-    where it asks for more. The defaults ride out about half a minute of throttling.
+    The waits are exponential with full jitter: a random time between nothing and
+    `wait_initial_seconds` doubled at each attempt, at most `wait_max_seconds`
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). A store's
+    `Retry-After` is honoured where it asks for more. The defaults ride out about half a minute of
+    throttling.
 
     Attributes:
-        max_attempts: How often one file is tried in all, the first time included. Default 8; 1 never repeats.
+        max_attempts: How often one file is tried in all, the first time included. Default 8; 1
+            never repeats.
         wait_initial_seconds: Upper bound of the first wait. Default 0.5.
         wait_max_seconds: Upper bound of any wait. Default 30.
-        deadline_seconds: No attempt is begun once this has passed since the first; None (default) for no such bound.
+        deadline_seconds: No attempt is begun once this has passed since the first; None (default)
+            for no such bound.
     """
 
     max_attempts: int = 8
@@ -42,7 +46,9 @@ class RetryConfig:
             raise ConfigurationError(msg)
 
     def retrying(self) -> tenacity.Retrying:
-        """Returns the tenacity policy: iterate it, or call it with a function; the last error is re-raised as it is."""
+        """Returns the tenacity policy: iterate it, or call it with a function; the last error is
+        re-raised as it is.
+        """
         return tenacity.Retrying(
             wait=self.wait(),
             stop=self.stop(),
@@ -53,7 +59,9 @@ class RetryConfig:
 
     def wait(self) -> wait_base:
         """Returns tenacity's wait object: exponential, full jitter."""
-        return tenacity.wait_random_exponential(multiplier=self.wait_initial_seconds, max=self.wait_max_seconds)
+        return tenacity.wait_random_exponential(
+            multiplier=self.wait_initial_seconds, max=self.wait_max_seconds
+        )
 
     def stop(self) -> stop_base:
         """Returns tenacity's stop object: after `max_attempts`, or once the deadline has passed."""

@@ -1,4 +1,6 @@
-"""Makes botocore's S3 client for a store: botocore stays the authority on endpoint, addressing, CA bundle and proxies."""
+"""Makes botocore's S3 client for a store: botocore stays the authority on endpoint, addressing, CA
+bundle and proxies.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +50,7 @@ def make_client(broker: CredentialBroker, settings: S3Settings, max_connections:
         raise ConfigurationError(msg) from error
 
 
-class _BrokerCredentials(botocore.credentials.Credentials):  # type: ignore[misc] -- botocore is untyped
+class _BrokerCredentials(botocore.credentials.Credentials):
     """Credentials that are read from the broker at each request."""
 
     def __init__(self, broker: CredentialBroker) -> None:
@@ -57,7 +59,9 @@ class _BrokerCredentials(botocore.credentials.Credentials):  # type: ignore[misc
 
     def get_frozen_credentials(self) -> Any:
         keys = self._broker.current()
-        return botocore.credentials.ReadOnlyCredentials(keys.access_key, keys.secret_key, keys.token or None, None)
+        return botocore.credentials.ReadOnlyCredentials(
+            keys.access_key, keys.secret_key, keys.token or None, None
+        )
 
 
 class _Resolver:

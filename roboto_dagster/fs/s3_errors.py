@@ -52,7 +52,8 @@ def error_code(status: int, s3_code: str | None) -> ErrorCode:
 
     Args:
         status: HTTP status.
-        s3_code: The `Code` of the error document; None or anything unknown (an HTML page of a proxy) goes by the status.
+        s3_code: The `Code` of the error document; None or anything unknown (an HTML page of a
+            proxy) goes by the status.
     """
     by_code = _BY_S3_CODE.get(s3_code or "")
     if by_code is not None:

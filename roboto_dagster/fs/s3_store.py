@@ -16,7 +16,9 @@ class S3Store:
     """Makes the S3 store of the engine asked for; serves the scheme `s3` in the registry."""
 
     @classmethod
-    def create(cls, credential_provider: CredentialProvider, *, engine: Engine = "auto", **options: Any) -> ObjectStore:
+    def create(
+        cls, credential_provider: CredentialProvider, *, engine: Engine = "auto", **options: Any
+    ) -> ObjectStore:
         """Makes an S3 store.
 
         Args:
@@ -39,7 +41,8 @@ class S3Store:
         return _curl_store(credential_provider, options)
 
 
-# Engines are imported when they are made: boto3 and pycurl would otherwise cost every `import roboto_dagster`.
+# Engines are imported when they are made: boto3 and pycurl would otherwise cost every `import
+# roboto_dagster`.
 def _curl_store(credential_provider: CredentialProvider, options: dict[str, Any]) -> ObjectStore:
     from roboto_dagster.fs.curl_store import CurlStore
 

@@ -99,7 +99,9 @@ class Scheduler:
         return _first_of(self._small)
 
     def _charge(self, piece: Piece) -> None:
-        size = piece.download.expected_size if piece.stop == UNKNOWN else piece.stop - piece.position
+        size = (
+            piece.download.expected_size if piece.stop == UNKNOWN else piece.stop - piece.position
+        )
         cost = min(size or 0, self._part_size)
         if cost >= BULK_BYTES:
             piece.cost_bytes = cost

@@ -1,7 +1,7 @@
 """Lists the files of a scope: page by page, links resolved, patterns re-checked, bad records named.
 
-Pages are asked for through the SDK's client and parsed record by record, because `Dataset.list_files` fails as a whole on
-one bad record and follows a looping page token for ever.
+Pages are asked for through the SDK's client and parsed record by record, because
+`Dataset.list_files` fails as a whole on one bad record and follows a looping page token for ever.
 """
 
 import dataclasses
@@ -28,7 +28,8 @@ class RemoteFile:
         relative_path: Where the platform puts it in the dataset.
         size_bytes: Size according to the record.
         uri: `s3://bucket/key` of its object; a link's is its target's.
-        association_id: Whose credentials read the object; a link's target may belong to another dataset.
+        association_id: Whose credentials read the object; a link's target may belong to another
+            dataset.
         code: Why it cannot be fetched at all, or None.
         reason: The same in words.
     """
@@ -44,28 +45,36 @@ class RemoteFile:
 
     @property
     def bucket_name(self) -> str:
-        """The bucket of its object, taken from the URI by hand: a URL parser would mistake `?` and `#` in keys."""
+        """The bucket of its object, taken from the URI by hand: a URL parser would mistake `?` and
+        `#` in keys.
+        """
         return self.uri.partition("://")[2].partition("/")[0]
 
 
 def list_files(client: "RobotoClient", scope: Scope) -> Iterator[RemoteFile]:
-    """Yields the files of a scope, in the platform's order. Directories and files not yet uploaded are left out.
+    """Yields the files of a scope, in the platform's order. Directories and files not yet uploaded
+    are left out.
 
     Args:
         client: Client of the platform.
         scope: The dataset and its patterns.
 
     Yields:
-        Every file once. A record that cannot be used comes with a `code` instead of failing the listing.
+        Every file once. A record that cannot be used comes with a `code` instead of failing the
+        listing.
 
     Raises:
-        PlatformError: The dataset is unknown, or a page could not be had: the listing is then incomplete.
+        PlatformError: The dataset is unknown, or a page could not be had: the listing is then
+            incomplete.
     """
     matcher = scope.matcher()
     for record in _records(client, scope):
         if not isinstance(record, Mapping):
             yield _bad_record({}, "it is no object")
-        elif record.get("fs_type", "file") == "directory" or record.get("status", "available") != "available":
+        elif (
+            record.get("fs_type", "file") == "directory"
+            or record.get("status", "available") != "available"
+        ):
             continue
         else:
             file = _parse(client, record)
@@ -90,7 +99,9 @@ def _records(client: "RobotoClient", scope: Scope) -> Iterator[Any]:
         seen_tokens.add(page_token)
 
 
-def _page(client: "RobotoClient", scope: Scope, page_token: str | None) -> tuple[list[Any], str | None]:
+def _page(
+    client: "RobotoClient", scope: Scope, page_token: str | None
+) -> tuple[list[Any], str | None]:
     from roboto.domain.files.operations import QueryDatasetFilesRequest
 
     request = QueryDatasetFilesRequest(
@@ -127,7 +138,9 @@ def _parse(client: "RobotoClient", record: Mapping[str, Any]) -> RemoteFile:
 
 
 def _complaint(record: Mapping[str, Any]) -> str | None:
-    """Tells what is wrong with a record, or None; by hand, since a model per record would double the listing's time."""
+    """Tells what is wrong with a record, or None; by hand, since a model per record would double
+    the listing's time.
+    """
     for name in ("file_id", "relative_path", "uri", "association_id"):
         if not isinstance(record.get(name), str) or not record[name]:
             return f"{name} is {record.get(name)!r}"
@@ -176,7 +189,9 @@ def _resolve_link(client: "RobotoClient", link: Mapping[str, Any]) -> RemoteFile
         if error.http_status != 404:
             raise
         return dataclasses.replace(
-            _bad_record(link, ""), code="NOT_FOUND", reason=f"the link points to {link['uri']}, which is not there"
+            _bad_record(link, ""),
+            code="NOT_FOUND",
+            reason=f"the link points to {link['uri']}, which is not there",
         )
     complaint = _complaint(target)
     if complaint is not None or target.get("fs_type") == "link":
@@ -193,7 +208,9 @@ def _resolve_link(client: "RobotoClient", link: Mapping[str, Any]) -> RemoteFile
 
 def _file_record(client: "RobotoClient", file_id: str, version: str | None) -> dict[str, Any]:
     with platform_errors(f"resolving the link to {file_id}"):
-        response = client.get(f"v1/files/record/{file_id}", query={"version_id": version} if version else None)
+        response = client.get(
+            f"v1/files/record/{file_id}", query={"version_id": version} if version else None
+        )
         record = response.to_dict(json_path=["data"])
         return dict(record)
 
@@ -202,7 +219,11 @@ def _parse_link(uri: str) -> tuple[str | None, str | None]:
     """Takes `roboto://file/<id>?v=<version>` apart."""
     parsed = urllib.parse.urlsplit(uri)
     file_id = parsed.path.strip("/")
-    if parsed.scheme != "roboto" or parsed.netloc != "file" or not file_id.replace("_", "").isalnum():
+    if (
+        parsed.scheme != "roboto"
+        or parsed.netloc != "file"
+        or not file_id.replace("_", "").isalnum()
+    ):
         return None, None
     versions = urllib.parse.parse_qs(parsed.query).get("v")
     return file_id, versions[0] if versions else None

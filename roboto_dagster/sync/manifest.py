@@ -4,49 +4,59 @@
 <destination>/.roboto/<asset key>/<partition key>.parquet
 ```
 
-It is written under a temporary name and renamed, after every run, failed or not. The folder of one asset reads as one
+It is written under a temporary name and renamed, after every run, failed or not. The folder of one
+asset reads as one
 `pyarrow.dataset`.
 """
 
+import functools
 import os
 import pathlib
 import secrets
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from roboto_dagster.errors import ManifestError
+
+if TYPE_CHECKING:  # pyarrow would cost every import of the package, and only a run needs it
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 SCHEMA_VERSION = 1
 _VERSION_KEY = b"roboto_dagster.manifest_version"
 _ROWS_PER_GROUP = 50_000
 
-SCHEMA = pa.schema(
-    [
-        ("file_id", pa.string()),
-        ("version", pa.int64()),
-        ("relative_path", pa.string()),
-        ("path", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("mtime_ns", pa.int64()),
-        ("uri", pa.string()),
-        ("etag", pa.string()),
-        ("checksum", pa.string()),
-        ("verified", pa.string()),
-        ("status", pa.string()),
-        ("attempts", pa.int32()),
-        ("duration_seconds", pa.float64()),
-        ("error_code", pa.string()),
-        ("error", pa.string()),
-        ("fetched_at", pa.timestamp("us", tz="UTC")),
-        ("dataset_id", pa.string()),
-    ],
-    metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()},
-)
-"""Columns of a manifest; `status` is fetched, unchanged, failed or removed, and rows with an `mtime_ns` are on disk."""
+
+@functools.cache
+def schema() -> "pa.Schema":
+    """Returns the columns of a manifest.
+
+    `status` is fetched, unchanged, failed or removed. A row with an `mtime_ns` is on disk: a failed
+    one with it tells of the last version that was whole.
+    """
+    import pyarrow as pa
+
+    fields: list[pa.Field[Any]] = [
+        pa.field("file_id", pa.string()),
+        pa.field("version", pa.int64()),
+        pa.field("relative_path", pa.string()),
+        pa.field("path", pa.string()),
+        pa.field("size_bytes", pa.int64()),
+        pa.field("mtime_ns", pa.int64()),
+        pa.field("uri", pa.string()),
+        pa.field("etag", pa.string()),
+        pa.field("checksum", pa.string()),
+        pa.field("verified", pa.string()),
+        pa.field("status", pa.string()),
+        pa.field("attempts", pa.int32()),
+        pa.field("duration_seconds", pa.float64()),
+        pa.field("error_code", pa.string()),
+        pa.field("error", pa.string()),
+        pa.field("fetched_at", pa.timestamp("us", tz="UTC")),
+        pa.field("dataset_id", pa.string()),
+    ]
+    return pa.schema(fields, metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()})
 
 
 def manifest_path(destination: pathlib.Path, asset_key: str, partition_key: str) -> pathlib.Path:
@@ -71,15 +81,17 @@ def write_manifest(path: pathlib.Path, batches: Iterable[Sequence[Sequence[Any]]
 
     Args:
         path: From `manifest_path`.
-        batches: Rows in the order of `SCHEMA`, many at a time, so that memory stays flat.
+        batches: Rows in the order of `schema`, many at a time, so that memory stays flat.
 
     Raises:
         OSError: The folder or the file cannot be written; the last manifest is then untouched.
     """
+    import pyarrow.parquet as pq
+
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{secrets.token_hex(6)}.part")
     try:
-        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
+        with pq.ParquetWriter(temporary, schema(), compression="zstd") as writer:
             for rows in batches:
                 writer.write_table(_table(rows), row_group_size=_ROWS_PER_GROUP)
         temporary.replace(path)
@@ -87,21 +99,25 @@ def write_manifest(path: pathlib.Path, batches: Iterable[Sequence[Sequence[Any]]
         temporary.unlink(missing_ok=True)
 
 
-def _table(rows: Sequence[Sequence[Any]]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
+def _table(rows: Sequence[Sequence[Any]]) -> "pa.Table":
+    import pyarrow as pa
+
+    fields = list(schema())
+    columns = list(zip(*rows, strict=True)) or [()] * len(fields)
     return pa.Table.from_arrays(
-        [pa.array(column, type=field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+        [pa.array(column, type=field.type) for column, field in zip(columns, fields, strict=True)],
+        schema=schema(),
     )
 
 
-def read_manifest(path: str | os.PathLike[str]) -> pa.Table:
+def read_manifest(path: str | os.PathLike[str]) -> "pa.Table":
     """Reads a manifest whole.
 
     Args:
         path: From `manifest_path`, or the metadata `roboto/manifest`.
 
     Returns:
-        A table with the columns of `SCHEMA`.
+        A table with the columns of `schema`.
 
     Raises:
         ManifestError: There is none, or it is not one of ours.
@@ -110,7 +126,9 @@ def read_manifest(path: str | os.PathLike[str]) -> pa.Table:
         return file.read()
 
 
-def iterate_manifest(path: str | os.PathLike[str], columns: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
+def iterate_manifest(
+    path: str | os.PathLike[str], columns: Sequence[str]
+) -> Iterator[list[tuple[Any, ...]]]:
     """Yields rows of some columns, many at a time, so that memory stays flat.
 
     Raises:
@@ -121,9 +139,12 @@ def iterate_manifest(path: str | os.PathLike[str], columns: Sequence[str]) -> It
             yield list(zip(*(batch.column(name).to_pylist() for name in columns), strict=True))
 
 
-def _open(path: str | os.PathLike[str]) -> pq.ParquetFile:
+def _open(path: str | os.PathLike[str]) -> "pq.ParquetFile":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(os.fspath(path))
     except FileNotFoundError as error:
         msg = f"There is no manifest at {os.fspath(path)}: materialize the partition first."
         raise ManifestError(msg) from error

@@ -1,6 +1,8 @@
-"""Decides what becomes of every file of a scope: fetch, keep or refuse. Touches neither network nor disk.
+"""Decides what becomes of every file of a scope: fetch, keep or refuse. Touches neither network nor
+disk.
 
-Paths are judged by the rules of every platform at once, so that a dataset that arrives here arrives anywhere.
+Paths are judged by the rules of every platform at once, so that a dataset that arrives here arrives
+anywhere.
 """
 
 import dataclasses
@@ -18,7 +20,9 @@ MAX_PATH_BYTES = 4096
 _DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
+_RESERVED = re.compile(
+    r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|conin\$|conout\$)(\..*)?", re.IGNORECASE
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +111,8 @@ def _unsafe_name(name: str) -> str | None:
 def place_of(relative_path: str) -> str:
     """Returns what names one place on any filesystem: case and Unicode form fold together.
 
-    Two files of one place would overwrite each other on a case-insensitive or normalising filesystem.
+    Two files of one place would overwrite each other on a case-insensitive or normalising
+    filesystem.
     """
     if relative_path.isascii():
         return relative_path.lower()

@@ -1,4 +1,6 @@
-"""Says how a sync gets on, on a time base: one line every few seconds, however many files or chunks there are."""
+"""Says how a sync gets on, on a time base: one line every few seconds, however many files or
+chunks there are.
+"""
 
 import logging
 import threading
@@ -24,7 +26,9 @@ class Progress:
         clock: Monotonic seconds.
     """
 
-    def __init__(self, say: Say, every_seconds: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, say: Say, every_seconds: float = 10.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._say = say
         self._every_seconds = every_seconds
         self._clock = clock
@@ -62,12 +66,17 @@ class Progress:
         if count < _MAX_RETRY_LINES:
             self._say(logging.WARNING, _retry_line(failure, wait_seconds))
         elif count == _MAX_RETRY_LINES:
-            self._say(logging.WARNING, "More requests are repeated; the manifest has every file's attempts.")
+            self._say(
+                logging.WARNING,
+                "More requests are repeated; the manifest has every file's attempts.",
+            )
 
     def _line(self, now: float) -> str:
         seconds = max(now - self._started, 1e-6)
         rate = self._bytes_done / seconds
-        left = f", about {_duration((self._bytes - self._bytes_done) / rate)} left" if rate > 0 else ""
+        left = (
+            f", about {_duration((self._bytes - self._bytes_done) / rate)} left" if rate > 0 else ""
+        )
         return (
             f"{self._files_done} of {self._files} files, {self._bytes_done / MIB:.1f} of {self._bytes / MIB:.1f} MiB, "
             f"{rate / MIB:.1f} MiB/s{left}"

@@ -91,4 +91,6 @@ class SyncReport:
         if not self.failures:
             return None
         files = "1 file" if len(self.failures) == 1 else f"{len(self.failures)} files"
-        return ExceptionGroup(f"{files} of {', '.join(self.dataset_ids)} could not be delivered", list(self.failures))
+        return ExceptionGroup(
+            f"{files} of {', '.join(self.dataset_ids)} could not be delivered", list(self.failures)
+        )

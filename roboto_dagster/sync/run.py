@@ -48,7 +48,9 @@ if TYPE_CHECKING:
     from roboto import Association, RobotoClient
 
 OpenStore = Callable[[DownloadSession, str, RetryConfig, OnRetry], ObjectStore]
-"""Opens the store for a session: given the session, one of its URIs, the policy of repeating and who is told of it."""
+"""Opens the store for a session: given the session, one of its URIs, the policy of repeating and
+who is told of it.
+"""
 
 
 def _say_nothing(level: int, line: str) -> None:
@@ -62,7 +64,8 @@ class SyncSettings:
     Attributes:
         client: Client of the platform.
         open_store: Opens the object store.
-        destination: The folder that the user chose; files go to `<destination>/<dataset id>/<relative path>`.
+        destination: The folder that the user chose; files go to `<destination>/<dataset
+            id>/<relative path>`.
         manifest: Path of the manifest, read as the last run's and written as this one's.
         org_id: Organization to act for; None for the one that owns the dataset.
         retry: How what failed transiently is repeated.
@@ -86,7 +89,8 @@ def sync(scopes: Sequence[Scope], settings: SyncSettings) -> SyncReport:
         settings: Where from, where to, and how.
 
     Returns:
-        What was done. Files that could not be delivered are in `failures`; all others are whole on disk.
+        What was done. Files that could not be delivered are in `failures`; all others are whole on
+        disk.
 
     Raises:
         PlatformError: A dataset is unknown or could not be listed to its end; nothing was touched.
@@ -118,7 +122,9 @@ def _check_destination(destination: pathlib.Path) -> None:
 
 
 def _collect(workset: Workset, scopes: Sequence[Scope], settings: SyncSettings) -> dict[str, str]:
-    """Lists every scope to its end and reads the last manifest; returns the datasets' organizations."""
+    """Lists every scope to its end and reads the last manifest; returns the datasets'
+    organizations.
+    """
     org_ids = {}
     for scope in scopes:
         org_ids[scope.dataset_id] = _dataset_org_id(settings.client, scope.dataset_id)
@@ -147,22 +153,31 @@ def _plan(workset: Workset, destination: pathlib.Path) -> None:
 
 def _decisions(workset: Workset, prefix: str) -> Iterator[tuple[Action, int]]:
     for planned, known in workset.undecided():
-        local = _local_file(f"{prefix}{planned.dataset_id}/{planned.remote.relative_path}") if known else None
+        local = (
+            _local_file(f"{prefix}{planned.dataset_id}/{planned.remote.relative_path}")
+            if known
+            else None
+        )
         yield decide(planned.remote, known, local), planned.seq
 
 
 def _local_file(path: str) -> LocalFile | None:
     try:
         status = os.lstat(path)
-    except OSError:  # missing, or a file where a folder should be: the transfer will name what is wrong
+    except (
+        OSError
+    ):  # missing, or a file where a folder should be: the transfer will name what is wrong
         return None
     return LocalFile(
-        size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, is_regular=stat.S_ISREG(status.st_mode)
+        size_bytes=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        is_regular=stat.S_ISREG(status.st_mode),
     )
 
 
 class PlannedDownload(DownloadableFile):
-    """A file of the session that remembers its place in the plan; errors of a sync carry it as their `file`.
+    """A file of the session that remembers its place in the plan; errors of a sync carry it as
+    their `file`.
 
     Attributes:
         relative_path: Where the platform puts it in its dataset.
@@ -174,9 +189,13 @@ class PlannedDownload(DownloadableFile):
 
 
 class _Transfer:
-    """Fetches what is planned, in rounds: each repeats what failed transiently in the one before."""
+    """Fetches what is planned, in rounds: each repeats what failed transiently in the one
+    before.
+    """
 
-    def __init__(self, workset: Workset, settings: SyncSettings, org_ids: Mapping[str, str]) -> None:
+    def __init__(
+        self, workset: Workset, settings: SyncSettings, org_ids: Mapping[str, str]
+    ) -> None:
         self._workset = workset
         self._settings = settings
         self._org_ids = org_ids
@@ -187,21 +206,29 @@ class _Transfer:
         self.rounds: list[Round] = []
 
     def run(self) -> None:
-        """Fetches everything, as far as the retry policy goes; what failed is in `failures` in the end."""
+        """Fetches everything, as far as the retry policy goes; what failed is in `failures` in the
+        end.
+        """
         for planned, code, reason in self._workset.refused():
-            self.failures[planned.seq] = DownloadError(self._download(planned), code, reason, None, 0)
+            self.failures[planned.seq] = DownloadError(
+                self._download(planned), code, reason, None, 0
+            )
         work = {source: self._workset.to_fetch(*source) for source in self._workset.sources()}
         self._progress.begin(*self._workset.totals("fetch"))
         repeat = self._settings.retry.retrying().copy(
             retry=tenacity.retry_if_result(bool),
-            retry_error_callback=lambda state: None,  # giving up is no error here: the failures are noted
+            retry_error_callback=lambda _: (
+                None
+            ),  # giving up is no error here: the failures are noted
             before_sleep=self._say_wait,
         )
         if work:
             repeat(self._round, work)
 
     def _round(self, work: dict[Source, Sequence[int]]) -> bool:
-        """Fetches from every source in turn, and leaves in `work` what deserves another round; tells if there is any."""
+        """Fetches from every source in turn, and leaves in `work` what deserves another round;
+        tells if there is any.
+        """
         started, bytes_before = time.monotonic(), self.bytes_fetched
         files, failed = sum(map(len, work.values())), 0
         for source, numbers in list(work.items()):
@@ -221,12 +248,16 @@ class _Transfer:
         return any(work.values())
 
     def _may_heal(self, number: int) -> bool:
-        """Tells whether a failed file deserves another round: engines use up the attempts that they are given."""
+        """Tells whether a failed file deserves another round: engines use up the attempts that
+        they are given.
+        """
         failure = self.failures[number]
         return is_transient(failure) and failure.attempts < self._settings.retry.max_attempts
 
     def _fetch(self, source: Source, numbers: Sequence[int]) -> None:
-        """Fetches files of one association and bucket through one session; failures are noted, not raised."""
+        """Fetches files of one association and bucket through one session; failures are noted, not
+        raised.
+        """
         if not numbers:
             return
         session = DownloadSession(
@@ -238,22 +269,32 @@ class _Transfer:
         )
         first_uri = next(self._workset.files(numbers[:1])).remote.uri
         try:
-            store = self._settings.open_store(session, first_uri, self._settings.retry, self._progress.retry)
+            store = self._settings.open_store(
+                session, first_uri, self._settings.retry, self._progress.retry
+            )
         except PlatformError as error:  # a store may ask for credentials at once
             self._fail_all(numbers, error)
             return
-        with contextlib.suppress(ExceptionGroup), store, session:  # every member of the group was noted in `_settled`
+        with (
+            contextlib.suppress(ExceptionGroup),
+            store,
+            session,
+        ):  # every member of the group was noted in `_settled`
             get = self._getter(store)
             for file in session:
                 session.register_download(file, _start(get, file))
 
     def _org_id_for(self, association_id: str) -> str:
-        """Returns for whom credentials are asked: a link's target is read on behalf of the dataset that links to it."""
+        """Returns for whom credentials are asked: a link's target is read on behalf of the dataset
+        that links to it.
+        """
         owner = self._org_ids.get(association_id) or next(iter(self._org_ids.values()))
         return self._settings.org_id or owner
 
     def _getter(self, store: ObjectStore) -> "_Get":
-        """Returns how this store is asked for a file: our engines use what is known of it, others may not take it."""
+        """Returns how this store is asked for a file: our engines use what is known of it, others
+        may not take it.
+        """
         progress = self._progress.add_bytes
         if "size_bytes" not in inspect.signature(store.get).parameters:
             return lambda file: store.get(file["source_uri"], file["destination_path"], progress)
@@ -283,7 +324,9 @@ class _Transfer:
             planned=planned,
         )
 
-    def _settled(self, file: DownloadableFile, future: FutureLike[None], failure: DownloadError | None) -> None:
+    def _settled(
+        self, file: DownloadableFile, future: FutureLike[None], failure: DownloadError | None
+    ) -> None:
         """Notes the end of one file, in the thread that waits for it."""
         planned = _planned(file)
         if failure is None:
@@ -304,19 +347,25 @@ class _Transfer:
         if status.st_size != expected_bytes:  # a store of ours has already refused it
             reason = f"{status.st_size} bytes arrived, the record says {expected_bytes}"
             return DownloadError(file, "SIZE_MISMATCH", reason)
-        self._workset.note_fetched(planned.seq, receipt or _plain_receipt(status.st_size), status.st_mtime_ns, _now_us())
+        self._workset.note_fetched(
+            planned.seq, receipt or _plain_receipt(status.st_size), status.st_mtime_ns, _now_us()
+        )
         self.failures.pop(planned.seq, None)
         self.bytes_fetched += status.st_size
         return None
 
     def _note_failed(self, number: int, failure: DownloadError) -> None:
-        failure.attempts = self._workset.note_failed(number, failure.code, failure.reason, failure.attempts)
+        failure.attempts = self._workset.note_failed(
+            number, failure.code, failure.reason, failure.attempts
+        )
         self.failures[number] = failure
         self._failed_now.append(number)
 
     def _fail_all(self, numbers: Sequence[int], error: PlatformError) -> None:
         for planned in self._workset.files(numbers):
-            failure = DownloadError(self._download(planned), "CREDENTIALS_INVALID", error.message, error.transient)
+            failure = DownloadError(
+                self._download(planned), "CREDENTIALS_INVALID", error.message, error.transient
+            )
             failure.__cause__ = error
             self._note_failed(planned.seq, failure)
 
@@ -331,7 +380,9 @@ _Get = Callable[[DownloadableFile], FutureLike[None]]
 
 
 def _start(get: _Get, file: DownloadableFile) -> FutureLike[None]:
-    """Starts a transfer; what a foreign store raises at once becomes this file's failure, not the batch's."""
+    """Starts a transfer; what a foreign store raises at once becomes this file's failure, not the
+    batch's.
+    """
     try:
         return get(file)
     except RobotoDagsterError:
@@ -355,7 +406,14 @@ def _association(association_id: str) -> "Association":
 
 def _plain_receipt(size_bytes: int) -> Receipt:
     """What is known of a file from a store that gives no receipt."""
-    return Receipt(size_bytes=size_bytes, etag=None, checksum=None, verified="size", attempts=1, duration_seconds=0.0)
+    return Receipt(
+        size_bytes=size_bytes,
+        etag=None,
+        checksum=None,
+        verified="size",
+        attempts=1,
+        duration_seconds=0.0,
+    )
 
 
 def _now_us() -> int:
@@ -363,12 +421,18 @@ def _now_us() -> int:
 
 
 def _report(
-    scopes: Sequence[Scope], settings: SyncSettings, workset: Workset, transfer: _Transfer, duration_seconds: float
+    scopes: Sequence[Scope],
+    settings: SyncSettings,
+    workset: Workset,
+    transfer: _Transfer,
+    duration_seconds: float,
 ) -> SyncReport:
     total, to_fetch = workset.totals(), workset.totals("fetch")
     refused, failed = workset.totals("refuse"), len(transfer.failures)
     dataset_ids = [scope.dataset_id for scope in scopes]
-    one_folder = settings.destination / dataset_ids[0] if len(dataset_ids) == 1 else settings.destination
+    one_folder = (
+        settings.destination / dataset_ids[0] if len(dataset_ids) == 1 else settings.destination
+    )
     return SyncReport(
         dataset_ids=dataset_ids,
         root=one_folder,

@@ -18,7 +18,8 @@ class Scope:
 
     Attributes:
         dataset_id: Such as `ds_0123456789ab`.
-        include_patterns: Gitignore-style patterns (https://git-scm.com/docs/gitignore); none means all files.
+        include_patterns: Gitignore-style patterns (https://git-scm.com/docs/gitignore); none means
+            all files.
         exclude_patterns: The same; they win over the included.
     """
 
@@ -40,11 +41,17 @@ class Scope:
 
 
 class Matcher:
-    """Tells whether a path is in a scope; the platform's own matching may be looser than gitignore's."""
+    """Tells whether a path is in a scope; the platform's own matching may be looser than
+    gitignore's.
+    """
 
     def __init__(self, include_patterns: Sequence[str], exclude_patterns: Sequence[str]) -> None:
-        self._include = pathspec.GitIgnoreSpec.from_lines(include_patterns) if include_patterns else None
-        self._exclude = pathspec.GitIgnoreSpec.from_lines(exclude_patterns) if exclude_patterns else None
+        self._include = (
+            pathspec.GitIgnoreSpec.from_lines(include_patterns) if include_patterns else None
+        )
+        self._exclude = (
+            pathspec.GitIgnoreSpec.from_lines(exclude_patterns) if exclude_patterns else None
+        )
 
     def matches(self, relative_path: str) -> bool:
         """Tells whether a file of this path is wanted."""

@@ -1,7 +1,9 @@
-"""The working set of one sync: what is listed, what the last manifest says, what is decided and what came of it.
+"""The working set of one sync: what is listed, what the last manifest says, what is decided and
+what came of it.
 
-Kept in a private temporary SQLite database, which lives in memory while it is small and spills to disk by itself, so
-that a dataset of a million files costs no more memory than one of a thousand. For one thread.
+Kept in a private temporary SQLite database, which lives in memory while it is small and spills to
+disk by itself, so that a dataset of a million files costs no more memory than one of a thousand.
+For one thread.
 """
 
 import array
@@ -11,7 +13,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from roboto_dagster.errors import DownloadError, ErrorCode
+from typing_extensions import Self
+
+from roboto_dagster.errors import ErrorCode
 from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.sync.listing import RemoteFile
 from roboto_dagster.sync.plan import Action, KnownFile, place_of, unsafe_reason
@@ -66,7 +70,8 @@ FROM file LEFT JOIN known USING (dataset_id, relative_path)
 ORDER BY file.seq
 """
 
-# A prefix is compared by range, `a/` to `a0`, since LIKE would take `_` and `%` in names for wildcards.
+# A prefix is compared by range, `a/` to `a0`, since LIKE would take `_` and `%` in names for
+# wildcards.
 _COLLISIONS = """
 CREATE INDEX file_place ON file (place);
 CREATE TEMP TABLE disputed AS
@@ -114,16 +119,20 @@ class Workset:
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)
-        self._db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES + "BEGIN;")
+        self._db.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES + "BEGIN;"
+        )
 
-    def __enter__(self) -> "Workset":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._db.close()
 
     def add_remote(self, dataset_id: str, files: Iterable[RemoteFile]) -> None:
-        """Adds the files of one dataset, judging their paths and noting the folders that they need."""
+        """Adds the files of one dataset, judging their paths and noting the folders that they
+        need.
+        """
         rows = (self._remote_row(dataset_id, file) for file in files)
         insert = (
             "INSERT INTO file (dataset_id, file_id, version, relative_path, place, size_bytes, uri, association_id, bucket,"
@@ -165,18 +174,26 @@ class Workset:
     _last_folder = ""
 
     def add_known(self, batches: Iterable[Sequence[Sequence[Any]]]) -> None:
-        """Adds rows of the last manifest, in the order of `KNOWN_COLUMNS`; those without an `mtime_ns` tell nothing."""
+        """Adds rows of the last manifest, in the order of `KNOWN_COLUMNS`; those without an
+        `mtime_ns` tell nothing.
+        """
         marks = ", ".join("?" * len(KNOWN_COLUMNS))
         for rows in batches:
             whole = (row for row in rows if row[5] is not None)
-            self._db.executemany(f"INSERT OR REPLACE INTO known VALUES ({marks})", whole)  # noqa: S608 -- question marks
+            self._db.executemany(f"INSERT OR REPLACE INTO known VALUES ({marks})", whole)
 
     def refuse_collisions(self) -> None:
-        """Refuses all members of every collision: same place, case, Unicode form, or a file `a` beside `a/b`."""
+        """Refuses all members of every collision: same place, case, Unicode form, or a file `a`
+        beside `a/b`.
+        """
         self._db.executescript(_COLLISIONS + "BEGIN;")
-        folders = self._db.execute("SELECT place FROM disputed JOIN folder USING (place)").fetchall()
+        folders = self._db.execute(
+            "SELECT place FROM disputed JOIN folder USING (place)"
+        ).fetchall()
         self._db.executemany(_BENEATH, ((place, place) for (place,) in folders))
-        self._db.execute("UPDATE file SET action = 'refuse', status = 'failed' WHERE error_code IS NOT NULL")
+        self._db.execute(
+            "UPDATE file SET action = 'refuse', status = 'failed' WHERE error_code IS NOT NULL"
+        )
 
     def undecided(self) -> Iterator[tuple[PlannedFile, KnownFile | None]]:
         """Yields every file that was not refused, with what the last manifest says of it."""
@@ -192,7 +209,8 @@ class Workset:
     def set_actions(self, decisions: Iterable[tuple[Action, int]]) -> None:
         """Notes decisions, pairs of action and `seq`; what is not decided is kept.
 
-        What is to be fetched counts as cancelled until its end is noted: an interrupted run must not claim it.
+        What is to be fetched counts as cancelled until its end is noted: an interrupted run must
+        not claim it.
         """
         update = (
             "UPDATE file SET action = ?, status = 'failed', error_code = 'CANCELLED', error = 'it was not reached'"
@@ -204,27 +222,37 @@ class Workset:
     def totals(self, action: Action | None = None) -> Totals:
         """Counts the files with an action, or all."""
         where = "WHERE action = :action" if action else ""
-        row = self._db.execute(f"SELECT count(*), coalesce(sum(size_bytes), 0) FROM file {where}", {"action": action})  # noqa: S608 -- constant text
+        row = self._db.execute(
+            f"SELECT count(*), coalesce(sum(size_bytes), 0) FROM file {where}", {"action": action}
+        )
         return Totals(*row.fetchone())
 
     def sources(self) -> list[Source]:
         """Returns every source from which something is to be fetched."""
-        rows = self._db.execute("SELECT DISTINCT association_id, bucket FROM file WHERE action = 'fetch' ORDER BY 1, 2")
+        rows = self._db.execute(
+            "SELECT DISTINCT association_id, bucket FROM file WHERE action = 'fetch' ORDER BY 1, 2"
+        )
         return [Source(*row) for row in rows]
 
     def to_fetch(self, association_id: str, bucket: str) -> "array.array[int]":
-        """Returns the numbers of what is to be fetched from one source, big files first: they must not be the tail."""
+        """Returns the numbers of what is to be fetched from one source, big files first: they must
+        not be the tail.
+        """
         query = (
             "SELECT seq FROM file WHERE action = 'fetch' AND association_id = ? AND bucket = ?"
             " ORDER BY size_bytes DESC, seq"
         )
-        return array.array("q", (seq for (seq,) in self._db.execute(query, (association_id, bucket))))
+        return array.array(
+            "q", (seq for (seq,) in self._db.execute(query, (association_id, bucket)))
+        )
 
     def files(self, numbers: Iterable[int]) -> Iterator[PlannedFile]:
         """Yields files by their numbers, in that order."""
         for batch in _batched(numbers, 500):
             marks = ", ".join("?" * len(batch))
-            rows = self._db.execute(f"SELECT {_FILE_COLUMNS} FROM file WHERE seq IN ({marks})", batch)  # noqa: S608
+            rows = self._db.execute(
+                f"SELECT {_FILE_COLUMNS} FROM file WHERE seq IN ({marks})", batch
+            )
             by_number = {row[0]: row for row in rows}
             for number in batch:
                 yield _planned(by_number[number])
@@ -268,21 +296,23 @@ class Workset:
             yield rows
 
     def _pages(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """Runs a query page by page, so that rows may be updated between two pages; `seq` is its first column."""
+        """Runs a query page by page, so that rows may be updated between two pages; `seq` is its
+        first column.
+        """
         last = 0
         while rows := self._db.execute(query, (last, _BATCH)).fetchall():
             yield from rows
             last = rows[-1][0]
 
 
-_FILE_COLUMNS = (
-    "seq, dataset_id, file.file_id, file.version, relative_path, file.size_bytes, file.uri, association_id"
-)
+_FILE_COLUMNS = "seq, dataset_id, file.file_id, file.version, relative_path, file.size_bytes, file.uri, association_id"
 _FILE_WIDTH = 8
 
 
 def _planned(row: Sequence[Any]) -> PlannedFile:
-    seq, dataset_id, file_id, version, relative_path, size_bytes, uri, association_id = row[:_FILE_WIDTH]
+    seq, dataset_id, file_id, version, relative_path, size_bytes, uri, association_id = row[
+        :_FILE_WIDTH
+    ]
     remote = RemoteFile(
         file_id=file_id,
         version=version,

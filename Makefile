@@ -1,0 +1,115 @@
+# The project's commands. Each makes what it needs on first use: a virtual environment in .venv, filled from the locks in
+# requirements/. They need make and Python 3.10 or newer, and write nowhere but into folders that Git ignores.
+#
+#     demo.txt  ⊂  dev.txt  ⊂  bench.txt      one set of versions, so one environment grows from the left to the right
+
+# Set it to choose an interpreter: make PYTHON=python3.12 test
+PYTHON ?=
+# More arguments for the command that a target runs: make test ARGS="-k manifest"
+ARGS ?=
+# Where `make ui` listens.
+PORT ?= 3000
+
+VENV := .venv
+BIN := $(VENV)/bin
+# `python -m` rather than the scripts in $(BIN): those name the interpreter by a path, which may be too long for a script.
+RUN := $(BIN)/python -m
+
+# The environment of whoever calls must not decide which interpreter or which packages are used.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Certificates of the system, as pip uses them: behind a company's proxy only those know its authority.
+export UV_SYSTEM_CERTS := 1
+# Dagster would report these runs to its makers, and would write an id for that into the home folder.
+export DAGSTER_DISABLE_TELEMETRY := 1
+# Without a home folder that can be written (a container, a build user), caches stay in here.
+ifneq ($(shell test -d "$$HOME" && test -w "$$HOME" && echo writable),writable)
+export XDG_CACHE_HOME := $(CURDIR)/.cache
+export UV_CACHE_DIR := $(CURDIR)/.cache/uv
+export PIP_CACHE_DIR := $(CURDIR)/.cache/pip
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo ui test lint types bench lock clean
+
+help: ## list the targets
+	@printf 'usage: make TARGET [ARGS="…"] [PYTHON=python3.x]\n\n'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo .dagster/dagster.yaml ## watch real robot logs arrive as Dagster assets, on this machine
+	@DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/python examples/demo.py $(ARGS)
+
+ui: $(VENV)/.demo .dagster/dagster.yaml ## open the example in Dagster's UI (PORT=3000)
+	@DAGSTER_HOME="$(CURDIR)/.dagster" $(RUN) dagster dev -w workspace.yaml -p $(PORT) $(ARGS)
+
+test: $(VENV)/.dev ## run the tests (ARGS goes to pytest)
+	$(RUN) pytest $(ARGS)
+
+lint: $(VENV)/.dev ## check style and format
+	$(RUN) ruff check $(ARGS)
+	$(RUN) ruff format --check $(ARGS)
+
+types: $(VENV)/.dev ## check types, strictly
+	$(RUN) mypy $(ARGS)
+
+bench: $(VENV)/.bench ## measure the engine side by side with its peers
+	$(RUN) benchmarks $(ARGS)
+
+lock: $(VENV)/.uv ## resolve requirements/ again after a change in pyproject.toml (ARGS=--upgrade for newer versions)
+	$(COMPILE) --group installer -o requirements/uv.txt
+	$(COMPILE) pyproject.toml --extra local --group dev --group bench -o requirements/bench.txt
+	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/bench.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra local --group demo -c requirements/bench.txt -o requirements/demo.txt
+
+clean: ## remove everything that the targets have made
+	rm -rf $(VENV) .cache .dagster .demo .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# For every Python and platform at once, and for any registry: no address gets into the files.
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(RUN) uv pip compile --quiet --universal --python-version 3.10 \
+	--generate-hashes --no-emit-index-url --no-annotate $(ARGS)
+
+# $(call install,requirements/NAME.txt): what the lock names, checked against its hashes, then the project itself.
+# uv takes seconds. It does not read pip's configuration, so where only pip knows a way to the registry, pip does it:
+# without resolving, since the lock is whole, and older pips stumble over a pin that lacks the extra that is asked for.
+define install
+	@echo "Installing $(1) into $(VENV)"
+	@$(RUN) uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) || \
+		{ echo "uv could not install it; trying pip"; $(RUN) pip install --quiet --no-deps --require-hashes -r $(1); }
+	@$(RUN) pip install --quiet --no-deps --no-build-isolation --no-index -e .
+	@touch $(VENV)/.demo
+endef
+
+$(VENV)/.demo: requirements/demo.txt pyproject.toml $(VENV)/.uv
+	$(call install,$<)
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml $(VENV)/.uv
+	$(call install,$<)
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt pyproject.toml $(VENV)/.uv
+	$(call install,$<)
+	@touch $(VENV)/.dev $@
+
+# The first interpreter that will do. Some names on the PATH are shims without a Python behind them: each is tried.
+$(VENV)/.uv: requirements/uv.txt
+	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14 python3.10 python); do \
+		if "$$python" -c 'import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
+			2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "make: no Python from 3.10 to 3.14 with the modules venv and ensurepip among:" \
+			"$(or $(PYTHON),python3, python3.10 to python3.14)." >&2; \
+		echo "Install one (on Debian and Ubuntu: python3 and python3-venv), or name one: make PYTHON=/path/to/python3" >&2; \
+		exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv --clear $(VENV)
+	@$(RUN) pip install --quiet --require-hashes -r $<
+	@touch $@
+
+# Dagster wants its home to exist. The dialog of a first visit would cover the page that the reader came for.
+.dagster/dagster.yaml:
+	@mkdir -p .dagster
+	@printf 'nux:\n  enabled: false\ntelemetry:\n  enabled: false\n' > $@

@@ -1,0 +1,242 @@
+"""One HTTP request over libcurl: exact URL, SigV4, options, and what of its answer is kept.
+
+The only file, with `curl_errors.py` and `curl_loop.py`, that speaks to pycurl. An easy handle lives
+as long as its loop: what never changes is set once, since setting options costs more than anything
+else Python does for a small file.
+"""
+
+import datetime as dt
+import urllib.parse
+from collections.abc import Callable
+
+import pycurl
+
+from roboto_dagster.fs.credentials import Keys
+from roboto_dagster.fs.curl_download import Piece
+from roboto_dagster.fs.curl_errors import Failure
+from roboto_dagster.fs.s3_answer import ERROR_BODY_BYTES, Head, parse_head
+from roboto_dagster.fs.s3_endpoint import Endpoint
+from roboto_dagster.fs.settings import S3Settings
+
+_RECEIVE_BYTES = 512 * 1024
+_KEEP_ALIVE_SECONDS = 30
+_STOP = 0  # fewer bytes than were offered: libcurl ends the transfer
+
+# Options that pycurl has no names for; the numbers are part of libcurl's stable interface.
+_DNS_SHUFFLE_ADDRESSES = 275
+_SUPPRESS_CONNECT_HEADERS = 265
+
+OnHead = Callable[[Piece, Head], Failure | None]
+"""Judges the head of an answer of status 2xx: why it is refused, or None."""
+
+_USER_AGENT = f"roboto-dagster ({pycurl.version_info()[1]})"
+
+
+def quote_key(key: str) -> str:
+    """Quotes a key for the path of a URL, exactly as S3 signs it."""
+    return urllib.parse.quote(key, safe="/~")
+
+
+def has_dot_segments(key: str) -> bool:
+    """Tells whether libcurl would take segments of the path for `.` or `..` and drop them.
+
+    Signing forbids `CURLOPT_PATH_AS_IS`, which would keep them.
+    """
+    return "." in key and not {".", ".."}.isdisjoint(key.split("/"))
+
+
+class Request:
+    """An easy handle, used for one request after another.
+
+    Attributes:
+        curl: The handle.
+        piece: What it fetches.
+        keys: What it is signed with.
+        failure: Why the answer was refused, or None.
+        local_error: What went wrong on our side of the callbacks, or None.
+        body: The body of an error answer.
+    """
+
+    __slots__ = (
+        "_endpoint",
+        "_is_accepted",
+        "_lines",
+        "_on_head",
+        "_plain_headers",
+        "body",
+        "curl",
+        "failure",
+        "head",
+        "keys",
+        "last_progress_at",
+        "local_error",
+        "piece",
+        "received",
+        "seen_bytes",
+        "window_at",
+        "window_bytes",
+    )
+
+    def __init__(self, settings: S3Settings, on_head: OnHead) -> None:
+        self._on_head = on_head
+        self._lines: list[bytes] = []
+        self._endpoint: Endpoint | None = None
+        self._plain_headers: list[str] = []
+        self.keys: Keys | None = None
+        self.piece: Piece | None = None
+        self.head: Head | None = None
+        self.failure: Failure | None = None
+        self.local_error: BaseException | None = None
+        self.body = bytearray()
+        self.received = 0
+        self._is_accepted = False
+        self.curl = pycurl.Curl()
+        self._set_what_never_changes(settings)
+
+    def _set_what_never_changes(self, settings: S3Settings) -> None:
+        options = {
+            pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
+            pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
+            pycurl.FOLLOWLOCATION: 0,
+            pycurl.NOSIGNAL: 1,
+            pycurl.NOPROGRESS: 1,
+            pycurl.TCP_NODELAY: 1,
+            pycurl.TCP_KEEPALIVE: 1,
+            pycurl.TCP_KEEPIDLE: _KEEP_ALIVE_SECONDS,
+            pycurl.TCP_KEEPINTVL: _KEEP_ALIVE_SECONDS,
+            pycurl.BUFFERSIZE: _RECEIVE_BYTES,
+            pycurl.CONNECTTIMEOUT_MS: max(int(settings.connect_timeout_seconds * 1000), 1),
+            pycurl.USERAGENT: _USER_AGENT,
+            # Sent by libcurl itself, and so not signed: proxies are known to change it.
+            pycurl.ENCODING: "identity",
+            pycurl.HTTP_CONTENT_DECODING: 0,
+            _DNS_SHUFFLE_ADDRESSES: 1,
+            _SUPPRESS_CONNECT_HEADERS: 1,
+            pycurl.HEADERFUNCTION: self._lines.append,
+            pycurl.WRITEFUNCTION: self._write,
+        }
+        for option, value in options.items():
+            self.curl.setopt(option, value)
+
+    def begin(self, piece: Piece, keys: Keys, endpoint: Endpoint, url: str, skew: float) -> None:
+        """Sets the handle up for a piece; adding it to the multi handle sends it.
+
+        Args:
+            piece: What to fetch.
+            keys: What to sign with.
+            endpoint: Where the bucket is.
+            url: The object's URL.
+            skew: What to add to this machine's clock to have the store's.
+        """
+        self._lines.clear()
+        self.body.clear()
+        self.piece, self.head, self.failure, self.local_error = piece, None, None, None
+        self.received = 0
+        self._is_accepted = False
+        if keys is not self.keys or endpoint is not self._endpoint:
+            self._sign_with(keys, endpoint)
+        curl = self.curl
+        curl.setopt(pycurl.URL, url)
+        if piece.is_plain and not skew:
+            curl.setopt(pycurl.HTTPHEADER, self._plain_headers)
+        else:
+            headers = [*self._plain_headers, *_range_headers(piece), *_date_headers(skew)]
+            curl.setopt(pycurl.HTTPHEADER, headers)
+
+    def _sign_with(self, keys: Keys, endpoint: Endpoint) -> None:
+        self.keys, self._endpoint = keys, endpoint
+        curl = self.curl
+        curl.setopt(pycurl.AWS_SIGV4, f"aws:amz:{endpoint.region}:s3")
+        curl.setopt(pycurl.USERNAME, keys.access_key)
+        curl.setopt(pycurl.PASSWORD, keys.secret_key)
+        curl.setopt(pycurl.PROXY, endpoint.proxy)  # empty: not even those libcurl would find
+        if endpoint.ca_bundle is not None:
+            curl.setopt(pycurl.CAINFO, endpoint.ca_bundle)
+            curl.setopt(pycurl.PROXY_CAINFO, endpoint.ca_bundle)
+        token = [f"x-amz-security-token: {keys.token}"] if keys.token else []
+        self._plain_headers = [
+            "x-amz-content-sha256: UNSIGNED-PAYLOAD",
+            "x-amz-checksum-mode: ENABLED",
+            *token,
+        ]
+
+    def _write(self, data: bytes) -> int | None:
+        self.received += len(data)
+        try:
+            if self.head is None:
+                self.read_head()
+            if self._is_accepted and self.piece is not None:
+                return None if self.piece.write(data) else _STOP
+        except BaseException as error:  # noqa: BLE001 - libcurl's border: pycurl would print and drop it
+            self.local_error = error
+            return _STOP
+        if self.failure is not None:
+            return _STOP
+        self.body += data[: ERROR_BODY_BYTES - len(self.body)]
+        return None
+
+    def read_head(self) -> None:
+        """Reads the head of the answer and has it judged, before the first byte of the body.
+
+        Raises:
+            OSError: The file cannot be made.
+        """
+        head = self.head = parse_head(self._lines)
+        if self.piece is not None and 200 <= head.status < 300:
+            self.failure = self._on_head(self.piece, head)
+            self._is_accepted = self.failure is None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the answer is one whose body is wanted."""
+        return self._is_accepted
+
+    @property
+    def has_head(self) -> bool:
+        """Whether an answer has begun."""
+        return bool(self._lines)
+
+    @property
+    def bytes_seen(self) -> int:
+        """Grows with anything that arrives."""
+        return self.received + len(self._lines)
+
+    @property
+    def is_connecting(self) -> bool:
+        """Whether the request has not been sent yet."""
+        return not self._lines and not self.curl.getinfo(pycurl.PRETRANSFER_TIME)
+
+    @property
+    def was_on_old_connection(self) -> bool:
+        """Whether the request went over a connection that had served others before."""
+        return not self.curl.getinfo(pycurl.NUM_CONNECTS)
+
+    @property
+    def proxy(self) -> str:
+        """The proxy's URL, whose password must not be told."""
+        return self._endpoint.proxy if self._endpoint else ""
+
+    def forget(self) -> None:
+        """Lets go of the piece."""
+        self.piece = None
+
+    def close(self) -> None:
+        """Frees the handle."""
+        self.piece = None
+        self.curl.close()
+
+
+def _range_headers(piece: Piece) -> list[str]:
+    if piece.is_plain:
+        return []
+    return [
+        f"Range: bytes={piece.position}-{piece.stop - 1}",
+        f'If-Match: "{piece.download.etag}"',
+    ]
+
+
+def _date_headers(skew: float) -> list[str]:
+    if not skew:
+        return []
+    now = dt.datetime.now(dt.timezone.utc) + dt.timedelta(seconds=skew)
+    return [f"X-Amz-Date: {now:%Y%m%dT%H%M%SZ}"]

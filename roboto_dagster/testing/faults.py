@@ -1,0 +1,513 @@
+"""What can go wrong between client and platform: named faults, and rules that say when they strike.
+
+```python
+from roboto_dagster.testing import LocalRoboto, faults
+
+with LocalRoboto() as local:
+    local.faults.add(faults.status(503, "SlowDown"), key="logs/*", times=2)
+    local.faults.add(faults.truncate(after_bytes=10), service="s3", method="GET", after=1, times=1)
+    local.faults.add(faults.status(500), route="/v1/datasets/*/files/query")
+```
+
+A `Fault` changes the request before it is served (or answers in its stead), changes the response,
+or changes its delivery. Several may strike the same request: they compose, in the order in which
+they were added.
+"""
+
+import json
+import random
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+from xml.sax.saxutils import escape
+
+from roboto_dagster.testing.content import BitFlipped, BytesContent, Window
+from roboto_dagster.testing.http_server import Delivery, Request, Response, Service
+from roboto_dagster.testing.request_log import matches
+
+ReplaceObject = Callable[[str, str, bytes], None]
+"""Puts new bytes under a bucket and a key."""
+
+_MESSAGES = {
+    "SlowDown": "Please reduce your request rate.",
+    "ExpiredToken": "The provided token has expired.",
+    "NoSuchKey": "The specified key does not exist.",
+    "AccessDenied": "Access Denied",
+    "InternalError": "We encountered an internal error. Please try again.",
+}
+_S3_CODES = {
+    403: "AccessDenied",
+    404: "NoSuchKey",
+    416: "InvalidRange",
+    429: "TooManyRequests",
+    500: "InternalError",
+}
+_API_CODES = {
+    400: "RobotoInvalidRequestException",
+    401: "RobotoUnauthorizedException",
+    403: "RobotoUnauthorizedException",
+    404: "RobotoNotFoundException",
+    409: "RobotoConflictException",
+    500: "RobotoInternalException",
+    503: "RobotoServiceUnavailableException",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that goes wrong. Made by the functions of this module, or by hand.
+
+    Attributes:
+        name: What it is called in the request log.
+        before: Returns the request to serve instead, or the response to give without serving it.
+        after: Returns the response to give instead.
+        applies: Whether the fault makes sense for a request; if not, the request does not count for
+            the rule.
+    """
+
+    name: str
+    before: Callable[[Request, ReplaceObject], Request | Response] = field(
+        default=lambda request, _: request
+    )
+    after: Callable[[Request, Response], Response] = field(default=lambda _, response: response)
+    applies: Callable[[Request], bool] = field(default=lambda _: True)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Rule:
+    """A fault and the requests that it strikes; what `Faults.add` returns.
+
+    Attributes:
+        fault: What happens.
+        seen: How many requests fitted so far.
+        hits: How many of them were struck.
+    """
+
+    fault: Fault
+    service: Service | None
+    method: str | None
+    key: str | None
+    route: str | None
+    when: Callable[[Request], bool]
+    after: int
+    times: int | None
+    probability: float
+    random: random.Random
+    seen: int = 0
+    hits: int = 0
+
+    def strikes(self, request: Request) -> bool:
+        """Return whether the fault strikes *request*, and count it."""
+        if not self._fits(request):
+            return False
+        self.seen += 1
+        if self.seen <= self.after or (self.times is not None and self.hits >= self.times):
+            return False
+        if self.probability < 1.0 and self.random.random() >= self.probability:
+            return False
+        self.hits += 1
+        return True
+
+    def _fits(self, request: Request) -> bool:
+        return (
+            self.service in (None, request.service)
+            and self.method in (None, request.method)
+            and (self.key is None or (bool(request.key) and matches(request.key, self.key)))
+            and (self.route is None or matches(request.route, self.route))
+            and self.fault.applies(request)
+            and self.when(request)
+        )
+
+
+class Faults:
+    """The rules of one `LocalRoboto`, which any thread may add and remove at any time."""
+
+    def __init__(self, replace_object: ReplaceObject) -> None:
+        self._rules: list[Rule] = []
+        self._lock = threading.Lock()
+        self._replace_object = replace_object
+
+    def add(
+        self,
+        fault: Fault,
+        *,
+        service: Service | None = None,
+        method: str | None = None,
+        key: str | None = None,
+        route: str | None = None,
+        when: Callable[[Request], bool] = lambda _: True,
+        after: int = 0,
+        times: int | None = None,
+        probability: float = 1.0,
+        seed: int = 0,
+    ) -> Rule:
+        """Let *fault* strike the requests that fit everything that is given.
+
+        Args:
+            fault: What happens.
+            service: Only requests to `"api"` or `"s3"`.
+            method: Only requests with this HTTP method.
+            key: Only requests for this S3 key, or keys that fit this pattern (`*` also matches
+                `/`).
+            route: Only requests for this path, or paths that fit this pattern, of the API or of S3
+                (`/bucket/key`).
+            when: Only requests for which this returns true.
+            after: Let so many fitting requests pass first.
+            times: Strike so many times, then no more. Default: for ever.
+            probability: Strike only this share of the fitting requests, drawn with *seed*.
+            seed: What the draws start from, so that a run can be repeated.
+
+        Returns:
+            The rule, which counts its hits and can be given to `remove`.
+        """
+        rule = Rule(
+            fault=fault,
+            service=service,
+            method=method,
+            key=key,
+            route=route,
+            when=when,
+            after=after,
+            times=times,
+            probability=probability,
+            random=random.Random(seed),  # noqa: S311 - dice for tests, not a secret
+        )
+        with self._lock:
+            self._rules.append(rule)
+        return rule
+
+    def remove(self, rule: Rule) -> None:
+        """Take *rule* away; it is no error if it is gone."""
+        with self._lock:
+            self._rules = [kept for kept in self._rules if kept is not rule]
+
+    def clear(self) -> None:
+        """Take all rules away."""
+        with self._lock:
+            self._rules.clear()
+
+    def around(
+        self, request: Request, handle: Callable[[Request], Response]
+    ) -> tuple[Response, tuple[str, ...]]:
+        """Answer *request* with the faults that strike it, and say which they were."""
+        with self._lock:
+            struck = [rule.fault for rule in self._rules if rule.strikes(request)]
+        response = self._serve(request, struck, handle)
+        for fault in struck:
+            response = fault.after(request, response)
+        return response, tuple(fault.name for fault in struck)
+
+    def _serve(
+        self, request: Request, struck: Sequence[Fault], handle: Callable[[Request], Response]
+    ) -> Response:
+        for fault in struck:
+            outcome = fault.before(request, self._replace_object)
+            if isinstance(outcome, Response):
+                return outcome
+            request = outcome
+        return handle(request)
+
+
+# --- answers given instead of serving the request
+# ---------------------------------------------------------------------
+
+
+def status(
+    code: int,
+    error: str | None = None,
+    *,
+    message: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    extra: str = "",
+) -> Fault:
+    """Answer with an HTTP status and an error body, in S3's XML or the API's JSON.
+
+    Args:
+        code: The HTTP status.
+        error: The error's code: for S3 such as `"SlowDown"`, for the API the name of an exception
+            of the SDK.
+        message: The error's message.
+        headers: Headers to add, such as `{"Retry-After": "20"}`.
+        extra: XML to put into S3's body, such as `"<Region>eu-west-1</Region>"`.
+    """
+
+    def answer(request: Request, _: ReplaceObject) -> Response:
+        codes = _API_CODES if request.service == "api" else _S3_CODES
+        name = error or codes.get(code, "")
+        text = message or _MESSAGES.get(name, "An injected fault.")
+        content_type, body = _error_body(request.service, name, text, extra)
+        all_headers = {"Content-Type": content_type, "x-amz-request-id": "FAULT", **(headers or {})}
+        return Response(status=code, headers=all_headers, body=BytesContent(body))
+
+    return Fault(name=f"status {code} {error or ''}".strip(), before=answer)
+
+
+def _error_body(service: Service, name: str, message: str, extra: str) -> tuple[str, bytes]:
+    """Return the content type and the body of an error in the form of *service*."""
+    if service == "api":
+        error = {"error": {"error_code": name, "message": message}}
+        return "application/json", json.dumps(error).encode()
+    xml = f"<Error><Code>{name}</Code><Message>{escape(message)}</Message>{extra}</Error>"
+    return "application/xml", b'<?xml version="1.0" encoding="UTF-8"?>\n' + xml.encode()
+
+
+def answer(
+    body: bytes | str,
+    *,
+    status: int = 200,
+    content_type: str = "text/html",
+    headers: Mapping[str, str] | None = None,
+) -> Fault:
+    """Answer with any body: an HTML page of a proxy, broken XML, JSON of the wrong shape."""
+    data = body.encode() if isinstance(body, str) else body
+    response = Response(
+        status=status,
+        headers={"Content-Type": content_type, **(headers or {})},
+        body=BytesContent(data),
+    )
+    return Fault(name=f"answer {status}", before=lambda _request, _replace: response)
+
+
+def answer_json(payload: object) -> Fault:
+    """Answer 200 with JSON of any shape, such as `{"data": []}` for credentials."""
+    return replace(answer(json.dumps(payload), content_type="application/json"), name="answer_json")
+
+
+def ok_with_error_body(error: str = "InternalError") -> Fault:
+    """Answer 200 with an S3 error as its body, as S3 may do once it has begun to answer."""
+    body = f"<Error><Code>{error}</Code><Message>{_MESSAGES.get(error, '')}</Message></Error>"
+    return replace(answer(body, content_type="application/xml"), name=f"200 with {error}")
+
+
+def wrong_region(region: str, *, code: int = 400) -> Fault:
+    """Refuse requests that are signed for another region than *region*, naming it as S3 does.
+
+    With *code* 400 it is `AuthorizationHeaderMalformed`, with 301 `PermanentRedirect`, with 307
+    `TemporaryRedirect`.
+    """
+    error = {301: "PermanentRedirect", 307: "TemporaryRedirect"}.get(
+        code, "AuthorizationHeaderMalformed"
+    )
+    fault = status(
+        code,
+        error,
+        message=f"the region is wrong; expecting '{region}'",
+        headers={"x-amz-bucket-region": region},
+        extra=f"<Region>{region}</Region>",
+    )
+    return replace(
+        fault,
+        applies=lambda request: f"/{region}/s3/" not in request.headers.get("authorization", ""),
+    )
+
+
+def refuse() -> Fault:
+    """Reset the connection instead of answering."""
+    return Fault(name="refuse", after=_delivered(cut_after=-1, cut="reset"))
+
+
+# --- bodies and their delivery
+# ----------------------------------------------------------------------------------------
+
+
+def _delivered(
+    *, cut_after: int | None = None, cut: Literal["close", "reset"] = "close"
+) -> Callable[[Request, Response], Response]:
+    return _deliver(lambda delivery: replace(delivery, cut_after=cut_after, cut=cut))
+
+
+def _deliver(change: Callable[[Delivery], Delivery]) -> Callable[[Request, Response], Response]:
+    return lambda _, response: replace(response, delivery=change(response.delivery))
+
+
+def delay(seconds: float) -> Fault:
+    """Wait before the first byte of the answer."""
+    return Fault(
+        name="delay", after=_deliver(lambda delivery: replace(delivery, delay_seconds=seconds))
+    )
+
+
+def truncate(*, after_bytes: int) -> Fault:
+    """Close the connection after so many bytes of a body whose Content-Length promised more."""
+    return Fault(name="truncate", after=_delivered(cut_after=after_bytes))
+
+
+def reset(*, after_bytes: int) -> Fault:
+    """Reset the connection (RST) after so many bytes of the body."""
+    return Fault(name="reset", after=_delivered(cut_after=after_bytes, cut="reset"))
+
+
+def stall(*, after_bytes: int, seconds: float) -> Fault:
+    """Send nothing for *seconds* after so many bytes of the body, then go on."""
+    return Fault(
+        name="stall",
+        after=_deliver(
+            lambda delivery: replace(delivery, stall_after=after_bytes, stall_seconds=seconds)
+        ),
+    )
+
+
+def trickle(*, bytes_per_second: float) -> Fault:
+    """Send the body no faster than this."""
+    return Fault(
+        name="trickle",
+        after=_deliver(lambda delivery: replace(delivery, bytes_per_second=bytes_per_second)),
+    )
+
+
+def content_length(length: int) -> Fault:
+    """Claim this Content-Length whatever the body is; too few bytes end with the connection."""
+    return Fault(
+        name="content_length",
+        after=_deliver(lambda delivery: replace(delivery, declared_length=length)),
+    )
+
+
+def no_content_length() -> Fault:
+    """Send no Content-Length; the body ends where the connection does."""
+    return Fault(
+        name="no_content_length",
+        after=_deliver(lambda delivery: replace(delivery, framing="close")),
+    )
+
+
+def chunked() -> Fault:
+    """Send the body in chunks, without a Content-Length."""
+    return Fault(
+        name="chunked", after=_deliver(lambda delivery: replace(delivery, framing="chunked"))
+    )
+
+
+def close_idle() -> Fault:
+    """Close the connection after the answer without having said so, as idle ones are closed."""
+    return Fault(
+        name="close_idle", after=_deliver(lambda delivery: replace(delivery, close_after=True))
+    )
+
+
+def short_body(*, size_bytes: int) -> Fault:
+    """Send only the first bytes of the body, and a Content-Length that fits them."""
+
+    def shorten(_: Request, response: Response) -> Response:
+        return replace(response, body=Window(response.body, 0, min(size_bytes, len(response.body))))
+
+    return Fault(name="short_body", after=shorten)
+
+
+def flip_bit(*, at: int) -> Fault:
+    """Change one bit of the object's byte *at*, in the answers that hold it."""
+
+    def flip(_: Request, response: Response) -> Response:
+        started = re.match(r"bytes (\d+)-", _header(response, "content-range") or "")
+        offset = at - int(started.group(1)) if started else at
+        return replace(response, body=BitFlipped(response.body, offset))
+
+    return Fault(name="flip_bit", after=flip, applies=lambda request: _covers(request, at))
+
+
+def _covers(request: Request, at: int) -> bool:
+    asked = _asked_range(request)
+    return request.method == "GET" and (asked is None or asked[0] <= at <= asked[1])
+
+
+def _header(response: Response, name: str) -> str | None:
+    return next((value for key, value in response.headers.items() if key.lower() == name), None)
+
+
+# --- ranges and conditions
+# --------------------------------------------------------------------------------------------
+
+
+def ignore_range() -> Fault:
+    """Answer a ranged request with 200 and the whole object."""
+    return Fault(name="ignore_range", before=_overriding({"range": None}), applies=_is_ranged)
+
+
+def ignore_if_match() -> Fault:
+    """Serve the object whatever If-Match says."""
+    return Fault(name="ignore_if_match", before=_overriding({"if-match": None}))
+
+
+def shorter_range(*, by: int) -> Fault:
+    """Answer a ranged request with a range that ends *by* bytes early, and says so."""
+    return Fault(name="shorter_range", before=_shifted(start=0, stop=-by), applies=_is_ranged)
+
+
+def offset_range(*, by: int) -> Fault:
+    """Answer a ranged request with a range that lies *by* bytes further on, and says so."""
+    return Fault(name="offset_range", before=_shifted(start=by, stop=by), applies=_is_ranged)
+
+
+def _overriding(overrides: Mapping[str, str | None]) -> Callable[[Request, ReplaceObject], Request]:
+    return lambda request, _: replace(request, overrides={**request.overrides, **overrides})
+
+
+def _shifted(*, start: int, stop: int) -> Callable[[Request, ReplaceObject], Request]:
+    def shift(request: Request, _: ReplaceObject) -> Request:
+        first, last = _asked_range(request) or (0, 0)
+        asked = f"bytes={first + start}-{max(first + start, last + stop)}"
+        return replace(request, overrides={**request.overrides, "range": asked})
+
+    return shift
+
+
+def _asked_range(request: Request) -> tuple[int, int] | None:
+    asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
+    return (int(asked.group(1)), int(asked.group(2) or 2**62)) if asked else None
+
+
+def _is_ranged(request: Request) -> bool:
+    return _asked_range(request) is not None
+
+
+# --- headers and objects
+# ----------------------------------------------------------------------------------------------
+
+
+def set_headers(headers: Mapping[str, str]) -> Fault:
+    """Set or replace headers of the answer: a wrong checksum, `Content-Encoding: gzip`."""
+
+    def change(_: Request, response: Response) -> Response:
+        replaced = {name.lower() for name in headers}
+        kept = {
+            name: value for name, value in response.headers.items() if name.lower() not in replaced
+        }
+        return replace(response, headers={**kept, **headers})
+
+    return Fault(name="set_headers", after=change)
+
+
+def drop_headers(*names: str) -> Fault:
+    """Leave headers out of the answer; a name may be a pattern, such as `x-amz-checksum-*`."""
+
+    def change(_: Request, response: Response) -> Response:
+        kept = {
+            header: value
+            for header, value in response.headers.items()
+            if not any(matches(header.lower(), name.lower()) for name in names)
+        }
+        return replace(response, headers=kept)
+
+    return Fault(name="drop_headers", after=change)
+
+
+def swap(data: bytes) -> Fault:
+    """Replace the object's content for good, just before the request is served."""
+
+    def change(request: Request, replace_object: ReplaceObject) -> Request:
+        replace_object(request.bucket, request.key, data)
+        return request
+
+    return Fault(name="swap", before=change, applies=lambda request: bool(request.key))
+
+
+def call(function: Callable[[], object]) -> Fault:
+    """Call *function* just before the request is served: to change something, or to wait."""
+
+    def run(request: Request, _: ReplaceObject) -> Request:
+        function()
+        return request
+
+    return Fault(name="call", before=run)

@@ -1,0 +1,128 @@
+"""What was asked of the platform and its store, to be counted. No signature is kept."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from roboto_dagster.testing.http_server import Request, Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedRequest:
+    """One request and what it got.
+
+    Attributes:
+        service: `"api"` or `"s3"`.
+        method: The HTTP method.
+        route: The decoded path.
+        bucket: The bucket (S3 only).
+        key: The object's key (S3 only).
+        query: The query string (API only, since S3's may hold a signature).
+        range: The Range header, if there was one.
+        if_match: The If-Match header, if there was one.
+        body: The body of an API request.
+        status: The HTTP status of the answer.
+        size_bytes: The size of the answer's body, as far as a fault did not cut it.
+        faults: The names of the faults that took part.
+    """
+
+    service: Service
+    method: str
+    route: str
+    bucket: str
+    key: str
+    query: str
+    range: str | None
+    if_match: str | None
+    body: bytes
+    status: int
+    size_bytes: int
+    faults: tuple[str, ...]
+
+
+class RequestLog:
+    """Every request since the start or the last `clear`, oldest first, for any thread."""
+
+    def __init__(self) -> None:
+        self._entries: list[LoggedRequest] = []
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[LoggedRequest]:
+        with self._lock:
+            return iter(list(self._entries))
+
+    def count(
+        self,
+        *,
+        service: Service | None = None,
+        method: str | None = None,
+        key: str | None = None,
+        route: str | None = None,
+        status: int | None = None,
+    ) -> int:
+        """Return how many requests fit; see `matching`."""
+        return len(
+            self.matching(service=service, method=method, key=key, route=route, status=status)
+        )
+
+    def matching(
+        self,
+        *,
+        service: Service | None = None,
+        method: str | None = None,
+        key: str | None = None,
+        route: str | None = None,
+        status: int | None = None,
+    ) -> list[LoggedRequest]:
+        """Return the requests that fit everything that is given.
+
+        Args:
+            service: `"api"` or `"s3"`.
+            method: The HTTP method.
+            key: An object's key, or a pattern with `*` for it (which also matches `/`).
+            route: A path, or a pattern for it, such as `/v1/datasets/*/files/query`.
+            status: The HTTP status of the answer.
+        """
+        return [
+            entry
+            for entry in self
+            if (service is None or entry.service == service)
+            and (method is None or entry.method == method)
+            and (key is None or matches(entry.key, key))
+            and (route is None or matches(entry.route, route))
+            and (status is None or entry.status == status)
+        ]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+
+    def add(self, request: Request, status: int, size_bytes: int, faults: tuple[str, ...]) -> None:
+        """Note one request."""
+        is_api = request.service == "api"
+        entry = LoggedRequest(
+            service=request.service,
+            method=request.method,
+            route=request.route,
+            bucket=request.bucket,
+            key=request.key,
+            query=request.query if is_api else "",
+            range=request.headers.get("range"),
+            if_match=request.headers.get("if-match"),
+            body=request.body if is_api else b"",
+            status=status,
+            size_bytes=size_bytes,
+            faults=faults,
+        )
+        with self._lock:
+            self._entries.append(entry)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Return whether *name* is *pattern*, or fits it as a shell pattern."""
+    return name == pattern or fnmatchcase(name, pattern)
