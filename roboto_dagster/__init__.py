@@ -26,6 +26,7 @@ from roboto_dagster.resources import (
     RobotoCredentialsResource,
     RobotoResource,
 )
+from roboto_dagster.sync.manifest import manifest_path, read_manifest
 from roboto_dagster.version import __version__
 
 __all__ = [
@@ -51,6 +52,8 @@ __all__ = [
     "StoreRegistry",
     "__version__",
     "build_roboto_dataset_asset",
+    "manifest_path",
+    "read_manifest",
 ]
 
 # A library leaves it to the application where its log lines go.

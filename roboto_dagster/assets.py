@@ -1,16 +1,15 @@
 """The Dagster asset: a Roboto dataset on disk, one partition a dataset."""
 
-import dataclasses
-import functools
 import logging
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
+from roboto_dagster.asset_config import DatasetAssetConfig
+from roboto_dagster.errors import RobotoDagsterError
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.metadata import (
     Outcome,
@@ -21,14 +20,16 @@ from roboto_dagster.metadata import (
     outcome_metadata,
     summary,
 )
+from roboto_dagster.partitions import Partitioning, partitioning_of
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
-from roboto_dagster.sync.manifest import manifest_path
+from roboto_dagster.sync.datasets import Query, checked_query
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.sync.run import SyncSettings, sync
-from roboto_dagster.sync.scope import Scope
 
-_KINDS = frozenset({"roboto", "s3"})
-_ANY_DATASET = "ds_of_the_partition"  # stands where a partition key will
+if TYPE_CHECKING:  # the SDK costs about a second at import
+    from roboto import RobotoClient
+
+KINDS = frozenset({"roboto", "s3"})
 
 
 def build_roboto_dataset_asset(
@@ -39,6 +40,7 @@ def build_roboto_dataset_asset(
     partitions_def: dg.PartitionsDefinition[Any] | None = None,
     include_patterns: Sequence[str] = (),
     exclude_patterns: Sequence[str] = (),
+    query: Query | None = None,
     retry: RetryConfig | None = None,
     backfill_policy: dg.BackfillPolicy | None = None,
     key_prefix: str | Sequence[str] | None = None,
@@ -52,13 +54,14 @@ def build_roboto_dataset_asset(
     automation_condition: dg.AutomationCondition[Any] | None = None,
     retry_policy: dg.RetryPolicy | None = None,
     pool: str | None = None,
+    io_manager_key: str | None = None,
 ) -> dg.AssetsDefinition:
     """Builds an asset that brings Roboto datasets to the local disk.
 
-    Either it is about one dataset, or each partition key is the id of a dataset. A run may hold one
-    partition or, with a
-    `BackfillPolicy`, many: each then succeeds or fails by itself, and the whole ones are
-    materialized in any case.
+    It is about one dataset, or about several by partitions: each key is the id of a dataset, or a
+    window of time that holds the datasets created in it, or one of each (`roboto_dagster.partitions`
+    has the table). A run may hold one partition or, with a `BackfillPolicy`, many: each then
+    succeeds or fails by itself, and the whole ones are materialized in any case.
 
     Files go to `<destination>/<dataset id>/<relative path>`, the manifest to
     `<destination>/.roboto/<asset key>/<partition key>.parquet`. Files that have not changed cost no
@@ -72,10 +75,12 @@ def build_roboto_dataset_asset(
         destination: Folder for the files; a relative one is taken from the working directory of the
             code location.
         dataset_id: The dataset, if the asset is about one.
-        partitions_def: Static or dynamic partitions whose keys are dataset ids, if it is about
-            several.
+        partitions_def: Static or named dynamic partitions whose keys are dataset ids, time windows,
+            or one of each as a `MultiPartitionsDefinition`, if it is about several.
         include_patterns: Gitignore-style patterns of the files to bring. Default: all.
         exclude_patterns: The same for files to leave out; they win over the included.
+        query: Which datasets belong to a window of time: a condition of the platform's query
+            language, as a mapping or of the SDK. Default: all that were created in it.
         retry: How what fails transiently is repeated inside the step. Default: `RetryConfig()`.
         backfill_policy: Whether one run may hold many partitions. Default: one run for each.
         key_prefix: Prefix of the asset's key.
@@ -90,6 +95,8 @@ def build_roboto_dataset_asset(
         retry_policy: What Dagster repeats as a whole, on top of `retry`. Permanent failures are
             never repeated.
         pool: Concurrency pool of the op.
+        io_manager_key: The resource by which other assets load it, a `RobotoFilesIOManager`.
+            Default: each of them names it as its `input_manager_key`.
 
     Returns:
         The asset. A failed run raises one `dagster.Failure` that names every failed file.
@@ -98,20 +105,14 @@ def build_roboto_dataset_asset(
         ConfigurationError: Both or neither of `dataset_id` and `partitions_def` are given, or the
             id is none.
     """
-    if (dataset_id is None) == (partitions_def is None):
-        msg = f"Asset {name!r} needs either a dataset_id or a partitions_def whose keys are dataset ids, and not both."
-        raise ConfigurationError(msg)
-    scope = Scope(
-        dataset_id=dataset_id or _ANY_DATASET,
+    config = DatasetAssetConfig(
+        destination=pathlib.Path(destination).expanduser().absolute(),
+        dataset_id=dataset_id,
         include_patterns=tuple(include_patterns),
         exclude_patterns=tuple(exclude_patterns),
+        query=checked_query(query),
     )
-    folder = pathlib.Path(destination).expanduser().absolute()
-    subject = (
-        f"the Roboto dataset {dataset_id}"
-        if dataset_id
-        else "the Roboto dataset named by the partition key"
-    )
+    partitioning = partitioning_of(config, partitions_def)
 
     @dg.asset(
         name=name,
@@ -119,27 +120,51 @@ def build_roboto_dataset_asset(
         partitions_def=partitions_def,
         backfill_policy=backfill_policy,
         group_name=group_name,
-        description=description or f"The files of {subject}, whole and verified, in `{folder}`.",
-        kinds=set(_KINDS if kinds is None else kinds),
+        description=description or partitioning.describe(),
+        kinds=set(KINDS if kinds is None else kinds),
         owners=owners,
         tags=tags,
-        metadata=metadata,
+        metadata={**config.to_metadata(), **(metadata or {})},
+        code_version=config.code_version(),
         deps=deps,
         automation_condition=automation_condition,
         retry_policy=retry_policy,
         pool=pool,
+        io_manager_key=io_manager_key,
     )
     def roboto_dataset(
         context: dg.AssetExecutionContext, roboto: RobotoResource, object_store: ObjectStoreResource
     ) -> dg.MaterializeResult[Any]:
-        def scope_of(partition_key: str | None) -> Scope:
-            return dataclasses.replace(scope, dataset_id=partition_key) if partition_key else scope
-
-        keys = [None] if partitions_def is None else context.partition_keys
-        run = _Run(context, roboto, object_store, folder, retry or RetryConfig())
-        return run.materialize({key: functools.partial(scope_of, key) for key in keys})
+        return materialize_partitions(
+            context, partitioning, roboto=roboto, object_store=object_store, retry=retry
+        )
 
     return roboto_dataset
+
+
+def materialize_partitions(
+    context: dg.AssetExecutionContext,
+    partitioning: Partitioning,
+    *,
+    roboto: RobotoResource,
+    object_store: ObjectStoreResource,
+    retry: RetryConfig | None = None,
+) -> dg.MaterializeResult[Any]:
+    """Brings the partitions of a run to the local disk: the body of the asset, for assets of your own.
+
+    Args:
+        context: Of the asset's op.
+        partitioning: What the asset's partitions hold.
+        roboto: The platform.
+        object_store: The store of the files.
+        retry: How what fails transiently is repeated. Default: `RetryConfig()`.
+
+    Raises:
+        dagster.Failure: A partition is not whole; those that are have been materialized.
+    """
+    keys = [None] if partitioning.whole is None else context.partition_keys
+    run = _Run(context, partitioning, roboto, object_store, retry or RetryConfig())
+    return run.materialize(keys)
 
 
 class _Run:
@@ -148,29 +173,27 @@ class _Run:
     def __init__(
         self,
         context: dg.AssetExecutionContext,
+        partitioning: Partitioning,
         roboto: RobotoResource,
         object_store: ObjectStoreResource,
-        destination: pathlib.Path,
         retry: RetryConfig,
     ) -> None:
         self._context = context
+        self._partitioning = partitioning
         self._roboto = roboto
         self._object_store = object_store
-        self._destination = destination
         self._retry = retry
         self._outcomes: dict[str | None, Outcome] = {}
 
-    def materialize(
-        self, scopes: Mapping[str | None, Callable[[], Scope]]
-    ) -> dg.MaterializeResult[Any]:
+    def materialize(self, partition_keys: Sequence[str | None]) -> dg.MaterializeResult[Any]:
         """Syncs every partition, and tells Dagster of each.
 
         Raises:
             dagster.Failure: A partition is not whole; those that are have been materialized.
         """
         try:
-            for key, scope in scopes.items():
-                self._outcomes[key] = self._sync(key, scope)
+            for key in partition_keys:
+                self._outcomes[key] = self._sync(key)
                 self._say_end(key, self._outcomes[key])
         except BaseException:  # an interrupt: what is whole by now stays materialized
             self._materialize_whole()
@@ -181,24 +204,25 @@ class _Run:
         self._observe_others()
         raise failure_of(self._outcomes) from error_of(self._outcomes)
 
-    def _sync(self, partition_key: str | None, scope: Callable[[], Scope]) -> Outcome:
+    def _sync(self, partition_key: str | None) -> Outcome:
         try:
-            return self._sync_scope(partition_key, scope())
+            client = self._roboto.get_client()
+            scopes = self._partitioning.scopes(partition_key, client, self._roboto.org_id)
+            return sync(scopes, self._settings(partition_key, client))
         except RobotoDagsterError as error:
             return error
 
-    def _sync_scope(self, partition_key: str | None, scope: Scope) -> SyncReport:
-        asset_key = self._context.asset_key.to_user_string()
-        settings = SyncSettings(
-            client=self._roboto.get_client(),
+    def _settings(self, partition_key: str | None, client: "RobotoClient") -> SyncSettings:
+        config = self._partitioning.config
+        return SyncSettings(
+            client=client,
             org_id=self._roboto.org_id,
             open_store=self._object_store.open_store,
-            destination=self._destination,
-            manifest=manifest_path(self._destination, asset_key, partition_key or scope.dataset_id),
+            destination=config.destination,
+            manifest=config.manifest(self._context.asset_key, partition_key),
             retry=self._retry,
             say=self._context.log.log,
         )
-        return sync([scope], settings)
 
     def _say_end(self, partition_key: str | None, outcome: Outcome) -> None:
         prefix = f"{partition_key}: " if partition_key else ""

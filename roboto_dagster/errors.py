@@ -162,11 +162,12 @@ def is_transient(error: BaseException) -> bool:
     decides.
 
     Args:
-        error: Any exception; a group is transient if one of its members is.
+        error: Any exception; a group is transient only if all its members are, so that `split`, which
+            asks of the group first, parts a mixed one.
     """
     members = getattr(error, "exceptions", None)
     if members is not None:
-        return any(is_transient(member) for member in members)
+        return all(is_transient(member) for member in members)
     return isinstance(error, RobotoDagsterError) and error.transient
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from roboto_dagster.errors import DownloadError, RobotoDagsterError, is_transient
-from roboto_dagster.sync.report import MIB, Round, SyncReport
+from roboto_dagster.sync.report import MIB, Round, SyncReport, count
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -137,7 +137,7 @@ def outcome_metadata(outcome: Outcome) -> Metadata:
 def summary(report: SyncReport) -> str:
     """Returns one line about a sync, for the log."""
     return (
-        f"{report.files_fetched} files fetched ({report.bytes_fetched / MIB:.1f} MiB at "
+        f"{count(report.files_fetched, 'file')} fetched ({report.bytes_fetched / MIB:.1f} MiB at "
         f"{report.throughput_mib_s:.1f} MiB/s), {report.files_unchanged} unchanged, {report.files_failed} failed, "
         f"in {report.duration_seconds:.1f} s"
     )
@@ -152,7 +152,7 @@ def describe(outcome: Outcome, partition_key: str | None) -> str:
     subject = partition_key or ", ".join(outcome.dataset_ids)
     codes = ", ".join(f"{count} {code}" for code, count in outcome.error_codes.items())
     lines = [
-        f"{outcome.files_failed} of {outcome.files_total} files of {subject} could not be delivered ({codes})."
+        f"{outcome.files_failed} of {count(outcome.files_total, 'file')} of {subject} could not be delivered ({codes})."
     ]
     lines += [
         f"  {relative_path(failure)}: {failure.code}: {failure.reason}. {failure.advice}"
@@ -167,7 +167,7 @@ def describe(outcome: Outcome, partition_key: str | None) -> str:
 
 def _what_next(report: SyncReport) -> str:
     whole = report.files_fetched + report.files_unchanged
-    kept = f"The other {whole} files are whole on disk" if whole else "No file is on disk"
+    kept = f"{count(whole, 'other file')} whole on disk" if whole else "No file is on disk"
     again = (
         "running it again may help"
         if report.may_heal

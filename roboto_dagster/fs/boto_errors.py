@@ -1,6 +1,7 @@
 """The one place where errors of botocore, s3transfer and foreign stores become `DownloadError`s."""
 
 import concurrent.futures
+import re
 import ssl
 
 import botocore.exceptions as boto
@@ -12,6 +13,11 @@ from roboto_dagster.fs.download_session import DownloadableFile
 from roboto_dagster.fs.s3_errors import error_code
 
 _BAD_REQUEST = 400
+
+# What signs a URL; errors of HTTP clients quote the URL that they could not get.
+_SIGNATURE = re.compile(
+    r"(?i)\b(x-amz-[a-z-]+|x-goog-[a-z-]+|signature|awsaccesskeyid|sig|token)=[^&\s'\")>]+"
+)
 
 # Most specific first: the first class that matches decides.
 _BY_CLASS: tuple[tuple[type[Exception], ErrorCode], ...] = (
@@ -81,5 +87,5 @@ def _from_answer(file: DownloadableFile, error: boto.ClientError, attempts: int)
 
 
 def _reason(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
+    text = _SIGNATURE.sub(r"\1=***", str(error).strip()) or type(error).__name__
     return f"{type(error).__name__}: {text.splitlines()[0].rstrip('.')[:300]}"

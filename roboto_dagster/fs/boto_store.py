@@ -477,6 +477,6 @@ class _Subscriber(s3transfer.subscribers.BaseSubscriber):
             future.meta.provide_object_etag("")
 
     def on_progress(
-        self, future: s3transfer.futures.TransferFuture, bytes_transferred: int, **_: object
+        self, future: s3transfer.futures.TransferFuture, bytes_transferred: int, **_: object  # noqa: ARG002
     ) -> None:
         self._progress.add(bytes_transferred)

@@ -257,8 +257,11 @@ class Download:
         stored = None if self._verify == "size" else stored_checksum(head.headers)
         if stored is None and self._verify == "checksum":
             return Failure(code="CHECKSUM_MISMATCH", reason=NO_CHECKSUM, remedy="fail")
-        if size is None and self.expected_size is None and stored is None and not _is_chunked(head):
-            return _wrong_answer(head, "an answer without a length")
+        if self.expected_size is None and stored is None:
+            if size is None and not _is_chunked(head):
+                return _wrong_answer(head, "an answer without a length")
+            if _looks_like_a_page(head):
+                return _wrong_answer(head, "a page or an error document instead of the object")
         self.size, self.stored, self.etag = size, stored, etag_of(head.headers)
         self._divide(piece)
         piece.digest = self._new_digest()
@@ -345,8 +348,10 @@ class Download:
         front = self._digests.get(0)
         if not isinstance(front, CrcDigest):
             return
-        while isinstance(following := self._digests.pop(front.size_bytes, None), CrcDigest):
-            front.append(following)
+        while front.size_bytes in self._digests and front.size_bytes:
+            following = self._digests.pop(front.size_bytes)
+            if isinstance(following, CrcDigest):
+                front.append(following)
 
     def _new_digest(self) -> CrcDigest | HashDigest | None:
         if self.stored is None or self.must_be_read_back:
@@ -447,6 +452,12 @@ _pwrite: Callable[[int, bytes, int], int] = getattr(os, "pwrite", _seek_and_writ
 
 def _is_chunked(head: Head) -> bool:
     return "chunked" in head.headers.get("transfer-encoding", "").lower()
+
+
+def _looks_like_a_page(head: Head) -> bool:
+    """Stores may answer 200 and then fail, and portals answer anything; objects have an ETag."""
+    content_type = head.headers.get("content-type", "").lower()
+    return "etag" not in head.headers and ("xml" in content_type or "html" in content_type)
 
 
 def _wrong_answer(head: Head, reason: str) -> Failure:

@@ -99,6 +99,7 @@ _NEEDS_FRESH_KEYS = frozenset(
         "ExpiredTokenException",
         "TokenRefreshRequired",
         "RequestExpired",
+        "RequestTimeTooSkewed",
         "InvalidToken",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
@@ -135,8 +136,9 @@ def from_answer(head: Head, body: bytes, *, keys_are_over: bool = False) -> Fail
         and _asks_elsewhere(document.code, head.status)
     ):
         return dataclasses.replace(failure, remedy="region", hint=plain_text(region, 40))
-    if document.code == "RequestTimeTooSkewed" and head.date is not None:
-        return dataclasses.replace(failure, remedy="clock", hint=str(head.date))
+    server_time = document.server_time or head.date
+    if document.code == "RequestTimeTooSkewed" and server_time is not None:
+        return dataclasses.replace(failure, remedy="clock", hint=str(server_time))
     if head.status == 403 and not document.code and keys_are_over:
         return dataclasses.replace(failure, remedy="credentials", code="CREDENTIALS_EXPIRED")
     return failure

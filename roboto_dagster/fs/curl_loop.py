@@ -5,7 +5,9 @@ Sockets are watched by `poller.py`; libcurl is called only for those that have s
 """
 
 import concurrent.futures
+import errno
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -20,6 +22,7 @@ from roboto_dagster.fs.curl_errors import Failure, from_answer, from_curl
 from roboto_dagster.fs.curl_request import Request, quote_key
 from roboto_dagster.fs.curl_state import StoreState
 from roboto_dagster.fs.integrity import ChecksumMismatchError, verdict, verify_file
+from roboto_dagster.fs.object_store import Transfer
 from roboto_dagster.fs.partial import FolderCache, open_partial
 from roboto_dagster.fs.poller import READ, WRITE, Bell, Poller, make_poller
 from roboto_dagster.fs.s3_answer import Head
@@ -30,7 +33,6 @@ logger = logging.getLogger(__name__)
 CANCELLED = Failure(code="CANCELLED", reason="the transfer was cancelled", remedy="fail")
 
 _REPLAYS = 3
-_TRICKLE_BYTES_PER_SECOND = 2048
 _OUTAGE_CODES = frozenset({"CONNECTION", "STALLED", "THROTTLED", "SERVER_ERROR"})
 _NEVER = float("inf")
 _WANTED = {
@@ -74,7 +76,6 @@ class CurlLoop:
         self._is_over = False
         self._bell = Bell()
         self._thread = threading.Thread(target=self._run, name="roboto-curl", daemon=True)
-        self.load_bytes = 0
 
     # The door: for other threads
 
@@ -98,13 +99,13 @@ class CurlLoop:
         self._calls.append(function)
         self._bell.ring()
 
-    def cancel(self, download: Download) -> None:
+    def cancel(self, transfer: Transfer) -> None:
         """Ends one file."""
-        self.call(lambda: self._fail(download, CANCELLED))
+        self.call(lambda: self._cancel(lambda download: download.transfer is transfer))
 
     def cancel_all(self) -> None:
         """Ends all files."""
-        self.call(self._cancel_all)
+        self.call(lambda: self._cancel(lambda _: True))
 
     def stop(self) -> None:
         """Has the thread end once its last file has."""
@@ -129,6 +130,7 @@ class CurlLoop:
             self._end_all(error)
         finally:
             self._state.broker.unsubscribe(self._wake)
+            self._bell.close()
 
     def _loop(self) -> None:
         self._poller: Poller = make_poller()
@@ -175,9 +177,9 @@ class CurlLoop:
         if self._now < self._state.throttle.not_before:
             due = min(due, self._state.throttle.not_before)
         timeout = None if due == _NEVER else max(due - time.monotonic(), 0.0)
-        self._is_waiting = True
-        if self._arrivals or self._calls or self._is_stopping:
-            timeout = 0.0 if self._arrivals or self._calls or not self._downloads else timeout
+        self._is_waiting = True  # before looking: who comes after that rings the bell
+        if self._arrivals or self._calls:
+            timeout = 0.0
         events = self._poller.wait(timeout)
         self._is_waiting = False
         return events
@@ -238,10 +240,7 @@ class CurlLoop:
         return keys
 
     def _fail_for_want_of_keys(self, piece: Piece | None, error: PlatformError) -> None:
-        code = error.code if isinstance(error, CredentialsError) else "CREDENTIALS_INVALID"
-        failure = Failure(
-            code=code, reason=str(error), remedy="fail", transient=error.transient, cause=error
-        )
+        failure = want_of_keys(error)
         while piece is not None:
             self._scheduler.ended(piece)
             self._fail(piece.download, failure)
@@ -257,8 +256,7 @@ class CurlLoop:
         url = f"{endpoint.base_url}/{quote_key(download.key)}"
         request = self._idle.pop() if self._idle else Request(self._settings, self._judge)
         request.begin(piece, keys, endpoint, url, self._state.skew_seconds)
-        request.last_progress_at = request.window_at = self._now
-        request.seen_bytes = request.window_bytes = 0
+        request.watch_from(self._now)
         self._active[request.curl] = request
         self._multi.add_handle(request.curl)
 
@@ -281,49 +279,44 @@ class CurlLoop:
         while True:
             left, good, bad = self._multi.info_read()
             for curl in good:
-                self._ended(self._active[curl], 0, "")
+                self._ended(curl, 0, "")
             for curl, number, message in bad:
-                self._ended(self._active[curl], number, message)
+                self._ended(curl, number, message)
             if not left:
                 return
 
-    def _ended(self, request: Request, number: int, message: str) -> None:
-        piece = request.piece
-        if piece is None:  # aborted since
+    def _ended(self, curl: pycurl.Curl, number: int, message: str) -> None:
+        request = self._active.get(curl)
+        if request is None or request.piece is None:  # aborted with another piece of its file
             return
+        piece = request.piece
         try:
             failure = self._failure_of(request, piece, number, message)
-        except OSError as error:
-            request.local_error = error
-            failure = self._failure_of(request, piece, number, message)
-        position_before = request.received
-        self._release(request)
-        try:
+            self._release(request)
             if failure is None:
                 self._piece_ended(piece, request)
             else:
-                self._recover(piece, failure, request, position_before)
-        except Exception as error:  # a bug, or a disk: this file's matter, not the others'
+                self._recover(piece, failure, request)
+        except Exception as error:  # noqa: BLE001 - a bug or a disk: this file's matter alone
             self._fail(piece.download, _local_failure(piece.download, error))
 
     def _failure_of(
         self, request: Request, piece: Piece, number: int, message: str
     ) -> Failure | None:
-        if request.local_error is None and request.head is None and request.has_head and not number:
-            request.read_head()
+        if request.head is None and request.has_head and not number:
+            request.read_head()  # an answer without a body
         if request.local_error is not None:
             return _local_failure(piece.download, request.local_error)
         if request.failure is not None:
             return request.failure
-        head = request.head
         if request.is_accepted and piece.is_whole:
             return None  # even if the connection broke then, or was cut by us
-        if head is not None and head.status >= 300:
+        if request.head is not None and request.head.status >= 300:
             keys = request.keys
-            is_over = keys is not None and keys.expires_at <= time.time()
-            return from_answer(head, bytes(request.body), keys_are_over=is_over)
+            are_over = keys is not None and keys.expires_at <= time.time()
+            return from_answer(request.head, bytes(request.body), keys_are_over=are_over)
         if number:
-            return from_curl(number, message, request.proxy)
+            return _failure_of_curl(request, piece.download, number, message)
         return piece.download.shortfall(piece)
 
     def _release(self, request: Request) -> None:
@@ -347,7 +340,7 @@ class CurlLoop:
 
     # When a request failed
 
-    def _recover(self, piece: Piece, failure: Failure, request: Request, received: int) -> None:
+    def _recover(self, piece: Piece, failure: Failure, request: Request) -> None:
         is_silent = not request.has_head and failure.code == "CONNECTION"
         on_old_connection = is_silent and request.was_on_old_connection
         generation = request.keys.generation if request.keys else -1
@@ -372,7 +365,7 @@ class CurlLoop:
         elif failure.remedy == "one_stream":
             self._restart_as_one_stream(piece.download, failure)
         else:
-            self._retry(piece, failure, received)
+            self._retry(piece, failure, request.received)
 
     def _replay(self, piece: Piece, failure: Failure) -> None:
         """Asks again at once, uncounted; but not for ever."""
@@ -541,8 +534,8 @@ class CurlLoop:
                 self._release(request)
                 request.forget()
 
-    def _cancel_all(self) -> None:
-        for download in list(self._downloads):
+    def _cancel(self, is_meant: Callable[[Download], bool]) -> None:
+        for download in [download for download in self._downloads if is_meant(download)]:
             self._fail(download, CANCELLED)
 
     def _tell_ended(self) -> None:
@@ -565,33 +558,20 @@ class CurlLoop:
         self._watched_at = now
         if pause > 5 * interval + 1:  # the loop itself stood still: nobody could bring anything
             for request in self._active.values():
-                request.last_progress_at = request.window_at = now
+                request.watch_from(now)
             return
         for request in list(self._active.values()):
-            if self._is_stalled(request) and not request.is_connecting:
+            if request.is_stalled(now, self._settings.stall_timeout_seconds):
                 self._end_stalled(request)
 
-    def _is_stalled(self, request: Request) -> bool:
-        now, limit = self._now, self._settings.stall_timeout_seconds
-        seen = request.bytes_seen
-        if seen != request.seen_bytes:
-            request.seen_bytes, request.last_progress_at = seen, now
-        if now - request.last_progress_at >= limit:
-            return True
-        if now - request.window_at < limit:
-            return False
-        brought = seen - request.window_bytes
-        request.window_at, request.window_bytes = now, seen
-        return brought < limit * _TRICKLE_BYTES_PER_SECOND
-
     def _end_stalled(self, request: Request) -> None:
-        piece, received = request.piece, request.received
+        piece = request.piece
+        if piece is None:  # aborted with another piece of its file
+            return
         seconds = self._settings.stall_timeout_seconds
         failure = Failure(code="STALLED", reason=f"next to no bytes came for {seconds:g} seconds")
         self._release(request)
-        if piece is not None:
-            request.keys = None  # a broken handle is set up anew
-            self._recover(piece, failure, request, received)
+        self._recover(piece, failure, request)
 
     # The end
 
@@ -630,6 +610,21 @@ class CurlLoop:
         self._multi.close()
         self._poller.close()
         self._tell_ended()
+
+
+def want_of_keys(error: PlatformError) -> Failure:
+    """Says of a file that there are no credentials to fetch it with."""
+    code = error.code if isinstance(error, CredentialsError) else "CREDENTIALS_INVALID"
+    return Failure(
+        code=code, reason=str(error), remedy="fail", transient=error.transient, cause=error
+    )
+
+
+def _failure_of_curl(request: Request, download: Download, number: int, message: str) -> Failure:
+    local = request.curl.getinfo(pycurl.OS_ERRNO)
+    if local in (errno.EMFILE, errno.ENFILE):  # no socket could be made
+        return _local_failure(download, OSError(local, os.strerror(local)))
+    return from_curl(number, message, request.proxy)
 
 
 def _local_failure(download: Download, error: BaseException) -> Failure:

@@ -20,6 +20,7 @@ from roboto_dagster.fs.settings import S3Settings
 
 _RECEIVE_BYTES = 512 * 1024
 _KEEP_ALIVE_SECONDS = 30
+_TRICKLE_BYTES_PER_SECOND = 2048
 _STOP = 0  # fewer bytes than were offered: libcurl ends the transfer
 
 # Options that pycurl has no names for; the numbers are part of libcurl's stable interface.
@@ -61,20 +62,20 @@ class Request:
         "_endpoint",
         "_is_accepted",
         "_lines",
+        "_moved_at",
         "_on_head",
         "_plain_headers",
+        "_seen",
+        "_window_at",
+        "_window_seen",
         "body",
         "curl",
         "failure",
         "head",
         "keys",
-        "last_progress_at",
         "local_error",
         "piece",
         "received",
-        "seen_bytes",
-        "window_at",
-        "window_bytes",
     )
 
     def __init__(self, settings: S3Settings, on_head: OnHead) -> None:
@@ -90,6 +91,7 @@ class Request:
         self.body = bytearray()
         self.received = 0
         self._is_accepted = False
+        self.watch_from(0.0)
         self.curl = pycurl.Curl()
         self._set_what_never_changes(settings)
 
@@ -162,29 +164,33 @@ class Request:
 
     def _write(self, data: bytes) -> int | None:
         self.received += len(data)
-        try:
-            if self.head is None:
-                self.read_head()
-            if self._is_accepted and self.piece is not None:
-                return None if self.piece.write(data) else _STOP
-        except BaseException as error:  # noqa: BLE001 - libcurl's border: pycurl would print and drop it
-            self.local_error = error
-            return _STOP
-        if self.failure is not None:
+        if self.head is None:
+            self.read_head()
+        if self._is_accepted:
+            return self._write_body(data)
+        if self.failure is not None or self.local_error is not None:
             return _STOP
         self.body += data[: ERROR_BODY_BYTES - len(self.body)]
         return None
 
-    def read_head(self) -> None:
-        """Reads the head of the answer and has it judged, before the first byte of the body.
+    def _write_body(self, data: bytes) -> int | None:
+        try:
+            if self.piece is not None and self.piece.write(data):
+                return None
+        except BaseException as error:  # noqa: BLE001 - pycurl would print it and go on
+            self.local_error = error
+        return _STOP
 
-        Raises:
-            OSError: The file cannot be made.
-        """
+    def read_head(self) -> None:
+        """Reads the head of the answer and has it judged, before the first byte of the body."""
         head = self.head = parse_head(self._lines)
-        if self.piece is not None and 200 <= head.status < 300:
+        if self.piece is None or not 200 <= head.status < 300:
+            return
+        try:
             self.failure = self._on_head(self.piece, head)
             self._is_accepted = self.failure is None
+        except BaseException as error:  # noqa: BLE001 - pycurl would print it and go on
+            self.local_error = error
 
     @property
     def is_accepted(self) -> bool:
@@ -196,14 +202,27 @@ class Request:
         """Whether an answer has begun."""
         return bool(self._lines)
 
-    @property
-    def bytes_seen(self) -> int:
-        """Grows with anything that arrives."""
-        return self.received + len(self._lines)
+    def watch_from(self, now: float) -> None:
+        """Begins to watch for a stall."""
+        self._moved_at = self._window_at = now
+        self._seen = self._window_seen = self.received + len(self._lines)
+
+    def is_stalled(self, now: float, limit_seconds: float) -> bool:
+        """Tells whether nothing, or next to nothing, has come for too long since the connection."""
+        seen = self.received + len(self._lines)
+        if seen != self._seen:
+            self._seen, self._moved_at = seen, now
+        if now - self._moved_at >= limit_seconds:
+            return not self._is_connecting
+        if now - self._window_at < limit_seconds:
+            return False
+        brought = seen - self._window_seen
+        self._window_at, self._window_seen = now, seen
+        is_trickle = brought < limit_seconds * _TRICKLE_BYTES_PER_SECOND
+        return is_trickle and not self._is_connecting
 
     @property
-    def is_connecting(self) -> bool:
-        """Whether the request has not been sent yet."""
+    def _is_connecting(self) -> bool:
         return not self._lines and not self.curl.getinfo(pycurl.PRETRANSFER_TIME)
 
     @property

@@ -199,10 +199,13 @@ class DownloadSession:
             self._on_settled(file, future, failure)
 
     def _cancel_pending(self) -> None:
-        for _, future in self._pending:
+        for file, future in self._pending:
             cancel = getattr(future, "cancel", None)
-            if cancel is not None:
-                cancel()
+            if not future.done():
+                if cancel is not None:
+                    cancel()
+            elif self._on_settled and _went_well(future):  # it is whole, and may be known to be
+                self._on_settled(file, future, None)
         self._pending.clear()
 
     def _request_credentials(self) -> "list[RobotoCredentials]":
@@ -241,6 +244,15 @@ def _choose(
         "Check that the bucket is registered with the platform."
     )
     raise PlatformError(msg)
+
+
+def _went_well(future: FutureLike[None]) -> bool:
+    """Tells whether a future that has ended did so without an error, an interrupt included."""
+    try:
+        future.result()
+    except BaseException:  # noqa: BLE001 -- asked on the way out: the caller's own error wins
+        return False
+    return True
 
 
 def _as_download_error(file: DownloadableFile, error: Exception) -> DownloadError:

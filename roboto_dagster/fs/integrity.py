@@ -9,6 +9,7 @@ plain, unencrypted upload. Where the store tells none, the verdict is `size`.
 import base64
 import binascii
 import dataclasses
+import errno
 import hashlib
 import os
 import zlib
@@ -197,17 +198,26 @@ def verdict(stored: StoredChecksum | None, digest: Digest | None) -> str:
     return stored.algorithm
 
 
-def verify_file(fd: int, stored: StoredChecksum | None) -> str:
+def verify_file(
+    fd: int, stored: StoredChecksum | None, is_wanted: Callable[[], bool] = lambda: True
+) -> str:
     """Gives the verdict on a file by reading it back; for bytes that did not pass in order.
+
+    Args:
+        fd: The file.
+        stored: What its checksum must be, or None.
+        is_wanted: Asked between chunks; once it says no, the reading ends with an error.
 
     Raises:
         ChecksumMismatchError: The bytes are not those that the store holds.
-        OSError: The file cannot be read.
+        OSError: The file cannot be read, or was not to be read on.
     """
     if stored is None:
         return "size"
     digest = new_digest(stored.algorithm)
     for chunk in _chunks(fd):
+        if not is_wanted():
+            raise InterruptedError(errno.EINTR, "the verdict is not wanted any more")
         digest.update(chunk)
     return verdict(stored, digest)
 

@@ -52,7 +52,7 @@ class RetryConfig:
         return tenacity.Retrying(
             wait=self.wait(),
             stop=self.stop(),
-            retry=tenacity.retry_if_exception(is_transient),
+            retry=tenacity.retry_if_exception(_may_heal),
             before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
             reraise=True,
         )
@@ -82,6 +82,12 @@ class RetryConfig:
         """
         state = _state(attempt, elapsed_seconds)
         return None if self.stop()(state) else self.wait()(state)
+
+
+def _may_heal(error: BaseException) -> bool:
+    """Tells whether something of it is transient; of a group, any member."""
+    members = getattr(error, "exceptions", None)
+    return is_transient(error) if members is None else any(map(_may_heal, members))
 
 
 def _state(attempt: int, elapsed_seconds: float) -> tenacity.RetryCallState:

@@ -1,5 +1,6 @@
 """Reads what an S3 server answers: the head of an answer, a range, an error document. Pure."""
 
+import datetime as dt
 import email.utils
 import re
 from typing import NamedTuple
@@ -9,8 +10,8 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)$")
 # Error documents are small; a regular expression reads them where an XML parser would have to be
 # kept from entities and from depth, and reads truncated ones too.
 _TAG = "<{0}>([^<]{{0,1000}})</{0}>"
-_CODE, _MESSAGE, _REGION, _REQUEST_ID = (
-    re.compile(_TAG.format(tag)) for tag in ("Code", "Message", "Region", "RequestId")
+_CODE, _MESSAGE, _REGION, _REQUEST_ID, _SERVER_TIME = (
+    re.compile(_TAG.format(tag)) for tag in ("Code", "Message", "Region", "RequestId", "ServerTime")
 )
 _PLAIN_TEXT = re.compile(r"[^\x20-\x7e]+")
 
@@ -73,18 +74,33 @@ def parse_head(lines: list[bytes]) -> Head:
 
 
 class ErrorDocument(NamedTuple):
-    """What an error's body says; each is empty where it says nothing, as in a proxy's HTML page."""
+    """What an error's body says; empty where it says nothing, as in a proxy's HTML page."""
 
     code: str
     message: str
     region: str
     request_id: str
+    server_time: float | None
 
 
 def parse_error(body: bytes) -> ErrorDocument:
     """Reads an error document, however broken."""
     text = body[:ERROR_BODY_BYTES].decode("utf-8", "replace")
-    return ErrorDocument(*(_first(tag, text) for tag in (_CODE, _MESSAGE, _REGION, _REQUEST_ID)))
+    return ErrorDocument(
+        _first(_CODE, text),
+        _first(_MESSAGE, text),
+        _first(_REGION, text),
+        _first(_REQUEST_ID, text),
+        _time(_first(_SERVER_TIME, text)),
+    )
+
+
+def _time(text: str) -> float | None:
+    try:
+        moment = dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.tzinfo else None
 
 
 def _first(tag: re.Pattern[str], text: str) -> str:

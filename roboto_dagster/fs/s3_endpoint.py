@@ -72,6 +72,9 @@ class Endpoints:
                 endpoint = self._by_bucket.setdefault(bucket, endpoint)
         return endpoint
 
+    def __contains__(self, bucket: str) -> bool:
+        return bucket in self._by_bucket
+
     def learn_region(self, bucket: str, region: str) -> bool:
         """Takes the region that the store told; False if that is the one it was asked in."""
         known = self._by_bucket.get(bucket)

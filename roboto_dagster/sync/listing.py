@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roboto_dagster.errors import ErrorCode, PlatformError
 from roboto_dagster.fs.object_store import split_s3_uri
 from roboto_dagster.fs.platform import platform_errors
+from roboto_dagster.sync.datasets import parse_time
 from roboto_dagster.sync.scope import Scope
 
 if TYPE_CHECKING:
@@ -76,10 +77,18 @@ def list_files(client: "RobotoClient", scope: Scope) -> Iterator[RemoteFile]:
             or record.get("status", "available") != "available"
         ):
             continue
-        else:
+        elif not scope.has_window or _in_window(scope, record):
             file = _parse(client, record)
             if matcher.matches(file.relative_path):
                 yield file
+
+
+def _in_window(scope: Scope, record: Mapping[str, Any]) -> bool:
+    """Tells whether a file was created in the scope's window; who knows no better keeps it."""
+    try:
+        return scope.holds_time(parse_time(record.get("created")))
+    except ValueError:
+        return True
 
 
 def _records(client: "RobotoClient", scope: Scope) -> Iterator[Any]:

@@ -14,6 +14,11 @@ if sys.version_info < (3, 11):
 MIB = 1024 * 1024
 
 
+def count(number: int, noun: str) -> str:
+    """Returns such as `1 file` or `3 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
     """One pass over what was still to be fetched.
@@ -90,7 +95,7 @@ class SyncReport:
         """Returns one group of every failure, or None if all is whole."""
         if not self.failures:
             return None
-        files = "1 file" if len(self.failures) == 1 else f"{len(self.failures)} files"
+        files = count(len(self.failures), "file")
         return ExceptionGroup(
             f"{files} of {', '.join(self.dataset_ids)} could not be delivered", list(self.failures)
         )

@@ -37,9 +37,9 @@ from roboto_dagster.sync.listing import list_files
 from roboto_dagster.sync.manifest import iterate_manifest, write_manifest
 from roboto_dagster.sync.plan import Action, LocalFile, decide
 from roboto_dagster.sync.progress import Progress, Say
-from roboto_dagster.sync.report import Round, SyncReport
+from roboto_dagster.sync.report import MIB, Round, SyncReport, count
 from roboto_dagster.sync.scope import Scope
-from roboto_dagster.sync.workset import KNOWN_COLUMNS, PlannedFile, Source, Workset
+from roboto_dagster.sync.workset import KNOWN_COLUMNS, PlannedFile, Source, Totals, Workset
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -214,7 +214,9 @@ class _Transfer:
                 self._download(planned), code, reason, None, 0
             )
         work = {source: self._workset.to_fetch(*source) for source in self._workset.sources()}
-        self._progress.begin(*self._workset.totals("fetch"))
+        to_fetch, unchanged = self._workset.totals("fetch"), self._workset.totals("keep")
+        self._say_plan(to_fetch, unchanged)
+        self._progress.begin(*to_fetch)
         repeat = self._settings.retry.retrying().copy(
             retry=tenacity.retry_if_result(bool),
             retry_error_callback=lambda _: (
@@ -368,6 +370,11 @@ class _Transfer:
             )
             failure.__cause__ = error
             self._note_failed(planned.seq, failure)
+
+    def _say_plan(self, to_fetch: Totals, unchanged: Totals) -> None:
+        line = f"{count(to_fetch.files, 'file')} to fetch ({to_fetch.size_bytes / MIB:.1f} MiB), {unchanged.files} unchanged"
+        refused = f", {len(self.failures)} refused by the plan" if self.failures else ""
+        self._settings.say(logging.INFO, line + refused)
 
     def _say_wait(self, state: tenacity.RetryCallState) -> None:
         wait_seconds = state.next_action.sleep if state.next_action else 0.0

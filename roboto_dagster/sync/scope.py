@@ -1,6 +1,7 @@
 """What one sync is about: a dataset, and which of its files."""
 
 import dataclasses
+import datetime
 import re
 from collections.abc import Sequence
 
@@ -21,11 +22,15 @@ class Scope:
         include_patterns: Gitignore-style patterns (https://git-scm.com/docs/gitignore); none means
             all files.
         exclude_patterns: The same; they win over the included.
+        created_from: Only files that were created then or later.
+        created_before: Only files that were created earlier.
     """
 
     dataset_id: str
     include_patterns: tuple[str, ...] = ()
     exclude_patterns: tuple[str, ...] = ()
+    created_from: datetime.datetime | None = None
+    created_before: datetime.datetime | None = None
 
     def __post_init__(self) -> None:
         if not _DATASET_ID.fullmatch(self.dataset_id):
@@ -38,6 +43,17 @@ class Scope:
     def matcher(self) -> "Matcher":
         """Compiles the patterns."""
         return Matcher(self.include_patterns, self.exclude_patterns)
+
+    @property
+    def has_window(self) -> bool:
+        """Whether it matters when a file was created."""
+        return self.created_from is not None or self.created_before is not None
+
+    def holds_time(self, created: datetime.datetime) -> bool:
+        """Tells whether a file that was created then is wanted."""
+        if self.created_from is not None and created < self.created_from:
+            return False
+        return self.created_before is None or created < self.created_before
 
 
 class Matcher:

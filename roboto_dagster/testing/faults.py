@@ -126,7 +126,7 @@ class Faults:
 
     def __init__(self, replace_object: ReplaceObject) -> None:
         self._rules: list[Rule] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a condition may itself ask or change the rules
         self._replace_object = replace_object
 
     def add(

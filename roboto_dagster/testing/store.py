@@ -135,6 +135,8 @@ class S3Store:
         if bucket not in self._backend.buckets:
             raise RefusedError(404, "NoSuchBucket", "The specified bucket does not exist")
         query = parse_qs(request.query, keep_blank_values=True)
+        if "partNumber" in query:
+            raise RefusedError(501, "NotImplemented", "LocalRoboto does not serve single parts")
         found = self._find(bucket, key, query.get("versionId", [None])[0])
         if found is None or isinstance(found, FakeDeleteMarker):
             raise RefusedError(404, "NoSuchKey", "The specified key does not exist.")

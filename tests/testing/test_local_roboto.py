@@ -306,6 +306,19 @@ def test_folder_that_is_not_there(tmp_path: Path) -> None:
         pass
 
 
+# Dagster 1.13 reads the fields of nested resources by pydantic's old name.
+@pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
+def test_resources(local: LocalRoboto) -> None:
+    """The Dagster resources that it hands out lead to it."""
+    resources = local.resources()
+    assert sorted(resources) == ["object_store", "roboto"]
+    assert resources["object_store"].endpoint_url == local.s3_url
+    assert (resources["roboto"].api_key, resources["roboto"].endpoint) == (
+        local.api_key,
+        local.api_url,
+    )
+
+
 def test_use_before_start() -> None:
     """Before it runs, it says that it must be started."""
     with pytest.raises(RuntimeError, match="start"):

@@ -1,0 +1,246 @@
+"""How a partition key becomes datasets, and a dataset a partition key.
+
+| partitions | a partition holds |
+|---|---|
+| none | the asset's `dataset_id` |
+| static or dynamic | the dataset whose id the key is |
+| time windows (daily, hourly, …) | the datasets created in the window, of those that fit the query |
+| static or dynamic × time windows | the files of that dataset which were created in the window |
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from roboto_dagster.asset_config import DatasetAssetConfig
+from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.sync.datasets import RemoteDataset, all_of, find_datasets, where
+from roboto_dagster.sync.scope import Scope
+
+if TYPE_CHECKING:  # the SDK costs about a second at import
+    from roboto import RobotoClient
+
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+"""Dagster's tags of a run that holds a range of partitions."""
+
+MANY_PARTITIONS = 90_000
+"""From here on a warning: Dagster recommends at most 100,000 partitions an asset."""
+
+PartitionsDef = dg.PartitionsDefinition[Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Partitioning:
+    """The partitions of one dataset asset.
+
+    Attributes:
+        config: What the asset is configured to bring.
+        whole: Its partitions, or None.
+        datasets: The partitions or the dimension whose keys are ids of datasets.
+        windows: The partitions or the dimension whose keys are windows of time.
+        dimensions: Names of the two dimensions, that of the datasets first.
+    """
+
+    config: DatasetAssetConfig
+    whole: PartitionsDef | None = None
+    datasets: PartitionsDef | None = None
+    windows: dg.TimeWindowPartitionsDefinition | None = None
+    dimensions: tuple[str, str] | None = None
+
+    @property
+    def dynamic_name(self) -> str | None:
+        """Name of the dynamic partitions that datasets are added to, if it has any."""
+        return self.datasets.name if isinstance(self.datasets, dg.DynamicPartitionsDefinition) else None
+
+    def describe(self) -> str:
+        """Returns a sentence about what is brought where, for the asset's page."""
+        if self.config.dataset_id is not None:
+            subject = f"the Roboto dataset {self.config.dataset_id}"
+        elif self.dimensions is not None:
+            subject = "the Roboto dataset of the partition, created in its window of time,"
+        elif self.windows is not None:
+            subject = "the Roboto datasets created in the partition's window of time"
+        else:
+            subject = "the Roboto dataset named by the partition key"
+        return f"The files of {subject}, whole and verified, in `{self.config.destination}`."
+
+    def scopes(self, partition_key: str | None, client: "RobotoClient", org_id: str | None) -> list[Scope]:
+        """Returns what a partition holds: one dataset, or those created in its window, which may be none.
+
+        Args:
+            partition_key: The key, or None where there are no partitions.
+            client: Client of the platform, which is asked where the partition is a window.
+            org_id: Organization that owns the datasets; None for the caller's.
+
+        Raises:
+            ConfigurationError: The key names no dataset.
+            PlatformError: The datasets of the window could not be had.
+        """
+        dataset_id, window = self.split(partition_key)
+        if dataset_id is not None:
+            return [self._scope(dataset_id, window)]
+        if window is None:
+            msg = f"The partition key {partition_key!r} names neither a dataset nor a window of time."
+            raise ConfigurationError(msg)
+        found = find_datasets(client, self._query_of(window), org_id=org_id)
+        return [self._scope(dataset.dataset_id, None) for dataset in found]
+
+    def split(self, partition_key: str | None) -> tuple[str | None, dg.TimeWindow | None]:
+        """Returns the dataset and the window of time that a key stands for."""
+        if partition_key is None:
+            return self.config.dataset_id, None
+        if self.dimensions is None:
+            return (None if self.windows else str(partition_key)), self._window(partition_key)
+        of_datasets, of_windows = self.dimensions
+        keys = _keys_by_dimension(self.whole, partition_key)
+        return keys[of_datasets], self._window(keys[of_windows])
+
+    def key_of(self, dataset: RemoteDataset) -> str | None:
+        """Returns the partition that a change of a dataset belongs to, or None if to no partition of this asset.
+
+        Of dataset × time windows it is the window in which the change happened.
+        """
+        if self.windows is None:
+            return dataset.dataset_id
+        time = dataset.modified if self.dimensions else dataset.created
+        window_key = self._window_key(time)
+        if self.dimensions is None or window_key is None:
+            return window_key
+        of_datasets, of_windows = self.dimensions
+        return dg.MultiPartitionKey({of_datasets: dataset.dataset_id, of_windows: window_key})
+
+    def accepts(self, dataset: RemoteDataset) -> bool:
+        """Tells whether a dataset may belong to this asset: a fixed list of datasets takes no others."""
+        if self.whole is None:
+            return dataset.dataset_id == self.config.dataset_id
+        if isinstance(self.datasets, dg.StaticPartitionsDefinition):
+            return self.datasets.has_partition_key(dataset.dataset_id)
+        return True
+
+    def _scope(self, dataset_id: str, window: dg.TimeWindow | None) -> Scope:
+        return Scope(
+            dataset_id=dataset_id,
+            include_patterns=self.config.include_patterns,
+            exclude_patterns=self.config.exclude_patterns,
+            created_from=window.start if window else None,
+            created_before=window.end if window else None,
+        )
+
+    def _query_of(self, window: dg.TimeWindow) -> Any:
+        return all_of(
+            self.config.query,
+            where("created", "GREATER_THAN_OR_EQUAL", window.start),
+            where("created", "LESS_THAN", window.end),
+        )
+
+    def _window(self, key: str) -> dg.TimeWindow | None:
+        return self.windows.time_window_for_partition_key(key) if self.windows else None
+
+    def _window_key(self, time: datetime.datetime) -> str | None:
+        if self.windows is None:
+            return None
+        key = self.windows.get_partition_key_for_timestamp(time.timestamp())
+        window = self.windows.time_window_for_partition_key(key)
+        in_window = window.start <= time < window.end
+        return key if in_window and time >= self.windows.start else None
+
+
+def partitioning_of(config: DatasetAssetConfig, partitions_def: PartitionsDef | None) -> Partitioning:
+    """Finds out how the partitions of an asset are meant.
+
+    Args:
+        config: What the asset is configured to bring.
+        partitions_def: Its partitions, or None.
+
+    Raises:
+        ConfigurationError: They are of a kind that cannot stand for datasets, or clash with a `dataset_id`.
+    """
+    if config.dataset_id is not None:
+        Scope(dataset_id=config.dataset_id)  # refuses what is no id
+    if (config.dataset_id is None) == (partitions_def is None):
+        msg = (
+            "A dataset asset needs either a dataset_id or a partitions_def (whose keys are ids of datasets, "
+            "windows of time, or both), and not both."
+        )
+        raise ConfigurationError(msg)
+    if isinstance(partitions_def, dg.MultiPartitionsDefinition):
+        return _two_dimensions(config, partitions_def)
+    if isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
+        return Partitioning(config=config, whole=partitions_def, windows=partitions_def)
+    if partitions_def is None or _names_datasets(partitions_def):
+        return Partitioning(config=config, whole=partitions_def, datasets=partitions_def)
+    raise ConfigurationError(_unknown_kind(partitions_def))
+
+
+def partitioning_of_asset(asset: dg.AssetsDefinition) -> Partitioning:
+    """Finds out how the partitions of a built asset are meant.
+
+    Raises:
+        ConfigurationError: The asset was not built by this package.
+    """
+    return partitioning_of(DatasetAssetConfig.of(asset), asset.partitions_def)
+
+
+def _names_datasets(partitions_def: PartitionsDef) -> bool:
+    named = isinstance(partitions_def, dg.DynamicPartitionsDefinition) and bool(partitions_def.name)
+    return named or isinstance(partitions_def, dg.StaticPartitionsDefinition)
+
+
+def _two_dimensions(config: DatasetAssetConfig, partitions_def: dg.MultiPartitionsDefinition) -> Partitioning:
+    datasets: dict[str, PartitionsDef] = {}
+    windows: dict[str, dg.TimeWindowPartitionsDefinition] = {}
+    for dimension in partitions_def.partitions_defs:
+        if isinstance(dimension.partitions_def, dg.TimeWindowPartitionsDefinition):
+            windows[dimension.name] = dimension.partitions_def
+        elif _names_datasets(dimension.partitions_def):
+            datasets[dimension.name] = dimension.partitions_def
+    if len(datasets) != 1 or len(windows) != 1:
+        raise ConfigurationError(_unknown_kind(partitions_def))
+    ((of_datasets, of_ids),) = datasets.items()
+    ((of_windows, of_time),) = windows.items()
+    return Partitioning(
+        config=config,
+        whole=partitions_def,
+        datasets=of_ids,
+        windows=of_time,
+        dimensions=(of_datasets, of_windows),
+    )
+
+
+def _unknown_kind(partitions_def: PartitionsDef) -> str:
+    return (
+        f"Partitions of {type(partitions_def).__name__} cannot stand for datasets here. Use static or named dynamic "
+        "partitions whose keys are ids of datasets, time windows, or one of each as a MultiPartitionsDefinition."
+    )
+
+
+def _keys_by_dimension(partitions_def: PartitionsDef | None, key: str) -> dict[str, str]:
+    if not isinstance(key, dg.MultiPartitionKey):
+        assert isinstance(partitions_def, dg.MultiPartitionsDefinition)  # noqa: S101 -- it has dimensions
+        key = partitions_def.get_partition_key_from_str(key)
+    return dict(key.keys_by_dimension)
+
+
+def contiguous_ranges(
+    chosen: Sequence[str], in_order: Sequence[str], longest: int | None = None
+) -> Iterator[tuple[str, str]]:
+    """Yields the ends of the stretches that chosen keys form: Dagster's range tags know no gaps.
+
+    Args:
+        chosen: The keys that are wanted.
+        in_order: All keys of the partitions, in their order.
+        longest: How many keys one stretch may hold; None for any number.
+    """
+    wanted = set(chosen)
+    stretch: list[str] = []
+    for key in [*in_order, None]:
+        if key in wanted and key is not None and (longest is None or len(stretch) < longest):
+            stretch.append(key)
+            continue
+        if stretch:
+            yield stretch[0], stretch[-1]
+        stretch = [key] if key in wanted and key is not None else []

@@ -1,0 +1,204 @@
+"""One platform for all tests, and short ways to sync from it and to materialize on it."""
+
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from roboto_dagster import (
+    DownloadableFile,
+    ObjectStoreResource,
+    RetryConfig,
+    RobotoResource,
+    build_roboto_dataset_asset,
+)
+from roboto_dagster.sync.manifest import manifest_path, read_manifest
+from roboto_dagster.sync.report import SyncReport
+from roboto_dagster.sync.run import SyncSettings, sync
+from roboto_dagster.sync.scope import Scope
+from roboto_dagster.testing import LocalRoboto
+
+AT_ONCE = RetryConfig(max_attempts=3, wait_initial_seconds=0.0, wait_max_seconds=0.0)
+
+
+@pytest.fixture(autouse=True)
+def _no_accounts(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    """Nothing of this machine's own AWS, Roboto, proxy and Dagster settings reaches a test."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "ROBOTO_", "DAGSTER_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("ROBOTO_CONFIG_FILE", str(tmp_path / "no-such-config.json"))
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[LocalRoboto]:
+    """The platform; pages are small, so that listings have several."""
+    with LocalRoboto(page_size=10) as local:
+        yield local
+
+
+@pytest.fixture
+def local(platform: LocalRoboto) -> Iterator[LocalRoboto]:
+    """The platform without faults, with an empty log of requests."""
+    platform.faults.clear()
+    platform.requests.clear()
+    yield platform
+    platform.faults.clear()
+
+
+@pytest.fixture
+def environment(local: LocalRoboto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment that leads the SDK, boto3 and our defaults to the platform."""
+    for name, value in local.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def resources(local: LocalRoboto) -> dict[str, Any]:
+    """The resources of a user who set both endpoints."""
+    return {
+        "roboto": RobotoResource(api_key=local.api_key, endpoint=local.api_url, max_attempts=1),
+        "object_store": ObjectStoreResource(engine="boto3", endpoint_url=local.s3_url),
+    }
+
+
+class Syncer:
+    """Brings datasets to one folder, again and again.
+
+    Attributes:
+        destination: The folder.
+        manifest: Where the manifest is.
+        lines: What was said, as pairs of level and text.
+    """
+
+    def __init__(
+        self, local: LocalRoboto, object_store: ObjectStoreResource, folder: pathlib.Path
+    ) -> None:
+        self._local = local
+        self._object_store = object_store
+        self.destination = folder
+        self.manifest = manifest_path(folder, "logs", "key")
+        self.lines: list[tuple[int, str]] = []
+
+    def __call__(
+        self,
+        *dataset_ids: str,
+        include_patterns: Sequence[str] = (),
+        exclude_patterns: Sequence[str] = (),
+        **settings: Any,
+    ) -> SyncReport:
+        """Sync once; the log of requests then holds those of this sync alone."""
+        self._local.requests.clear()
+        scopes = [
+            Scope(
+                dataset_id=dataset_id,
+                include_patterns=tuple(include_patterns),
+                exclude_patterns=tuple(exclude_patterns),
+            )
+            for dataset_id in dataset_ids
+        ]
+        defaults: dict[str, Any] = {
+            "client": self._local.client(max_attempts=1),
+            "open_store": self._object_store.open_store,
+            "destination": self.destination,
+            "manifest": self.manifest,
+            "retry": AT_ONCE,
+            "say": lambda level, line: self.lines.append((level, line)),
+        }
+        return sync(scopes, SyncSettings(**{**defaults, **settings}))
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Return the manifest's rows by path."""
+        return {row["relative_path"]: row for row in read_manifest(self.manifest).to_pylist()}
+
+    def files(self) -> dict[str, bytes]:
+        """Return every file below the destination but the manifests, by path from there."""
+        return {
+            path.relative_to(self.destination).as_posix(): path.read_bytes()
+            for path in sorted(self.destination.rglob("*"))
+            if path.is_file() and ".roboto" not in path.parts
+        }
+
+
+@pytest.fixture
+def syncer(local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path) -> Syncer:
+    """A destination on this machine."""
+    return Syncer(local, resources["object_store"], tmp_path / "logs")
+
+
+class Materializer:
+    """Runs an asset on the platform, in this process.
+
+    Attributes:
+        destination: The folder of its files.
+        instance: The Dagster instance, which keeps every event.
+    """
+
+    def __init__(
+        self,
+        resources: Mapping[str, Any],
+        folder: pathlib.Path,
+        instance: dg.DagsterInstance,
+    ) -> None:
+        self.resources = dict(resources)
+        self.destination = folder
+        self.instance = instance
+
+    def asset(self, **options: Any) -> dg.AssetsDefinition:
+        """Build the asset `logs`."""
+        defaults: dict[str, Any] = {"destination": self.destination, "retry": AT_ONCE}
+        return build_roboto_dataset_asset("logs", **{**defaults, **options})
+
+    def range_asset(self, keys: Sequence[str], **options: Any) -> dg.AssetsDefinition:
+        """Build the asset `logs` with static partitions, all of which one run may hold."""
+        return self.asset(
+            partitions_def=dg.StaticPartitionsDefinition(list(keys)),
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            **options,
+        )
+
+    def __call__(
+        self,
+        asset: dg.AssetsDefinition,
+        *,
+        partition_key: str | None = None,
+        partition_range: tuple[str, str] | None = None,
+        **resources: Any,
+    ) -> dg.ExecuteInProcessResult:
+        """Materialize one partition, a range of them, or an asset without partitions."""
+        tags = {}
+        if partition_range is not None:
+            tags["dagster/asset_partition_range_start"] = partition_range[0]
+            tags["dagster/asset_partition_range_end"] = partition_range[1]
+        return dg.materialize(
+            [asset],
+            resources={**self.resources, **resources},
+            partition_key=partition_key,
+            tags=tags,
+            instance=self.instance,
+            raise_on_error=False,
+        )
+
+
+@pytest.fixture
+def materialize(resources: dict[str, Any], tmp_path: pathlib.Path) -> Iterator[Materializer]:
+    """Runs assets with an instance of their own."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Materializer(resources, tmp_path / "logs", instance)
+
+
+@pytest.fixture
+def file(tmp_path: pathlib.Path) -> DownloadableFile:
+    """A file of a session, for tests that fetch nothing."""
+    return DownloadableFile(
+        bucket_name="bucket",
+        source_uri="s3://bucket/logs/a.mcap",
+        destination_path=tmp_path / "a.mcap",
+    )

@@ -1,0 +1,147 @@
+"""The tree of errors: what they say, whether they may heal, and that they travel."""
+
+import errno
+import os
+import pathlib
+import pickle
+import sys
+from typing import get_args
+
+import pytest
+
+from roboto_dagster import errors
+from roboto_dagster.errors import DownloadError, ErrorCode, PlatformError
+from roboto_dagster.fs.credentials import CredentialsError
+from roboto_dagster.fs.download_session import DownloadableFile
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import ExceptionGroup
+
+FILE = DownloadableFile(
+    bucket_name="bucket",
+    source_uri="s3://bucket/key",
+    destination_path=pathlib.Path("logs/a.mcap"),
+)
+
+
+def test_message_says_what_which_file_and_what_to_do() -> None:
+    """A failure's text holds the file's two ends, code, reason, attempts, request id and advice."""
+    failure = DownloadError(FILE, "THROTTLED", "HTTP 503 SlowDown", None, 3, "R1")
+    assert str(failure) == (
+        "s3://bucket/key -> logs/a.mcap: THROTTLED: HTTP 503 SlowDown (3 attempts, request id R1). "
+        "The store asks to slow down: run it again later, or lower max_connections."
+    )
+
+
+def test_one_attempt_is_singular() -> None:
+    """A failure at the first try speaks of one attempt, and of no request id that it has not."""
+    assert "(1 attempt)." in str(DownloadError(FILE, "NOT_FOUND", "it is gone"))
+
+
+@pytest.mark.parametrize("code", get_args(ErrorCode))
+def test_every_code_has_advice(code: ErrorCode) -> None:
+    """Whatever the code, a sentence says what to do next."""
+    assert DownloadError(FILE, code, "reason").advice.endswith(".")
+
+
+def test_codes_and_advice_match() -> None:
+    """There is no advice, and no transient code, that is not a code."""
+    assert set(errors.ADVICE) == set(errors.ERROR_CODES)
+    assert set(errors.ERROR_CODES) > errors.TRANSIENT_CODES
+
+
+@pytest.mark.parametrize(
+    ("code", "given", "expected"),
+    [
+        pytest.param("STALLED", None, True, id="by-code-transient"),
+        pytest.param("NOT_FOUND", None, False, id="by-code-permanent"),
+        pytest.param("STALLED", False, False, id="given-permanent"),
+        pytest.param("CHECKSUM_MISMATCH", True, True, id="given-transient"),
+    ],
+)
+def test_transient_is_the_codes_unless_given(
+    code: ErrorCode, given: bool | None, expected: bool
+) -> None:
+    """The code decides whether a retry may help, where the engine does not know better."""
+    assert DownloadError(FILE, code, "reason", given).transient is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(DownloadError(FILE, "CONNECTION", "r"), True, id="transient"),
+        pytest.param(DownloadError(FILE, "NOT_FOUND", "r"), False, id="permanent"),
+        pytest.param(PlatformError("m", True), True, id="platform"),
+        pytest.param(errors.ConfigurationError("m"), False, id="configuration"),
+        pytest.param(ValueError("m"), False, id="foreign"),
+        pytest.param(
+            ExceptionGroup("g", [ValueError("m"), DownloadError(FILE, "CONNECTION", "r")]),
+            True,
+            id="group-with-one",
+        ),
+        pytest.param(
+            ExceptionGroup("g", [ExceptionGroup("h", [DownloadError(FILE, "NOT_FOUND", "r")])]),
+            False,
+            id="nested-group-without",
+        ),
+    ],
+)
+def test_is_transient(error: Exception, expected: bool) -> None:
+    """One predicate decides for errors and for groups of them."""
+    assert errors.is_transient(error) is expected
+
+
+def test_a_group_splits_by_is_transient() -> None:
+    """`group.split(is_transient)` parts what may heal from what will not."""
+    heals = DownloadError(FILE, "CONNECTION", "r")
+    stays = DownloadError(FILE, "NOT_FOUND", "r")
+    transient, permanent = ExceptionGroup("g", [heals, stays]).split(errors.is_transient)
+    assert transient is not None
+    assert permanent is not None
+    assert (transient.exceptions, permanent.exceptions) == ((heals,), (stays,))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(DownloadError(FILE, "STALLED", "r", None, 2, "R1"), id="download"),
+        pytest.param(PlatformError("m", True, 503), id="platform"),
+        pytest.param(CredentialsError("m", True, "CREDENTIALS_EXPIRED"), id="credentials"),
+        pytest.param(errors.ConfigurationError("m"), id="configuration"),
+        pytest.param(errors.ManifestError("m"), id="manifest"),
+    ],
+)
+def test_errors_pickle(error: Exception) -> None:
+    """An error crosses processes with its text and fields."""
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own bytes
+    assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
+
+
+def test_pickle_keeps_what_was_learnt_later() -> None:
+    """Attempts that were counted after an error was made are still there in another process."""
+    failure = DownloadError(FILE, "STALLED", "r")
+    failure.attempts = 7
+    copy = pickle.loads(pickle.dumps(failure))  # noqa: S301 -- our own bytes
+    assert copy.attempts == 7
+
+
+def test_configuration_error_is_a_value_error() -> None:
+    """Who sets something wrong can also catch the builtin."""
+    assert issubclass(errors.ConfigurationError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "transient"),
+    [
+        pytest.param(errno.ENOSPC, "NO_SPACE", False, id="full"),
+        pytest.param(errno.EDQUOT, "NO_SPACE", False, id="quota"),
+        pytest.param(errno.ELOOP, "UNSAFE_PATH", False, id="link"),
+        pytest.param(errno.EMFILE, "LOCAL_IO", True, id="too-many-open"),
+        pytest.param(errno.EACCES, "LOCAL_IO", False, id="permission"),
+        pytest.param(errno.EIO, "LOCAL_IO", False, id="broken-disk"),
+    ],
+)
+def test_os_errors_become_codes(number: int, code: str, transient: bool) -> None:
+    """The number of a local error decides its code, and whether it may heal."""
+    failure = errors.from_os_error(FILE, OSError(number, os.strerror(number)))
+    assert (failure.code, failure.transient) == (code, transient)
