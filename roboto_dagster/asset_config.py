@@ -16,6 +16,7 @@ from typing_extensions import Self
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.sync.datasets import Query
+from roboto_dagster.sync.manifest import manifest_path
 
 _DESTINATION = "roboto/destination"
 _DATASET_ID = "roboto/dataset_id"
@@ -102,9 +103,6 @@ class DatasetAssetConfig:
         if key is None:
             msg = f"The asset {asset_key.to_user_string()} has partitions: say which one is meant."
             raise ConfigurationError(msg)
-        # Imported here since it costs pyarrow.
-        from roboto_dagster.sync.manifest import manifest_path
-
         return manifest_path(self.destination, asset_key.to_user_string(), key)
 
     def code_version(self) -> str:

@@ -24,7 +24,14 @@ from roboto_dagster.partitions import Partitioning, partitioning_of
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.sync.datasets import Query, checked_query
 from roboto_dagster.sync.report import SyncReport
-from roboto_dagster.sync.run import SyncSettings, sync
+from roboto_dagster.sync.run import sync
+from roboto_dagster.sync.settings import (
+    DEFAULT_RESERVE_BYTES,
+    OnMissing,
+    OnRefused,
+    SyncOptions,
+    SyncSettings,
+)
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     from roboto import RobotoClient
@@ -42,6 +49,10 @@ def build_roboto_dataset_asset(
     exclude_patterns: Sequence[str] = (),
     query: Query | None = None,
     retry: RetryConfig | None = None,
+    on_refused: OnRefused = "fail",
+    on_missing: OnMissing = "keep",
+    max_removals: int = 100,
+    free_space_reserve_bytes: int | None = DEFAULT_RESERVE_BYTES,
     backfill_policy: dg.BackfillPolicy | None = None,
     key_prefix: str | Sequence[str] | None = None,
     group_name: str | None = None,
@@ -82,6 +93,14 @@ def build_roboto_dataset_asset(
         query: Which datasets belong to a window of time: a condition of the platform's query
             language, as a mapping or of the SDK. Default: all that were created in it.
         retry: How what fails transiently is repeated inside the step. Default: `RetryConfig()`.
+        on_refused: Whether files whose path is unsafe or collides, or whose record is bad, make the
+            partition fail (`"fail"`, default) or are only listed in its metadata (`"skip"`).
+        on_missing: Whether files that the platform no longer lists are kept (`"keep"`, default) or
+            removed (`"remove"`): only unchanged ones of this asset's own manifest, and only after a
+            sync without failures.
+        max_removals: If more than so many would be removed, none is, and the partition fails.
+        free_space_reserve_bytes: Bytes to leave free on the disk, checked before the first byte;
+            None checks nothing. Default 64 MiB.
         backfill_policy: Whether one run may hold many partitions. Default: one run for each.
         key_prefix: Prefix of the asset's key.
         group_name: Group in the UI.
@@ -113,6 +132,12 @@ def build_roboto_dataset_asset(
         query=checked_query(query),
     )
     partitioning = partitioning_of(config, partitions_def)
+    options = SyncOptions(
+        on_refused=on_refused,
+        on_missing=on_missing,
+        max_removals=max_removals,
+        free_space_reserve_bytes=free_space_reserve_bytes,
+    )
 
     @dg.asset(
         name=name,
@@ -136,7 +161,12 @@ def build_roboto_dataset_asset(
         context: dg.AssetExecutionContext, roboto: RobotoResource, object_store: ObjectStoreResource
     ) -> dg.MaterializeResult[Any]:
         return materialize_partitions(
-            context, partitioning, roboto=roboto, object_store=object_store, retry=retry
+            context,
+            partitioning,
+            roboto=roboto,
+            object_store=object_store,
+            retry=retry,
+            options=options,
         )
 
     return roboto_dataset
@@ -149,6 +179,7 @@ def materialize_partitions(
     roboto: RobotoResource,
     object_store: ObjectStoreResource,
     retry: RetryConfig | None = None,
+    options: SyncOptions | None = None,
 ) -> dg.MaterializeResult[Any]:
     """Brings the partitions of a run to the local disk: the body of the asset, for assets of your own.
 
@@ -158,12 +189,20 @@ def materialize_partitions(
         roboto: The platform.
         object_store: The store of the files.
         retry: How what fails transiently is repeated. Default: `RetryConfig()`.
+        options: How what is not as it should be is treated. Default: `SyncOptions()`.
 
     Raises:
         dagster.Failure: A partition is not whole; those that are have been materialized.
     """
     keys = [None] if partitioning.whole is None else context.partition_keys
-    run = _Run(context, partitioning, roboto, object_store, retry or RetryConfig())
+    run = _Run(
+        context,
+        partitioning,
+        roboto,
+        object_store,
+        retry or RetryConfig(),
+        options or SyncOptions(),
+    )
     return run.materialize(keys)
 
 
@@ -177,12 +216,14 @@ class _Run:
         roboto: RobotoResource,
         object_store: ObjectStoreResource,
         retry: RetryConfig,
+        options: SyncOptions,
     ) -> None:
         self._context = context
         self._partitioning = partitioning
         self._roboto = roboto
         self._object_store = object_store
         self._retry = retry
+        self._options = options
         self._outcomes: dict[str | None, Outcome] = {}
 
     def materialize(self, partition_keys: Sequence[str | None]) -> dg.MaterializeResult[Any]:
@@ -221,6 +262,7 @@ class _Run:
             destination=config.destination,
             manifest=config.manifest(self._context.asset_key, partition_key),
             retry=self._retry,
+            options=self._options,
             say=self._context.log.log,
         )
 

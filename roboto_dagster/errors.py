@@ -4,7 +4,9 @@
 RobotoDagsterError
 ├── ConfigurationError    what the user set cannot work: a key, an endpoint, a destination, an
 option ├── PlatformError         the Roboto API refused, failed or answered nonsense; `transient`
-says if a retry may help ├── ManifestError         a manifest on disk is not one of ours, or of a
+says if a retry may help ├── DiskSpaceError        the plan does not fit on the disk; nothing was fetched
+├── RemovalError          more files would be removed than allowed; none was
+├── ManifestError         a manifest on disk is not one of ours, or of a
 version we cannot read └── DownloadError         one file could not be delivered; carries the file,
 a code, attempts and request id
 ```
@@ -83,6 +85,14 @@ class RobotoDagsterError(Exception):
 
 class ConfigurationError(RobotoDagsterError, ValueError):
     """Something the user set cannot work; the message names the setting and the remedy."""
+
+
+class DiskSpaceError(RobotoDagsterError):
+    """The plan does not fit on the destination's filesystem; the message says need and have."""
+
+
+class RemovalError(RobotoDagsterError):
+    """More files would be removed than allowed; none was, and all others are whole."""
 
 
 class ManifestError(RobotoDagsterError):

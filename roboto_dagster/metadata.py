@@ -47,9 +47,11 @@ def report_metadata(report: SyncReport) -> Metadata:
         "roboto/manifest": value.path(report.manifest),
         "roboto/attempts": _rounds_table(report.rounds),
     }
-    return metadata | (
-        failure_metadata(report.failures, report.error_codes) if report.failures else {}
-    )
+    if report.failures:
+        metadata |= failure_metadata(report.failures, report.error_codes)
+    if report.skipped:
+        metadata["roboto/skipped"] = _failures_table(report.skipped)
+    return metadata
 
 
 def failure_metadata(failures: Sequence[DownloadError], error_codes: Mapping[str, int]) -> Metadata:

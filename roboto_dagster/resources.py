@@ -190,6 +190,11 @@ class ObjectStoreResource(dg.ConfigurableResource[Any]):
         gt=0,
         description="A connection without bytes for so long is dropped and asked again. Default 15.",
     )
+    durability: Literal["none", "file", "full"] = Field(
+        default="none",
+        description="What is forced to the disk before a file counts as published: none survives the death of the "
+        "process, file and full (its folder too) that of the machine, at the cost of a flush a file. Default none.",
+    )
     verify: Literal["auto", "checksum", "size"] = Field(
         default="auto",
         description="auto: the best checksum the store gives, else the size. checksum: a file without one fails. Default auto.",
@@ -230,6 +235,7 @@ class ObjectStoreResource(dg.ConfigurableResource[Any]):
             "max_connections": self.max_connections,
             "stall_timeout_seconds": self.stall_timeout_seconds,
             "verify": self.verify,
+            "durability": self.durability,
             "retry": retry or RetryConfig(),
             "on_retry": on_retry,
         }

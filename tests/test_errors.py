@@ -75,9 +75,14 @@ def test_transient_is_the_codes_unless_given(
         pytest.param(errors.ConfigurationError("m"), False, id="configuration"),
         pytest.param(ValueError("m"), False, id="foreign"),
         pytest.param(
-            ExceptionGroup("g", [ValueError("m"), DownloadError(FILE, "CONNECTION", "r")]),
+            ExceptionGroup("g", [PlatformError("m", True), DownloadError(FILE, "STALLED", "r")]),
             True,
-            id="group-with-one",
+            id="group-of-such",
+        ),
+        pytest.param(
+            ExceptionGroup("g", [ValueError("m"), DownloadError(FILE, "CONNECTION", "r")]),
+            False,
+            id="mixed-group",
         ),
         pytest.param(
             ExceptionGroup("g", [ExceptionGroup("h", [DownloadError(FILE, "NOT_FOUND", "r")])]),

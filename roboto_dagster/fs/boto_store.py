@@ -115,6 +115,7 @@ class BotoStore:
             self._threads.shutdown(wait=True, cancel_futures=False)
         if self._manager is not None:
             self._manager.shutdown(cancel=exc_type is not None)
+            self._manager.client.close()
         return False
 
     def cancel(self) -> None:
@@ -274,7 +275,9 @@ class BotoStore:
     def _fetch(self, job: _Job, tries: "_Tries", started: float) -> Receipt:
         if job.cancelled.is_set():
             raise DownloadError(job.file, "CANCELLED", "it was cancelled")
-        partial = open_partial(job.file["destination_path"], job.within)
+        partial = open_partial(
+            job.file["destination_path"], job.within, durability=self._settings.durability
+        )
         try:
             headers: Mapping[str, str] = (
                 {} if job.size_bytes == 0 else self._transfer(job, partial, tries)
@@ -409,7 +412,11 @@ class _Answers:
         bucket, key, byte_range, etag = context["roboto_dagster"]
         headers = metadata["HTTPHeaders"]
         if byte_range is not None:
-            _check_range(metadata["HTTPStatusCode"], headers, byte_range, etag)
+            try:
+                _check_range(metadata["HTTPStatusCode"], headers, byte_range, etag)
+            except botocore.exceptions.ResponseStreamingError:
+                parsed["Body"].close()  # nobody will read it: without this its connection is lost
+                raise
             return
         self._headers[bucket, key] = headers
         if len(self._headers) > self._KEPT:
@@ -477,6 +484,9 @@ class _Subscriber(s3transfer.subscribers.BaseSubscriber):
             future.meta.provide_object_etag("")
 
     def on_progress(
-        self, future: s3transfer.futures.TransferFuture, bytes_transferred: int, **_: object  # noqa: ARG002
+        self,
+        future: s3transfer.futures.TransferFuture,
+        bytes_transferred: int,
+        **_: object,  # noqa: ARG002
     ) -> None:
         self._progress.add(bytes_transferred)

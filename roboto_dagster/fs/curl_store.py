@@ -8,10 +8,9 @@ import os
 import pathlib
 import threading
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from roboto_dagster.errors import ConfigurationError, PlatformError
-from roboto_dagster.fs.boto_store import BotoStore
 from roboto_dagster.fs.credentials import CredentialBroker, CredentialProvider
 from roboto_dagster.fs.curl_download import Download
 from roboto_dagster.fs.curl_loop import CurlLoop, want_of_keys
@@ -19,6 +18,9 @@ from roboto_dagster.fs.curl_request import has_dot_segments
 from roboto_dagster.fs.curl_state import Gate, StoreState
 from roboto_dagster.fs.object_store import FutureLike, OnProgress, Transfer, split_s3_uri
 from roboto_dagster.fs.settings import MIB, S3Settings
+
+if TYPE_CHECKING:
+    from roboto_dagster.fs.boto_store import BotoStore
 
 _DEFAULT_CONNECTIONS = 256
 _MOST_LOOPS = 2
@@ -215,7 +217,10 @@ class CurlStore:
                 loop.start()
             self._loops = loops
 
-    def _portable(self) -> BotoStore:
+    def _portable(self) -> "BotoStore":
+        # Deferred: boto3 takes a tenth of a second, and few stores need it.
+        from roboto_dagster.fs.boto_store import BotoStore
+
         with self._lock:
             if self._boto is None:
                 self._boto = BotoStore(self._broker, self._settings)

@@ -1,8 +1,8 @@
 """A file on its way: under a hidden temporary name beside its target, then published by one rename.
 
 ```
-<folder>/.<random>.part      while it is fetched; never seen under its final name
-<folder>/<name>              once it is whole and verified
+<folder>/.<…>.part      while it is fetched, never under its final name; see `owner` for the name
+<folder>/<name>         once it is whole and verified
 ```
 
 Folders are opened one component at a time without following links, and files are named relative to
@@ -13,9 +13,11 @@ import contextlib
 import errno
 import os
 import pathlib
-import secrets
 import stat
 from collections import OrderedDict
+from typing import Literal
+
+from roboto_dagster.fs import owner
 
 # Where the platform cannot open relative to a folder (Windows), full paths are used.
 HAS_DIR_FD = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
@@ -31,7 +33,8 @@ _FILE_FLAGS = (
     | getattr(os, "O_CLOEXEC", 0)
 )
 
-SUFFIX = ".part"
+Durability = Literal["none", "file", "full"]
+"""What is forced to the disk before a file counts as published: nothing, the file, or its folder too."""
 
 
 class Folder:
@@ -60,11 +63,15 @@ class Folder:
             path.mkdir(parents=True, exist_ok=True)
             return cls(path, None)
         base = path if within is None else within
+        names = path.relative_to(base).parts
         base.mkdir(parents=True, exist_ok=True)
         fd = os.open(base, _FOLDER_FLAGS)
-        for name in path.relative_to(base).parts:
-            parent, fd = fd, _open_child(fd, name)
-            os.close(parent)
+        for name in names:
+            parent = fd
+            try:
+                fd = _open_child(parent, name)
+            finally:
+                os.close(parent)
         return cls(path, fd)
 
     def __del__(self) -> None:
@@ -126,19 +133,20 @@ class FolderCache:
 class PartialFile:
     """One file being written under a temporary name; ends with `publish` or `discard`."""
 
-    __slots__ = ("_folder", "_name", "_temporary", "fd")
+    __slots__ = ("_durability", "_folder", "_name", "_temporary", "fd")
 
-    def __init__(self, folder: Folder, name: str) -> None:
+    def __init__(self, folder: Folder, name: str, durability: Durability = "none") -> None:
         self._folder = folder
         self._name = name
+        self._durability = durability
         self._temporary = ""
         self.fd = -1
         self._create()
 
     def _create(self) -> None:
         while self.fd < 0:
-            # Random, and refused if it exists: a user's own file of that name is never touched.
-            self._temporary = self._folder.name_of(f".{secrets.token_hex(6)}{SUFFIX}")
+            # Refused if it exists: a user's own file of that name is never touched.
+            self._temporary = self._folder.name_of(owner.new_name(self._name))
             try:
                 self.fd = os.open(self._temporary, _FILE_FLAGS, 0o666, dir_fd=self._folder.fd)
             except FileExistsError:
@@ -150,6 +158,8 @@ class PartialFile:
         Raises:
             OSError: It cannot be published; the temporary file is then gone.
         """
+        if self._durability != "none":
+            os.fsync(self.fd)
         status = os.fstat(self.fd)
         target = self._folder.name_of(self._name)
         try:
@@ -161,6 +171,8 @@ class PartialFile:
             self.discard()
             raise
         self._temporary = ""
+        if self._durability == "full" and self._folder.fd is not None:
+            os.fsync(self._folder.fd)
         return status
 
     def discard(self) -> None:
@@ -169,7 +181,8 @@ class PartialFile:
         """
         self._close()
         if self._temporary:
-            os.unlink(self._temporary, dir_fd=self._folder.fd)
+            with contextlib.suppress(FileNotFoundError):  # somebody cleaned up meanwhile
+                os.unlink(self._temporary, dir_fd=self._folder.fd)
             self._temporary = ""
 
     def _close(self) -> None:
@@ -182,6 +195,7 @@ def open_partial(
     destination: pathlib.Path,
     within: pathlib.Path | None = None,
     folders: FolderCache | None = None,
+    durability: Durability = "none",
 ) -> PartialFile:
     """Begins a file that will be published at `destination`.
 
@@ -189,6 +203,7 @@ def open_partial(
         destination: The final path.
         within: A parent of it below which no link is followed; None trusts the whole path.
         folders: Folders kept open by the caller.
+        durability: What is forced to the disk when it is published.
 
     Raises:
         OSError: The folder or the temporary file cannot be made.
@@ -198,4 +213,35 @@ def open_partial(
         if folders
         else Folder.open(destination.parent, within)
     )
-    return PartialFile(folder, destination.name)
+    return PartialFile(folder, destination.name, durability)
+
+
+def reclaim(path: pathlib.Path, within: pathlib.Path) -> int:
+    """Removes what dead runs have left in a folder; what a living one writes stays.
+
+    Args:
+        path: The folder; nothing happens if there is none.
+        within: A parent of it below which no link is followed.
+
+    Returns:
+        How many files were removed.
+    """
+    if not path.is_dir():
+        return 0
+    folder = Folder.open(path, within)
+    with os.scandir(path if folder.fd is None else folder.fd) as entries:
+        dead = [entry.name for entry in entries if _is_dead(entry)]
+    for name in dead:
+        with contextlib.suppress(FileNotFoundError):  # another run was quicker
+            os.unlink(folder.name_of(name), dir_fd=folder.fd)
+    return len(dead)
+
+
+def _is_dead(entry: "os.DirEntry[str]") -> bool:
+    temporary = owner.parse_name(entry.name)
+    if temporary is None:
+        return False
+    try:
+        return not owner.is_alive(temporary, entry.stat(follow_symlinks=False).st_mtime)
+    except FileNotFoundError:  # it was published meanwhile
+        return False

@@ -7,6 +7,7 @@ Besides its own exceptions the SDK lets those of urllib, http.client, json and p
 import contextlib
 import http.client
 import json
+import ssl
 import urllib.error
 from collections.abc import Iterator
 
@@ -46,7 +47,7 @@ def _platform_error(doing: str, error: Exception) -> PlatformError:
     if isinstance(error, (urllib.error.URLError, OSError, http.client.HTTPException)):
         reason = getattr(error, "reason", None) or _first_line(error)
         message = f"{doing}: the Roboto API cannot be reached: {reason}. Check the endpoint and the network."
-        return PlatformError(message, transient=True)
+        return PlatformError(message, not isinstance(reason, ssl.SSLCertVerificationError))
     message = f"{doing}: the Roboto API answered something unusable: {_shape_of(error)}. Check the endpoint."
     return PlatformError(message, isinstance(error, json.JSONDecodeError))
 

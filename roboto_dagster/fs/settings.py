@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from roboto_dagster.errors import ConfigurationError, DownloadError
+from roboto_dagster.fs.partial import Durability
 from roboto_dagster.fs.retry import RetryConfig
 
 Verify = Literal["auto", "checksum", "size"]
@@ -35,6 +36,8 @@ class S3Settings:
         connect_timeout_seconds: Bound on making a connection. Default 10.
         verify: `"auto"` (default) checks the strongest checksum that the store gives, else the
             size; `"checksum"` makes a file without one a failure; `"size"` checks the size alone.
+        durability: What is forced to the disk before a file counts as published: `"none"` (default)
+            survives the death of the process but not of the machine, `"file"` and `"full"` do.
         retry: How one request is repeated when it fails transiently.
         on_retry: Told of every repetition.
     """
@@ -45,6 +48,7 @@ class S3Settings:
     stall_timeout_seconds: float = 15.0
     connect_timeout_seconds: float = 10.0
     verify: Verify = "auto"
+    durability: Durability = "none"
     retry: RetryConfig = dataclasses.field(default_factory=RetryConfig)
     on_retry: OnRetry | None = None
 

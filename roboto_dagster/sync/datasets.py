@@ -96,7 +96,9 @@ def checked_query(query: object) -> Query | None:
     plain = dump(mode="json") if callable(dump) else query
     if plain is None:
         return None
-    if isinstance(plain, Mapping) and ({"field", "comparator"} <= plain.keys() or "conditions" in plain):
+    if isinstance(plain, Mapping) and (
+        {"field", "comparator"} <= plain.keys() or "conditions" in plain
+    ):
         return dict(plain)
     msg = (
         f"{query!r} is no query: give a condition such as "

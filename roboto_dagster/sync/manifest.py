@@ -12,12 +12,12 @@ asset reads as one
 import functools
 import os
 import pathlib
-import secrets
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from roboto_dagster.errors import ManifestError
+from roboto_dagster.fs.partial import open_partial
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package, and only a run needs it
     import pyarrow as pa
@@ -76,27 +76,39 @@ def file_name(key: str) -> str:
     return "%2E" + quoted[1:] if quoted.startswith(".") else quoted
 
 
-def write_manifest(path: pathlib.Path, batches: Iterable[Sequence[Sequence[Any]]]) -> None:
+def write_manifest(
+    path: pathlib.Path,
+    batches: Iterable[Sequence[Sequence[Any]]],
+    *,
+    within: pathlib.Path | None = None,
+) -> None:
     """Writes a manifest in place of the last one, in one step.
 
     Args:
         path: From `manifest_path`.
         batches: Rows in the order of `schema`, many at a time, so that memory stays flat.
+        within: A parent of `path` below which no link is followed; None trusts the whole path.
 
     Raises:
-        OSError: The folder or the file cannot be written; the last manifest is then untouched.
+        ManifestError: It cannot be written; the last manifest is then untouched.
     """
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(6)}.part")
     try:
-        with pq.ParquetWriter(temporary, schema(), compression="zstd") as writer:
-            for rows in batches:
-                writer.write_table(_table(rows), row_group_size=_ROWS_PER_GROUP)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        partial = open_partial(path, within)
+        try:
+            with os.fdopen(os.dup(partial.fd), "wb") as file:
+                with pq.ParquetWriter(file, schema(), compression="zstd") as writer:
+                    for rows in batches:
+                        writer.write_table(_table(rows), row_group_size=_ROWS_PER_GROUP)
+            partial.publish()
+        finally:
+            partial.discard()
+    except OSError as error:
+        raise ManifestError(
+            f"The manifest {path} cannot be written: {error.strerror or error}. The files are whole; make room or correct "
+            "the permissions, then run it again."
+        ) from error
 
 
 def _table(rows: Sequence[Sequence[Any]]) -> "pa.Table":

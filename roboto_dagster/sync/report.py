@@ -55,6 +55,7 @@ class SyncReport:
         duration_seconds: From listing to manifest.
         rounds: The passes, first to last.
         failures: Every file that is not whole, with its reason.
+        skipped: Files that the plan refused and the options let pass, with their reasons.
     """
 
     dataset_ids: Sequence[str]
@@ -69,6 +70,7 @@ class SyncReport:
     duration_seconds: float
     rounds: Sequence[Round]
     failures: Sequence[DownloadError]
+    skipped: Sequence[DownloadError] = ()
 
     @property
     def files_failed(self) -> int:

@@ -13,6 +13,11 @@ from roboto_dagster.errors import ConfigurationError
 _DATASET_ID = re.compile(r"ds_[A-Za-z0-9_-]+")
 
 
+def is_dataset_id(text: str) -> bool:
+    """Tells whether a text looks like the id of a dataset, such as `ds_0123456789ab`."""
+    return _DATASET_ID.fullmatch(text) is not None
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """The files of one dataset that match patterns.
@@ -33,7 +38,7 @@ class Scope:
     created_before: datetime.datetime | None = None
 
     def __post_init__(self) -> None:
-        if not _DATASET_ID.fullmatch(self.dataset_id):
+        if not is_dataset_id(self.dataset_id):
             msg = (
                 f"{self.dataset_id!r} is no dataset id; those look like ds_0123456789ab. "
                 "A partition key of this asset has to be the id of a dataset."

@@ -35,6 +35,7 @@ CREATE TABLE known (
     etag TEXT, checksum TEXT, verified TEXT, fetched_at INTEGER, PRIMARY KEY (dataset_id, relative_path)
 ) WITHOUT ROWID;
 CREATE TABLE folder (place TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE removed (dataset_id TEXT, relative_path TEXT);
 """
 
 KNOWN_COLUMNS = (
@@ -67,7 +68,10 @@ SELECT file.file_id,
     CASE file.status WHEN 'fetched' THEN file.fetched_at ELSE known.fetched_at END,
     file.dataset_id
 FROM file LEFT JOIN known USING (dataset_id, relative_path)
-ORDER BY file.seq
+UNION ALL
+SELECT file_id, version, relative_path, ? || dataset_id || '/' || relative_path, size_bytes, NULL, uri, etag, checksum,
+    verified, 'removed', 0, 0, NULL, NULL, fetched_at, dataset_id
+FROM removed JOIN known USING (dataset_id, relative_path)
 """
 
 # A prefix is compared by range, `a/` to `a0`, since LIKE would take `_` and `%` in names for
@@ -98,6 +102,20 @@ class PlannedFile(NamedTuple):
     seq: int
     dataset_id: str
     remote: RemoteFile
+
+
+class MissingFile(NamedTuple):
+    """A file that the last manifest has and the platform no longer lists.
+
+    Attributes:
+        dataset_id: The dataset it belonged to.
+        relative_path: Where it was in the dataset.
+        known: What the manifest says of it.
+    """
+
+    dataset_id: str
+    relative_path: str
+    known: KnownFile
 
 
 class Source(NamedTuple):
@@ -283,6 +301,37 @@ class Workset:
         (total,) = self._db.execute("SELECT attempts FROM file WHERE seq = ?", (seq,)).fetchone()
         return int(total)
 
+    def missing(self) -> list[MissingFile]:
+        """Returns what the last manifest has and the platform no longer lists."""
+        query = (
+            "SELECT dataset_id, relative_path, known.file_id, known.version, known.size_bytes, known.mtime_ns"
+            " FROM known LEFT JOIN file USING (dataset_id, relative_path) WHERE file.seq IS NULL"
+        )
+        return [
+            MissingFile(row[0], row[1], _known_file(row[2:])) for row in self._db.execute(query)
+        ]
+
+    def note_removed(self, file: MissingFile) -> None:
+        """Notes that a missing file was removed from the disk."""
+        self._db.execute("INSERT INTO removed VALUES (?, ?)", (file.dataset_id, file.relative_path))
+
+    @property
+    def removed_count(self) -> int:
+        """How many files were removed."""
+        return int(self._db.execute("SELECT count(*) FROM removed").fetchone()[0])
+
+    def folders_to_fill(self, destination: pathlib.Path) -> Iterator[pathlib.Path]:
+        """Yields every folder into which something is to be fetched."""
+        last = None
+        rows = self._db.execute(
+            "SELECT dataset_id, relative_path FROM file WHERE action = 'fetch' ORDER BY dataset_id, relative_path"
+        )
+        for dataset_id, relative_path in rows:
+            folder = f"{dataset_id}/{relative_path}".rpartition("/")[0]
+            if folder != last:
+                last = folder
+                yield destination / folder
+
     def refused(self) -> Iterator[tuple[PlannedFile, ErrorCode, str]]:
         """Yields the files that the plan refused, with code and reason."""
         query = f"SELECT {_FILE_COLUMNS}, error_code, error FROM file WHERE action = 'refuse' AND seq > ? ORDER BY seq LIMIT ?"
@@ -291,7 +340,7 @@ class Workset:
 
     def manifest_rows(self, destination: pathlib.Path) -> Iterator[list[tuple[Any, ...]]]:
         """Yields the rows of the new manifest in the order of its schema, many at a time."""
-        cursor = self._db.execute(_MANIFEST_ROWS, (f"{destination}/",))
+        cursor = self._db.execute(_MANIFEST_ROWS, (f"{destination}/", f"{destination}/"))
         while rows := cursor.fetchmany(_BATCH):
             yield rows
 

@@ -1,0 +1,445 @@
+"""The sensor, tick by tick, against a platform on this machine."""
+
+import datetime
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from roboto_dagster import (
+    ConfigurationError,
+    PlatformError,
+    build_roboto_dataset_asset,
+    build_roboto_dataset_sensor,
+)
+from roboto_dagster.testing import LocalRoboto, faults
+
+START = datetime.datetime(2026, 11, 1, 12, tzinfo=datetime.timezone.utc)
+PARTITIONS = dg.DynamicPartitionsDefinition(name="flights")
+SECOND = datetime.timedelta(seconds=1)
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime.datetime:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        """Move on."""
+        self.now += datetime.timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time of the platform and of the sensor."""
+    return Clock()
+
+
+@pytest.fixture
+def local(clock: Clock) -> Iterator[LocalRoboto]:
+    """A platform whose time is the clock's."""
+    with LocalRoboto(clock=clock) as platform:
+        yield platform
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance of this test's own."""
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+class Ticks:
+    """A sensor that runs as the daemon would run it: what it asks for, it gets."""
+
+    def __init__(
+        self, sensor: dg.SensorDefinition, definitions: dg.Definitions, instance: dg.DagsterInstance
+    ) -> None:
+        self._sensor, self._definitions, self._instance = sensor, definitions, instance
+        self.cursor: str | None = None
+
+    def tick(self) -> Any:
+        """Evaluate once, keep the cursor and change the partitions."""
+        context = dg.build_sensor_context(
+            instance=self._instance,
+            cursor=self.cursor,
+            definitions=self._definitions,
+            resources=dict(self._definitions.resources or {}),
+        )
+        with context:
+            result = self._sensor.evaluate_tick(context)
+        self.cursor = result.cursor
+        for request in result.dynamic_partitions_requests or []:
+            if isinstance(request, dg.AddDynamicPartitionsRequest):
+                self._instance.add_dynamic_partitions("flights", request.partition_keys)
+            else:
+                for key in request.partition_keys:
+                    self._instance.delete_dynamic_partition("flights", key)
+        return result
+
+    def keys(self) -> list[str | None]:
+        """Tick, and return the partitions that runs were requested for."""
+        return [request.partition_key for request in self.tick().run_requests]
+
+
+MakeTicks = Callable[..., Ticks]
+
+
+@pytest.fixture
+def ticks(
+    local: LocalRoboto, clock: Clock, instance: dg.DagsterInstance, tmp_path: pathlib.Path
+) -> MakeTicks:
+    """Makes a sensor over dynamic partitions, or over those that are given."""
+
+    def make(partitions_def: Any = PARTITIONS, dataset_id: str | None = None, **options: Any) -> Ticks:
+        asset = build_roboto_dataset_asset(
+            "logs", destination=tmp_path, partitions_def=partitions_def, dataset_id=dataset_id
+        )
+        sensor = build_roboto_dataset_sensor(asset, clock=clock, **options)
+        definitions = dg.Definitions(
+            assets=[asset], sensors=[sensor], resources=local.resources()
+        )
+        return Ticks(sensor, definitions, instance)
+
+    return make
+
+
+def test_new_datasets_become_partitions_and_runs(
+    local: LocalRoboto, ticks: MakeTicks, instance: dg.DagsterInstance
+) -> None:
+    """The first tick adds a partition and requests a run for each dataset that is there."""
+    ids = [local.add_dataset(), local.add_dataset()]
+    assert ticks().keys() == ids
+    assert instance.get_dynamic_partitions("flights") == ids
+
+
+def test_tick_without_changes_requests_nothing(local: LocalRoboto, ticks: MakeTicks) -> None:
+    """What was seen is not requested again, though the overlap shows it again."""
+    local.add_file(local.add_dataset(), "a.bin", b"a")
+    sensor = ticks()
+    assert len(sensor.keys()) == 1
+    for _ in range(3):
+        result = sensor.tick()
+        assert result.run_requests == []
+        assert "No dataset has changed since 2026-11-01T12:00:00+00:00" in result.skip_message
+
+
+def test_changed_dataset_is_run_again(local: LocalRoboto, ticks: MakeTicks, clock: Clock) -> None:
+    """A new version of a dataset's record requests its partition once more, under another run key."""
+    first, second = local.add_dataset(), local.add_dataset()
+    sensor = ticks()
+    keys = [request.run_key for request in sensor.tick().run_requests]
+    clock.wait(60)
+    local.touch_dataset(second)
+    (request,) = sensor.tick().run_requests
+    assert request.partition_key == second
+    assert request.run_key not in keys
+    assert first not in sensor.keys()
+
+
+def test_new_file_counts_as_a_change(local: LocalRoboto, ticks: MakeTicks, clock: Clock) -> None:
+    """A file that is added is noticed, though the dataset's record knows nothing of it."""
+    dataset_id = local.add_dataset()
+    sensor = ticks()
+    sensor.tick()
+    clock.wait(60)
+    local.add_file(dataset_id, "a.bin", b"a")
+    assert sensor.keys() == [dataset_id]
+    assert sensor.keys() == []
+
+
+def test_replaced_file_counts_as_a_change(
+    local: LocalRoboto, ticks: MakeTicks, clock: Clock
+) -> None:
+    """New content under an old path is noticed."""
+    dataset_id = local.add_dataset()
+    local.add_file(dataset_id, "a.bin", b"a")
+    sensor = ticks()
+    sensor.tick()
+    clock.wait(1)
+    local.replace_file(dataset_id, "a.bin", b"b")
+    assert sensor.keys() == [dataset_id]
+
+
+def test_files_can_be_left_unwatched(local: LocalRoboto, ticks: MakeTicks, clock: Clock) -> None:
+    """With `watch_files=False` only the datasets' records count, and files are not asked for."""
+    dataset_id = local.add_dataset()
+    sensor = ticks(watch_files=False)
+    sensor.tick()
+    clock.wait(60)
+    local.add_file(dataset_id, "a.bin", b"a")
+    assert sensor.keys() == []
+    assert local.requests.count(route="/v1/files/query") == 0
+
+
+def test_dataset_shown_late_is_found(local: LocalRoboto, ticks: MakeTicks, clock: Clock) -> None:
+    """A dataset that a query shows only after a newer one was seen is inside the overlap."""
+    local.add_dataset()
+    sensor = ticks()
+    sensor.tick()
+    late = local.add_dataset(created=clock.now - 60 * SECOND)
+    assert sensor.keys() == [late]
+    assert sensor.keys() == []
+
+
+def test_many_datasets_are_spread_over_ticks(local: LocalRoboto, ticks: MakeTicks) -> None:
+    """One tick takes no more than its cap, and the next ones take the rest, each once."""
+    ids = [local.add_dataset() for _ in range(5)]
+    sensor = ticks(max_datasets_per_tick=2)
+    assert [sensor.keys(), sensor.keys(), sensor.keys(), sensor.keys()] == [
+        ids[:2],
+        ids[2:4],
+        ids[4:],
+        [],
+    ]
+
+
+def test_tick_ends_with_its_time(local: LocalRoboto, ticks: MakeTicks) -> None:
+    """A tick without any time left takes nothing, and loses nothing."""
+    dataset_id = local.add_dataset()
+    hasty, patient = ticks(time_budget_seconds=0.0), ticks()
+    assert hasty.keys() == []
+    patient.cursor = hasty.cursor
+    assert patient.keys() == [dataset_id]
+
+
+def test_outage_skips_the_tick_and_keeps_the_cursor(
+    local: LocalRoboto, ticks: MakeTicks, clock: Clock
+) -> None:
+    """While the platform fails, ticks say why; afterwards everything is found."""
+    sensor = ticks()
+    local.add_dataset()
+    sensor.tick()
+    before = sensor.cursor
+    clock.wait(3600)
+    missed = local.add_dataset()
+    outage = local.faults.add(faults.status(503), service="api")
+    result = sensor.tick()
+    assert result.run_requests == []
+    assert "answered 503" in result.skip_message
+    assert result.cursor == before
+    local.faults.remove(outage)
+    assert sensor.keys() == [missed]
+
+
+def test_outage_in_the_middle_of_a_tick_loses_nothing(
+    local: LocalRoboto, ticks: MakeTicks
+) -> None:
+    """If the second request of a tick fails, what the first one brought is asked for again."""
+    dataset_id = local.add_dataset()
+    sensor = ticks()
+    outage = local.faults.add(faults.status(503), route="/v1/files/query")
+    assert sensor.keys() == []
+    local.faults.remove(outage)
+    assert sensor.keys() == [dataset_id]
+
+
+def test_refused_key_fails_the_tick(local: LocalRoboto, ticks: MakeTicks) -> None:
+    """What no waiting heals is an error that people see, not a skipped tick."""
+    local.faults.add(faults.status(401), service="api")
+    with pytest.raises(Exception, match="ROBOTO_API_KEY") as caught:
+        ticks().tick()
+    assert isinstance(caught.value.__cause__ or caught.value, PlatformError)
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "{}", '{"version":0}', '{"version":1}', "[1]"])
+def test_unreadable_cursor_begins_anew(
+    local: LocalRoboto, ticks: MakeTicks, cursor: str
+) -> None:
+    """A cursor of an old release, or of no release at all, is no crash."""
+    dataset_id = local.add_dataset()
+    sensor = ticks()
+    sensor.cursor = cursor
+    assert sensor.keys() == [dataset_id]
+    assert sensor.keys() == []
+
+
+def test_query_narrows_what_is_watched(local: LocalRoboto, ticks: MakeTicks, clock: Clock) -> None:
+    """Datasets that do not fit are no partitions, nor are their files noticed."""
+    wanted = local.add_dataset(tags=["flight"])
+    other = local.add_dataset(tags=["test"])
+    sensor = ticks(query={"field": "tags", "comparator": "CONTAINS", "value": "flight"})
+    assert sensor.keys() == [wanted]
+    clock.wait(1)
+    for dataset_id in (wanted, other):
+        local.add_file(dataset_id, "a.bin", b"a")
+    assert sensor.keys() == [wanted]
+
+
+def test_query_may_be_the_sdks(local: LocalRoboto, ticks: MakeTicks) -> None:
+    """A condition of `roboto.query` works as a mapping does."""
+    from roboto.query import Comparator, Condition
+
+    wanted = local.add_dataset("a")
+    local.add_dataset("b")
+    condition = Condition(field="name", comparator=Comparator.Equals, value="a")
+    assert ticks(query=condition).keys() == [wanted]
+
+
+def test_query_must_be_one(ticks: MakeTicks) -> None:
+    """A query of another kind is refused when the sensor is built."""
+    with pytest.raises(ConfigurationError, match="is no query"):
+        ticks(query="name = 'a'")
+
+
+def test_old_datasets_can_be_left_alone(local: LocalRoboto, ticks: MakeTicks) -> None:
+    """`since` keeps the first tick from taking everything that ever was."""
+    local.add_dataset(created=START - 3600 * SECOND)
+    recent = local.add_dataset()
+    assert ticks(since=START - SECOND).keys() == [recent]
+
+
+def test_dataset_in_flux_waits(local: LocalRoboto, ticks: MakeTicks, clock: Clock) -> None:
+    """With `quiet_seconds`, files that still arrive hold a dataset back."""
+    dataset_id = local.add_dataset()
+    sensor = ticks(quiet_seconds=120)
+    assert sensor.keys() == []
+    clock.wait(100)
+    local.add_file(dataset_id, "a.bin", b"a")
+    assert sensor.keys() == []
+    clock.wait(100)
+    result = sensor.tick()
+    assert "1 changed datasets are not settled yet" in result.skip_message
+    clock.wait(21)
+    assert sensor.keys() == [dataset_id]
+    assert sensor.keys() == []
+
+
+def test_dataset_waits_for_ingestion(local: LocalRoboto, ticks: MakeTicks) -> None:
+    """With `wait_until_ingested`, files that can be ingested and are not hold a dataset back."""
+    dataset_id = local.add_dataset()
+    fields = {"ingestable": True, "ingestion_status": "not_ingested"}
+    local.add_record(dataset_id, relative_path="a.mcap", file_id="fl_a", **fields)
+    local.add_record(dataset_id, relative_path="a.jpg", ingestable=False)
+    sensor = ticks(wait_until_ingested=True)
+    assert sensor.keys() == []
+    local.faults.clear()
+    local._catalog.file("fl_a")["ingestion_status"] = "ingested"  # noqa: SLF001 -- no public way
+    assert sensor.keys() == [dataset_id]
+
+
+def test_waiting_datasets_do_not_starve_others(
+    local: LocalRoboto, ticks: MakeTicks, clock: Clock
+) -> None:
+    """One that never settles does not use up the cap."""
+    stuck = local.add_dataset()
+    local.add_record(stuck, relative_path="a.mcap", ingestable=True)
+    sensor = ticks(wait_until_ingested=True, max_datasets_per_tick=1)
+    assert sensor.keys() == []
+    clock.wait(1)
+    other = local.add_dataset()
+    assert sensor.keys() == [other]
+
+
+def remove(local: LocalRoboto, dataset_id: str) -> None:
+    """Remove a dataset from the platform."""
+    local.client().delete(f"v1/datasets/{dataset_id}")
+
+
+def test_vanished_datasets_are_kept_by_default(
+    local: LocalRoboto, ticks: MakeTicks, instance: dg.DagsterInstance
+) -> None:
+    """A dataset that is gone keeps its partition, and nothing fails."""
+    dataset_id = local.add_dataset()
+    sensor = ticks()
+    sensor.tick()
+    remove(local, dataset_id)
+    assert sensor.keys() == []
+    assert instance.get_dynamic_partitions("flights") == [dataset_id]
+
+
+def test_vanished_datasets_can_be_removed(
+    local: LocalRoboto, ticks: MakeTicks, instance: dg.DagsterInstance, clock: Clock
+) -> None:
+    """With `vanished="remove"` their partitions go, at the interval at which they are looked for."""
+    gone, stays = local.add_dataset(), local.add_dataset()
+    sensor = ticks(vanished="remove", vanished_interval_seconds=600)
+    sensor.tick()
+    remove(local, gone)
+    sensor.tick()
+    assert instance.get_dynamic_partitions("flights") == [gone, stays]
+    clock.wait(601)
+    sensor.tick()
+    assert instance.get_dynamic_partitions("flights") == [stays]
+
+
+def test_partitions_without_runs(
+    local: LocalRoboto, ticks: MakeTicks, instance: dg.DagsterInstance
+) -> None:
+    """With `request_runs=False` the sensor only adds partitions."""
+    dataset_id = local.add_dataset()
+    assert ticks(request_runs=False).keys() == []
+    assert instance.get_dynamic_partitions("flights") == [dataset_id]
+
+
+def test_windows_are_run_once_for_all_their_datasets(local: LocalRoboto, ticks: MakeTicks) -> None:
+    """Of daily partitions the sensor requests the days in which changed datasets were created."""
+    day = datetime.timedelta(days=1)
+    for created in (START - 2 * day, START - day, START - day):
+        local.add_dataset(created=created)
+    sensor = ticks(dg.DailyPartitionsDefinition("2026-10-01"))
+    assert sensor.keys() == ["2026-10-30", "2026-10-31"]
+
+
+def test_datasets_outside_all_windows_are_left_out(local: LocalRoboto, ticks: MakeTicks) -> None:
+    """A dataset that is older than the first window belongs to no partition."""
+    local.add_dataset(created=START - datetime.timedelta(days=99))
+    assert ticks(dg.DailyPartitionsDefinition("2026-10-01")).keys() == []
+
+
+def test_dataset_by_day(
+    local: LocalRoboto, ticks: MakeTicks, instance: dg.DagsterInstance
+) -> None:
+    """Of dataset × day, the dataset is added and the day of the change is run."""
+    dataset_id = local.add_dataset(created=START - datetime.timedelta(days=1))
+    by_day = dg.MultiPartitionsDefinition(
+        {"dataset": PARTITIONS, "day": dg.DailyPartitionsDefinition("2026-10-01")}
+    )
+    assert ticks(by_day).keys() == [f"{dataset_id}|2026-10-31"]
+    assert instance.get_dynamic_partitions("flights") == [dataset_id]
+
+
+def test_fixed_datasets_are_run_and_no_others(local: LocalRoboto, ticks: MakeTicks) -> None:
+    """Of static partitions only the listed datasets are run."""
+    ids = [local.add_dataset() for _ in range(3)]
+    assert ticks(dg.StaticPartitionsDefinition(ids[1:])).keys() == ids[1:]
+
+
+def test_one_dataset_without_partitions(
+    local: LocalRoboto, ticks: MakeTicks, clock: Clock
+) -> None:
+    """An asset about one dataset is run when that one changes."""
+    dataset_id, other = local.add_dataset(), local.add_dataset()
+    sensor = ticks(None, dataset_id=dataset_id)
+    assert len(sensor.keys()) == 1
+    clock.wait(1)
+    local.touch_dataset(other)
+    assert sensor.keys() == []
+    local.touch_dataset(dataset_id)
+    assert sensor.keys() == [None]
+
+
+def test_foreign_asset_is_refused() -> None:
+    """The sensor says so if the asset is none of this package."""
+
+    @dg.asset
+    def other() -> None: ...
+
+    with pytest.raises(ConfigurationError, match="is not one of roboto_dagster"):
+        build_roboto_dataset_sensor(other)
+
+
+def test_idle_tick_costs_two_requests(local: LocalRoboto, ticks: MakeTicks) -> None:
+    """Nothing new: one question about datasets and one about files."""
+    local.add_dataset()
+    sensor = ticks()
+    sensor.tick()
+    local.requests.clear()
+    sensor.tick()
+    assert local.requests.count(service="api") == 2
