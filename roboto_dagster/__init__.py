@@ -26,6 +26,7 @@ from roboto_dagster.resources import (
     RobotoCredentialsResource,
     RobotoResource,
 )
+from roboto_dagster.schedules import build_roboto_sync_schedule
 from roboto_dagster.sensors import build_roboto_dataset_sensor
 from roboto_dagster.sync.manifest import manifest_path, read_manifest
 from roboto_dagster.version import __version__

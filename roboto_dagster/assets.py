@@ -25,8 +25,10 @@ from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.sync.datasets import Query, checked_query
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.sync.run import sync
+from roboto_dagster.sync.scope import Matcher
 from roboto_dagster.sync.settings import (
     DEFAULT_RESERVE_BYTES,
+    OnEmpty,
     OnMissing,
     OnRefused,
     SyncOptions,
@@ -51,6 +53,7 @@ def build_roboto_dataset_asset(
     retry: RetryConfig | None = None,
     on_refused: OnRefused = "fail",
     on_missing: OnMissing = "keep",
+    on_empty: OnEmpty = "fail",
     max_removals: int = 100,
     free_space_reserve_bytes: int | None = DEFAULT_RESERVE_BYTES,
     backfill_policy: dg.BackfillPolicy | None = None,
@@ -98,6 +101,8 @@ def build_roboto_dataset_asset(
         on_missing: Whether files that the platform no longer lists are kept (`"keep"`, default) or
             removed (`"remove"`): only unchanged ones of this asset's own manifest, and only after a
             sync without failures.
+        on_empty: Whether a partition whose datasets hold no file that is wanted fails (`"fail"`,
+            default) or is materialized with no rows (`"allow"`). A window of time may be empty.
         max_removals: If more than so many would be removed, none is, and the partition fails.
         free_space_reserve_bytes: Bytes to leave free on the disk, checked before the first byte;
             None checks nothing. Default 64 MiB.
@@ -124,6 +129,7 @@ def build_roboto_dataset_asset(
         ConfigurationError: Both or neither of `dataset_id` and `partitions_def` are given, or the
             id is none.
     """
+    Matcher(include_patterns, exclude_patterns)  # a bad pattern fails here, not in the night
     config = DatasetAssetConfig(
         destination=pathlib.Path(destination).expanduser().absolute(),
         dataset_id=dataset_id,
@@ -135,6 +141,7 @@ def build_roboto_dataset_asset(
     options = SyncOptions(
         on_refused=on_refused,
         on_missing=on_missing,
+        on_empty=on_empty,
         max_removals=max_removals,
         free_space_reserve_bytes=free_space_reserve_bytes,
     )

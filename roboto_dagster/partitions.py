@@ -10,7 +10,7 @@
 
 import dataclasses
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -25,7 +25,6 @@ if TYPE_CHECKING:  # the SDK costs about a second at import
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
-"""Dagster's tags of a run that holds a range of partitions."""
 
 MANY_PARTITIONS = 90_000
 """From here on a warning: Dagster recommends at most 100,000 partitions an asset."""
@@ -183,6 +182,26 @@ def partitioning_of_asset(asset: dg.AssetsDefinition) -> Partitioning:
         ConfigurationError: The asset was not built by this package.
     """
     return partitioning_of(DatasetAssetConfig.of(asset), asset.partitions_def)
+
+
+def run_request(
+    partitioning: Partitioning, key: str, *, run_key: str, tags: Mapping[str, str]
+) -> dg.RunRequest:
+    """Requests a run of one partition, or of the asset if it has none.
+
+    The tags of the partition come along, since Dagster would otherwise look every single key up in
+    its database.
+    """
+    if partitioning.whole is None:
+        return dg.RunRequest(run_key=run_key, tags=tags)
+    of_partition = partitioning.whole.get_tags_for_partition_key(key)
+    of_partition = {name: str(value) for name, value in of_partition.items()}  # no MultiPartitionKey
+    return dg.RunRequest(run_key=run_key, partition_key=key, tags={**tags, **of_partition})
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Returns the tags by which Dagster lets one run hold several partitions."""
+    return {RANGE_START_TAG: first, RANGE_END_TAG: last}
 
 
 def _names_datasets(partitions_def: PartitionsDef) -> bool:

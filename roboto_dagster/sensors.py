@@ -16,7 +16,12 @@ import dagster as dg
 
 from roboto_dagster.asset_config import asset_name
 from roboto_dagster.errors import ConfigurationError, PlatformError
-from roboto_dagster.partitions import MANY_PARTITIONS, Partitioning, partitioning_of_asset
+from roboto_dagster.partitions import (
+    MANY_PARTITIONS,
+    Partitioning,
+    partitioning_of_asset,
+    run_request,
+)
 from roboto_dagster.resources import RobotoResource
 from roboto_dagster.sensor_cursor import Change, CursorError, Feed, Mark, SensorCursor
 from roboto_dagster.sync.datasets import (
@@ -367,10 +372,7 @@ class _Tick:
             tags = dict(self._options.run_tags)
             if len(changes) == 1:
                 tags.setdefault(DATASET_TAG, changes[0].dataset.dataset_id)
-            is_partitioned = self._partitioning.whole is not None
-            yield dg.RunRequest(
-                run_key=_run_key(key, changes), partition_key=key if is_partitioned else None, tags=tags
-            )
+            yield run_request(self._partitioning, key, run_key=_run_key(key, changes), tags=tags)
 
     def _skip_reason(self, new: list[str], gone: list[str], cursor: SensorCursor) -> str:
         if new or gone:

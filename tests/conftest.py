@@ -16,8 +16,9 @@ from roboto_dagster import (
 )
 from roboto_dagster.sync.manifest import manifest_path, read_manifest
 from roboto_dagster.sync.report import SyncReport
-from roboto_dagster.sync.run import SyncSettings, sync
+from roboto_dagster.sync.run import sync
 from roboto_dagster.sync.scope import Scope
+from roboto_dagster.sync.settings import SyncSettings
 from roboto_dagster.testing import LocalRoboto
 
 AT_ONCE = RetryConfig(max_attempts=3, wait_initial_seconds=0.0, wait_max_seconds=0.0)

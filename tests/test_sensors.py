@@ -59,9 +59,14 @@ class Ticks:
     """A sensor that runs as the daemon would run it: what it asks for, it gets."""
 
     def __init__(
-        self, sensor: dg.SensorDefinition, definitions: dg.Definitions, instance: dg.DagsterInstance
+        self,
+        sensor: dg.SensorDefinition,
+        asset: dg.AssetsDefinition,
+        resources: dict[str, Any],
+        instance: dg.DagsterInstance,
     ) -> None:
-        self._sensor, self._definitions, self._instance = sensor, definitions, instance
+        self._definitions = dg.Definitions(assets=[asset], sensors=[sensor], resources=resources)
+        self._sensor, self._resource, self._instance = sensor, resources["roboto"], instance
         self.cursor: str | None = None
 
     def tick(self) -> Any:
@@ -70,7 +75,7 @@ class Ticks:
             instance=self._instance,
             cursor=self.cursor,
             definitions=self._definitions,
-            resources=dict(self._definitions.resources or {}),
+            resources={"roboto": self._resource},
         )
         with context:
             result = self._sensor.evaluate_tick(context)
@@ -102,10 +107,7 @@ def ticks(
             "logs", destination=tmp_path, partitions_def=partitions_def, dataset_id=dataset_id
         )
         sensor = build_roboto_dataset_sensor(asset, clock=clock, **options)
-        definitions = dg.Definitions(
-            assets=[asset], sensors=[sensor], resources=local.resources()
-        )
-        return Ticks(sensor, definitions, instance)
+        return Ticks(sensor, asset, local.resources(), instance)
 
     return make
 

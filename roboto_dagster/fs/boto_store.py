@@ -35,7 +35,14 @@ from roboto_dagster.fs.integrity import (
     stored_checksum,
     verify_file,
 )
-from roboto_dagster.fs.object_store import FutureLike, OnProgress, Receipt, Transfer, split_s3_uri
+from roboto_dagster.fs.object_store import (
+    BeforePublish,
+    FutureLike,
+    OnProgress,
+    Receipt,
+    Transfer,
+    split_s3_uri,
+)
 from roboto_dagster.fs.partial import PartialFile, open_partial
 from roboto_dagster.fs.s3_client import make_client
 from roboto_dagster.fs.settings import S3Settings
@@ -57,6 +64,7 @@ class _Job:
     key: str
     size_bytes: int | None
     within: pathlib.Path | None
+    before_publish: BeforePublish | None
     progress: "_Progress"
     cancelled: threading.Event = dataclasses.field(default_factory=threading.Event)
     running: s3transfer.futures.TransferFuture | None = None
@@ -133,6 +141,7 @@ class BotoStore:
         *,
         size_bytes: int | None = None,
         within: pathlib.Path | None = None,
+        before_publish: BeforePublish | None = None,
     ) -> Transfer:
         """Starts the download of one file; blocks while enough is queued.
 
@@ -143,6 +152,7 @@ class BotoStore:
                 again.
             size_bytes: The size it must have, where it is known; 0 asks the store nothing.
             within: A parent of `destination` below which no link is followed.
+            before_publish: Told of the verified file just before it is renamed into place.
 
         Returns:
             Its future, whose `receipt` is set when it is done.
@@ -162,6 +172,7 @@ class BotoStore:
             key=key,
             size_bytes=size_bytes,
             within=within,
+            before_publish=before_publish,
             progress=_Progress(on_progress),
         )
         transfer = Transfer(on_cancel=lambda _: job.cancel())
@@ -283,19 +294,14 @@ class BotoStore:
                 {} if job.size_bytes == 0 else self._transfer(job, partial, tries)
             )
             verified = self._verify(job, partial, headers)
-            stored = stored_checksum(headers)
-            size_bytes = partial.publish().st_size
+            status = os.fstat(partial.fd)
+            receipt = _receipt(headers, status.st_size, verified, tries.count, started)
+            if job.before_publish is not None:
+                job.before_publish(receipt, status)
+            partial.publish()
         finally:
             partial.discard()
-        return Receipt(
-            size_bytes=size_bytes,
-            etag=etag_of(headers),
-            checksum=stored.text if stored else None,
-            verified=verified,
-            attempts=tries.count,
-            duration_seconds=time.monotonic() - started,
-            request_id=headers.get("x-amz-request-id"),
-        )
+        return receipt
 
     def _transfer(self, job: _Job, partial: PartialFile, tries: "_Tries") -> Mapping[str, str]:
         """Brings the bytes into the partial file; returns the headers that describe the whole
@@ -340,6 +346,21 @@ class BotoStore:
             return verify_file(partial.fd, stored)
         except ChecksumMismatchError as error:
             raise DownloadError(job.file, "CHECKSUM_MISMATCH", str(error)) from error
+
+
+def _receipt(
+    headers: Mapping[str, str], size_bytes: int, verified: str, attempts: int, started: float
+) -> Receipt:
+    stored = stored_checksum(headers)
+    return Receipt(
+        size_bytes=size_bytes,
+        etag=etag_of(headers),
+        checksum=stored.text if stored else None,
+        verified=verified,
+        attempts=attempts,
+        duration_seconds=time.monotonic() - started,
+        request_id=headers.get("x-amz-request-id"),
+    )
 
 
 class _Tries:
@@ -485,8 +506,8 @@ class _Subscriber(s3transfer.subscribers.BaseSubscriber):
 
     def on_progress(
         self,
-        future: s3transfer.futures.TransferFuture,
+        future: s3transfer.futures.TransferFuture,  # noqa: ARG002 - the interface
         bytes_transferred: int,
-        **_: object,  # noqa: ARG002
+        **_: object,
     ) -> None:
         self._progress.add(bytes_transferred)

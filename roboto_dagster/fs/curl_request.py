@@ -60,6 +60,7 @@ class Request:
 
     __slots__ = (
         "_endpoint",
+        "_headers",
         "_is_accepted",
         "_lines",
         "_moved_at",
@@ -83,6 +84,7 @@ class Request:
         self._lines: list[bytes] = []
         self._endpoint: Endpoint | None = None
         self._plain_headers: list[str] = []
+        self._headers: list[str] | None = None
         self.keys: Keys | None = None
         self.piece: Piece | None = None
         self.head: Head | None = None
@@ -139,10 +141,11 @@ class Request:
             self._sign_with(keys, endpoint)
         curl = self.curl
         curl.setopt(pycurl.URL, url)
-        if piece.is_plain and not skew:
-            curl.setopt(pycurl.HTTPHEADER, self._plain_headers)
-        else:
-            headers = [*self._plain_headers, *_range_headers(piece), *_date_headers(skew)]
+        headers = self._plain_headers
+        if not piece.is_plain or skew:
+            headers = [*headers, *_range_headers(piece), *_date_headers(skew)]
+        if headers is not self._headers:
+            self._headers = headers
             curl.setopt(pycurl.HTTPHEADER, headers)
 
     def _sign_with(self, keys: Keys, endpoint: Endpoint) -> None:

@@ -138,7 +138,7 @@ class DownloadSession:
         def provide_credentials() -> Credentials:
             offered = self._request_credentials()
             chosen = _choose(offered, bucket_name, self._association.association_id)
-            return cast("Credentials", chosen.to_object_store_credentials())
+            return chosen.to_object_store_credentials()
 
         return provide_credentials
 

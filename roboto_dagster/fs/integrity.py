@@ -76,9 +76,9 @@ def stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | None:
         The checksum, or None if the headers tell none that can be checked.
     """
     if headers.get("x-amz-checksum-type", "").upper() != "COMPOSITE":
-        for algorithm, width in _WIDTHS.items():
-            value = headers.get(f"x-amz-checksum-{algorithm}", "")
-            if _is_base64_of(value, width):
+        for algorithm, header, width in _HEADERS:
+            value = headers.get(header)
+            if value and _is_base64_of(value, width):
                 return StoredChecksum(algorithm=algorithm, value=value)
     return _md5_of_etag(headers)
 
@@ -92,13 +92,15 @@ def etag_of(headers: Mapping[str, str]) -> str | None:
 
 def _md5_of_etag(headers: Mapping[str, str]) -> StoredChecksum | None:
     etag = etag_of(headers) or ""
+    if len(etag) != _MD5_HEX_DIGITS:
+        return None
     encrypted = headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
     customer_key = "x-amz-server-side-encryption-customer-algorithm" in headers
     random = headers.get("x-amz-storage-class") == _STORAGE_CLASS_WITHOUT_MD5
-    if len(etag) != _MD5_HEX_DIGITS or encrypted or customer_key or random:
-        return None
     is_hex = all(digit in "0123456789abcdef" for digit in etag.lower())
-    return StoredChecksum(algorithm="md5", value=etag.lower()) if is_hex else None
+    if encrypted or customer_key or random or not is_hex:
+        return None
+    return StoredChecksum(algorithm="md5", value=etag.lower())
 
 
 def _is_base64_of(value: str, width: int) -> bool:
@@ -260,3 +262,4 @@ _WIDTHS: dict[Algorithm, int] = {
     **{name: width for name, width in _CRC_WIDTHS.items() if name in _CRC_FUNCTIONS},
     "sha256": 32,
 }
+_HEADERS = tuple((name, f"x-amz-checksum-{name}", width) for name, width in _WIDTHS.items())

@@ -6,6 +6,7 @@ with the other's.
 
 import concurrent.futures
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable
 from types import TracebackType
@@ -90,6 +91,10 @@ class Receipt:
     attempts: int
     duration_seconds: float
     request_id: str | None = None
+
+
+BeforePublish = Callable[[Receipt, os.stat_result], None]
+"""Called, from any thread, just before a verified file is renamed into place, with its status."""
 
 
 class Transfer(concurrent.futures.Future[None]):

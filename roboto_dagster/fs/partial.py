@@ -118,12 +118,13 @@ class FolderCache:
 
     def __init__(self, size: int = 64) -> None:
         self._size = size
-        self._folders: OrderedDict[tuple[pathlib.Path, pathlib.Path | None], Folder] = OrderedDict()
+        # By text: comparing paths takes longer than opening a file.
+        self._folders: OrderedDict[tuple[str, pathlib.Path | None], Folder] = OrderedDict()
 
-    def get(self, path: pathlib.Path, within: pathlib.Path | None) -> Folder:
+    def get(self, path: str, within: pathlib.Path | None) -> Folder:
         """Returns the open folder, opening it if need be."""
         key = (path, within)
-        folder = self._folders.pop(key, None) or Folder.open(path, within)
+        folder = self._folders.pop(key, None) or Folder.open(pathlib.Path(path), within)
         self._folders[key] = folder
         if len(self._folders) > self._size:
             self._folders.popitem(last=False)
@@ -208,12 +209,12 @@ def open_partial(
     Raises:
         OSError: The folder or the temporary file cannot be made.
     """
-    folder = (
-        folders.get(destination.parent, within)
-        if folders
-        else Folder.open(destination.parent, within)
-    )
-    return PartialFile(folder, destination.name, durability)
+    parent, name = os.path.split(destination)
+    if folders is None:
+        folder = Folder.open(destination.parent, within)
+    else:
+        folder = folders.get(parent or os.curdir, within)
+    return PartialFile(folder, name, durability)
 
 
 def reclaim(path: pathlib.Path, within: pathlib.Path) -> int:

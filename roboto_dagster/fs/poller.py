@@ -5,6 +5,8 @@ import selectors
 import socket
 from typing import Protocol
 
+_MOST_EVENTS = 32
+
 READ = 1
 WRITE = 2
 """The bits of libcurl's `CURL_CSELECT_*`."""
@@ -60,7 +62,7 @@ class EpollPoller:
 
     def wait(self, timeout_seconds: float | None) -> list[tuple[int, int]]:
         """Returns sockets and what they are ready for."""
-        ready = self._epoll.poll(timeout_seconds, 256)
+        ready = self._epoll.poll(timeout_seconds, _MOST_EVENTS)
         # EPOLLIN is 1 and EPOLLOUT 4; errors and hang-ups are found by reading.
         return [(fd, (1 if event & ~4 else 0) | (2 if event & 4 else 0)) for fd, event in ready]
 

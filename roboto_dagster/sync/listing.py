@@ -5,7 +5,7 @@ Pages are asked for through the SDK's client and parsed record by record, becaus
 """
 
 import dataclasses
-import urllib.parse
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,10 @@ from roboto_dagster.sync.scope import Scope
 
 if TYPE_CHECKING:
     from roboto import RobotoClient
+
+_LINK = re.compile(r"roboto://file/([A-Za-z0-9_-]+)(?:\?v=([0-9]+))?")
+_LINK_CODES: dict[int, ErrorCode] = {404: "NOT_FOUND", 401: "ACCESS_DENIED", 403: "ACCESS_DENIED"}
+_MAX_INT = 2**63 - 1  # of SQLite and Parquet
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,7 @@ def list_files(client: "RobotoClient", scope: Scope) -> Iterator[RemoteFile]:
             continue
         elif not scope.has_window or _in_window(scope, record):
             file = _parse(client, record)
-            if matcher.matches(file.relative_path):
+            if matcher.matches(file.relative_path) or not record.get("relative_path"):
                 yield file
 
 
@@ -99,6 +103,9 @@ def _records(client: "RobotoClient", scope: Scope) -> Iterator[Any]:
         yield from items
         if not page_token:
             return
+        if not isinstance(page_token, str):
+            msg = f"listing the files of {scope.dataset_id}: the Roboto API answered a page token that is no text."
+            raise PlatformError(msg)
         if page_token in seen_tokens:
             msg = (
                 f"listing the files of {scope.dataset_id}: the Roboto API repeats page {page_token!r}, so the list is "
@@ -153,13 +160,23 @@ def _complaint(record: Mapping[str, Any]) -> str | None:
     for name in ("file_id", "relative_path", "uri", "association_id"):
         if not isinstance(record.get(name), str) or not record[name]:
             return f"{name} is {record.get(name)!r}"
+        if name != "relative_path" and not _is_unicode(record[name]):  # the plan judges paths
+            return f"{name} is {record[name]!r}"
     for name in ("size", "version"):
         value = record.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_INT:
             return f"{name} is {value!r}"
     if record.get("fs_type", "file") not in ("file", "link"):
         return f"fs_type is {record.get('fs_type')!r}"
     return None if record.get("fs_type") == "link" else _uri_complaint(record["uri"])
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _uri_complaint(uri: str) -> str | None:
@@ -195,13 +212,11 @@ def _resolve_link(client: "RobotoClient", link: Mapping[str, Any]) -> RemoteFile
     try:
         target = _file_record(client, target_id, version)
     except PlatformError as error:
-        if error.http_status != 404:
+        if error.transient:
             raise
-        return dataclasses.replace(
-            _bad_record(link, ""),
-            code="NOT_FOUND",
-            reason=f"the link points to {link['uri']}, which is not there",
-        )
+        return _without_target(link, error)
+    if target.get("status", "available") != "available":
+        return _without_target(link, PlatformError("it was deleted", http_status=404))
     complaint = _complaint(target)
     if complaint is not None or target.get("fs_type") == "link":
         return _bad_record(link, f"its target {target_id}: {complaint or 'is a link itself'}")
@@ -215,6 +230,16 @@ def _resolve_link(client: "RobotoClient", link: Mapping[str, Any]) -> RemoteFile
     )
 
 
+def _without_target(link: Mapping[str, Any], error: PlatformError) -> RemoteFile:
+    code = _LINK_CODES.get(error.http_status or 0, "BAD_RECORD")
+    reason = f"the link points to {link['uri']}, which " + {
+        "NOT_FOUND": "is not there",
+        "ACCESS_DENIED": "these credentials may not see",
+        "BAD_RECORD": f"cannot be had: {error.message}",
+    }[code].rstrip(".")
+    return dataclasses.replace(_bad_record(link, ""), code=code, reason=reason)
+
+
 def _file_record(client: "RobotoClient", file_id: str, version: str | None) -> dict[str, Any]:
     with platform_errors(f"resolving the link to {file_id}"):
         response = client.get(
@@ -226,13 +251,5 @@ def _file_record(client: "RobotoClient", file_id: str, version: str | None) -> d
 
 def _parse_link(uri: str) -> tuple[str | None, str | None]:
     """Takes `roboto://file/<id>?v=<version>` apart."""
-    parsed = urllib.parse.urlsplit(uri)
-    file_id = parsed.path.strip("/")
-    if (
-        parsed.scheme != "roboto"
-        or parsed.netloc != "file"
-        or not file_id.replace("_", "").isalnum()
-    ):
-        return None, None
-    versions = urllib.parse.parse_qs(parsed.query).get("v")
-    return file_id, versions[0] if versions else None
+    found = _LINK.fullmatch(uri)
+    return found.groups() if found else (None, None)

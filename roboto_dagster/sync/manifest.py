@@ -9,6 +9,7 @@ asset reads as one
 `pyarrow.dataset`.
 """
 
+import contextlib
 import functools
 import os
 import pathlib
@@ -97,10 +98,12 @@ def write_manifest(
     try:
         partial = open_partial(path, within)
         try:
-            with os.fdopen(os.dup(partial.fd), "wb") as file:
-                with pq.ParquetWriter(file, schema(), compression="zstd") as writer:
-                    for rows in batches:
-                        writer.write_table(_table(rows), row_group_size=_ROWS_PER_GROUP)
+            with (
+                os.fdopen(os.dup(partial.fd), "wb") as file,
+                pq.ParquetWriter(file, schema(), compression="zstd", write_page_checksum=True) as writer,
+            ):
+                for rows in batches:
+                    writer.write_table(_table(rows), row_group_size=_ROWS_PER_GROUP)
             partial.publish()
         finally:
             partial.discard()
@@ -134,7 +137,7 @@ def read_manifest(path: str | os.PathLike[str]) -> "pa.Table":
     Raises:
         ManifestError: There is none, or it is not one of ours.
     """
-    with _open(path) as file:
+    with _open(path) as file, _reading(path):
         return file.read()
 
 
@@ -146,23 +149,31 @@ def iterate_manifest(
     Raises:
         ManifestError: There is none, or it is not one of ours.
     """
-    with _open(path) as file:
+    with _open(path) as file, _reading(path):
         for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP // 5, columns=list(columns)):
             yield list(zip(*(batch.column(name).to_pylist() for name in columns), strict=True))
 
 
-def _open(path: str | os.PathLike[str]) -> "pq.ParquetFile":
+@contextlib.contextmanager
+def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Translates what reading a broken file raises, wherever it is broken."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(os.fspath(path))
+        yield
     except FileNotFoundError as error:
         msg = f"There is no manifest at {os.fspath(path)}: materialize the partition first."
         raise ManifestError(msg) from error
     except (pa.ArrowException, OSError) as error:
         msg = f"The manifest {os.fspath(path)} cannot be read: {str(error).splitlines()[0]}. Delete it to begin anew."
         raise ManifestError(msg) from error
+
+
+def _open(path: str | os.PathLike[str]) -> "pq.ParquetFile":
+    import pyarrow.parquet as pq
+
+    with _reading(path):
+        file = pq.ParquetFile(os.fspath(path), page_checksum_verification=True)
     version = (file.schema_arrow.metadata or {}).get(_VERSION_KEY)
     if version != str(SCHEMA_VERSION).encode():
         file.close()

@@ -5,6 +5,7 @@ Scope ─► RemoteFile* ─► plan ─► DownloadSession + ObjectStore ─►
 ```
 """
 
+import contextlib
 import logging
 import os
 import pathlib
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from roboto_dagster.errors import ConfigurationError, DownloadError, RemovalError
 from roboto_dagster.fs.platform import platform_errors
 from roboto_dagster.sync.disk import check_space, reclaim_all, remove_file
+from roboto_dagster.sync.journal import Journal
 from roboto_dagster.sync.listing import list_files
 from roboto_dagster.sync.manifest import iterate_manifest, write_manifest
 from roboto_dagster.sync.plan import Action, LocalFile, decide
@@ -47,18 +49,35 @@ def sync(scopes: Sequence[Scope], settings: SyncSettings) -> SyncReport:
     """
     started = time.monotonic()
     _check_destination(settings.destination)
+    journal = Journal(settings.manifest, settings.destination)
     with Workset() as workset:
-        org_ids = _collect(workset, scopes, settings)
+        org_ids = _collect(workset, scopes, settings, journal)
         refused = _plan(workset, settings)
-        transfer = Transfer(workset, settings, org_ids)
-        try:
+        transfer = Transfer(workset, settings, org_ids, journal)
+        with _manifest_at_the_end(workset, settings, journal):
             transfer.run()
             if not (transfer.failures or refused):
                 _remove_missing(workset, scopes, settings)
-        finally:  # also when interrupted: what is whole is kept, and the manifest says so
-            rows = workset.manifest_rows(settings.destination)
-            write_manifest(settings.manifest, rows, within=settings.destination)
-        return _report(scopes, settings, workset, transfer, refused, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return _report(
+            scopes, settings, workset, transfer, refused=refused, duration_seconds=seconds
+        )
+
+
+@contextlib.contextmanager
+def _manifest_at_the_end(
+    workset: Workset, settings: SyncSettings, journal: Journal
+) -> Iterator[None]:
+    """Writes the manifest whatever happens; the journal stays if it may know more than that."""
+    journal.open()
+    is_complete = False
+    try:
+        yield
+        is_complete = True
+    finally:
+        rows = workset.manifest_rows(settings.destination)
+        write_manifest(settings.manifest, rows, within=settings.destination)
+        journal.close(remove=is_complete)
 
 
 def _check_destination(destination: pathlib.Path) -> None:
@@ -75,15 +94,34 @@ def _check_destination(destination: pathlib.Path) -> None:
         )
 
 
-def _collect(workset: Workset, scopes: Sequence[Scope], settings: SyncSettings) -> dict[str, str]:
-    """Lists every scope to its end and reads the last manifest; returns whose the datasets are."""
+def _collect(
+    workset: Workset, scopes: Sequence[Scope], settings: SyncSettings, journal: Journal
+) -> dict[str, str]:
+    """Lists every scope to its end and reads what earlier runs left; returns whose the datasets are."""
     org_ids = {}
     for scope in scopes:
         org_ids[scope.dataset_id] = _dataset_org_id(settings.client, scope.dataset_id)
         workset.add_remote(scope.dataset_id, list_files(settings.client, scope))
+    if settings.options.on_empty == "fail" and not workset.totals().files:
+        _check_may_be_empty(scopes)
     if settings.manifest.exists():
         workset.add_known(_known_rows(settings.manifest))
+    workset.add_known(journal.read())
     return org_ids
+
+
+def _check_may_be_empty(scopes: Sequence[Scope]) -> None:
+    """Fails if there should be files: an empty list is more often a mistake than the truth."""
+    if not scopes or any(scope.has_window for scope in scopes):
+        return
+    named = ", ".join(scope.dataset_id for scope in scopes[:3])
+    include, exclude = scopes[0].include_patterns, scopes[0].exclude_patterns
+    wanted = f" that include_patterns {list(include)} match" if include else ""
+    wanted += f" that exclude_patterns {list(exclude)} do not match" if exclude else ""
+    raise ConfigurationError(
+        f"There is no file in {named}{wanted.replace('match that', 'match and that')}, so nothing was touched. Upload "
+        'files, correct the id or the patterns, or set on_empty="allow" if this is as it should be.'
+    )
 
 
 def _dataset_org_id(client: "RobotoClient", dataset_id: str) -> str:
@@ -172,6 +210,7 @@ def _report(
     settings: SyncSettings,
     workset: Workset,
     transfer: Transfer,
+    *,
     refused: Sequence[DownloadError],
     duration_seconds: float,
 ) -> SyncReport:

@@ -67,15 +67,27 @@ class Matcher:
     """
 
     def __init__(self, include_patterns: Sequence[str], exclude_patterns: Sequence[str]) -> None:
-        self._include = (
-            pathspec.GitIgnoreSpec.from_lines(include_patterns) if include_patterns else None
-        )
-        self._exclude = (
-            pathspec.GitIgnoreSpec.from_lines(exclude_patterns) if exclude_patterns else None
-        )
+        self._include = _compiled(include_patterns)
+        self._exclude = _compiled(exclude_patterns)
 
     def matches(self, relative_path: str) -> bool:
         """Tells whether a file of this path is wanted."""
         if self._include is not None and not self._include.match_file(relative_path):
             return False
         return self._exclude is None or not self._exclude.match_file(relative_path)
+
+
+def _compiled(patterns: Sequence[str]) -> pathspec.GitIgnoreSpec | None:
+    """Compiles patterns; none at all match nothing and exclude nothing.
+
+    Raises:
+        ConfigurationError: One of them is no pattern.
+    """
+    if isinstance(patterns, str):  # or every character would be a pattern
+        raise ConfigurationError(f"Patterns are a list such as [{patterns!r}], not one text.")
+    try:
+        return pathspec.GitIgnoreSpec.from_lines(patterns) if patterns else None
+    except ValueError as error:
+        raise ConfigurationError(
+            f"A pattern is none that Git knows (https://git-scm.com/docs/gitignore): {error}."
+        ) from error

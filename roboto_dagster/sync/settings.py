@@ -26,6 +26,9 @@ OnRefused = Literal["fail", "skip"]
 OnMissing = Literal["keep", "remove"]
 """What becomes of files that an earlier run delivered and the platform no longer lists."""
 
+OnEmpty = Literal["fail", "allow"]
+"""What becomes of a sync whose datasets hold no file that is wanted."""
+
 DEFAULT_RESERVE_BYTES = 64 * 1024 * 1024
 
 
@@ -39,6 +42,8 @@ class SyncOptions:
         on_missing: `"keep"` (default) or `"remove"` files that the platform no longer lists. Only what
             this asset's own manifest made and nobody changed is removed, only after a complete listing
             and a sync without failures.
+        on_empty: `"fail"` (default) or `"allow"` that there is no file at all. Where only files of a
+            window of time are wanted there may be none.
         max_removals: If more than so many files would be removed, none is, and the sync fails.
             Default 100.
         free_space_reserve_bytes: Bytes to leave free on the disk, checked before the first byte;
@@ -47,6 +52,7 @@ class SyncOptions:
 
     on_refused: OnRefused = "fail"
     on_missing: OnMissing = "keep"
+    on_empty: OnEmpty = "fail"
     max_removals: int = 100
     free_space_reserve_bytes: int | None = DEFAULT_RESERVE_BYTES
 
@@ -55,6 +61,8 @@ class SyncOptions:
             raise ConfigurationError(f'on_refused is "fail" or "skip", not {self.on_refused!r}.')
         if self.on_missing not in ("keep", "remove"):
             raise ConfigurationError(f'on_missing is "keep" or "remove", not {self.on_missing!r}.')
+        if self.on_empty not in ("fail", "allow"):
+            raise ConfigurationError(f'on_empty is "fail" or "allow", not {self.on_empty!r}.')
         if min(self.max_removals, self.free_space_reserve_bytes or 0) < 0:
             raise ConfigurationError("max_removals and free_space_reserve_bytes are at least 0.")
 

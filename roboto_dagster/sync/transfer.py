@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import functools
 import inspect
 import logging
 import pathlib
@@ -13,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import tenacity
 
 from roboto_dagster.errors import (
+    ConfigurationError,
     DownloadError,
-    PlatformError,
-    RobotoDagsterError,
     from_os_error,
     is_transient,
 )
 from roboto_dagster.fs.download_session import DownloadableFile, DownloadSession
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore, Receipt
 from roboto_dagster.fs.platform import platform_errors
+from roboto_dagster.sync.journal import Journal
 from roboto_dagster.sync.progress import Progress
 from roboto_dagster.sync.report import Round
 from roboto_dagster.sync.settings import SyncSettings
@@ -69,13 +70,19 @@ class Transfer:
     """
 
     def __init__(
-        self, workset: Workset, settings: SyncSettings, org_ids: Mapping[str, str]
+        self,
+        workset: Workset,
+        settings: SyncSettings,
+        org_ids: Mapping[str, str],
+        journal: Journal,
     ) -> None:
         self._workset = workset
+        self._journal = journal
         self._settings = settings
         self._org_ids = org_ids
         self._progress = Progress(settings.say)
         self._failed_now: list[int] = []
+        self._unusable: ConfigurationError | None = None
         self.bytes_fetched = 0
         self.failures: dict[int, DownloadError] = {}
         self.rounds: list[Round] = []
@@ -91,6 +98,8 @@ class Transfer:
         )
         if work:
             repeat(self._round, work)
+        if self._unusable is not None:
+            raise self._unusable
 
     def _round(self, work: dict[Source, Sequence[int]]) -> bool:
         """Fetches from every source in turn, and leaves in `work` what deserves another round;
@@ -128,16 +137,22 @@ class Transfer:
         if not numbers:
             return
         first_uri = next(self._workset.files(numbers[:1])).remote.uri
-        try:
-            session = self._session(source, numbers)
-            store = self._settings.open_store(
-                session, first_uri, self._settings.retry, self._progress.retry
-            )
-        except PlatformError as error:  # a store may ask for credentials at once
-            self._fail_all(numbers, error)
-            return
         # Every member of the group that the session raises was noted in `_settled`.
-        with contextlib.suppress(ExceptionGroup), store, session:
+        with contextlib.suppress(ExceptionGroup), contextlib.ExitStack() as stack:
+            try:
+                session = self._session(source, numbers)
+                store = stack.enter_context(
+                    self._settings.open_store(
+                        session, first_uri, self._settings.retry, self._progress.retry
+                    )
+                )
+            except ConfigurationError as error:  # told in the end: other sources may well work
+                self._unusable = self._unusable or error
+                return
+            except Exception as error:  # noqa: BLE001 -- any store may ask for credentials, or more, at once
+                self._fail_all(numbers, error)
+                return
+            stack.enter_context(session)
             get = self._getter(store)
             for file in session:
                 session.register_download(file, _start(get, file))
@@ -163,7 +178,8 @@ class Transfer:
         may not take it.
         """
         progress = self._progress.add_bytes
-        if "size_bytes" not in inspect.signature(store.get).parameters:
+        hints = inspect.signature(store.get).parameters
+        if "before_publish" not in hints:
             return lambda file: store.get(file["source_uri"], file["destination_path"], progress)
         hinted: Any = store
         destination = self._settings.destination
@@ -176,6 +192,7 @@ class Transfer:
                 progress,
                 size_bytes=planned.remote.size_bytes,
                 within=destination,
+                before_publish=functools.partial(self._journal.note, planned),
             )
             return future
 
@@ -222,11 +239,11 @@ class Transfer:
         self.failures[number] = failure
         self._failed_now.append(number)
 
-    def _fail_all(self, numbers: Sequence[int], error: PlatformError) -> None:
+    def _fail_all(self, numbers: Sequence[int], error: Exception) -> None:
+        from roboto_dagster.fs.boto_errors import download_error  # imports botocore
+
         for planned in self._workset.files(numbers):
-            failure = DownloadError(
-                self._download(planned), "CREDENTIALS_INVALID", error.message, error.transient
-            )
+            failure = download_error(self._download(planned), error)
             failure.__cause__ = error
             self._note_failed(planned.seq, failure)
 
@@ -246,7 +263,7 @@ def _start(get: _Get, file: DownloadableFile) -> FutureLike[None]:
     """
     try:
         return get(file)
-    except RobotoDagsterError:
+    except ConfigurationError:
         raise
     except Exception as error:  # noqa: BLE001 -- the border to stores that others wrote
         failed: concurrent.futures.Future[None] = concurrent.futures.Future()

@@ -53,8 +53,10 @@ KNOWN_COLUMNS = (
 )
 """The manifest columns that the next run needs, in the order in which `add_known` takes them."""
 
+_MTIME = KNOWN_COLUMNS.index("mtime_ns")
+
 _MANIFEST_ROWS = """
-SELECT file.file_id,
+SELECT CASE WHEN file.status = 'failed' AND known.mtime_ns IS NOT NULL THEN known.file_id ELSE file.file_id END,
     CASE WHEN file.status = 'failed' AND known.mtime_ns IS NOT NULL THEN known.version ELSE file.version END,
     file.relative_path,
     CASE WHEN file.place IS NOT NULL THEN ? || file.dataset_id || '/' || file.relative_path END,
@@ -74,10 +76,14 @@ SELECT file_id, version, relative_path, ? || dataset_id || '/' || relative_path,
 FROM removed JOIN known USING (dataset_id, relative_path)
 """
 
+# A file that is listed twice, since pages shift while files are added, counts once, as last listed.
 # A prefix is compared by range, `a/` to `a0`, since LIKE would take `_` and `%` in names for
 # wildcards.
 _COLLISIONS = """
 CREATE INDEX file_place ON file (place);
+DELETE FROM file WHERE seq IN (
+    SELECT one.seq FROM file AS one JOIN file AS later USING (place, file_id) WHERE later.seq > one.seq
+);
 CREATE TEMP TABLE disputed AS
     SELECT place FROM file WHERE place IS NOT NULL GROUP BY place HAVING count(*) > 1
     UNION SELECT file.place FROM file JOIN folder USING (place);
@@ -168,14 +174,14 @@ class Workset:
             self._note_folders(place)
         return (
             dataset_id,
-            file.file_id,
+            _storable(file.file_id),
             file.version,
             _storable(file.relative_path),
             place,
             file.size_bytes,
             _storable(file.uri),
-            file.association_id,
-            file.bucket_name,
+            _storable(file.association_id),
+            _storable(file.bucket_name),
             code,
             reason,
         )
@@ -197,7 +203,7 @@ class Workset:
         """
         marks = ", ".join("?" * len(KNOWN_COLUMNS))
         for rows in batches:
-            whole = (row for row in rows if row[5] is not None)
+            whole = (row for row in rows if row[_MTIME] is not None)
             self._db.executemany(f"INSERT OR REPLACE INTO known VALUES ({marks})", whole)
 
     def refuse_collisions(self) -> None:

@@ -1,0 +1,168 @@
+"""What the plan decides, from tables: which paths are unsafe, which places are one, what is kept."""
+
+import pytest
+
+from roboto_dagster.sync.listing import RemoteFile
+from roboto_dagster.sync.plan import KnownFile, LocalFile, decide, place_of, unsafe_reason
+
+SAFE = [
+    "a.mcap",
+    "logs/2026/a.mcap",
+    "-leading-dash",
+    ".hidden",
+    "..two-dots",
+    "...mcap",
+    "spaces in the middle.mcap",
+    "100% #1 ?&=+~.mcap",
+    "dünn/日本語/😀.mcap",
+    "n" * 255,
+    "12:30.log",
+    "console.log",
+    "aux1",
+    "com10",
+    "/".join(["d" * 100] * 40),
+]
+UNSAFE = [
+    "",
+    "/",
+    "/etc/passwd",
+    "//server/share",
+    "\\\\server\\share",
+    "..",
+    "../a",
+    "a/../b",
+    "a/..",
+    ".",
+    "./a",
+    "a/./b",
+    "a//b",
+    "a/",
+    "C:\\a",
+    "c:a",
+    "a:b",
+    "C:/a",
+    "a\\b",
+    "a\0b",
+    "a\nb",
+    "a\tb",
+    "a\x7f",
+    "a.",
+    "a ",
+    "a./b",
+    "a /b",
+    "NUL",
+    "nul.txt",
+    "a/CON/b",
+    "com1.log",
+    "LPT9",
+    "conin$",
+    "n" * 256,
+    "é" * 128,
+    "/".join(["d" * 100] * 41),
+    "a\ud800b",
+]
+
+
+@pytest.mark.parametrize("path", SAFE, ids=ascii)
+def test_safe_paths(path: str) -> None:
+    """What every filesystem takes as one file below its folder is let through."""
+    assert unsafe_reason(path) is None
+
+
+@pytest.mark.parametrize("path", UNSAFE, ids=ascii)
+def test_unsafe_paths(path: str) -> None:
+    """What would leave the folder, or is no name somewhere, is refused in words."""
+    assert unsafe_reason(path)
+
+
+@pytest.mark.parametrize("path", SAFE, ids=ascii)
+@pytest.mark.parametrize(
+    "twist",
+    [
+        pytest.param("../{}", id="climbs"),
+        pytest.param("/{}", id="absolute"),
+        pytest.param("a/../{}", id="climbs-within"),
+        pytest.param("{}/..", id="climbs-at-the-end"),
+        pytest.param("{}/", id="a-folder"),
+        pytest.param("{}\0", id="nul"),
+        pytest.param("D:{}", id="a-drive"),
+        pytest.param("{} ", id="a-trailing-space"),
+        pytest.param("nul/{}", id="a-device"),
+    ],
+)
+def test_any_safe_path_can_be_made_unsafe(path: str, twist: str) -> None:
+    """No harmless part hides a harmful one."""
+    assert unsafe_reason(twist.format(path))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param("a.mcap", "A.mcap", id="case"),
+        pytest.param("Logs/a", "logs/a", id="case-of-a-folder"),
+        pytest.param("\u00e9", "e\u0301", id="unicode-form"),
+        pytest.param("\u00c9", "e\u0301", id="case-and-form"),
+        pytest.param("\u212b", "\u00e5", id="angstrom"),
+        pytest.param("\uac00", "\u1100\u1161", id="hangul"),
+        pytest.param("STRASSE", "stra\u00dfe", id="sharp-s"),
+    ],
+)
+def test_names_that_some_filesystem_takes_for_one(one: str, other: str) -> None:
+    """Case and Unicode form fold together."""
+    assert place_of(one) == place_of(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("a", "b"), ("a/b", "ab"), ("a_b", "a%b"), ("1", "\u00b9"), ("e", "\u00e9")]
+)
+def test_other_names_have_other_places(one: str, other: str) -> None:
+    """What differs otherwise is not taken for one."""
+    assert place_of(one) != place_of(other)
+
+
+REMOTE = RemoteFile(
+    file_id="fl_1",
+    version=3,
+    relative_path="a",
+    size_bytes=5,
+    uri="s3://b/a",
+    association_id="ds_1",
+)
+KNOWN = KnownFile(file_id="fl_1", version=3, size_bytes=5, mtime_ns=7)
+LOCAL = LocalFile(size_bytes=5, mtime_ns=7, is_regular=True)
+
+
+@pytest.mark.parametrize(
+    ("known", "local", "expected"),
+    [
+        pytest.param(KNOWN, LOCAL, "keep", id="nothing-changed"),
+        pytest.param(None, LOCAL, "fetch", id="not-ours"),
+        pytest.param(KNOWN, None, "fetch", id="deleted"),
+        pytest.param(
+            KNOWN, LocalFile(size_bytes=4, mtime_ns=7, is_regular=True), "fetch", id="shorter"
+        ),
+        pytest.param(
+            KNOWN, LocalFile(size_bytes=5, mtime_ns=8, is_regular=True), "fetch", id="touched"
+        ),
+        pytest.param(
+            KNOWN, LocalFile(size_bytes=5, mtime_ns=7, is_regular=False), "fetch", id="a-link"
+        ),
+        pytest.param(
+            KnownFile(file_id="fl_1", version=2, size_bytes=5, mtime_ns=7),
+            LOCAL,
+            "fetch",
+            id="older-version",
+        ),
+        pytest.param(
+            KnownFile(file_id="fl_0", version=3, size_bytes=5, mtime_ns=7),
+            LOCAL,
+            "fetch",
+            id="another-file",
+        ),
+    ],
+)
+def test_a_file_is_kept_only_if_nothing_changed(
+    known: KnownFile | None, local: LocalFile | None, expected: str
+) -> None:
+    """The same record and the same file on disk, as the manifest has them, are kept."""
+    assert decide(REMOTE, known, local) == expected

@@ -1,0 +1,80 @@
+"""What a report tells of itself."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from roboto_dagster import DownloadableFile, DownloadError
+from roboto_dagster.errors import ErrorCode
+from roboto_dagster.sync.report import MIB, Round, SyncReport
+
+
+def failure(code: ErrorCode) -> DownloadError:
+    """Return a failure with a code."""
+    file = DownloadableFile(
+        bucket_name="b", source_uri="s3://b/k", destination_path=pathlib.Path("k")
+    )
+    return DownloadError(file, code, "reason")
+
+
+def report(failures: Sequence[DownloadError] = (), **changes: Any) -> SyncReport:
+    """Return a report of nothing, but for some changes."""
+    nothing: dict[str, Any] = {
+        "dataset_ids": ["ds_1", "ds_2"],
+        "root": pathlib.Path("/logs"),
+        "manifest": pathlib.Path("/logs/.roboto/logs/key.parquet"),
+        "files_total": 0,
+        "files_fetched": 0,
+        "files_unchanged": 0,
+        "files_removed": 0,
+        "bytes_fetched": 0,
+        "bytes_total": 0,
+        "duration_seconds": 0.0,
+        "rounds": [],
+        "failures": list(failures),
+    }
+    return SyncReport(**{**nothing, **changes})
+
+
+def a_round(number: int, duration_seconds: float) -> Round:
+    """Return a round of a length."""
+    return Round(
+        number=number, files=1, failed=0, bytes_fetched=0, duration_seconds=duration_seconds
+    )
+
+
+def test_throughput_is_over_the_rounds() -> None:
+    """Listing and planning do not count: bytes over the time in which bytes flowed."""
+    rounds = [a_round(1, 3.0), a_round(2, 1.0)]
+    assert report(bytes_fetched=8 * MIB, rounds=rounds).throughput_mib_s == 2.0
+
+
+def test_nothing_fetched_is_no_throughput() -> None:
+    """A run that had nothing to do divides by nothing."""
+    assert report().throughput_mib_s == 0.0
+
+
+def test_codes_are_counted_most_frequent_first() -> None:
+    """The first code is the one to look at."""
+    failures = [failure("NOT_FOUND"), failure("STALLED"), failure("STALLED")]
+    assert list(report(failures).error_codes.items()) == [("STALLED", 2), ("NOT_FOUND", 1)]
+
+
+def test_it_may_heal_if_anything_transient_is_left() -> None:
+    """One transient failure among permanent ones is worth another run."""
+    permanent, transient = failure("NOT_FOUND"), failure("STALLED")
+    assert (report([permanent]).may_heal, report([permanent, transient]).may_heal) == (False, True)
+
+
+def test_the_error_is_one_group_of_every_failure() -> None:
+    """Every failure is in it; its text says how many and of what."""
+    failures = [failure("NOT_FOUND"), failure("STALLED")]
+    error = report(failures).error()
+    assert error is not None
+    assert error.exceptions == tuple(failures)
+    assert "2 files of ds_1, ds_2 could not be delivered" in str(error)
+
+
+def test_a_whole_sync_has_no_error() -> None:
+    """Where nothing failed there is nothing to raise."""
+    assert report().error() is None

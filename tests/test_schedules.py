@@ -1,0 +1,160 @@
+"""The schedule's ticks, and a run of one of them."""
+
+import datetime
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from roboto_dagster import (
+    ConfigurationError,
+    ObjectStoreResource,
+    RobotoResource,
+    build_roboto_dataset_asset,
+    build_roboto_sync_schedule,
+)
+from roboto_dagster.testing import LocalRoboto
+
+NOON = datetime.datetime(2026, 11, 3, 12, tzinfo=datetime.timezone.utc)
+KEYS = ["ds_a", "ds_b", "ds_c", "ds_d"]
+START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """An instance with four datasets as dynamic partitions."""
+    with dg.instance_for_test() as made:
+        made.add_dynamic_partitions("flights", KEYS)
+        yield made
+
+
+def build(
+    folder: pathlib.Path, partitions_def: Any = None, policy: dg.BackfillPolicy | None = None
+) -> dg.AssetsDefinition:
+    """Build an asset with dynamic partitions, or those that are given."""
+    return build_roboto_dataset_asset(
+        "logs",
+        destination=folder,
+        partitions_def=partitions_def or dg.DynamicPartitionsDefinition(name="flights"),
+        backfill_policy=policy,
+    )
+
+
+def tick(
+    asset: dg.AssetsDefinition, instance: dg.DagsterInstance, **options: Any
+) -> list[dg.RunRequest]:
+    """Return the runs that a tick at noon requests."""
+    schedule = build_roboto_sync_schedule(asset, "0 12 * * *", **options)
+    resources = {"roboto": RobotoResource(), "object_store": ObjectStoreResource()}
+    definitions = dg.Definitions(assets=[asset], schedules=[schedule], resources=resources)
+    context = dg.build_schedule_context(
+        instance=instance,
+        scheduled_execution_time=NOON,
+        repository_def=definitions.get_repository_def(),
+    )
+    return list(schedule.evaluate_tick(context).run_requests or [])
+
+
+def ranges(requests: list[dg.RunRequest]) -> list[tuple[str | None, str | None]]:
+    """Return the ends of the partitions of each run."""
+    return [
+        (request.partition_key, request.partition_key)
+        if request.partition_key
+        else (request.tags.get(START), request.tags.get(END))
+        for request in requests
+    ]
+
+
+def test_every_dynamic_partition_gets_a_run(
+    tmp_path: pathlib.Path, instance: dg.DagsterInstance
+) -> None:
+    """Without a backfill policy each partition is a run of its own."""
+    requests = tick(build(tmp_path), instance, run_tags={"team": "robots"})
+    assert [request.partition_key for request in requests] == KEYS
+    assert {request.tags["team"] for request in requests} == {"robots"}
+    assert len({request.run_key for request in requests}) == len(KEYS)
+
+
+def test_one_run_holds_all_where_the_policy_allows(
+    tmp_path: pathlib.Path, instance: dg.DagsterInstance
+) -> None:
+    """With `BackfillPolicy.single_run()` a tick requests one run of the whole range."""
+    asset = build(tmp_path, policy=dg.BackfillPolicy.single_run())
+    assert ranges(tick(asset, instance)) == [("ds_a", "ds_d")]
+
+
+def test_runs_hold_no_more_than_the_policy_allows(
+    tmp_path: pathlib.Path, instance: dg.DagsterInstance
+) -> None:
+    """With `BackfillPolicy.multi_run(3)` three partitions are a run, and the rest another."""
+    asset = build(tmp_path, policy=dg.BackfillPolicy.multi_run(3))
+    assert ranges(tick(asset, instance)) == [("ds_a", "ds_c"), ("ds_d", "ds_d")]
+
+
+def test_gaps_part_ranges(tmp_path: pathlib.Path, instance: dg.DagsterInstance) -> None:
+    """A selection with a gap becomes two runs, and an unknown key is left out."""
+    asset = build(tmp_path, policy=dg.BackfillPolicy.single_run())
+    requests = tick(asset, instance, partition_keys=["ds_d", "ds_b", "ds_a", "ds_x"])
+    assert ranges(requests) == [("ds_a", "ds_b"), ("ds_d", "ds_d")]
+
+
+def test_selection_may_be_a_function(
+    tmp_path: pathlib.Path, instance: dg.DagsterInstance
+) -> None:
+    """A function is given all keys at each tick."""
+    requests = tick(build(tmp_path), instance, partition_keys=lambda keys: keys[-2:])
+    assert ranges(requests) == [("ds_c", "ds_c"), ("ds_d", "ds_d")]
+
+
+def test_without_partitions_left_the_tick_is_skipped(
+    tmp_path: pathlib.Path, instance: dg.DagsterInstance
+) -> None:
+    """No partition yet: nothing to run, and no error."""
+    assert tick(build(tmp_path, dg.DynamicPartitionsDefinition(name="none_yet")), instance) == []
+
+
+def test_last_complete_window_is_run(
+    tmp_path: pathlib.Path, instance: dg.DagsterInstance
+) -> None:
+    """Of time windows only the last complete one is run by default."""
+    asset = build(tmp_path, dg.DailyPartitionsDefinition("2026-10-01"))
+    assert ranges(tick(asset, instance)) == [("2026-11-02", "2026-11-02")]
+
+
+def test_last_window_of_each_dataset_is_run(
+    tmp_path: pathlib.Path, instance: dg.DagsterInstance
+) -> None:
+    """Of dataset × day, yesterday of each dataset."""
+    days = dg.DailyPartitionsDefinition("2026-10-01")
+    datasets = dg.StaticPartitionsDefinition(["ds_a", "ds_b"])
+    asset = build(tmp_path, dg.MultiPartitionsDefinition({"dataset": datasets, "day": days}))
+    keys = [request.partition_key for request in tick(asset, instance)]
+    assert keys == ["ds_a|2026-11-02", "ds_b|2026-11-02"]
+
+
+def test_one_dataset_gets_one_run(tmp_path: pathlib.Path, instance: dg.DagsterInstance) -> None:
+    """An asset without partitions is run as it is, and has none to choose from."""
+    asset = build_roboto_dataset_asset("logs", destination=tmp_path, dataset_id="ds_a")
+    assert ranges(tick(asset, instance)) == [(None, None)]
+    with pytest.raises(ConfigurationError, match="has no partitions"):
+        build_roboto_sync_schedule(asset, "@daily", partition_keys=["ds_a"])
+
+
+def test_requested_range_runs(
+    local: LocalRoboto,
+    resources: dict[str, Any],
+    tmp_path: pathlib.Path,
+    instance: dg.DagsterInstance,
+) -> None:
+    """What a tick requests is a run that Dagster takes: every partition of it is materialized."""
+    ids = [local.add_dataset() for _ in range(3)]
+    for dataset_id in ids:
+        local.add_file(dataset_id, "a.bin", b"a")
+    partitions_def = dg.StaticPartitionsDefinition(ids)
+    asset = build(tmp_path, partitions_def, dg.BackfillPolicy.single_run())
+    (request,) = tick(asset, instance)
+    result = dg.materialize([asset], resources=resources, instance=instance, tags=request.tags)
+    events = result.get_asset_materialization_events()
+    assert sorted(str(event.partition) for event in events) == sorted(ids)
