@@ -28,7 +28,8 @@ BOLD, DIM, GREEN, RED, RESET = (
 def main() -> None:
     """Runs the demo; it ends with an error if anything went otherwise than it says."""
     started = time.monotonic()
-    shutil.rmtree(DESTINATION, ignore_errors=True)  # a demo begins with an empty disk
+    for dataset_id in PLATFORM.dataset_ids():  # a demo begins with an empty disk
+        shutil.rmtree(DESTINATION / dataset_id, ignore_errors=True)
     say_title("The Roboto platform, on this machine")
     for dataset_id, _, files in PLATFORM.summary():
         print(f"  {dataset_id:<20}{files} real robot logs")

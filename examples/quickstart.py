@@ -21,7 +21,7 @@ from roboto_dagster import (
 from roboto_dagster.testing import LocalRoboto, write_sample_logs
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
-FOLDER = REPOSITORY / ".demo"
+FOLDER = pathlib.Path(os.environ.get("ROBOTO_DEMO_FOLDER", REPOSITORY / ".demo"))
 DESTINATION = FOLDER / "data"
 PLATFORM = LocalRoboto()
 
