@@ -7,6 +7,8 @@ import logging
 from dagster_shared.libraries import DagsterLibraryRegistry
 
 from roboto_dagster.assets import build_roboto_dataset_asset
+from roboto_dagster.checks import build_roboto_dataset_checks
+from roboto_dagster.component import RobotoDatasetComponent
 from roboto_dagster.errors import (
     ConfigurationError,
     DownloadError,
@@ -19,6 +21,7 @@ from roboto_dagster.fs.download_session import DownloadableFile, DownloadSession
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore, OnProgress, StoreRegistry
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.fs.s3_store import S3Store
+from roboto_dagster.io_managers import DatasetFiles, RobotoFilesIOManager
 from roboto_dagster.resources import (
     AwsCredentialsResource,
     CredentialProviderResource,
@@ -37,6 +40,7 @@ __all__ = [
     "CredentialProvider",
     "CredentialProviderResource",
     "Credentials",
+    "DatasetFiles",
     "DownloadError",
     "DownloadSession",
     "DownloadableFile",
@@ -49,11 +53,14 @@ __all__ = [
     "RetryConfig",
     "RobotoCredentialsResource",
     "RobotoDagsterError",
+    "RobotoDatasetComponent",
+    "RobotoFilesIOManager",
     "RobotoResource",
     "S3Store",
     "StoreRegistry",
     "__version__",
     "build_roboto_dataset_asset",
+    "build_roboto_dataset_checks",
     "manifest_path",
     "read_manifest",
 ]

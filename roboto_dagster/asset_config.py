@@ -23,6 +23,7 @@ _DATASET_ID = "roboto/dataset_id"
 _INCLUDE = "roboto/include_patterns"
 _EXCLUDE = "roboto/exclude_patterns"
 _QUERY = "roboto/query"
+_MAY_LACK_REFUSED = "roboto/may_lack_refused"
 
 # Part of every code version: a release that would bring other files for the same settings raises it.
 _GENERATION = 1
@@ -38,6 +39,7 @@ class DatasetAssetConfig:
         include_patterns: Gitignore-style patterns of the files to bring; none means all.
         exclude_patterns: The same for files to leave out.
         query: Which datasets belong to it, where partitions are time windows; None for all.
+        may_lack_refused: Whether it is whole without files that no disk could take.
     """
 
     destination: pathlib.Path
@@ -45,6 +47,7 @@ class DatasetAssetConfig:
     include_patterns: tuple[str, ...] = ()
     exclude_patterns: tuple[str, ...] = ()
     query: Query | None = None
+    may_lack_refused: bool = False
 
     def to_metadata(self) -> dict[str, dg.MetadataValue]:
         """Returns it as definition metadata."""
@@ -53,6 +56,7 @@ class DatasetAssetConfig:
             _DESTINATION: value.path(self.destination),
             _INCLUDE: value.json(list(self.include_patterns)),
             _EXCLUDE: value.json(list(self.exclude_patterns)),
+            _MAY_LACK_REFUSED: value.bool(self.may_lack_refused),
         }
         if self.dataset_id is not None:
             metadata[_DATASET_ID] = value.text(self.dataset_id)
@@ -75,6 +79,7 @@ class DatasetAssetConfig:
             include_patterns=tuple(plain.get(_INCLUDE, ())),
             exclude_patterns=tuple(plain.get(_EXCLUDE, ())),
             query=plain.get(_QUERY),
+            may_lack_refused=bool(plain.get(_MAY_LACK_REFUSED, False)),
         )
 
     @classmethod

@@ -136,6 +136,7 @@ def build_roboto_dataset_asset(
         include_patterns=tuple(include_patterns),
         exclude_patterns=tuple(exclude_patterns),
         query=checked_query(query),
+        may_lack_refused=on_refused == "skip",
     )
     partitioning = partitioning_of(config, partitions_def)
     options = SyncOptions(

@@ -3,13 +3,25 @@ partial one.
 """
 
 import collections
+import dataclasses
+import pathlib
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
+from typing_extensions import Self
 
+from roboto_dagster.chart import throughput_markdown
 from roboto_dagster.errors import DownloadError, RobotoDagsterError, is_transient
-from roboto_dagster.sync.report import MIB, Round, SyncReport, count
+from roboto_dagster.sync.report import (
+    DeliveredFile,
+    Round,
+    SyncReport,
+    count,
+    duration_text,
+    size_text,
+)
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -25,33 +37,119 @@ MAX_TABLE_ROWS = 100
 _NAMED_IN_SENTENCE = 3
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SyncMetadata:
+    """What an event of a dataset asset tells in numbers and names: the keys that programs may rely on.
+
+    ```python
+    event = instance.get_latest_materialization_event(asset.key).asset_materialization
+    SyncMetadata.from_metadata(event.metadata).files_fetched
+    ```
+
+    Attributes:
+        uri: The folder that holds the files (`dagster/uri`).
+        row_count: Files that are whole on disk (`dagster/row_count`).
+        dataset_id: The dataset, or several separated by commas; this and all below are `roboto/…`.
+        dataset_url: Its page on the platform, if it has one.
+        files_fetched: Files that this run fetched.
+        files_unchanged: Files that were whole already.
+        files_removed: Files that were removed since the platform no longer lists them.
+        files_failed: Files that are not whole.
+        bytes_fetched: Bytes that this run fetched.
+        bytes_total: Bytes of all files.
+        duration_seconds: From listing to manifest.
+        throughput_mib_s: MiB a second while files were fetched; 0 if none was.
+        manifest: Path of the manifest.
+        error_codes: How many files failed with each code.
+    """
+
+    uri: str
+    row_count: int
+    dataset_id: str
+    dataset_url: str | None = None
+    files_fetched: int
+    files_unchanged: int
+    files_removed: int
+    files_failed: int
+    bytes_fetched: int
+    bytes_total: int
+    duration_seconds: float
+    throughput_mib_s: float
+    manifest: pathlib.Path
+    error_codes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, report: SyncReport) -> Self:
+        """Takes it from a report."""
+        return cls(
+            uri=report.root.as_uri(),
+            row_count=report.files_fetched + report.files_unchanged,
+            dataset_id=", ".join(report.dataset_ids),
+            dataset_url=report.dataset_url,
+            files_fetched=report.files_fetched,
+            files_unchanged=report.files_unchanged,
+            files_removed=report.files_removed,
+            files_failed=report.files_failed,
+            bytes_fetched=report.bytes_fetched,
+            bytes_total=report.bytes_total,
+            duration_seconds=round(report.duration_seconds, 3),
+            throughput_mib_s=round(report.throughput_mib_s, 2),
+            manifest=report.manifest,
+            error_codes=report.error_codes,
+        )
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, dg.MetadataValue]) -> Self | None:
+        """Reads it back from an event's metadata, or returns None where there is none of ours."""
+        found: dict[str, Any] = {
+            name: metadata[key].value for name, key in _KEYS.items() if key in metadata
+        }
+        if "manifest" not in found:
+            return None
+        return cls(**{**found, "manifest": pathlib.Path(found["manifest"])})
+
+    def to_metadata(self) -> Metadata:
+        """Returns it as metadata; what there is none of is left out."""
+        values = ((key, getattr(self, name)) for name, key in _KEYS.items())
+        return {key: _value(key, value) for key, value in values if value not in (None, {})}
+
+
+_KEYS = {
+    field.name: f"{'dagster' if field.name in ('uri', 'row_count') else 'roboto'}/{field.name}"
+    for field in dataclasses.fields(SyncMetadata)
+}
+
+
+def _value(key: str, value: object) -> dg.MetadataValue:
+    of = dg.MetadataValue
+    if isinstance(value, (int, float)):
+        return of.int(value) if isinstance(value, int) else of.float(value)
+    if isinstance(value, pathlib.Path):
+        return of.path(value)
+    if isinstance(value, Mapping):
+        return of.json(dict(value))
+    return of.url(str(value)) if key.endswith("_url") else of.text(str(value))
+
+
 def report_metadata(report: SyncReport) -> Metadata:
-    """Returns the metadata of one partition's sync, whole or not.
+    """Returns the metadata of one partition's sync, whole or not, in the order in which it is to be
+    read: what happened, what failed, how it went, where it is.
 
     Args:
         report: What the sync did.
     """
-    value = dg.MetadataValue
-    metadata: Metadata = {
-        "dagster/uri": value.text(report.root.as_uri()),
-        "dagster/row_count": value.int(report.files_fetched + report.files_unchanged),
-        "roboto/dataset_id": value.text(", ".join(report.dataset_ids)),
-        "roboto/files_fetched": value.int(report.files_fetched),
-        "roboto/files_unchanged": value.int(report.files_unchanged),
-        "roboto/files_removed": value.int(report.files_removed),
-        "roboto/files_failed": value.int(report.files_failed),
-        "roboto/bytes_fetched": value.int(report.bytes_fetched),
-        "roboto/bytes_total": value.int(report.bytes_total),
-        "roboto/duration_seconds": value.float(round(report.duration_seconds, 3)),
-        "roboto/throughput_mib_s": value.float(round(report.throughput_mib_s, 2)),
-        "roboto/manifest": value.path(report.manifest),
-        "roboto/attempts": _rounds_table(report.rounds),
-    }
+    metadata: Metadata = {"roboto/summary": dg.MetadataValue.text(summary(report))}
     if report.failures:
         metadata |= failure_metadata(report.failures, report.error_codes)
     if report.skipped:
         metadata["roboto/skipped"] = _failures_table(report.skipped)
-    return metadata
+    if report.bytes_fetched:
+        chart = throughput_markdown(report.timeline, report.throughput_mib_s)
+        metadata["roboto/throughput"] = dg.MetadataValue.md(chart)
+    if report.top_files:
+        metadata["roboto/top_files"] = _files_table(report.top_files)
+    metadata["roboto/attempts"] = _rounds_table(report.rounds)
+    return metadata | SyncMetadata.of(report).to_metadata()
 
 
 def failure_metadata(failures: Sequence[DownloadError], error_codes: Mapping[str, int]) -> Metadata:
@@ -92,6 +190,23 @@ def _failures_table(failures: Sequence[DownloadError]) -> dg.MetadataValue:
         )
     columns = [("relative_path", "string"), ("error_code", "string"), ("attempts", "int")]
     return _table(records, [*columns, ("transient", "bool"), ("message", "string")])
+
+
+def _files_table(files: Sequence[DeliveredFile]) -> dg.MetadataValue:
+    records = [
+        dg.TableRecord(
+            {
+                "relative_path": each.relative_path,
+                "status": each.status,
+                "size": size_text(each.size_bytes),
+                "duration_seconds": round(each.duration_seconds, 3),
+                "attempts": each.attempts,
+            }
+        )
+        for each in files
+    ]
+    columns = [("relative_path", "string"), ("status", "string"), ("size", "string")]
+    return _table(records, [*columns, ("duration_seconds", "float"), ("attempts", "int")])
 
 
 def _rounds_table(rounds: Sequence[Round]) -> dg.MetadataValue:
@@ -138,10 +253,12 @@ def outcome_metadata(outcome: Outcome) -> Metadata:
 
 def summary(report: SyncReport) -> str:
     """Returns one line about a sync, for the log."""
+    fetched = count(report.files_fetched, "file") + " fetched"
+    if report.bytes_fetched:
+        fetched += f" ({size_text(report.bytes_fetched)} at {report.throughput_mib_s:.1f} MiB/s)"
     return (
-        f"{count(report.files_fetched, 'file')} fetched ({report.bytes_fetched / MIB:.1f} MiB at "
-        f"{report.throughput_mib_s:.1f} MiB/s), {report.files_unchanged} unchanged, {report.files_failed} failed, "
-        f"in {report.duration_seconds:.1f} s"
+        f"{fetched}, {report.files_unchanged} unchanged, {report.files_failed} failed, "
+        f"in {duration_text(report.duration_seconds)}"
     )
 
 

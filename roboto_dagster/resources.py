@@ -78,7 +78,7 @@ class RobotoResource(dg.ConfigurableResource[Any]):
         # A trailing slash would make `//v1/…`, which the platform does not know.
         return RobotoClient(
             config.endpoint.rstrip("/"),
-            BearerTokenDecorator(config.api_key),
+            BearerTokenDecorator(_checked_key(config.api_key)),
             {"default_timeout": self.timeout_seconds, "options": options},
         )
 
@@ -104,6 +104,19 @@ class RobotoResource(dg.ConfigurableResource[Any]):
             raise ConfigurationError(msg) from None
         config.endpoint = _checked_endpoint(self.endpoint or config.endpoint)
         return config
+
+
+def _checked_key(api_key: str) -> str:
+    """Refuses what cannot be a key, before an error of HTTP quotes it."""
+    if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
+        raise ConfigurationError(
+            "The Roboto API key holds a space, a line break or another character that no key has: look at where it is set."
+        )
+    if api_key.startswith("robo_pat"):
+        raise ConfigurationError(
+            "The Roboto API key is of a format that is no longer accepted. Make a new one in the settings of app.roboto.ai."
+        )
+    return api_key
 
 
 def _checked_endpoint(endpoint: str) -> str:

@@ -123,13 +123,13 @@ def _of_last_window(
 ) -> Iterator[str]:
     """Yields the keys of the last complete window: one, or one for each dataset."""
     windows = partitioning.windows
-    last = windows.get_last_partition_key(current_time=at) if windows else None
-    if windows is None or last is None:
+    complete = windows.get_partition_keys(current_time=at) if windows else []
+    if windows is None or not complete:
         return
-    end = windows.time_window_for_partition_key(last).end
-    for key in in_order if partitioning.dimensions else [last]:
+    last = windows.time_window_for_partition_key(complete[-1])
+    for key in in_order if partitioning.dimensions else complete[-1:]:
         _, window = partitioning.split(key)
-        if window is not None and window.end == end:
+        if window == last:
             yield key
 
 

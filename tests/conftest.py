@@ -187,6 +187,26 @@ class Materializer:
             raise_on_error=False,
         )
 
+    def log(self, result: dg.ExecuteInProcessResult) -> Sequence[dg.EventLogEntry]:
+        """Return everything that a run has written to the event log, log lines included."""
+        return self.instance.all_logs(result.run_id)
+
+    def materializations(
+        self, result: dg.ExecuteInProcessResult
+    ) -> list[tuple[str | None, dict[str, Any]]]:
+        """Return partition and plain metadata of every materialization of a run, in order."""
+        found = [entry.asset_materialization for entry in self.log(result)]
+        return [
+            (each.partition, {key: value.value for key, value in each.metadata.items()})
+            for each in found
+            if each is not None
+        ]
+
+    def observations(self, result: dg.ExecuteInProcessResult) -> list[dg.AssetObservation]:
+        """Return every observation of a run."""
+        found = [entry.asset_observation for entry in self.log(result)]
+        return [each for each in found if each is not None]
+
 
 @pytest.fixture
 def materialize(resources: dict[str, Any], tmp_path: pathlib.Path) -> Iterator[Materializer]:

@@ -13,6 +13,7 @@ import os
 import pathlib
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal
@@ -53,6 +54,7 @@ _DEFAULT_CONNECTIONS = 16
 _QUEUE_PER_THREAD = 4
 _PARTIAL_CONTENT = 206
 _FIRST_ERROR = 300
+_MISMATCHES = ("CHECKSUM_MISMATCH", "SIZE_MISMATCH")
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)
@@ -237,6 +239,8 @@ class BotoStore:
         except BaseException as error:  # noqa: BLE001 -- a thread of ours must never leave a caller waiting
             outcome = DownloadError(job.file, "UNEXPECTED", repr(error))
             outcome.__cause__ = error
+        if outcome is not None:
+            _let_go(outcome)
         with self._lock:
             self._running.pop(transfer, None)
         self._room.release()
@@ -262,6 +266,8 @@ class BotoStore:
         error = state.outcome.exception() if state.outcome else None
         if self._settings.on_retry and isinstance(error, DownloadError) and state.next_action:
             self._settings.on_retry(error, state.next_action.sleep)
+        if error is not None:
+            _let_go(error)
 
     def _try(self, job: _Job, tries: "_Tries", started: float) -> Receipt:
         """Tries once; refused credentials are refreshed and the try repeated, once for each
@@ -277,7 +283,7 @@ class BotoStore:
                 if tries.should_refresh(failure):
                     tries.count -= 1
                     continue
-                if failure.code == "CHECKSUM_MISMATCH":
+                if failure.code in _MISMATCHES:
                     failure.transient = tries.first_mismatch()
                 if failure is error:
                     raise
@@ -363,6 +369,16 @@ def _receipt(
     )
 
 
+def _let_go(error: BaseException) -> None:
+    """Frees what the frames of an error hold: connections, folders, buffers. An error lives long, in
+    reports and in cycles that only the garbage collector ends; its traceback can still be printed.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
+
+
 class _Tries:
     """What one file has been through: how often it was tried, with which keys."""
 
@@ -388,7 +404,9 @@ class _Tries:
         return True
 
     def first_mismatch(self) -> bool:
-        """Counts a wrong checksum; the first deserves another fetch, the second is the truth."""
+        """Counts a wrong checksum or size, which a proxy may have made; the first deserves another
+        fetch, the second is the truth.
+        """
         self._mismatches += 1
         return self._mismatches == 1
 

@@ -28,7 +28,7 @@ from roboto_dagster.fs.integrity import (
     new_digest,
     stored_checksum,
 )
-from roboto_dagster.fs.object_store import OnProgress, Receipt, Transfer
+from roboto_dagster.fs.object_store import BeforePublish, OnProgress, Receipt, Transfer
 from roboto_dagster.fs.partial import PartialFile
 from roboto_dagster.fs.s3_answer import Head
 from roboto_dagster.fs.settings import Verify
@@ -128,6 +128,7 @@ class Download:
         "_progress_failed",
         "_reported",
         "_verify",
+        "before_publish",
         "began_at",
         "bucket",
         "changes",
@@ -161,6 +162,7 @@ class Download:
         destination: pathlib.Path,
         *,
         within: pathlib.Path | None,
+        before_publish: BeforePublish | None,
         expected_size: int | None,
         on_progress: OnProgress | None,
         part_size: int,
@@ -172,6 +174,7 @@ class Download:
         self.key = key
         self.destination = destination
         self.within = within
+        self.before_publish = before_publish
         self.expected_size = expected_size
         self._on_progress = on_progress
         self._part_size = part_size
@@ -402,8 +405,8 @@ class Download:
         """
         if self.partial is None:
             raise ValueError("publish before open")
-        status = self.partial.publish()
-        self.transfer.receipt = Receipt(
+        status = os.fstat(self.partial.fd)
+        receipt = Receipt(
             size_bytes=status.st_size,
             etag=self.etag,
             checksum=self.stored.text if self.stored else None,
@@ -412,6 +415,10 @@ class Download:
             duration_seconds=max(now - self.began_at, 0.0) if self.began_at >= 0 else 0.0,
             request_id=self.request_id,
         )
+        if self.before_publish is not None:
+            self.before_publish(receipt, status)
+        self.partial.publish()
+        self.transfer.receipt = receipt
 
     def discard(self) -> None:
         """Removes what was written."""

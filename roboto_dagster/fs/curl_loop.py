@@ -268,7 +268,11 @@ class CurlLoop:
         if failure is not None:
             return failure
         if download.partial is None:
-            download.open(open_partial(download.destination, download.within, self._folders))
+            download.open(
+                open_partial(
+                    download.destination, download.within, self._folders, self._settings.durability
+                )
+            )
         if is_first and download.has_more:
             self._scheduler.add_ranges(download)
         return None
@@ -394,9 +398,9 @@ class CurlLoop:
             self._restart(download, failure)
 
     def _restart(self, download: Download, failure: Failure) -> None:
+        self._tell_retry(download, failure, 0.0)
         self._abort(download)
         self._scheduler.again(download.begin_anew())
-        self._tell_retry(download, failure, 0.0)
 
     def _retry(self, piece: Piece, failure: Failure, received: int) -> None:
         download, now = piece.download, self._now
@@ -405,13 +409,13 @@ class CurlLoop:
         if pause is None:
             self._give_up(piece, failure)
             return
+        pause = max(pause, failure.retry_after_seconds)
+        self._tell_retry(download, failure, pause)
         if (
             received < self._settings.part_size_bytes
         ):  # a broken try that brought much is no failure
             piece.tries += 1
             download.most_tries = max(download.most_tries, piece.tries)
-        pause = max(pause, failure.retry_after_seconds)
-        self._tell_retry(download, failure, pause)
         self._scheduler.later(self._continued(piece), now + pause)
 
     def _continued(self, piece: Piece) -> Piece:
@@ -497,7 +501,11 @@ class CurlLoop:
 
     def _publish_empty(self, download: Download) -> None:
         try:
-            download.open(open_partial(download.destination, download.within, self._folders))
+            download.open(
+                open_partial(
+                    download.destination, download.within, self._folders, self._settings.durability
+                )
+            )
         except OSError as error:
             self._fail(download, _local_failure(download, error))
         else:

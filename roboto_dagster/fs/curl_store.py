@@ -16,7 +16,13 @@ from roboto_dagster.fs.curl_download import Download
 from roboto_dagster.fs.curl_loop import CurlLoop, want_of_keys
 from roboto_dagster.fs.curl_request import has_dot_segments
 from roboto_dagster.fs.curl_state import Gate, StoreState
-from roboto_dagster.fs.object_store import FutureLike, OnProgress, Transfer, split_s3_uri
+from roboto_dagster.fs.object_store import (
+    BeforePublish,
+    FutureLike,
+    OnProgress,
+    Transfer,
+    split_s3_uri,
+)
 from roboto_dagster.fs.settings import MIB, S3Settings
 
 if TYPE_CHECKING:
@@ -123,6 +129,7 @@ class CurlStore:
         *,
         size_bytes: int | None = None,
         within: pathlib.Path | None = None,
+        before_publish: BeforePublish | None = None,
     ) -> Transfer:
         """Starts the download of one file; blocks while enough is queued.
 
@@ -133,6 +140,8 @@ class CurlStore:
                 take back what is fetched again.
             size_bytes: The size it must have, where it is known; 0 asks the store nothing.
             within: A parent of `destination` below which no link is followed.
+            before_publish: Told of the verified file just before it is renamed into place, from a
+                thread of the store.
 
         Returns:
             Its future, whose `receipt` is set when it is done.
@@ -146,7 +155,12 @@ class CurlStore:
             self._refuse_use()
         if has_dot_segments(key):
             return self._portable().get(
-                source_uri, destination, on_progress, size_bytes=size_bytes, within=within
+                source_uri,
+                destination,
+                on_progress,
+                size_bytes=size_bytes,
+                within=within,
+                before_publish=before_publish,
             )
         self._gate.enter()
         loop = self._loop_for(size_bytes)
@@ -157,6 +171,7 @@ class CurlStore:
             key,
             destination,
             within=within,
+            before_publish=before_publish,
             expected_size=size_bytes,
             on_progress=on_progress,
             part_size=self._settings.part_size_bytes,

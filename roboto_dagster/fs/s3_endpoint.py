@@ -9,11 +9,13 @@ import dataclasses
 import functools
 import io
 import os
+import re
 import threading
 from typing import Any
 
 import botocore
 import botocore.awsrequest
+import botocore.compat
 import botocore.config
 import botocore.exceptions
 import botocore.httpsession
@@ -24,6 +26,12 @@ from roboto_dagster.errors import ConfigurationError
 
 _DEFAULT_REGION = "us-east-1"
 _PROBE_KEY = "k"
+_PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]+\Z")
+_SPECIAL_VARIABLES = (
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,46 +107,62 @@ def resolve_endpoint(bucket: str, region: str, endpoint_url: str | None) -> Endp
         ) from error
 
 
-# Making a client takes a tenth of a second (the service's model), and runs with many datasets make
-# a store for each. Keyed by what it is made from, so that a changed environment is seen.
+# Asking takes a tenth of a second, and runs with many datasets make a store for each. Keyed by what
+# the answer is made from, so that a changed environment is seen.
 @functools.lru_cache(maxsize=64)
 def _resolve(bucket: str, region: str, endpoint_url: str | None, environment: int) -> Endpoint:  # noqa: ARG001
     session = botocore.session.Session()
-    client = session.create_client(
-        "s3",
-        region_name=region or session.get_config_variable("region") or _DEFAULT_REGION,
-        endpoint_url=endpoint_url,
-        config=botocore.config.Config(signature_version=botocore.UNSIGNED),
+    region = region or session.get_config_variable("region") or _DEFAULT_REGION
+    base_url = _plain_url(session, bucket, endpoint_url) or _ask(
+        session, bucket, region, endpoint_url
     )
-    base_url = _object_url(client, bucket).removesuffix(f"/{_PROBE_KEY}")
     scheme = base_url.partition(":")[0]
     return Endpoint(
         base_url=base_url,
-        region=client.meta.region_name,
+        region=region,
         ca_bundle=_ca_bundle(session) if scheme == "https" else None,
         proxy=botocore.utils.get_environ_proxies(base_url).get(scheme, ""),
     )
 
 
-def _object_url(client: Any, bucket: str) -> str:
+def _plain_url(session: Any, bucket: str, endpoint_url: str | None) -> str | None:
+    """Answers for botocore in the one plain case: an endpoint of one's own, and no configuration.
+
+    The bucket then goes into the path. Saves a tenth of a second and 12 MiB in every process.
+    """
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    url = endpoint_url or next(filter(None, map(os.environ.get, names)), None)
+    is_special = any(os.environ.get(name) for name in _SPECIAL_VARIABLES)
+    if url is None or is_special or session.get_scoped_config() or not _PLAIN_BUCKET.match(bucket):
+        return None
+    return f"{url.rstrip('/')}/{bucket}"
+
+
+def _ask(session: Any, bucket: str, region: str, endpoint_url: str | None) -> str:
     """Has botocore prepare a request, and answers it here instead of sending it."""
+    client = session.create_client(
+        "s3",
+        region_name=region,
+        endpoint_url=endpoint_url,
+        config=botocore.config.Config(signature_version=botocore.UNSIGNED),
+    )
     urls: list[str] = []
 
     def answer(request: Any, **_: Any) -> botocore.awsrequest.AWSResponse:
         urls.append(request.url)
-        return botocore.awsrequest.AWSResponse(request.url, 200, {}, io.BytesIO())
+        headers = botocore.compat.HTTPHeaders()
+        return botocore.awsrequest.AWSResponse(request.url, 200, headers, io.BytesIO())
 
     # Not a presigned URL: that goes to the global endpoint, whatever the region.
     client.meta.events.register_first("before-send.s3.GetObject", answer)
     client.get_object(Bucket=bucket, Key=_PROBE_KEY)
-    return urls[0]
+    return urls[0].removesuffix(f"/{_PROBE_KEY}")
 
 
 def _ca_bundle(session: Any) -> str:
     """Finds the certificates in botocore's own order."""
     chosen = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
-    path: str = botocore.httpsession.get_cert_path(chosen or True)
-    return path
+    return str(chosen or botocore.httpsession.get_cert_path(True))
 
 
 def _settings_in_environment() -> int:

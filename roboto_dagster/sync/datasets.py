@@ -83,6 +83,20 @@ def all_of(*conditions: Query | None) -> Query | None:
     return {"operator": "AND", "conditions": given}
 
 
+def dataset_url(endpoint: str, *dataset_ids: str) -> str | None:
+    """Returns the page of a dataset on the platform's site, `https://app.…` beside `https://api.…`.
+
+    Args:
+        endpoint: The API's.
+        dataset_ids: None is returned unless it is one.
+    """
+    api = "https://api."
+    if len(dataset_ids) != 1 or not endpoint.startswith(api):  # a platform on this machine has no site
+        return None
+    site = f"https://app.{endpoint.removeprefix(api)}".rstrip("/")
+    return f"{site}/datasets/{dataset_ids[0]}"
+
+
 def checked_query(query: object) -> Query | None:
     """Returns a query as plain data.
 

@@ -1,13 +1,15 @@
-"""Says how a sync gets on, on a time base: one line every few seconds, however many files or
-chunks there are.
+"""Says how a sync gets on, on a time base: one line every few seconds, however many files or chunks
+there are, and also when nothing arrives. Keeps what arrived when, in bounded memory.
 """
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from roboto_dagster.errors import DownloadError
+from roboto_dagster.sync.report import Timeline, duration_text, size_text
 
 Say = Callable[[int, str], None]
 """Takes a level of `logging` and a line; called from any thread."""
@@ -22,7 +24,7 @@ class Progress:
 
     Args:
         say: Where the lines go.
-        every_seconds: Least time between two lines of progress. Default 10.
+        every_seconds: Time between two lines of progress. Default 10.
         clock: Monotonic seconds.
     """
 
@@ -40,23 +42,55 @@ class Progress:
         """Begins to count towards so many files and bytes."""
         self._files, self._bytes = files, size_bytes
         self._files_done = self._bytes_done = 0
-        self._started = self._said_at = self._clock()
+        self._started = self._said_at = self._came_at = self._clock()
+        self._bytes_said = 0
+        self._samples = Samples()
+
+    @contextlib.contextmanager
+    def telling(self) -> Iterator[None]:
+        """Says a line from time to time while the body runs, from a thread of its own: where bytes
+        stop coming, nobody else is there to say so.
+        """
+        stop = threading.Event()
+        thread = threading.Thread(
+            target=self._tell_until, args=(stop,), name="roboto-progress", daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _tell_until(self, stop: threading.Event) -> None:
+        while not stop.wait(self._every_seconds):
+            self.tell()
+
+    def tell(self) -> None:
+        """Says one line about all so far; the rate is that since the last line."""
+        with self._lock:
+            now = self._clock()
+            line = self._line(now)
+            self._said_at, self._bytes_said = now, self._bytes_done
+        self._say(logging.INFO, line)
 
     def add_bytes(self, count: int) -> None:
         """Counts bytes as they arrive; an `OnProgress` callback."""
         with self._lock:
-            self._bytes_done += count
             now = self._clock()
-            if now - self._said_at < self._every_seconds:
-                return
-            self._said_at = now
-            line = self._line(now)
-        self._say(logging.INFO, line)
+            self._bytes_done += count
+            self._samples.add(now - self._started, count)
+            self._came_at = now
 
     def add_file(self) -> None:
         """Counts a file that has ended."""
         with self._lock:
             self._files_done += 1
+
+    def timeline(self) -> Timeline:
+        """Returns what arrived when, since `begin`."""
+        with self._lock:
+            return self._samples.timeline()
 
     def retry(self, failure: DownloadError, wait_seconds: float) -> None:
         """Says that a request is repeated; an `OnRetry` callback. A flood of them is cut short."""
@@ -72,15 +106,18 @@ class Progress:
             )
 
     def _line(self, now: float) -> str:
-        seconds = max(now - self._started, 1e-6)
-        rate = self._bytes_done / seconds
-        left = (
-            f", about {_duration((self._bytes - self._bytes_done) / rate)} left" if rate > 0 else ""
-        )
+        share = f" ({100 * self._bytes_done // self._bytes} %)" if self._bytes else ""
         return (
-            f"{self._files_done} of {self._files} files, {self._bytes_done / MIB:.1f} of {self._bytes / MIB:.1f} MiB, "
-            f"{rate / MIB:.1f} MiB/s{left}"
+            f"{self._files_done} of {self._files} files, {size_text(self._bytes_done)} of "
+            f"{size_text(self._bytes)}{share}, {self._pace(now)}"
         )
+
+    def _pace(self, now: float) -> str:
+        rate = (self._bytes_done - self._bytes_said) / max(now - self._said_at, 1e-6)
+        if rate <= 0:
+            return f"nothing has arrived for {duration_text(now - self._came_at)}"
+        left = duration_text((self._bytes - self._bytes_done) / rate)
+        return f"{size_text(rate)}/s, about {left} left"
 
 
 def _retry_line(failure: DownloadError, wait_seconds: float) -> str:
@@ -88,7 +125,32 @@ def _retry_line(failure: DownloadError, wait_seconds: float) -> str:
     return f"{name}: {failure.code} ({failure.reason}); attempt {failure.attempts + 1} in {wait_seconds:.1f} s"
 
 
-def _duration(seconds: float) -> str:
-    seconds = max(seconds, 0.0)
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+class Samples:
+    """Bytes by time: at most so many steps, which double in length whenever they do not suffice, so that
+    a run of a second and one of a day cost the same and are told as finely as may be.
+
+    Args:
+        steps: How many at most; an even number.
+        step_seconds: Length of the first ones.
+    """
+
+    def __init__(self, steps: int = 64, step_seconds: float = 0.01) -> None:
+        self._limit = steps
+        self._step_seconds = step_seconds
+        self._bytes = [0]
+
+    def add(self, seconds: float, count: int) -> None:
+        """Adds bytes that arrived so many seconds after the start; fewer than none are taken back."""
+        while (step := int(seconds / self._step_seconds)) >= self._limit:
+            self._halve()
+        self._bytes.extend([0] * (step + 1 - len(self._bytes)))
+        self._bytes[step] += count
+
+    def _halve(self) -> None:
+        pairs = zip(self._bytes[::2], [*self._bytes[1::2], 0], strict=False)
+        self._bytes = [one + other for one, other in pairs]
+        self._step_seconds *= 2
+
+    def timeline(self) -> Timeline:
+        """Returns the steps so far."""
+        return Timeline(step_seconds=self._step_seconds, bytes_by_step=tuple(self._bytes))

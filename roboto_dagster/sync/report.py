@@ -19,6 +19,28 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def size_text(size_bytes: float) -> str:
+    """Returns such as `512 B`, `20.0 MiB` or `1.4 TiB`."""
+    if size_bytes < 1024:
+        return f"{size_bytes:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        size_bytes /= 1024
+        if size_bytes < 1024:
+            return f"{size_bytes:.1f} {unit}"
+    return f"{size_bytes / 1024:.1f} TiB"
+
+
+def duration_text(seconds: float) -> str:
+    """Returns such as `0.4 s`, `12 s`, `3 min 20 s` or `2 h 5 min`."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0.0):.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
     """One pass over what was still to be fetched.
@@ -39,6 +61,50 @@ class Round:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """What arrived when: a bounded number of steps of one length, whatever the length of the run.
+
+    Attributes:
+        step_seconds: Length of a step.
+        bytes_by_step: Bytes of every step up to the last one with any; fewer than none where more was
+            thrown away, to be fetched again, than arrived.
+    """
+
+    step_seconds: float = 0.0
+    bytes_by_step: Sequence[int] = ()
+
+    @property
+    def duration_seconds(self) -> float:
+        """From the start to the end of the last step."""
+        return self.step_seconds * len(self.bytes_by_step)
+
+    @property
+    def peak_mib_s(self) -> float:
+        """The fastest step, in MiB a second; 0 if nothing arrived."""
+        peak_bytes = max(self.bytes_by_step, default=0)
+        return peak_bytes / MIB / self.step_seconds if peak_bytes > 0 else 0.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveredFile:
+    """One whole file, as the report tells of it.
+
+    Attributes:
+        relative_path: Its path in the dataset.
+        status: `fetched` or `unchanged`.
+        size_bytes: Its size.
+        duration_seconds: How long this run took for it; 0 if unchanged.
+        attempts: How often this run asked for it; 0 if unchanged.
+    """
+
+    relative_path: str
+    status: str
+    size_bytes: int
+    duration_seconds: float
+    attempts: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SyncReport:
     """What one sync did.
 
@@ -56,6 +122,9 @@ class SyncReport:
         rounds: The passes, first to last.
         failures: Every file that is not whole, with its reason.
         skipped: Files that the plan refused and the options let pass, with their reasons.
+        timeline: What arrived when.
+        top_files: The slowest of the fetched files, then the largest of the others; only a few.
+        dataset_url: The dataset's page on the platform, if there is one dataset and a page.
     """
 
     dataset_ids: Sequence[str]
@@ -71,6 +140,9 @@ class SyncReport:
     rounds: Sequence[Round]
     failures: Sequence[DownloadError]
     skipped: Sequence[DownloadError] = ()
+    timeline: Timeline = Timeline()
+    top_files: Sequence[DeliveredFile] = ()
+    dataset_url: str | None = None
 
     @property
     def files_failed(self) -> int:

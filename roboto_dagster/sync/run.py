@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from roboto_dagster.errors import ConfigurationError, DownloadError, RemovalError
 from roboto_dagster.fs.platform import platform_errors
+from roboto_dagster.sync.datasets import dataset_url
 from roboto_dagster.sync.disk import check_space, reclaim_all, remove_file
 from roboto_dagster.sync.journal import Journal
 from roboto_dagster.sync.listing import list_files
 from roboto_dagster.sync.manifest import iterate_manifest, write_manifest
 from roboto_dagster.sync.plan import Action, LocalFile, decide
-from roboto_dagster.sync.report import MIB, SyncReport, count
+from roboto_dagster.sync.report import MIB, DeliveredFile, SyncReport, count
 from roboto_dagster.sync.scope import Scope
 from roboto_dagster.sync.settings import SyncSettings
 from roboto_dagster.sync.transfer import Transfer, planned_download
@@ -29,6 +30,8 @@ from roboto_dagster.sync.workset import KNOWN_COLUMNS, Workset
 
 if TYPE_CHECKING:
     from roboto import RobotoClient
+
+_MAX_TOP_FILES = 10
 
 
 def sync(scopes: Sequence[Scope], settings: SyncSettings) -> SyncReport:
@@ -234,4 +237,22 @@ def _report(
         rounds=transfer.rounds,
         failures=failed if skips_refused else [*refused, *failed],
         skipped=list(refused) if skips_refused else [],
+        timeline=transfer.timeline,
+        top_files=_top_files(workset),
+        dataset_url=dataset_url(settings.client.endpoint, *dataset_ids),
     )
+
+
+def _top_files(workset: Workset) -> list[DeliveredFile]:
+    return [
+        DeliveredFile(
+            relative_path=relative_path,
+            status=status,
+            size_bytes=size_bytes,
+            duration_seconds=duration_seconds,
+            attempts=attempts,
+        )
+        for relative_path, status, size_bytes, duration_seconds, attempts in workset.top_files(
+            _MAX_TOP_FILES
+        )
+    ]

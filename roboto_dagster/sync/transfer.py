@@ -24,7 +24,7 @@ from roboto_dagster.fs.object_store import FutureLike, ObjectStore, Receipt
 from roboto_dagster.fs.platform import platform_errors
 from roboto_dagster.sync.journal import Journal
 from roboto_dagster.sync.progress import Progress
-from roboto_dagster.sync.report import Round
+from roboto_dagster.sync.report import Round, Timeline
 from roboto_dagster.sync.settings import SyncSettings
 from roboto_dagster.sync.workset import PlannedFile, Source, Workset
 
@@ -97,9 +97,15 @@ class Transfer:
             before_sleep=self._say_wait,
         )
         if work:
-            repeat(self._round, work)
+            with self._progress.telling():
+                repeat(self._round, work)
         if self._unusable is not None:
             raise self._unusable
+
+    @property
+    def timeline(self) -> Timeline:
+        """What arrived when."""
+        return self._progress.timeline()
 
     def _round(self, work: dict[Source, Sequence[int]]) -> bool:
         """Fetches from every source in turn, and leaves in `work` what deserves another round;

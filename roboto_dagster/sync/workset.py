@@ -321,6 +321,16 @@ class Workset:
         """Notes that a missing file was removed from the disk."""
         self._db.execute("INSERT INTO removed VALUES (?, ?)", (file.dataset_id, file.relative_path))
 
+    def top_files(self, limit: int) -> list[tuple[Any, ...]]:
+        """Returns path, status, size, seconds and attempts of a few whole files: the slowest that were
+        fetched, then the largest of the others.
+        """
+        query = (
+            "SELECT relative_path, status, coalesce(disk_bytes, size_bytes), duration_seconds, attempts FROM file"
+            " WHERE status <> 'failed' ORDER BY duration_seconds DESC, size_bytes DESC, seq LIMIT ?"
+        )
+        return self._db.execute(query, (limit,)).fetchall()
+
     @property
     def removed_count(self) -> int:
         """How many files were removed."""

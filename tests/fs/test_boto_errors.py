@@ -15,7 +15,6 @@ from roboto_dagster.fs.boto_errors import download_error
 from roboto_dagster.fs.credentials import CredentialsError
 
 
-
 def answer(
     status: int, s3_code: str, message: str = "told", operation: str = "GetObject"
 ) -> boto.ClientError:

@@ -286,5 +286,3 @@ def test_a_link_to_anything_else_is_a_bad_record(
     local.requests.clear()
     assert [file.code for file in listed(local, dataset_id)] == ["BAD_RECORD"]
     assert local.requests.count(route="/v1/files/record/*") == 0
-
-

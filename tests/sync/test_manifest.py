@@ -167,7 +167,9 @@ def test_rows_are_streamed(path: pathlib.Path) -> None:
     assert (sum(sizes), max(sizes) <= 10_000, peak < 10_000_000) == (25_000, True, True)
 
 
-@pytest.mark.parametrize("read", [read_manifest, lambda path: list(iterate_manifest(path, ["uri"]))])
+@pytest.mark.parametrize(
+    "read", [read_manifest, lambda path: list(iterate_manifest(path, ["uri"]))]
+)
 @pytest.mark.parametrize(
     ("content", "message"),
     [

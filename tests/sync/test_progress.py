@@ -2,11 +2,13 @@
 
 import logging
 import pathlib
+import threading
 
 import pytest
 
 from roboto_dagster import DownloadableFile, DownloadError
 from roboto_dagster.sync.progress import MIB, Progress
+from roboto_dagster.sync.report import Timeline
 
 
 class Clock:
@@ -54,46 +56,87 @@ def test_a_line_has_files_bytes_rate_and_time_left(
     clock.now += 10
     progress.add_file()
     progress.add_bytes(20 * MIB)
-    line = "1 of 10 files, 20.0 of 100.0 MiB, 2.0 MiB/s, about 40 s left"
+    progress.tell()
+    line = "1 of 10 files, 20.0 MiB of 100.0 MiB (20 %), 2.0 MiB/s, about 40 s left"
     assert said == [(logging.INFO, line)]
 
 
-def test_lines_come_by_time(
+def test_the_rate_is_that_since_the_last_line(
     progress: Progress, clock: Clock, said: list[tuple[int, str]]
 ) -> None:
-    """A hundred thousand chunks in 25 seconds are two lines."""
-    for _ in range(100_000):
-        clock.now += 25 / 100_000
-        progress.add_bytes(1000)
-    assert len(said) == 2
+    """A store that has become slow shows at once, and so does what that means for the end."""
+    for mib in (50, 10):
+        clock.now += 10
+        progress.add_bytes(mib * MIB)
+        progress.tell()
+    assert said[-1][1].endswith("(60 %), 1.0 MiB/s, about 40 s left")
 
 
-def test_a_short_sync_says_nothing(
-    progress: Progress, clock: Clock, said: list[tuple[int, str]]
-) -> None:
-    """What is over before the first line was due needs none."""
-    clock.now += 9.9
-    progress.add_bytes(100 * MIB)
-    assert said == []
+def test_silence_is_told(progress: Progress, clock: Clock, said: list[tuple[int, str]]) -> None:
+    """Where bytes stop coming the lines go on, and say since when."""
+    progress.add_bytes(20 * MIB)
+    progress.tell()
+    clock.now += 90
+    progress.tell()
+    assert said[-1][1].endswith("20.0 MiB of 100.0 MiB (20 %), nothing has arrived for 1 min 30 s")
 
 
 def test_bytes_can_be_taken_back(
     progress: Progress, clock: Clock, said: list[tuple[int, str]]
 ) -> None:
-    """What is fetched again is not counted twice, and a rate of nothing promises no time."""
+    """What is fetched again is not counted twice."""
     progress.add_bytes(5 * MIB)
     clock.now += 10
     progress.add_bytes(-5 * MIB)
-    assert said == [(logging.INFO, "0 of 10 files, 0.0 of 100.0 MiB, 0.0 MiB/s")]
+    progress.tell()
+    assert said[0][1].startswith("0 of 10 files, 0 B of 100.0 MiB (0 %)")
 
 
-def test_minutes_are_told_as_minutes(
-    progress: Progress, clock: Clock, said: list[tuple[int, str]]
-) -> None:
-    """A long time is not told in seconds alone."""
-    clock.now += 10
-    progress.add_bytes(10 * MIB)
-    assert said[0][1].endswith("about 1 min 30 s left")
+def test_nothing_to_fetch_is_no_division(clock: Clock, said: list[tuple[int, str]]) -> None:
+    """Files without bytes have neither share nor rate."""
+    Progress(lambda level, line: said.append((level, line)), 10.0, clock).tell()
+    assert said[0][1] == "0 of 0 files, 0 B of 0 B, nothing has arrived for 0.0 s"
+
+
+def test_lines_come_by_time_alone() -> None:
+    """While it runs, a thread tells; nobody has to call it for every byte."""
+    told = threading.Event()
+    progress = Progress(lambda _level, _line: told.set(), every_seconds=0.001)
+    with progress.telling():
+        assert told.wait(10)
+
+
+def test_a_short_sync_says_nothing(progress: Progress, said: list[tuple[int, str]]) -> None:
+    """What is over before the first line was due needs none, and waits for none."""
+    with progress.telling():
+        progress.add_bytes(100 * MIB)
+    assert said == []
+
+
+def test_samples_are_as_fine_as_the_run_is_short(progress: Progress, clock: Clock) -> None:
+    """A run of a tenth of a second is still told in ten steps."""
+    for _ in range(10):
+        progress.add_bytes(1000)
+        clock.now += 0.01
+    assert progress.timeline() == Timeline(step_seconds=0.01, bytes_by_step=(1000,) * 10)
+
+
+def test_samples_of_a_long_run_are_as_few(progress: Progress, clock: Clock) -> None:
+    """A day of chunks is at most 64 numbers, and no byte of them is lost."""
+    for _ in range(86_400):
+        progress.add_bytes(1000)
+        clock.now += 1
+    timeline = progress.timeline()
+    assert 32 <= len(timeline.bytes_by_step) <= 64
+    assert sum(timeline.bytes_by_step) == 86_400_000
+
+
+def test_a_pause_is_a_gap(progress: Progress, clock: Clock) -> None:
+    """Steps in which nothing arrived are there, with nothing."""
+    progress.add_bytes(1)
+    clock.now += 0.035
+    progress.add_bytes(2)
+    assert progress.timeline().bytes_by_step == (1, 0, 0, 2)
 
 
 def test_a_retry_is_told(progress: Progress, said: list[tuple[int, str]]) -> None:
@@ -103,9 +146,7 @@ def test_a_retry_is_told(progress: Progress, said: list[tuple[int, str]]) -> Non
     assert said == [(logging.WARNING, line)]
 
 
-def test_a_flood_of_retries_is_cut_short(
-    progress: Progress, said: list[tuple[int, str]]
-) -> None:
+def test_a_flood_of_retries_is_cut_short(progress: Progress, said: list[tuple[int, str]]) -> None:
     """A thousand retries are twenty lines, and the last says where to look."""
     for _ in range(1000):
         progress.retry(stalled(), 0.0)

@@ -4,9 +4,18 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from roboto_dagster import DownloadableFile, DownloadError
 from roboto_dagster.errors import ErrorCode
-from roboto_dagster.sync.report import MIB, Round, SyncReport
+from roboto_dagster.sync.report import (
+    MIB,
+    Round,
+    SyncReport,
+    Timeline,
+    duration_text,
+    size_text,
+)
 
 
 def failure(code: ErrorCode) -> DownloadError:
@@ -78,3 +87,32 @@ def test_the_error_is_one_group_of_every_failure() -> None:
 def test_a_whole_sync_has_no_error() -> None:
     """Where nothing failed there is nothing to raise."""
     assert report().error() is None
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (20 * MIB, "20.0 MiB"), (2**41, "2.0 TiB")],
+)
+def test_sizes_have_a_unit_that_fits(size_bytes: int, text: str) -> None:
+    """Nobody counts digits."""
+    assert size_text(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-1, "0.0 s"), (0.42, "0.4 s"), (12.3, "12 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+)
+def test_durations_have_units_that_fit(seconds: float, text: str) -> None:
+    """A long time is not told in seconds alone."""
+    assert duration_text(seconds) == text
+
+
+def test_the_peak_is_of_the_fastest_step() -> None:
+    """Bytes of the fullest step over its length."""
+    timeline = Timeline(step_seconds=0.5, bytes_by_step=(MIB, 3 * MIB, -MIB))
+    assert (timeline.peak_mib_s, timeline.duration_seconds) == (6.0, 1.5)
+
+
+def test_a_run_without_bytes_has_no_peak() -> None:
+    """Nothing arrived: nothing to divide."""
+    assert Timeline().peak_mib_s == 0.0

@@ -106,9 +106,7 @@ def test_patterns_choose(syncer: "Syncer", local: LocalRoboto, dataset_id: str) 
     ],
     ids=ascii,
 )
-def test_awkward_keys_are_asked_for_exactly(
-    syncer: "Syncer", local: LocalRoboto, key: str
-) -> None:
+def test_awkward_keys_are_asked_for_exactly(syncer: "Syncer", local: LocalRoboto, key: str) -> None:
     """The object's key is taken from its URI byte for byte."""
     dataset_id = local.add_dataset()
     local.add_file(dataset_id, "a.mcap", b"right", key=f"og_local/{dataset_id}/{key}")
@@ -341,9 +339,7 @@ def test_a_planted_link_is_not_followed(
     assert (list(outside.iterdir()), report.files_fetched) == ([], 1)
 
 
-def test_a_wrong_size_is_no_success(
-    syncer: "Syncer", local: LocalRoboto, dataset_id: str
-) -> None:
+def test_a_wrong_size_is_no_success(syncer: "Syncer", local: LocalRoboto, dataset_id: str) -> None:
     """An object that is not of the recorded size is refused with both numbers."""
     local.add_file(dataset_id, "odd.mcap", b"12345", size=7)
     (failure,) = syncer(dataset_id).failures
@@ -630,7 +626,9 @@ def test_a_destination_that_is_a_file_is_named(
 ) -> None:
     """Nobody is asked for anything before there is somewhere to put it."""
     syncer.destination.write_bytes(b"precious")
-    with pytest.raises(ConfigurationError, match="cannot be a folder.*Choose another one") as caught:
+    with pytest.raises(
+        ConfigurationError, match="cannot be a folder.*Choose another one"
+    ) as caught:
         syncer(dataset_id)
     assert str(syncer.destination) in str(caught.value)
     assert (local.requests.count(), syncer.destination.read_bytes()) == (0, b"precious")

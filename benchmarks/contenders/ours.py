@@ -1,0 +1,50 @@
+"""Our store, without Dagster: `python -m benchmarks.contenders.ours JOB ENGINE [VERIFY]`."""
+
+import pathlib
+import sys
+from collections import deque
+from typing import Any
+
+import boto3  # noqa: F401 - imports do not count
+from roboto_dagster import Credentials, StoreRegistry
+
+from benchmarks.contenders.job import ACCESS_KEY, SECRET_KEY, Job, run
+from benchmarks.shapes import BUCKET
+
+
+def credentials() -> Credentials:
+    """The provider: keys that do not expire."""
+    return {
+        "access_key": ACCESS_KEY,
+        "secret_key": SECRET_KEY,
+        "token": "",
+        "region": "us-east-1",
+        "expiry_time": None,
+    }
+
+
+def fetch(job: Job) -> None:
+    """Fetches everything, keeping hold of no more futures than are under way."""
+    base = f"s3://{BUCKET}/{job.shape.name}"
+    store: Any = StoreRegistry.get_store_for_uri(
+        base, credentials, engine=sys.argv[2], endpoint_url=job.url, verify=_verify()
+    )
+    folder = pathlib.Path(job.destination)
+    waiting: deque[Any] = deque()
+    with store:
+        for path in job.shape.paths():
+            waiting.append(
+                store.get(f"{base}/{path}", folder / path, size_bytes=job.shape.size_bytes)
+            )
+            while waiting and waiting[0].done():
+                waiting.popleft().result()
+    for future in waiting:
+        future.result()
+
+
+def _verify() -> str:
+    return sys.argv[3] if len(sys.argv) > 3 else "auto"
+
+
+if __name__ == "__main__":
+    run(fetch)

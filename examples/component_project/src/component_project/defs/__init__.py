@@ -1,0 +1,1 @@
+"""Definitions and components, each in a file or folder of its own."""

@@ -1,0 +1,180 @@
+"""`dagster dev` in a process group of its own, driven over its GraphQL API as its UI does it."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from typing_extensions import Self
+
+_SETTINGS = """\
+nux: {enabled: false}
+telemetry: {enabled: false}
+"""
+ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+
+_REPOSITORIES = """{repositoriesOrError {... on RepositoryConnection {nodes {name location {name}}}}}"""
+_LAUNCH = """mutation ($p: ExecutionParams!) {launchRun(executionParams: $p) {
+    __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}"""
+_BACKFILL = """mutation ($p: LaunchBackfillParams!) {launchPartitionBackfill(backfillParams: $p) {
+    __typename ... on LaunchBackfillSuccess {backfillId} ... on PythonError {message}}}"""
+_RUNS = """query ($f: RunsFilter) {runsOrError(filter: $f) {... on Runs {results {runId status tags {key value}}}}}"""
+_STATUS = """query ($r: ID!) {runOrError(runId: $r) {... on Run {status}}}"""
+_TERMINATE = """mutation ($r: String!) {terminateRun(runId: $r) {__typename}}"""
+
+
+class DagsterDev:
+    """Runs `dagster dev`; use it in a `with`.
+
+    Attributes:
+        url: Of the web server.
+        home: The `DAGSTER_HOME`, made by this.
+        log: What the processes say.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], home: pathlib.Path, environment: Mapping[str, str]
+    ) -> None:
+        self.home = home
+        self.log = home / "dev.log"
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._arguments = arguments
+        self._environment = {**os.environ, **environment, "DAGSTER_HOME": str(home)}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._repository: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.home.mkdir(parents=True)
+        (self.home / "dagster.yaml").write_text(_SETTINGS)
+        command = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(self._port)]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command, *self._arguments],
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            wait_until(self._is_up, 60, self._why)
+        except BaseException:
+            self._kill()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._kill()
+
+    def _kill(self) -> None:
+        """Ends the whole group at once: the tests need nothing more of it, and its own end is slow."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _why(self) -> str:
+        return self.log.read_text(errors="replace")[-3000:]
+
+    def _is_up(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self._why()
+        try:
+            nodes = self.ask(_REPOSITORIES)["repositoriesOrError"].get("nodes")
+        except (OSError, urllib.error.URLError):
+            return False
+        if nodes:
+            self._repository = nodes[0]
+        return bool(nodes)
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Ask the web server's API."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/graphql", body, headers)  # noqa: S310 -- ours
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+            answer: dict[str, Any] = json.load(response)
+        assert "errors" not in answer, answer["errors"]
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def launch(self, asset: str, partition_key: str | None = None) -> str:
+        """Launch a run of one asset; return its id."""
+        tags = [{"key": "dagster/partition", "value": partition_key}] if partition_key else []
+        parameters = {
+            "selector": {
+                "repositoryName": self._repository["name"],
+                "repositoryLocationName": self._repository["location"]["name"],
+                "jobName": "__ASSET_JOB",
+                "assetSelection": [{"path": [asset]}],
+                "assetCheckSelection": [],
+            },
+            "executionMetadata": {"tags": tags},
+            "runConfigData": {},
+        }
+        launched = self.ask(_LAUNCH, p=parameters)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return str(launched["run"]["runId"])
+
+    def backfill(self, assets: Sequence[str], partition_keys: Sequence[str]) -> str:
+        """Launch a backfill; return its id. The daemon makes its runs a little later."""
+        parameters = {
+            "assetSelection": [{"path": [asset]} for asset in assets],
+            "partitionNames": list(partition_keys),
+        }
+        launched = self.ask(_BACKFILL, p=parameters)["launchPartitionBackfill"]
+        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        return str(launched["backfillId"])
+
+    def runs_of(self, backfill_id: str) -> dict[str, tuple[str, str]]:
+        """Return id and status of a backfill's runs by their partitions."""
+        tag = {"key": "dagster/backfill", "value": backfill_id}
+        runs = self.ask(_RUNS, f={"tags": [tag]})["runsOrError"]["results"]
+        tags = [{each["key"]: each["value"] for each in run["tags"]} for run in runs]
+        return {
+            tag["dagster/partition"]: (run["runId"], run["status"])
+            for run, tag in zip(runs, tags, strict=True)
+        }
+
+    def status(self, run_id: str) -> str:
+        """Return the status of a run."""
+        return str(self.ask(_STATUS, r=run_id)["runOrError"]["status"])
+
+    def wait_for(self, run_id: str, seconds: float = 60) -> str:
+        """Wait until a run has ended; return how."""
+        wait_until(lambda: self.status(run_id) in ENDED, seconds, self._why)
+        return self.status(run_id)
+
+    def terminate(self, run_id: str) -> None:
+        """Ask for the end of a run, as the UI's button does."""
+        self.ask(_TERMINATE, r=run_id)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_until(
+    condition: Callable[[], bool], seconds: float, why: Callable[[], str] = lambda: ""
+) -> None:
+    """Wait until something that another process does is so, or fail."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so within {seconds} s\n{why()}"
+        time.sleep(0.05)

@@ -1,0 +1,196 @@
+"""What downstream assets get of delivered files, by annotation, in runs of Dagster."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.dataset as pad
+import pyarrow.parquet as pq
+import pytest
+
+from roboto_dagster import DatasetFiles, RobotoFilesIOManager, build_roboto_dataset_asset
+from roboto_dagster.testing import LocalRoboto, faults
+
+Load = Callable[..., Any]
+
+
+@pytest.fixture
+def load(
+    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
+) -> Load:
+    """Materializes datasets in one run, loads them in another, and returns what was loaded."""
+
+    def run(
+        annotation: Any,
+        *dataset_ids: str,
+        asked_for: tuple[str, str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        materialize: bool = True,
+        **manager: Any,
+    ) -> Any:
+        partitions = dg.StaticPartitionsDefinition(list(dataset_ids))
+        policy = dg.BackfillPolicy.single_run()
+        logs = build_roboto_dataset_asset(
+            "logs", destination=tmp_path / "data", partitions_def=partitions, backfill_policy=policy
+        )
+        loaded = []
+
+        def reader(context: dg.AssetExecutionContext, logs: Any) -> None:
+            loaded.append(logs)
+
+        reader.__annotations__["logs"] = annotation
+        reads = dg.asset(
+            ins={"logs": dg.AssetIn(input_manager_key="files", metadata=metadata)},
+            partitions_def=partitions,
+            backfill_policy=policy,
+        )(reader)
+        everything = {**resources, "files": RobotoFilesIOManager(**manager)}
+        ends = asked_for or (dataset_ids[0], dataset_ids[-1])
+        tags = dict(zip(("dagster/asset_partition_range_start", "dagster/asset_partition_range_end"), ends))
+        with dg.DagsterInstance.ephemeral() as instance:
+            options: dict[str, Any] = {"instance": instance, "resources": everything, "tags": tags}
+            if materialize:
+                dg.materialize([logs], raise_on_error=False, **options)
+            dg.materialize([logs, reads], selection=[reads], **options)
+        return loaded[0]
+
+    return run
+
+
+def add(local: LocalRoboto, **files: bytes) -> str:
+    """Add a dataset with files whose names are given with an underscore for the dot."""
+    dataset_id = local.add_dataset()
+    for name, data in files.items():
+        local.add_file(dataset_id, name.replace("_", "."), data)
+    return dataset_id
+
+
+def test_paths(local: LocalRoboto, load: Load) -> None:
+    """`list[pathlib.Path]` is the files of the partition."""
+    (path,) = load(list[pathlib.Path], add(local, a_bin=b"hello"))
+    assert path.read_bytes() == b"hello"
+
+
+def test_manifest_as_a_table(local: LocalRoboto, load: Load) -> None:
+    """`pyarrow.Table` is the manifest, a row a file."""
+    table = load(pa.Table, add(local, a_bin=b"a", b_bin=b"bb"))
+    assert sorted(table["size_bytes"].to_pylist()) == [1, 2]
+
+
+def test_dataset_files_know_both(local: LocalRoboto, load: Load) -> None:
+    """Our own type has paths, manifests, and patterns."""
+    dataset_id = add(local, a_bin=b"a", b_txt=b"b")
+    files = load(DatasetFiles, dataset_id)
+    assert (files.partition_keys, len(files), files.table().num_rows) == ((dataset_id,), 2, 2)
+    assert [path.name for path in files.matching("*.txt")] == ["b.txt"]
+
+
+def test_data_of_parquet_files(local: LocalRoboto, load: Load, tmp_path: pathlib.Path) -> None:
+    """`pyarrow.dataset.Dataset` reads the tables among the files, of all partitions asked for."""
+    pq.write_table(pa.table({"x": [1, 2]}), tmp_path / "t.parquet")
+    data = (tmp_path / "t.parquet").read_bytes()
+    ids = [add(local, t_parquet=data, a_bin=b"a"), add(local, t_parquet=data)]
+    assert load(pad.Dataset, *ids).to_table().num_rows == 4
+
+
+def test_format_can_be_chosen(local: LocalRoboto, load: Load) -> None:
+    """Where files of several formats lie together, the input's metadata says which to read."""
+    dataset_id = add(local, a_csv=b"x\n1\n2\n", b_arrow=b"not read")
+    data = load(pad.Dataset, dataset_id, metadata={"format": "csv"})
+    assert data.to_table().to_pydict() == {"x": [1, 2]}
+
+
+def test_several_formats_are_an_error(local: LocalRoboto, load: Load) -> None:
+    """Without a choice the error says what there is and how to choose."""
+    with pytest.raises(Exception, match="csv, ipc: narrow the asset's include_patterns"):
+        load(pad.Dataset, add(local, a_csv=b"x\n1\n", b_arrow=b""))
+
+
+def test_partitions_by_key(local: LocalRoboto, load: Load) -> None:
+    """`dict[str, …]` has a value for each partition."""
+    ids = [add(local, a_bin=b"a"), add(local, a_bin=b"a", b_bin=b"b")]
+    loaded = load(dict[str, list[pathlib.Path]], *ids)
+    assert {key: len(paths) for key, paths in loaded.items()} == {ids[0]: 1, ids[1]: 2}
+
+
+def test_partitions_together(local: LocalRoboto, load: Load) -> None:
+    """Without a `dict` several partitions are one value."""
+    assert len(load(list[pathlib.Path], add(local, a_bin=b"a"), add(local, a_bin=b"a"))) == 2
+
+
+def test_without_annotation(local: LocalRoboto, load: Load) -> None:
+    """An input without annotation gets our own type."""
+    assert isinstance(load(Any, add(local, a_bin=b"a")), DatasetFiles)
+
+
+def test_moved_destination(local: LocalRoboto, load: Load, tmp_path: pathlib.Path) -> None:
+    """Files that are mounted elsewhere are found by the IO manager's own destination."""
+    dataset_id = add(local, a_bin=b"a")
+    load(list[pathlib.Path], dataset_id)
+    (tmp_path / "data").rename(tmp_path / "moved")
+    folder = str(tmp_path / "moved")
+    (path,) = load(list[pathlib.Path], dataset_id, materialize=False, destination=folder)
+    assert path == tmp_path / "moved" / dataset_id / "a.bin"
+
+
+def test_partition_that_is_not_whole(local: LocalRoboto, load: Load) -> None:
+    """A partition with failed files is an error that names them, not a shorter list."""
+    local.faults.add(faults.status(404), service="s3", key="*a.bin")
+    with pytest.raises(Exception, match=r"1 of 2 files are not whole on disk: a.bin \(NOT_FOUND\)"):
+        load(list[pathlib.Path], add(local, a_bin=b"a", b_bin=b"b"))
+
+
+def test_partition_that_was_never_materialized(local: LocalRoboto, load: Load) -> None:
+    """The error says what to do."""
+    with pytest.raises(Exception, match="There is no manifest .*: materialize the partition first"):
+        load(list[pathlib.Path], add(local, a_bin=b"a"), materialize=False)
+
+
+def test_file_that_is_gone(local: LocalRoboto, load: Load, tmp_path: pathlib.Path) -> None:
+    """A file that somebody removed since is not handed on."""
+    dataset_id = add(local, a_bin=b"a")
+    load(list[pathlib.Path], dataset_id)
+    (tmp_path / "data" / dataset_id / "a.bin").unlink()
+    with pytest.raises(Exception, match=r"a.bin \(gone\)"):
+        load(list[pathlib.Path], dataset_id, materialize=False)
+
+
+def test_unknown_annotation(local: LocalRoboto, load: Load) -> None:
+    """What cannot be loaded is refused with the list of what can."""
+    with pytest.raises(Exception, match="cannot load <class 'str'>: annotate the input with"):
+        load(str, add(local, a_bin=b"a"))
+
+
+def test_one_dataset_without_partitions(
+    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """An asset about one dataset may name the IO manager itself, and is loaded in the same run."""
+    logs = build_roboto_dataset_asset(
+        "logs",
+        destination=tmp_path,
+        dataset_id=add(local, a_bin=b"a"),
+        io_manager_key="files",
+    )
+
+    @dg.asset
+    def total(logs: list[pathlib.Path]) -> int:
+        return sum(path.stat().st_size for path in logs)
+
+    result = dg.materialize(
+        [logs, total],
+        resources={**resources, "files": RobotoFilesIOManager(), "io_manager": dg.mem_io_manager},
+    )
+    assert result.output_for_node("total") == 1
+
+
+def test_nothing_is_stored() -> None:
+    """An asset that would store a value by it is told so."""
+
+    @dg.asset(io_manager_key="files")
+    def other() -> int:
+        return 1
+
+    with pytest.raises(Exception, match="RobotoFilesIOManager only loads files"):
+        dg.materialize([other], resources={"files": RobotoFilesIOManager()})

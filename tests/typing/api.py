@@ -1,0 +1,127 @@
+"""What users write, as a type checker sees it: never run, only checked (`make types`)."""
+
+import pathlib
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow as pa
+import tenacity
+from roboto import Association, RobotoClient
+from roboto.storage.object_store import StoreRegistry as SdkStoreRegistry
+
+from roboto_dagster import (
+    AwsCredentialsResource,
+    CredentialProvider,
+    CredentialProviderResource,
+    Credentials,
+    DownloadableFile,
+    DownloadError,
+    DownloadSession,
+    FutureLike,
+    ObjectStore,
+    ObjectStoreResource,
+    OnProgress,
+    RetryConfig,
+    RobotoCredentialsResource,
+    RobotoDagsterError,
+    RobotoResource,
+    StoreRegistry,
+    build_roboto_dataset_asset,
+    read_manifest,
+)
+from roboto_dagster.testing import LocalRoboto, faults
+
+client = RobotoClient.from_env()
+file = DownloadableFile(
+    bucket_name="bucket",
+    source_uri="s3://bucket/key",
+    destination_path=pathlib.Path("key"),
+)
+
+
+def lazily() -> Iterator[DownloadableFile]:
+    """A batch need not be a list."""
+    yield file
+
+
+# The documented use, and its variants.
+session = DownloadSession(
+    items=[file], association=Association.dataset("ds_123"), roboto_client=client
+)
+store: ObjectStore = StoreRegistry.get_store_for_uri(
+    "s3://bucket/key", session.make_credential_provider("bucket")
+)
+with store:
+    for each in session:
+        session.register_download(each, store.get(each["source_uri"], each["destination_path"]))
+
+DownloadSession(lazily(), Association.dataset("ds_123"), client, "og_1")
+provider: CredentialProvider = session.credential_provider
+credentials: Credentials = provider()
+SdkStoreRegistry.get_store_for_uri("s3://bucket/key", session.credential_provider)
+with DownloadSession([], Association.dataset("ds_123")) as opened:
+    opened.await_downloads()
+
+
+def count(size_bytes: int) -> None:
+    """Progress is a function of a number."""
+
+
+on_progress: OnProgress = count
+future: FutureLike[None] = store.get("s3://bucket/key", pathlib.Path("key"), on_progress)
+store.put(pathlib.Path("key"), "s3://bucket/key", on_progress=count)
+
+
+# Errors have their fields.
+try:
+    future.result()
+except DownloadError as failure:
+    code: str = failure.code
+    transient: bool = failure.transient
+    attempts: int = failure.attempts
+    request_id: str | None = failure.request_id
+    place: pathlib.Path = failure.file["destination_path"]
+except RobotoDagsterError:
+    pass
+
+
+# Resources, one of a user's own among them.
+class TeamCredentialsResource(CredentialProviderResource):
+    """Credentials of a user's own kind."""
+
+    def provider_for(self, session: DownloadSession, bucket_name: str) -> CredentialProvider:
+        """Return any function that returns credentials."""
+        return lambda: Credentials(
+            access_key="a", secret_key="s", token="", region="", expiry_time=None
+        )
+
+
+policy: tenacity.Retrying = RetryConfig(max_attempts=3, deadline_seconds=60).retrying()
+resources = {
+    "roboto": RobotoResource(api_key=dg.EnvVar("ROBOTO_API_KEY"), org_id="og_1"),
+    "object_store": ObjectStoreResource(engine="boto3", credentials=TeamCredentialsResource()),
+}
+ObjectStoreResource(credentials=AwsCredentialsResource(profile="team"), verify="checksum")
+ObjectStoreResource(credentials=RobotoCredentialsResource(), max_connections=32)
+
+# The asset.
+asset: dg.AssetsDefinition = build_roboto_dataset_asset(
+    "flights",
+    destination=pathlib.Path("logs"),
+    partitions_def=dg.DynamicPartitionsDefinition(name="flights"),
+    include_patterns=["*.mcap"],
+    exclude_patterns=("tmp/",),
+    retry=RetryConfig(max_attempts=3),
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    on_empty="allow",
+)
+definitions = dg.Definitions(assets=[asset], resources=resources)
+table: pa.Table = read_manifest("logs/.roboto/flights/ds_1.parquet")
+
+# The platform on this machine.
+with LocalRoboto() as local:
+    dataset_id: str = local.add_dataset("flight", tags=["sunny"])
+    file_id: str = local.add_file(dataset_id, "a.mcap", b"bytes")
+    local.faults.add(faults.status(503, "SlowDown"), key="*a.mcap", times=1)
+    requests: int = local.requests.count(service="s3")
+    sdk_client: RobotoClient = local.client()
