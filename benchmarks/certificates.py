@@ -37,7 +37,9 @@ def make_certificates(folder: pathlib.Path) -> Certificates:
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = _name("Benchmark authority")
     authority = _builder(issuer, issuer, authority_key.public_key())
-    authority = authority.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    authority = authority.add_extension(
+        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    )
     server = _builder(_name("127.0.0.1"), issuer, key.public_key()).add_extension(
         x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
         critical=False,

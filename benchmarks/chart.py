@@ -22,20 +22,20 @@ def draw_charts(folder: pathlib.Path, results: Results) -> list[tuple[str, pathl
     if any(not _is_growth(cell) for cell in results.cells):
         pictures.append(("Throughput by shape", _throughput(folder / "throughput.png", results)))
     if any(_is_growth(cell) for cell in results.cells):
-        pictures.append(("Growth with the number of files", _growth(folder / "growth.png", results)))
+        pictures.append(
+            ("Growth with the number of files", _growth(folder / "growth.png", results))
+        )
     return pictures
 
 
 def _throughput(path: pathlib.Path, results: Results) -> pathlib.Path:
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
     cases = list(
-        dict.fromkeys(
-            (cell.scheme, cell.shape) for cell in results.cells if not _is_growth(cell)
-        )
+        dict.fromkeys((cell.scheme, cell.shape) for cell in results.cells if not _is_growth(cell))
     )
     columns = len(cases) // 2 if len(cases) % 2 == 0 else len(cases)
-    figure, axes = pyplot.subplots(
+    figure, axes = plt.subplots(
         len(cases) // columns,
         columns,
         figsize=(_WIDTH_INCHES, 3.2 * len(cases) / columns),
@@ -65,9 +65,9 @@ def _bars(axis: Any, cells: list[Cell]) -> None:
 
 
 def _growth(path: pathlib.Path, results: Results) -> pathlib.Path:
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
-    figure, (time_axis, memory_axis) = pyplot.subplots(1, 2, figsize=(_WIDTH_INCHES, 3.6))
+    figure, (time_axis, memory_axis) = plt.subplots(1, 2, figsize=(_WIDTH_INCHES, 3.6))
     cells = [cell for cell in results.cells if _is_growth(cell) and cell.seconds]
     for name in dict.fromkeys(cell.contender for cell in cells):
         mine = sorted(
@@ -89,12 +89,12 @@ def _growth(path: pathlib.Path, results: Results) -> pathlib.Path:
 
 
 def _save(figure: Any, path: pathlib.Path) -> pathlib.Path:
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
     figure.tight_layout()
     # No metadata: the picture of the same figures is the same file.
     figure.savefig(path, dpi=120, metadata={"Software": None})
-    pyplot.close(figure)
+    plt.close(figure)
     return path
 
 

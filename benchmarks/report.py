@@ -45,7 +45,9 @@ def write_report(
         _failures(results),
         _contenders(contenders),
     ]
-    path.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")
+    path.write_text(
+        "\n\n".join(section for section in sections if section) + "\n", encoding="utf-8"
+    )
     return path
 
 
@@ -71,9 +73,7 @@ def _bounds(results: Results) -> str:
         f"{_number(bound.reached)} | {_verdict(bound.reached, is_met=bound.is_met)} |"
         for bound in bounds(results)
     ]
-    return "\n".join(
-        ["## The bounds", "", "| | wanted | measured | |", "|---|--:|--:|---|", *rows]
-    )
+    return "\n".join(["## The bounds", "", "| | wanted | measured | |", "|---|--:|--:|---|", *rows])
 
 
 def _verdict(reached: float | None, *, is_met: bool) -> str:
@@ -105,9 +105,7 @@ def _row(results: Results, cell: Cell) -> str:
         results.speedup(cell.contender, over, cell.shape.name, cell.scheme)
         for over in ("SDK", "s5cmd")
     ]
-    bare = [
-        results.speedup(cell.contender, over, cell.shape.name, cell.scheme) for over in BARE
-    ]
+    bare = [results.speedup(cell.contender, over, cell.shape.name, cell.scheme) for over in BARE]
     lowest = min((value for value in bare if value is not None), default=None)
     ratios = " | ".join(_number(value) for value in [*others, lowest])
     return (

@@ -93,9 +93,9 @@ def _run_nginx(
             source,
             certificates,
             folder,
-            ports,
-            modules,
-            source.checksums if has_checksums else {},
+            ports=ports,
+            modules=modules,
+            checksums=source.checksums if has_checksums else {},
         )
     )
     command = [nginx, "-c", str(config), "-p", str(folder), "-e", str(folder / "error.log")]
@@ -131,6 +131,7 @@ def _nginx_config(
     source: Source,
     certificates: Certificates,
     folder: pathlib.Path,
+    *,
     ports: Sequence[int],
     modules: Sequence[str],
     checksums: Mapping[str, str],
@@ -190,7 +191,15 @@ def _run_rclone(
     rclone: str, source: Source, certificates: Certificates, folder: pathlib.Path
 ) -> Iterator[Server]:
     ports = _free_ports(2)
-    serve_s3 = [rclone, "serve", "s3", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--etag-hash", ""]
+    serve_s3 = [
+        rclone,
+        "serve",
+        "s3",
+        "--auth-key",
+        f"{ACCESS_KEY},{SECRET_KEY}",
+        "--etag-hash",
+        "",
+    ]
     serve_s3 += ["--config", os.devnull, "--read-only", str(source.objects)]
     tls = ["--cert", str(certificates.chain), "--key", str(certificates.key)]
     with (

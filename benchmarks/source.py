@@ -21,10 +21,10 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from awscrt import checksums
-from roboto_dagster.testing import LocalRoboto
+from awscrt import checksums  # type: ignore[import-untyped]
 
 from benchmarks.shapes import BUCKET, MIB, Shape
+from roboto_dagster.testing import LocalRoboto
 
 _OBJECTS_PER_LIST = 1000
 _FILES_PER_PAGE = 1000

@@ -16,6 +16,7 @@ from roboto_dagster.errors import (
     PlatformError,
     RobotoDagsterError,
 )
+from roboto_dagster.failures import FailedFile, PartitionFailure, failures_of_run
 from roboto_dagster.fs.credentials import CredentialProvider, Credentials
 from roboto_dagster.fs.download_session import DownloadableFile, DownloadSession
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore, OnProgress, StoreRegistry
@@ -44,11 +45,13 @@ __all__ = [
     "DownloadError",
     "DownloadSession",
     "DownloadableFile",
+    "FailedFile",
     "FutureLike",
     "ManifestError",
     "ObjectStore",
     "ObjectStoreResource",
     "OnProgress",
+    "PartitionFailure",
     "PlatformError",
     "RetryConfig",
     "RobotoCredentialsResource",
@@ -61,6 +64,9 @@ __all__ = [
     "__version__",
     "build_roboto_dataset_asset",
     "build_roboto_dataset_checks",
+    "build_roboto_dataset_sensor",
+    "build_roboto_sync_schedule",
+    "failures_of_run",
     "manifest_path",
     "read_manifest",
 ]

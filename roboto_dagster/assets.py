@@ -13,7 +13,7 @@ from roboto_dagster.errors import RobotoDagsterError
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.metadata import (
     Outcome,
-    describe,
+    describe_in_markdown,
     error_of,
     failure_of,
     is_whole,
@@ -208,8 +208,8 @@ def materialize_partitions(
         partitioning,
         roboto,
         object_store,
-        retry or RetryConfig(),
-        options or SyncOptions(),
+        retry=retry or RetryConfig(),
+        options=options or SyncOptions(),
     )
     return run.materialize(keys)
 
@@ -223,6 +223,7 @@ class _Run:
         partitioning: Partitioning,
         roboto: RobotoResource,
         object_store: ObjectStoreResource,
+        *,
         retry: RetryConfig,
         options: SyncOptions,
     ) -> None:
@@ -313,7 +314,7 @@ class _Run:
                     dg.AssetObservation(
                         asset_key=self._context.asset_key,
                         partition=key,
-                        description=describe(outcome, key),
+                        description=describe_in_markdown(outcome, key),
                         metadata=outcome_metadata(outcome),
                     )
                 )

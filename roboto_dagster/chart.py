@@ -13,7 +13,7 @@ from roboto_dagster.sync.report import MIB, Timeline, duration_text
 MAX_CHARACTERS = 999
 """Longer Markdown is not shown in place."""
 
-_WIDTH, _HEIGHT, _TOP = 480, 80, 16
+_WIDTH, _HEIGHT, _TOP = 320, 80, 16
 
 
 def throughput_markdown(timeline: Timeline, mean_mib_s: float) -> str:

@@ -1,6 +1,6 @@
 """Asset checks on what was delivered: there, right, in step with the platform, and recent."""
 
-import datetime
+import datetime as dt
 import os
 import random
 import time
@@ -47,7 +47,7 @@ def build_roboto_dataset_checks(
     checksums: Literal["sample", "all", "none"] = "sample",
     sample_files: int = 100,
     compare_listing: bool = True,
-    max_age: datetime.timedelta | None = None,
+    max_age: dt.timedelta | None = None,
     roboto_resource_key: str = "roboto",
 ) -> Sequence[dg.AssetChecksDefinition]:
     """Builds checks of the files that an asset has delivered.
@@ -79,7 +79,9 @@ def build_roboto_dataset_checks(
     built = [_build(asset, "files_on_disk", _files_on_disk(config, asset.key), blocking, set())]
     if checksums != "none":
         size = sample_files if checksums == "sample" else None
-        built.append(_build(asset, "checksums", _checksums(config, asset.key, size), blocking, set()))
+        built.append(
+            _build(asset, "checksums", _checksums(config, asset.key, size), blocking, set())
+        )
     if compare_listing:
         look = _in_step(partitioning, asset.key, roboto_resource_key)
         built.append(_build(asset, "in_step_with_platform", look, blocking, {roboto_resource_key}))
@@ -166,7 +168,7 @@ def _files_of(
     for key in keys:
         try:
             yield from delivered_files(config, asset_key, key)
-        except ManifestError as error:
+        except ManifestError as error:  # noqa: PERF203 -- one manifest must not hide the others
             yield (key, "", str(error))
 
 
@@ -178,7 +180,7 @@ def _offence(file: DeliveredFile, problem: str) -> Offence:
 
 
 def _files_on_disk(config: DatasetAssetConfig, asset_key: dg.AssetKey) -> _Look:
-    def look(context: dg.AssetCheckExecutionContext, keys: Sequence[str]) -> _Findings:
+    def look(_: dg.AssetCheckExecutionContext, keys: Sequence[str]) -> _Findings:
         looked_at, offences = 0, list[Offence]()
         for file in _files_of(config, asset_key, keys):
             looked_at += isinstance(file, DeliveredFile)
@@ -221,7 +223,9 @@ def _checksums(config: DatasetAssetConfig, asset_key: dg.AssetKey, sample: int |
     return look
 
 
-def _sample(files: Iterable[DeliveredFile], size: int, chance: random.Random) -> list[DeliveredFile]:
+def _sample(
+    files: Iterable[DeliveredFile], size: int, chance: random.Random
+) -> list[DeliveredFile]:
     """Draws some of them, each with the same chance, without holding all (algorithm R)."""
     drawn: list[DeliveredFile] = []
     for number, file in enumerate(files):
@@ -284,7 +288,9 @@ def _compare(
             looked_at += 1
             mine = known.pop((scope.dataset_id, remote.relative_path), None)
             if mine is None and remote.code is None:
-                offences.append((key, remote.relative_path, "the platform has it, the manifest not"))
+                offences.append(
+                    (key, remote.relative_path, "the platform has it, the manifest not")
+                )
             elif mine is not None and mine != (remote.file_id, remote.version):
                 problem = f"version {remote.version} on the platform, {mine[1]} here"
                 offences.append((key, remote.relative_path, problem))
@@ -296,9 +302,9 @@ def _compare(
 
 
 def _recently_synced(
-    config: DatasetAssetConfig, asset_key: dg.AssetKey, max_age: datetime.timedelta
+    config: DatasetAssetConfig, asset_key: dg.AssetKey, max_age: dt.timedelta
 ) -> _Look:
-    def look(context: dg.AssetCheckExecutionContext, keys: Sequence[str]) -> _Findings:
+    def look(_: dg.AssetCheckExecutionContext, keys: Sequence[str]) -> _Findings:
         offences: list[Offence] = []
         for key in keys:
             try:
@@ -306,7 +312,7 @@ def _recently_synced(
             except OSError:
                 offences.append((key, "", "was never synced here"))
                 continue
-            age = datetime.timedelta(seconds=round(time.time() - synced_at))
+            age = dt.timedelta(seconds=round(time.time() - synced_at))
             if age > max_age:
                 offences.append((key, "", f"was last synced {age} ago, {max_age} is allowed"))
         return _Findings(0, offences)

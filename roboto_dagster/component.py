@@ -1,16 +1,10 @@
 """The component: the whole pipeline from YAML, for `dg`.
 
-```yaml
-type: roboto_dagster.RobotoDatasetComponent
-
-attributes:
-  name: flight_logs
-  destination: data/roboto
-  sensor: {}
-```
+`dg scaffold defs roboto_dagster.RobotoDatasetComponent NAME` writes a starting point.
 """
 
-import datetime
+import datetime as dt
+import json
 import pathlib
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -64,7 +58,8 @@ class RobotoConnection(dg.Model, dg.Resolvable):
         description="URL of the API. Default: ROBOTO_SERVICE_ENDPOINT, the profile's, https://api.roboto.ai.",
     )
     profile: str | None = Field(
-        default=None, description="Profile of the SDK's configuration file. Default: its default profile."
+        default=None,
+        description="Profile of the SDK's configuration file. Default: its default profile.",
     )
     org_id: str | None = Field(
         default=None,
@@ -109,7 +104,8 @@ class StoreConnection(dg.Model, dg.Resolvable):
         description="roboto: what the platform hands out. aws: this machine's own AWS identity, for your own buckets.",
     )
     aws_profile: str | None = Field(
-        default=None, description="AWS profile, with credentials: aws. Default: boto3's usual search."
+        default=None,
+        description="AWS profile, with credentials: aws. Default: boto3's usual search.",
     )
     aws_role_arn: str | None = Field(
         default=None, description="Role to assume with that identity. Default: none."
@@ -146,7 +142,8 @@ class DatasetPartitions(dg.Model, dg.Resolvable):
         "of the dataset that were created in it. Default: none.",
     )
     start: str | None = Field(
-        default=None, description="Start of the first window, such as 2026-01-01. Needed with window."
+        default=None,
+        description="Start of the first window, such as 2026-01-01. Needed with window.",
     )
     end: str | None = Field(default=None, description="End of the last window. Default: now.")
     timezone: str | None = Field(
@@ -184,10 +181,14 @@ class DatasetPartitions(dg.Model, dg.Resolvable):
         if self.window is None:
             return None
         if self.start is None:
-            msg = f"{self.window.capitalize()} partitions need a start, such as start: '2026-01-01'."
+            msg = (
+                f"{self.window.capitalize()} partitions need a start, such as start: '2026-01-01'."
+            )
             raise ConfigurationError(msg)
         timezone = self.timezone or "UTC"
-        return _WINDOWS[self.window](start_date=self.start, end_date=self.end, timezone=timezone)
+        window: type[Any] = _WINDOWS[self.window]
+        made: PartitionsDef = window(start_date=self.start, end_date=self.end, timezone=timezone)
+        return made
 
 
 class DatasetSensor(dg.Model, dg.Resolvable):
@@ -249,7 +250,8 @@ class DeliveryChecks(dg.Model, dg.Resolvable):
     """The checks of what was delivered."""
 
     blocking: bool = Field(
-        default=False, description="Whether what depends on the asset waits for them. Default false."
+        default=False,
+        description="Whether what depends on the asset waits for them. Default false.",
     )
     checksums: Literal["sample", "all", "none"] = Field(
         default="sample", description="Which files are read back. Default sample."
@@ -270,7 +272,9 @@ class Repetition(dg.Model, dg.Resolvable):
     wait_initial_seconds: float = Field(
         default=0.5, description="Upper bound of the first wait; it doubles. Default 0.5."
     )
-    wait_max_seconds: float = Field(default=30.0, description="Upper bound of any wait. Default 30.")
+    wait_max_seconds: float = Field(
+        default=30.0, description="Upper bound of any wait. Default 30."
+    )
     deadline_seconds: float | None = Field(
         default=None, description="No attempt begins after so long. Default: no bound."
     )
@@ -347,12 +351,12 @@ class RobotoDatasetScaffolder(dg.Scaffolder[ScaffoldParams]):
         if request.scaffold_format != "yaml":
             dg.scaffold_component(request)
             return
-        params = request.params or ScaffoldParams()
+        params = request.params
         one = _ONE_DATASET.format(dataset_id=params.dataset_id)
         text = _SCAFFOLD.format(
             type_name=request.type_name,
-            name=params.name or _asset_name(request.target_path),
-            destination=params.destination,
+            name=json.dumps(params.name or _asset_name(request.target_path)),
+            destination=json.dumps(params.destination),
             subject=one if params.dataset_id else _ALL_DATASETS,
         )
         path = request.target_path if request.append else request.target_path / "defs.yaml"
@@ -385,7 +389,8 @@ class RobotoDatasetComponent(dg.Component, dg.Model, dg.Resolvable):
         description="The partitions, if it is about several datasets. Default: dynamic, one for each dataset.",
     )
     include_patterns: list[str] = Field(
-        default_factory=list, description="Gitignore-style patterns of the files to bring. Default: all."
+        default_factory=list,
+        description="Gitignore-style patterns of the files to bring. Default: all.",
     )
     exclude_patterns: list[str] = Field(
         default_factory=list,
@@ -453,7 +458,9 @@ class RobotoDatasetComponent(dg.Component, dg.Model, dg.Resolvable):
     translation: (
         Annotated[
             TranslationFn[Any],
-            TranslationFnResolver[Any](template_vars_for_translation_fn=lambda data: {"data": data}),
+            TranslationFnResolver[Any](
+                template_vars_for_translation_fn=lambda data: {"data": data}
+            ),
         ]
         | None
     ) = Field(
@@ -516,7 +523,7 @@ class RobotoDatasetComponent(dg.Component, dg.Model, dg.Resolvable):
 
     # --- wiring ---
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 -- Dagster's
         """Builds the asset and what was asked for around it."""
         asset = self._asset(self.get_asset_spec())
         return dg.Definitions(
@@ -561,7 +568,7 @@ class RobotoDatasetComponent(dg.Component, dg.Model, dg.Resolvable):
             checksums=self.checks.checksums,
             sample_files=self.checks.sample_files,
             compare_listing=self.checks.compare_listing,
-            max_age=None if hours is None else datetime.timedelta(hours=hours),
+            max_age=None if hours is None else dt.timedelta(hours=hours),
             roboto_resource_key=self._roboto_key(),
         )
 

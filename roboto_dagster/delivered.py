@@ -102,7 +102,9 @@ def whole_files(
     lost = [file for file in files if file.error_code is not None]
     lost += [file for file in files if file.error_code is None and not file.path.is_file()]
     if lost:
-        named = ", ".join(f"{each.relative_path} ({each.error_code or 'gone'})" for each in lost[:3])
+        named = ", ".join(
+            f"{each.relative_path} ({each.error_code or 'gone'})" for each in lost[:3]
+        )
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         msg = (
             f"{asset_key.to_user_string()}, {lost[0].partition_key}: {len(lost)} of {len(files)} files are not whole on "

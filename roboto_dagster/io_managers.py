@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import dagster as dg
 from pydantic import Field
@@ -18,14 +18,17 @@ if TYPE_CHECKING:  # pyarrow would cost every import of the package
     import pyarrow as pa
     import pyarrow.dataset as pad
 
-_FORMATS = {
+DataFormat = Literal["parquet", "csv", "ipc", "feather"]
+"""What `pyarrow.dataset` reads here."""
+
+_FORMATS: dict[str, DataFormat] = {
     ".parquet": "parquet",
     ".csv": "csv",
     ".arrow": "ipc",
     ".ipc": "ipc",
     ".feather": "feather",
 }
-"""What `pyarrow.dataset` reads, by the end of a file's name."""
+"""The same by the end of a file's name."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ class DatasetFiles:
 
         return pa.concat_tables([read_manifest(path) for path in self.manifests])
 
-    def dataset(self, data_format: str | None = None) -> "pad.Dataset":
+    def dataset(self, data_format: DataFormat | None = None) -> "pad.Dataset":
         """Returns the data in the files, to be read as far as it is asked for.
 
         Args:
@@ -78,7 +81,7 @@ class DatasetFiles:
         """
         import pyarrow.dataset as pad
 
-        found: dict[str, list[str]] = {}
+        found: dict[DataFormat, list[str]] = {}
         for path in self:
             known = _FORMATS.get(path.suffix.lower())
             if known is not None and data_format in (None, known):
@@ -146,7 +149,9 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         if get_origin(wanted) is dict:
             _, of_each = get_args(wanted)
             return {
-                str(key or config.dataset_id): _value(of_each, _load(config, context.asset_key, [key]), data_format)
+                str(key or config.dataset_id): _value(
+                    of_each, _load(config, context.asset_key, [key]), data_format
+                )
                 for key in keys
             }
         return _value(wanted, _load(config, context.asset_key, keys), data_format)
@@ -157,7 +162,9 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         config = DatasetAssetConfig.from_metadata(metadata)
         if self.destination is not None:
             folder = pathlib.Path(self.destination).expanduser().absolute()
-            return dataclasses.replace(config or DatasetAssetConfig(destination=folder), destination=folder)
+            return dataclasses.replace(
+                config or DatasetAssetConfig(destination=folder), destination=folder
+            )
         if config is None:
             msg = (
                 f"{context.asset_key.to_user_string()} is no dataset asset of this code location: give "
@@ -177,7 +184,7 @@ def _load(
     )
 
 
-def _value(wanted: Any, files: DatasetFiles, data_format: str | None) -> Any:
+def _value(wanted: Any, files: DatasetFiles, data_format: DataFormat | None) -> Any:
     import pyarrow as pa
     import pyarrow.dataset as pad
 

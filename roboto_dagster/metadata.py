@@ -13,7 +13,7 @@ import dagster as dg
 from typing_extensions import Self
 
 from roboto_dagster.chart import throughput_markdown
-from roboto_dagster.errors import DownloadError, RobotoDagsterError, is_transient
+from roboto_dagster.errors import ADVICE, DownloadError, RobotoDagsterError, is_transient
 from roboto_dagster.sync.report import (
     DeliveredFile,
     Round,
@@ -153,11 +153,13 @@ def report_metadata(report: SyncReport) -> Metadata:
 
 
 def failure_metadata(failures: Sequence[DownloadError], error_codes: Mapping[str, int]) -> Metadata:
-    """Returns what is told of failed files, besides the rest: a table of them, and their count by
-    code.
+    """Returns what is told of failed files, besides the rest: a table of them, what to do about each
+    kind, and their count by code.
     """
+    advice = [f"- **{code}** ({count(n, 'file')}): {ADVICE[code]}" for code, n in error_codes.items()]
     return {
         "roboto/failures": _failures_table(failures),
+        "roboto/what_to_do": dg.MetadataValue.md("\n".join(advice)),
         "roboto/error_codes": dg.MetadataValue.json(dict(error_codes)),
     }
 
@@ -170,7 +172,7 @@ def _failures_table(failures: Sequence[DownloadError]) -> dg.MetadataValue:
                 "error_code": failure.code,
                 "attempts": failure.attempts,
                 "transient": failure.transient,
-                "message": f"{failure.reason}. {failure.advice}",
+                "message": failure.reason,
             }
         )
         for failure in failures[:MAX_TABLE_ROWS]
@@ -197,16 +199,16 @@ def _files_table(files: Sequence[DeliveredFile]) -> dg.MetadataValue:
         dg.TableRecord(
             {
                 "relative_path": each.relative_path,
-                "status": each.status,
                 "size": size_text(each.size_bytes),
-                "duration_seconds": round(each.duration_seconds, 3),
+                "seconds": round(each.duration_seconds, 3),
                 "attempts": each.attempts,
+                "status": each.status,
             }
         )
         for each in files
     ]
-    columns = [("relative_path", "string"), ("status", "string"), ("size", "string")]
-    return _table(records, [*columns, ("duration_seconds", "float"), ("attempts", "int")])
+    columns = [("relative_path", "string"), ("size", "string"), ("seconds", "float")]
+    return _table(records, [*columns, ("attempts", "int"), ("status", "string")])
 
 
 def _rounds_table(rounds: Sequence[Round]) -> dg.MetadataValue:
@@ -268,20 +270,36 @@ def describe(outcome: Outcome, partition_key: str | None) -> str:
     """
     if not isinstance(outcome, SyncReport):
         return f"{partition_key}: {outcome}" if partition_key else str(outcome)
-    subject = partition_key or ", ".join(outcome.dataset_ids)
-    codes = ", ".join(f"{count} {code}" for code, count in outcome.error_codes.items())
-    lines = [
-        f"{outcome.files_failed} of {count(outcome.files_total, 'file')} of {subject} could not be delivered ({codes})."
-    ]
-    lines += [
-        f"  {relative_path(failure)}: {failure.code}: {failure.reason}. {failure.advice}"
-        for failure in outcome.failures[:_NAMED_IN_SENTENCE]
-    ]
-    if outcome.files_failed > _NAMED_IN_SENTENCE:
-        lines.append(
-            f"  … and {outcome.files_failed - _NAMED_IN_SENTENCE} more: see roboto/failures, or the manifest."
-        )
-    return "\n".join([*lines, _what_next(outcome)])
+    files = [f"  {line}" for line in _first_files(outcome)]
+    return "\n".join([_verdict(outcome, partition_key), *files, _what_next(outcome)])
+
+
+def describe_in_markdown(outcome: Outcome, partition_key: str | None) -> str:
+    """Says the same for the asset's page, where lines would run into one another."""
+    if not isinstance(outcome, SyncReport):
+        return describe(outcome, partition_key)
+    files = "\n".join(f"- {line}" for line in _first_files(outcome))
+    return f"{_verdict(outcome, partition_key)}\n\n{files}\n\n{_what_next(outcome)}"
+
+
+def _verdict(report: SyncReport, partition_key: str | None) -> str:
+    subject = partition_key or ", ".join(report.dataset_ids)
+    codes = ", ".join(f"{count} {code}" for code, count in report.error_codes.items())
+    files = count(report.files_total, "file")
+    return f"{report.files_failed} of {files} of {subject} could not be delivered ({codes})."
+
+
+def _first_files(report: SyncReport) -> list[str]:
+    """Names a few files; what to do about a code is said once."""
+    lines, advised = [], set()
+    for failure in report.failures[:_NAMED_IN_SENTENCE]:
+        advice = "" if failure.code in advised else f" {failure.advice}"
+        advised.add(failure.code)
+        lines.append(f"{relative_path(failure)}: {failure.code}: {failure.reason}.{advice}")
+    more = report.files_failed - _NAMED_IN_SENTENCE
+    if more > 0:
+        lines.append(f"… and {more} more: see roboto/failures, or the manifest.")
+    return lines
 
 
 def _what_next(report: SyncReport) -> str:

@@ -5,11 +5,11 @@
 | none | the asset's `dataset_id` |
 | static or dynamic | the dataset whose id the key is |
 | time windows (daily, hourly, …) | the datasets created in the window, of those that fit the query |
-| static or dynamic × time windows | the files of that dataset which were created in the window |
+| static or dynamic by time windows | the files of that dataset which were created in the window |
 """
 
 import dataclasses
-import datetime
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,11 @@ class Partitioning:
     @property
     def dynamic_name(self) -> str | None:
         """Name of the dynamic partitions that datasets are added to, if it has any."""
-        return self.datasets.name if isinstance(self.datasets, dg.DynamicPartitionsDefinition) else None
+        return (
+            self.datasets.name
+            if isinstance(self.datasets, dg.DynamicPartitionsDefinition)
+            else None
+        )
 
     def describe(self) -> str:
         """Returns a sentence about what is brought where, for the asset's page."""
@@ -67,7 +71,9 @@ class Partitioning:
             subject = "the Roboto dataset named by the partition key"
         return f"The files of {subject}, whole and verified, in `{self.config.destination}`."
 
-    def scopes(self, partition_key: str | None, client: "RobotoClient", org_id: str | None) -> list[Scope]:
+    def scopes(
+        self, partition_key: str | None, client: "RobotoClient", org_id: str | None
+    ) -> list[Scope]:
         """Returns what a partition holds: one dataset, or those created in its window, which may be none.
 
         Args:
@@ -83,7 +89,9 @@ class Partitioning:
         if dataset_id is not None:
             return [self._scope(dataset_id, window)]
         if window is None:
-            msg = f"The partition key {partition_key!r} names neither a dataset nor a window of time."
+            msg = (
+                f"The partition key {partition_key!r} names neither a dataset nor a window of time."
+            )
             raise ConfigurationError(msg)
         found = find_datasets(client, self._query_of(window), org_id=org_id)
         return [self._scope(dataset.dataset_id, None) for dataset in found]
@@ -101,7 +109,7 @@ class Partitioning:
     def key_of(self, dataset: RemoteDataset) -> str | None:
         """Returns the partition that a change of a dataset belongs to, or None if to no partition of this asset.
 
-        Of dataset × time windows it is the window in which the change happened.
+        Of dataset by time windows it is the window in which the change happened.
         """
         if self.windows is None:
             return dataset.dataset_id
@@ -139,7 +147,7 @@ class Partitioning:
     def _window(self, key: str) -> dg.TimeWindow | None:
         return self.windows.time_window_for_partition_key(key) if self.windows else None
 
-    def _window_key(self, time: datetime.datetime) -> str | None:
+    def _window_key(self, time: dt.datetime) -> str | None:
         if self.windows is None:
             return None
         key = self.windows.get_partition_key_for_timestamp(time.timestamp())
@@ -148,7 +156,9 @@ class Partitioning:
         return key if in_window and time >= self.windows.start else None
 
 
-def partitioning_of(config: DatasetAssetConfig, partitions_def: PartitionsDef | None) -> Partitioning:
+def partitioning_of(
+    config: DatasetAssetConfig, partitions_def: PartitionsDef | None
+) -> Partitioning:
     """Finds out how the partitions of an asset are meant.
 
     Args:
@@ -195,7 +205,9 @@ def run_request(
     if partitioning.whole is None:
         return dg.RunRequest(run_key=run_key, tags=tags)
     of_partition = partitioning.whole.get_tags_for_partition_key(key)
-    of_partition = {name: str(value) for name, value in of_partition.items()}  # no MultiPartitionKey
+    of_partition = {
+        name: str(value) for name, value in of_partition.items()
+    }  # no MultiPartitionKey
     return dg.RunRequest(run_key=run_key, partition_key=key, tags={**tags, **of_partition})
 
 
@@ -209,7 +221,9 @@ def _names_datasets(partitions_def: PartitionsDef) -> bool:
     return named or isinstance(partitions_def, dg.StaticPartitionsDefinition)
 
 
-def _two_dimensions(config: DatasetAssetConfig, partitions_def: dg.MultiPartitionsDefinition) -> Partitioning:
+def _two_dimensions(
+    config: DatasetAssetConfig, partitions_def: dg.MultiPartitionsDefinition
+) -> Partitioning:
     datasets: dict[str, PartitionsDef] = {}
     windows: dict[str, dg.TimeWindowPartitionsDefinition] = {}
     for dimension in partitions_def.partitions_defs:
@@ -256,10 +270,12 @@ def contiguous_ranges(
     """
     wanted = set(chosen)
     stretch: list[str] = []
-    for key in [*in_order, None]:
-        if key in wanted and key is not None and (longest is None or len(stretch) < longest):
-            stretch.append(key)
-            continue
-        if stretch:
+    for key in in_order:
+        is_full = longest is not None and len(stretch) >= longest
+        if stretch and (is_full or key not in wanted):
             yield stretch[0], stretch[-1]
-        stretch = [key] if key in wanted and key is not None else []
+            stretch = []
+        if key in wanted:
+            stretch.append(key)
+    if stretch:
+        yield stretch[0], stretch[-1]

@@ -3,8 +3,8 @@
 Dagster's own `build_schedule_from_partitioned_job` refuses dynamic partitions.
 """
 
-import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -78,7 +78,8 @@ def build_roboto_sync_schedule(
         unknown = [key for key in chosen if key not in set(in_order)]
         if unknown:
             context.log.warning(f"There are no partitions {', '.join(unknown)}: they are left out.")
-        requests = list(_requests(partitioning, chosen, in_order, per_run, at, tags))
+        ranges = contiguous_ranges(chosen, in_order, per_run)
+        requests = list(_requests(partitioning, ranges, at, tags))
         return requests or dg.SkipReason("There are no partitions to run.")
 
     return roboto_sync_schedule
@@ -96,7 +97,7 @@ def _partitions_per_run(asset: dg.AssetsDefinition, partitioning: Partitioning) 
 
 
 def _all_keys(
-    partitioning: Partitioning, instance: dg.DagsterInstance, at: datetime.datetime
+    partitioning: Partitioning, instance: dg.DagsterInstance, at: dt.datetime
 ) -> list[str]:
     if partitioning.whole is None:
         return []
@@ -109,7 +110,7 @@ def _chosen_keys(
     partitioning: Partitioning,
     asked_for: Sequence[str] | SelectKeys | None,
     in_order: Sequence[str],
-    at: datetime.datetime,
+    at: dt.datetime,
 ) -> Sequence[str]:
     if callable(asked_for):
         return asked_for(in_order)
@@ -119,7 +120,7 @@ def _chosen_keys(
 
 
 def _of_last_window(
-    partitioning: Partitioning, in_order: Sequence[str], at: datetime.datetime
+    partitioning: Partitioning, in_order: Sequence[str], at: dt.datetime
 ) -> Iterator[str]:
     """Yields the keys of the last complete window: one, or one for each dataset."""
     windows = partitioning.windows
@@ -135,16 +136,15 @@ def _of_last_window(
 
 def _requests(
     partitioning: Partitioning,
-    chosen: Sequence[str],
-    in_order: Sequence[str],
-    per_run: int | None,
-    at: datetime.datetime,
+    ranges: Iterable[tuple[str, str]],
+    at: dt.datetime,
     tags: Mapping[str, str],
 ) -> Iterator[dg.RunRequest]:
-    for first, last in contiguous_ranges(chosen, in_order, per_run):
+    for first, last in ranges:
         if first == last:
             yield run_request(partitioning, first, run_key=f"{at.isoformat()}:{first}", tags=tags)
         else:
             yield dg.RunRequest(
-                run_key=f"{at.isoformat()}:{first}...{last}", tags={**tags, **range_tags(first, last)}
+                run_key=f"{at.isoformat()}:{first}...{last}",
+                tags={**tags, **range_tags(first, last)},
             )

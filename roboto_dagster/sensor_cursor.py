@@ -9,7 +9,7 @@ next tick asks again from a little before it, and `recent` tells what of that is
 """
 
 import dataclasses
-import datetime
+import datetime as dt
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -35,7 +35,7 @@ class Mark:
     """
 
     version: str
-    modified: datetime.datetime
+    modified: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Feed:
         recent: By dataset, the latest state seen, as far as it may be seen again.
     """
 
-    upto: datetime.datetime | None = None
+    upto: dt.datetime | None = None
     recent: Mapping[str, Mark] = dataclasses.field(default_factory=dict)
 
     def knows(self, dataset_id: str, mark: Mark) -> bool:
@@ -55,11 +55,11 @@ class Feed:
         seen = self.recent.get(dataset_id)
         return seen is not None and (seen == mark or seen.modified > mark.modified)
 
-    def start(self, overlap: datetime.timedelta) -> datetime.datetime | None:
+    def start(self, overlap: dt.timedelta) -> dt.datetime | None:
         """Returns the time from which to ask again; None for everything."""
         return None if self.upto is None else self.upto - overlap
 
-    def noting(self, seen: Mapping[str, Mark], overlap: datetime.timedelta) -> Self:
+    def noting(self, seen: Mapping[str, Mark], overlap: dt.timedelta) -> Self:
         """Returns it with what was seen in addition, without what cannot be seen again."""
         recent = {**self.recent, **seen}
         times = [mark.modified for mark in recent.values()]
@@ -80,7 +80,7 @@ class Change:
     """
 
     dataset: RemoteDataset
-    files_modified: datetime.datetime | None = None
+    files_modified: dt.datetime | None = None
 
     @property
     def revision(self) -> str:
@@ -104,7 +104,7 @@ class SensorCursor:
     datasets: Feed = dataclasses.field(default_factory=Feed)
     files: Feed = dataclasses.field(default_factory=Feed)
     waiting: Mapping[str, Change] = dataclasses.field(default_factory=dict)
-    swept: datetime.datetime | None = None
+    swept: dt.datetime | None = None
 
     def to_json(self) -> str:
         """Returns it as the text that Dagster keeps."""
@@ -144,7 +144,10 @@ def _complaint(text: str) -> str:
 
 
 def _feed(plain: Mapping[str, Any]) -> Feed:
-    recent = {key: Mark(version=each["version"], modified=parse_time(each["modified"])) for key, each in plain["recent"].items()}
+    recent = {
+        key: Mark(version=each["version"], modified=parse_time(each["modified"]))
+        for key, each in plain["recent"].items()
+    }
     return Feed(upto=_time(plain["upto"]), recent=recent)
 
 
@@ -161,5 +164,5 @@ def _change(plain: Mapping[str, Any]) -> Change:
     )
 
 
-def _time(text: object) -> datetime.datetime | None:
+def _time(text: object) -> dt.datetime | None:
     return None if text is None else parse_time(text)

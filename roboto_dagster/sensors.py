@@ -6,7 +6,7 @@ since the last tick, and for files that were. The decision is in `_Tick`; the me
 """
 
 import dataclasses
-import datetime
+import datetime as dt
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -41,10 +41,10 @@ from roboto_dagster.sync.scope import is_dataset_id
 if TYPE_CHECKING:  # the SDK costs about a second at import
     pass
 
-Clock = Callable[[], datetime.datetime]
+Clock = Callable[[], dt.datetime]
 """Tells the time, with its zone."""
 
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 # Dagster gives a tick 60 seconds; with these one request of the API may fail for 20 of them.
 _MAX_ATTEMPTS = 2
@@ -54,8 +54,8 @@ DATASET_TAG = "roboto/dataset_id"
 """Tag of a run that was requested for one dataset."""
 
 
-def _utc_now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
+def _utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.timezone.utc)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +63,13 @@ class _Options:
     """What `build_roboto_dataset_sensor` was told."""
 
     query: Query | None
-    since: datetime.datetime | None
+    since: dt.datetime | None
     watch_files: bool
-    quiet: datetime.timedelta
+    quiet: dt.timedelta
     wait_until_ingested: bool
     vanished: Literal["keep", "remove"]
-    sweep_interval: datetime.timedelta
-    overlap: datetime.timedelta
+    sweep_interval: dt.timedelta
+    overlap: dt.timedelta
     max_datasets: int
     time_budget_seconds: float
     request_runs: bool
@@ -81,7 +81,7 @@ def build_roboto_dataset_sensor(
     *,
     name: str | None = None,
     query: Query | None = None,
-    since: datetime.datetime | None = None,
+    since: dt.datetime | None = None,
     watch_files: bool = True,
     quiet_seconds: float = 0.0,
     wait_until_ingested: bool = False,
@@ -101,7 +101,7 @@ def build_roboto_dataset_sensor(
     """Builds a sensor that turns new and changed datasets into partitions and runs of an asset.
 
     Of dynamic partitions it adds the keys. Of time windows it runs the window in which a changed
-    dataset was created, of dataset × time windows the one in which it changed. Nothing is lost by
+    dataset was created, of dataset by time windows the one in which it changed. Nothing is lost by
     an outage of the platform: the tick is skipped with the reason, and the next one begins where
     the last good one ended.
 
@@ -143,11 +143,11 @@ def build_roboto_dataset_sensor(
         query=all_of(partitioning.config.query, checked_query(query)),
         since=since,
         watch_files=watch_files,
-        quiet=datetime.timedelta(seconds=quiet_seconds),
+        quiet=dt.timedelta(seconds=quiet_seconds),
         wait_until_ingested=wait_until_ingested,
         vanished=vanished,
-        sweep_interval=datetime.timedelta(seconds=vanished_interval_seconds),
-        overlap=datetime.timedelta(seconds=overlap_seconds),
+        sweep_interval=dt.timedelta(seconds=vanished_interval_seconds),
+        overlap=dt.timedelta(seconds=overlap_seconds),
         max_datasets=max_datasets_per_tick,
         time_budget_seconds=time_budget_seconds,
         request_runs=request_runs,
@@ -159,10 +159,13 @@ def build_roboto_dataset_sensor(
         target=asset,
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
-        description=description or "Turns new and changed Roboto datasets into partitions and runs.",
+        description=description
+        or "Turns new and changed Roboto datasets into partitions and runs.",
         required_resource_keys={roboto_resource_key},
     )
-    def roboto_dataset_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def roboto_dataset_sensor(
+        context: dg.SensorEvaluationContext,
+    ) -> dg.SensorResult | dg.SkipReason:
         roboto = getattr(context.resources, roboto_resource_key)
         tick = _Tick(context, roboto, partitioning, options, clock())
         try:
@@ -184,7 +187,7 @@ class _Tick:
         roboto: RobotoResource,
         partitioning: Partitioning,
         options: _Options,
-        now: datetime.datetime,
+        now: dt.datetime,
     ) -> None:
         self._context = context
         self._org_id = roboto.org_id
@@ -265,11 +268,13 @@ class _Tick:
         seen = dict(self._file_marks(upto - self._options.overlap)) if newest else {}
         return Feed(upto=upto).noting(seen, self._options.overlap)
 
-    def _file_marks(self, since: datetime.datetime) -> Iterator[tuple[str, Mark]]:
+    def _file_marks(self, since: dt.datetime) -> Iterator[tuple[str, Mark]]:
         for change in find_file_changes(self._client, since, org_id=self._org_id):
             yield change.dataset_id, Mark(version="", modified=change.modified)
 
-    def _find(self, query: Query | None, sort_by: Literal["created", "modified"]) -> Iterator[RemoteDataset]:
+    def _find(
+        self, query: Query | None, sort_by: Literal["created", "modified"]
+    ) -> Iterator[RemoteDataset]:
         query = all_of(self._options.query, query)
         return find_datasets(self._client, query, sort_by=sort_by, org_id=self._org_id)
 
@@ -321,17 +326,20 @@ class _Tick:
 
     # --- what is gone ---
 
-    def _sweep(self) -> tuple[list[str], datetime.datetime | None]:
+    def _sweep(self) -> tuple[list[str], dt.datetime | None]:
         """Finds partitions whose dataset is gone; each is looked up, since a listing may lag behind."""
         swept = self._cursor.swept
         is_due = swept is None or self._now - swept >= self._options.sweep_interval
         if self._options.vanished == "keep" or not is_due or self._is_late():
             return [], swept
-        listed = {each.dataset_id for each in find_datasets(self._client, None, org_id=self._org_id)}
+        listed = {
+            each.dataset_id for each in find_datasets(self._client, None, org_id=self._org_id)
+        }
         missing = [key for key in self._known_keys() if key not in listed]
         looked_up = missing[: self._options.max_datasets]
         gone = [
-            key for key in looked_up
+            key
+            for key in looked_up
             if not is_dataset_id(key) or not dataset_exists(self._client, key)
         ]
         return gone, self._now if len(looked_up) == len(missing) else swept
@@ -342,7 +350,9 @@ class _Tick:
 
     # --- what to ask for ---
 
-    def _result(self, ready: list[Change], gone: list[str], cursor: SensorCursor) -> dg.SensorResult:
+    def _result(
+        self, ready: list[Change], gone: list[str], cursor: SensorCursor
+    ) -> dg.SensorResult:
         known = set(self._known_keys())
         new = [each.dataset.dataset_id for each in ready if each.dataset.dataset_id not in known]
         name = self._partitioning.dynamic_name
@@ -380,7 +390,11 @@ class _Tick:
         if cursor.waiting:
             return f"{len(cursor.waiting)} changed datasets are not settled yet."
         upto = cursor.datasets.upto
-        return f"No dataset has changed since {upto.isoformat()}." if upto else "There are no datasets."
+        return (
+            f"No dataset has changed since {upto.isoformat()}."
+            if upto
+            else "There are no datasets."
+        )
 
     def _warn_of_many(self, count: int) -> None:
         if count >= MANY_PARTITIONS:

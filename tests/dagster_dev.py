@@ -20,6 +20,8 @@ _SETTINGS = """\
 nux: {enabled: false}
 telemetry: {enabled: false}
 """
+# One process a run, not one more a step: starting them is what takes the time.
+_IN_PROCESS = {"execution": {"config": {"in_process": {}}}}
 ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
 _REPOSITORIES = """{repositoriesOrError {... on RepositoryConnection {nodes {name location {name}}}}}"""
@@ -66,7 +68,7 @@ class DagsterDev:
                 start_new_session=True,
             )
         try:
-            wait_until(self._is_up, 60, self._why)
+            wait_until(self._is_up, 120, self._why)
         except BaseException:
             self._kill()
             raise
@@ -123,7 +125,7 @@ class DagsterDev:
                 "assetCheckSelection": [],
             },
             "executionMetadata": {"tags": tags},
-            "runConfigData": {},
+            "runConfigData": _IN_PROCESS,
         }
         launched = self.ask(_LAUNCH, p=parameters)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
@@ -134,6 +136,7 @@ class DagsterDev:
         parameters = {
             "assetSelection": [{"path": [asset]} for asset in assets],
             "partitionNames": list(partition_keys),
+            "runConfigData": _IN_PROCESS,
         }
         launched = self.ask(_BACKFILL, p=parameters)["launchPartitionBackfill"]
         assert launched["__typename"] == "LaunchBackfillSuccess", launched

@@ -284,7 +284,7 @@ def test_a_failure_is_also_an_observation(
     local.remove_object(dataset_id, "0.mcap")
     (observation,) = materialize.observations(materialize(materialize.asset(dataset_id=dataset_id)))
     assert set(observation.metadata) >= {"roboto/failures", "roboto/error_codes"}
-    assert "0.mcap: NOT_FOUND" in observation.description
+    assert "0.mcap: NOT_FOUND" in (observation.description or "")
 
 
 def test_retries_are_healed_and_logged(
@@ -380,12 +380,14 @@ def test_a_platform_that_cannot_be_used(
     local: LocalRoboto,
     dataset_id: str,
     caplog: pytest.LogCaptureFixture,
-    roboto: dict[str, str],
+    *,
+    roboto: dict[str, Any],
     message: str,
     requests: int,
 ) -> None:
     """Key and endpoint: what is wrong is named, asked for once, and no key is told."""
-    resource = RobotoResource(**{"endpoint": local.api_url, "max_attempts": 1, **roboto})
+    settings: dict[str, Any] = {"endpoint": local.api_url, "max_attempts": 1, **roboto}
+    resource = RobotoResource(**settings)
     result = materialize(materialize.asset(dataset_id=dataset_id), roboto=resource)
     assert message in error_text(result)
     assert SECRET not in f"{error_text(result)} {caplog.text} {materialize.log(result)}"

@@ -1,6 +1,6 @@
 """Checks of delivered files, in runs of Dagster."""
 
-import datetime
+import datetime as dt
 import os
 import pathlib
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def check(resources: dict[str, Any], folder: pathlib.Path, dataset_id: str) -> R
         )
         checks = build_roboto_dataset_checks(asset, **options)
         keys = [key for each in checks for key in each.check_keys]
-        selection = dg.AssetSelection.checks(*keys)
+        selection: dg.AssetSelection = dg.AssetSelection.checks(*keys)
         if sync:
             selection = selection | dg.AssetSelection.assets(asset)
         result = dg.materialize(
@@ -62,13 +62,13 @@ def check(resources: dict[str, Any], folder: pathlib.Path, dataset_id: str) -> R
 
 def offenders(evaluation: dg.AssetCheckEvaluation) -> list[tuple[Any, Any]]:
     """Return path and problem of each offender that a check names."""
-    table = evaluation.metadata["roboto/offenders"].value
+    table: Any = evaluation.metadata["roboto/offenders"].value
     return [(row.data["relative_path"], row.data["problem"]) for row in table.records]
 
 
 def test_all_pass_after_a_sync(check: Run) -> None:
     """What was just delivered is right, and the checks say how much they have looked at."""
-    found = check(sync=True, max_age=datetime.timedelta(hours=1))
+    found = check(sync=True, max_age=dt.timedelta(hours=1))
     assert {name: each.passed for name, each in found.items()} == {
         "files_on_disk": True,
         "checksums": True,
@@ -143,7 +143,7 @@ def test_old_sync(check: Run, folder: pathlib.Path) -> None:
     check(sync=True)
     (manifest,) = folder.rglob("*.parquet")
     os.utime(manifest, (0, 0))
-    assert not check(max_age=datetime.timedelta(hours=1))["recently_synced"].passed
+    assert not check(max_age=dt.timedelta(hours=1))["recently_synced"].passed
 
 
 def test_unreadable_manifest(check: Run, folder: pathlib.Path) -> None:
@@ -180,12 +180,12 @@ def test_run_checks_its_own_partitions(
 
 
 def test_blocking_check_keeps_others_waiting(
-    local: LocalRoboto, resources: dict[str, Any], folder: pathlib.Path, dataset_id: str
+    resources: dict[str, Any], folder: pathlib.Path, dataset_id: str
 ) -> None:
     """With `blocking=True` what depends on the asset does not run on what a check has failed."""
     logs = build_roboto_dataset_asset("logs", destination=folder, dataset_id=dataset_id)
     checks = build_roboto_dataset_checks(
-        logs, blocking=True, max_age=datetime.timedelta(seconds=-60), checksums="none"
+        logs, blocking=True, max_age=dt.timedelta(seconds=-60), checksums="none"
     )
 
     @dg.asset(deps=[logs])

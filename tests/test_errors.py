@@ -60,7 +60,7 @@ def test_codes_and_advice_match() -> None:
     ],
 )
 def test_transient_is_the_codes_unless_given(
-    code: ErrorCode, given: bool | None, expected: bool
+    code: ErrorCode, *, given: bool | None, expected: bool
 ) -> None:
     """The code decides whether a retry may help, where the engine does not know better."""
     assert DownloadError(FILE, code, "reason", given).transient is expected
@@ -91,7 +91,7 @@ def test_transient_is_the_codes_unless_given(
         ),
     ],
 )
-def test_is_transient(error: Exception, expected: bool) -> None:
+def test_is_transient(error: Exception, *, expected: bool) -> None:
     """One predicate decides for errors and for groups of them."""
     assert errors.is_transient(error) is expected
 
@@ -146,7 +146,7 @@ def test_configuration_error_is_a_value_error() -> None:
         pytest.param(errno.EIO, "LOCAL_IO", False, id="broken-disk"),
     ],
 )
-def test_os_errors_become_codes(number: int, code: str, transient: bool) -> None:
+def test_os_errors_become_codes(number: int, code: str, *, transient: bool) -> None:
     """The number of a local error decides its code, and whether it may heal."""
     failure = errors.from_os_error(FILE, OSError(number, os.strerror(number)))
     assert (failure.code, failure.transient) == (code, transient)

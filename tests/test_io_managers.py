@@ -17,9 +17,7 @@ Load = Callable[..., Any]
 
 
 @pytest.fixture
-def load(
-    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
-) -> Load:
+def load(resources: dict[str, Any], tmp_path: pathlib.Path) -> Load:
     """Materializes datasets in one run, loads them in another, and returns what was loaded."""
 
     def run(
@@ -37,7 +35,7 @@ def load(
         )
         loaded = []
 
-        def reader(context: dg.AssetExecutionContext, logs: Any) -> None:
+        def reader(logs: Any) -> None:
             loaded.append(logs)
 
         reader.__annotations__["logs"] = annotation
@@ -48,7 +46,8 @@ def load(
         )(reader)
         everything = {**resources, "files": RobotoFilesIOManager(**manager)}
         ends = asked_for or (dataset_ids[0], dataset_ids[-1])
-        tags = dict(zip(("dagster/asset_partition_range_start", "dagster/asset_partition_range_end"), ends))
+        start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+        tags = {start: ends[0], end: ends[1]}
         with dg.DagsterInstance.ephemeral() as instance:
             options: dict[str, Any] = {"instance": instance, "resources": everything, "tags": tags}
             if materialize:
@@ -144,7 +143,9 @@ def test_partition_that_is_not_whole(local: LocalRoboto, load: Load) -> None:
 
 def test_partition_that_was_never_materialized(local: LocalRoboto, load: Load) -> None:
     """The error says what to do."""
-    with pytest.raises(Exception, match="There is no manifest .*: materialize the partition first"):
+    with pytest.raises(
+        Exception, match=r"There is no manifest .*: materialize the partition first"
+    ):
         load(list[pathlib.Path], add(local, a_bin=b"a"), materialize=False)
 
 

@@ -131,16 +131,23 @@ def test_rounds_are_a_table() -> None:
 
 
 def test_failures_are_a_table() -> None:
-    """Path, code, attempts, whether it may heal, and what happened with what to do."""
+    """Path, code, attempts, whether it may heal, and what happened."""
     (row,) = table(outcome_metadata(report([failure()])), "roboto/failures")
-    advice = "The platform lists it but its object is gone"
-    assert row.pop("message").startswith(f"HTTP 404 NoSuchKey. {advice}")
     assert row == {
+        "message": "HTTP 404 NoSuchKey",
         "relative_path": "1.mcap",
         "error_code": "NOT_FOUND",
         "attempts": 2,
         "transient": False,
     }
+
+
+def test_what_to_do_is_said_once_for_each_code() -> None:
+    """A hundred files that are gone need one sentence of advice, not a hundred."""
+    failures = [failure(1), failure(2), failure(3, "STALLED")]
+    lines = plain(outcome_metadata(report(failures)))["roboto/what_to_do"].splitlines()
+    assert lines[0].startswith("- **NOT_FOUND** (2 files): The platform lists it but its object")
+    assert lines[1].startswith("- **STALLED** (1 file): No bytes arrived for too long")
 
 
 def test_a_table_is_capped_and_says_so() -> None:
@@ -184,7 +191,7 @@ def test_summary_is_one_line() -> None:
         pytest.param(PlatformError("unknown"), False, id="not-planned"),
     ],
 )
-def test_is_whole(outcome: Any, expected: bool) -> None:
+def test_is_whole(outcome: Any, *, expected: bool) -> None:
     """A partition is whole if every file of it is on disk."""
     assert is_whole(outcome) is expected
 
@@ -223,7 +230,9 @@ def test_description_says_if_a_retry_may_help() -> None:
         ),
     ],
 )
-def test_retries_are_allowed_if_something_transient_is_left(outcomes: Any, expected: bool) -> None:
+def test_retries_are_allowed_if_something_transient_is_left(
+    outcomes: Any, *, expected: bool
+) -> None:
     """A `RetryPolicy` shall not repeat what cannot heal."""
     assert failure_of(outcomes).allow_retries is expected
 

@@ -7,7 +7,7 @@ import pytest
 import roboto_dagster
 from roboto_dagster import testing
 
-# architecture.md, section 4, as far as it is built.
+# architecture.md, section 4.
 DOCUMENTED = {
     "AwsCredentialsResource",
     "CredentialProvider",
@@ -21,9 +21,14 @@ DOCUMENTED = {
     "OnProgress",
     "RetryConfig",
     "RobotoCredentialsResource",
+    "RobotoDatasetComponent",
+    "RobotoFilesIOManager",
     "RobotoResource",
     "StoreRegistry",
     "build_roboto_dataset_asset",
+    "build_roboto_dataset_checks",
+    "build_roboto_dataset_sensor",
+    "build_roboto_sync_schedule",
 }
 
 

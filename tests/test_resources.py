@@ -144,7 +144,7 @@ def test_a_given_endpoint_wins_over_the_profiles(config_file: pathlib.Path) -> N
         pytest.param({"api_key": ""}, id="empty-key"),
     ],
 )
-def test_a_missing_key_says_what_to_set(settings: dict[str, str]) -> None:
+def test_a_missing_key_says_what_to_set(settings: dict[str, Any]) -> None:
     """No key anywhere is one error with the settings that would bring one."""
     with pytest.raises(ConfigurationError, match="no Roboto API key: set ROBOTO_API_KEY, or give"):
         RobotoResource(**settings).get_client()
@@ -243,6 +243,7 @@ class TeamCredentialsResource(CredentialProviderResource):
 
     def provider_for(self, session: DownloadSession, bucket_name: str) -> CredentialProvider:
         """Return the same for every bucket, which it names."""
+        del session
         return lambda: Credentials(
             access_key=bucket_name,
             secret_key=self.secret_key,

@@ -1,6 +1,6 @@
 """The schedule's ticks, and a run of one of them."""
 
-import datetime
+import datetime as dt
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ from roboto_dagster import (
 )
 from roboto_dagster.testing import LocalRoboto
 
-NOON = datetime.datetime(2026, 11, 3, 12, tzinfo=datetime.timezone.utc)
+NOON = dt.datetime(2026, 11, 3, 12, tzinfo=dt.timezone.utc)
 KEYS = ["ds_a", "ds_b", "ds_c", "ds_d"]
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -100,9 +100,7 @@ def test_gaps_part_ranges(tmp_path: pathlib.Path, instance: dg.DagsterInstance) 
     assert ranges(requests) == [("ds_a", "ds_b"), ("ds_d", "ds_d")]
 
 
-def test_selection_may_be_a_function(
-    tmp_path: pathlib.Path, instance: dg.DagsterInstance
-) -> None:
+def test_selection_may_be_a_function(tmp_path: pathlib.Path, instance: dg.DagsterInstance) -> None:
     """A function is given all keys at each tick."""
     requests = tick(build(tmp_path), instance, partition_keys=lambda keys: keys[-2:])
     assert ranges(requests) == [("ds_c", "ds_c"), ("ds_d", "ds_d")]
@@ -115,9 +113,7 @@ def test_without_partitions_left_the_tick_is_skipped(
     assert tick(build(tmp_path, dg.DynamicPartitionsDefinition(name="none_yet")), instance) == []
 
 
-def test_last_complete_window_is_run(
-    tmp_path: pathlib.Path, instance: dg.DagsterInstance
-) -> None:
+def test_last_complete_window_is_run(tmp_path: pathlib.Path, instance: dg.DagsterInstance) -> None:
     """Of time windows only the last complete one is run by default."""
     asset = build(tmp_path, dg.DailyPartitionsDefinition("2026-10-01"))
     assert ranges(tick(asset, instance)) == [("2026-11-02", "2026-11-02")]
@@ -126,7 +122,7 @@ def test_last_complete_window_is_run(
 def test_last_window_of_each_dataset_is_run(
     tmp_path: pathlib.Path, instance: dg.DagsterInstance
 ) -> None:
-    """Of dataset × day, yesterday of each dataset."""
+    """Of dataset by day, yesterday of each dataset."""
     days = dg.DailyPartitionsDefinition("2026-10-01")
     datasets = dg.StaticPartitionsDefinition(["ds_a", "ds_b"])
     asset = build(tmp_path, dg.MultiPartitionsDefinition({"dataset": datasets, "day": days}))

@@ -8,9 +8,9 @@ import boto3  # noqa: F401 - imports do not count
 import dagster as dg
 import pyarrow.parquet  # noqa: F401 - likewise
 import roboto  # noqa: F401 - likewise
-from roboto_dagster import ObjectStoreResource, RobotoResource, build_roboto_dataset_asset
 
 from benchmarks.contenders.job import Job, run
+from roboto_dagster import ObjectStoreResource, RobotoResource, build_roboto_dataset_asset
 
 
 def resources(job: Job, engine: Any) -> dict[str, Any]:

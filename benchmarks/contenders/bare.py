@@ -112,14 +112,15 @@ class Loop:
             self.error = error
 
     def _turn(self) -> None:
-        if self._due is not None and self._due <= time.monotonic():
-            self._due = None
-            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         timeout = -1.0 if self._due is None else max(0.0, self._due - time.monotonic())
         for descriptor, event in self._epoll.poll(timeout, 256):
             self._multi.socket_action(
                 descriptor, (1 if event & ~4 else 0) | (2 if event & 4 else 0)
             )
+        # After the wait: what a timer ends must be collected before the next one.
+        if self._due is not None and self._due <= time.monotonic():
+            self._due = None
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         more = True
         while more:
             more = self._collect()

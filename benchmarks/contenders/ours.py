@@ -6,10 +6,10 @@ from collections import deque
 from typing import Any
 
 import boto3  # noqa: F401 - imports do not count
-from roboto_dagster import Credentials, StoreRegistry
 
 from benchmarks.contenders.job import ACCESS_KEY, SECRET_KEY, Job, run
 from benchmarks.shapes import BUCKET
+from roboto_dagster import Credentials, StoreRegistry
 
 
 def credentials() -> Credentials:

@@ -2,13 +2,13 @@
 
 import pathlib
 
-from roboto.storage.object_store import StoreRegistry
+from roboto.storage.object_store import Credentials, StoreRegistry
 
 from benchmarks.contenders.job import ACCESS_KEY, SECRET_KEY, Job, run
 from benchmarks.shapes import BUCKET
 
 
-def _credentials() -> dict[str, str]:
+def _credentials() -> Credentials:
     return {
         "access_key": ACCESS_KEY,
         "secret_key": SECRET_KEY,

@@ -12,6 +12,7 @@ from types import TracebackType
 
 import pyarrow.parquet  # noqa: F401 - imports do not count
 import roboto  # noqa: F401 - likewise
+from typing_extensions import Self
 
 from benchmarks.contenders.job import Job, run
 from roboto_dagster import DownloadSession, ObjectStore, RobotoResource
@@ -31,7 +32,7 @@ class LinkStore:
         """Part of the protocol."""
         raise NotImplementedError
 
-    def __enter__(self) -> "LinkStore":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

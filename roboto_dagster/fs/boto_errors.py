@@ -19,8 +19,23 @@ _SIGNATURE = re.compile(
     r"(?i)\b(x-amz-[a-z-]+|x-goog-[a-z-]+|signature|awsaccesskeyid|sig|token)=[^&\s'\")>]+"
 )
 
+
+class WrongRangeError(boto.ResponseStreamingError):
+    """An answer that is not the range that was asked for."""
+
+    fmt = "{error}"
+
+
+class ObjectReplacedError(boto.ResponseStreamingError):
+    """A range of another version of the object than the one that was begun."""
+
+    fmt = "{error}"
+
+
 # Most specific first: the first class that matches decides.
 _BY_CLASS: tuple[tuple[type[Exception], ErrorCode], ...] = (
+    (WrongRangeError, "SERVER_ERROR"),
+    (ObjectReplacedError, "CHANGED"),
     (boto.SSLError, "TLS"),
     (ssl.SSLError, "TLS"),
     (boto.ReadTimeoutError, "STALLED"),

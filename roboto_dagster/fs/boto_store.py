@@ -26,7 +26,7 @@ import tenacity
 from typing_extensions import Self
 
 from roboto_dagster.errors import ConfigurationError, DownloadError
-from roboto_dagster.fs.boto_errors import download_error
+from roboto_dagster.fs.boto_errors import ObjectReplacedError, WrongRangeError, download_error
 from roboto_dagster.fs.credentials import CredentialBroker, CredentialProvider, Keys
 from roboto_dagster.fs.download_session import DownloadableFile
 from roboto_dagster.fs.integrity import (
@@ -46,13 +46,14 @@ from roboto_dagster.fs.object_store import (
 )
 from roboto_dagster.fs.partial import PartialFile, open_partial
 from roboto_dagster.fs.s3_client import make_client
+from roboto_dagster.fs.s3_answer import Head
 from roboto_dagster.fs.settings import S3Settings
 
 logger = logging.getLogger(__name__)
 
 _DEFAULT_CONNECTIONS = 16
 _QUEUE_PER_THREAD = 4
-_PARTIAL_CONTENT = 206
+_WHOLE = 200
 _FIRST_ERROR = 300
 _MISMATCHES = ("CHECKSUM_MISMATCH", "SIZE_MISMATCH")
 
@@ -252,8 +253,12 @@ class BotoStore:
     def _fetch_with_retries(self, job: _Job) -> Receipt:
         started = time.monotonic()
         tries = _Tries(self._broker)
-        retrying = self._settings.retry.retrying().copy(
-            sleep=tenacity.sleep_using_event(job.cancelled), before_sleep=self._tell_of_retry
+        retry = self._settings.retry
+        wait = retry.wait()
+        retrying = retry.retrying().copy(
+            wait=lambda state: max(wait(state), tries.retry_after_seconds),
+            sleep=tenacity.sleep_using_event(job.cancelled),
+            before_sleep=self._tell_of_retry,
         )
         try:
             receipt: Receipt = retrying(self._try, job, tries, started)
@@ -275,12 +280,15 @@ class BotoStore:
         """
         while True:
             tries.count += 1
+            had_ranges = self._answers.has_ranges
             try:
                 return self._fetch(job, tries, started)
             except Exception as error:
                 job.progress.take_back()
                 failure = download_error(job.file, error, tries.count)
-                if tries.should_refresh(failure):
+                tries.retry_after_seconds = _retry_after_seconds(error)
+                lost_ranges = had_ranges and not self._answers.has_ranges
+                if tries.should_refresh(failure) or lost_ranges:
                     tries.count -= 1
                     continue
                 if failure.code in _MISMATCHES:
@@ -315,16 +323,18 @@ class BotoStore:
         """
         manager = self._transfers()
         tries.keys = self._broker.current()
-        one_request = (
-            job.size_bytes is not None and job.size_bytes <= self._settings.part_size_bytes
-        )
+        told_size = job.size_bytes
+        if not self._answers.has_ranges:
+            told_size = 1  # a size so small that s3transfer asks for no ranges; it looks at nothing else
+        elif told_size is not None and told_size > self._settings.part_size_bytes:
+            told_size = None
         with os.fdopen(os.dup(partial.fd), "r+b") as target:
             job.running = manager.download(
                 job.bucket,
                 job.key,
                 target,
                 extra_args={"ChecksumMode": "ENABLED"},
-                subscribers=[_Subscriber(job.progress, job.size_bytes if one_request else None)],
+                subscribers=[_Subscriber(job.progress, told_size)],
             )
             if job.cancelled.is_set():  # it was cancelled just before there was something to cancel
                 job.cancel()
@@ -369,14 +379,24 @@ def _receipt(
     )
 
 
-def _let_go(error: BaseException) -> None:
+def _let_go(error: BaseException | None) -> None:
     """Frees what the frames of an error hold: connections, folders, buffers. An error lives long, in
     reports and in cycles that only the garbage collector ends; its traceback can still be printed.
     """
-    link: BaseException | None = error
-    while link is not None:
-        traceback.clear_frames(link.__traceback__)
-        link = link.__cause__ or link.__context__
+    if error is None or error.__traceback__ is None:
+        return
+    traceback.clear_frames(error.__traceback__)
+    for link in (error.__cause__, error.__context__):
+        _let_go(link)
+
+
+def _retry_after_seconds(error: BaseException) -> float:
+    """Returns how long the store asks to wait."""
+    if not isinstance(error, botocore.exceptions.ClientError):
+        return 0.0
+    metadata = error.response.get("ResponseMetadata", {})
+    headers = metadata.get("HTTPHeaders", {})
+    return Head(metadata.get("HTTPStatusCode", 0), headers).retry_after_seconds
 
 
 class _Tries:
@@ -384,6 +404,7 @@ class _Tries:
 
     def __init__(self, broker: CredentialBroker) -> None:
         self.count = 0
+        self.retry_after_seconds = 0.0
         self.keys: Keys | None = None
         self._broker = broker
         self._refreshed_generation = -1
@@ -417,6 +438,7 @@ class _Answers:
     _KEPT = 1024
 
     def __init__(self) -> None:
+        self.has_ranges = True  # until an answer ignores one, or tells no version of the object
         self._headers: collections.OrderedDict[tuple[str, str], Mapping[str, str]] = (
             collections.OrderedDict()
         )
@@ -446,13 +468,16 @@ class _Answers:
         self, parsed: Mapping[str, Any], context: Mapping[str, Any], **_: object
     ) -> None:
         metadata = parsed["ResponseMetadata"]
-        if metadata["HTTPStatusCode"] >= _FIRST_ERROR:
+        status = metadata["HTTPStatusCode"]
+        if status >= _FIRST_ERROR:
             return
         bucket, key, byte_range, etag = context["roboto_dagster"]
         headers = metadata["HTTPHeaders"]
         if byte_range is not None:
+            if not headers.get("content-range" if status == _WHOLE else "etag"):
+                self.has_ranges = False
             try:
-                _check_range(metadata["HTTPStatusCode"], headers, byte_range, etag)
+                _check_range(status, headers, byte_range, etag)
             except botocore.exceptions.ResponseStreamingError:
                 parsed["Body"].close()  # nobody will read it: without this its connection is lost
                 raise
@@ -469,19 +494,21 @@ def _check_range(
     corruption.
 
     Raises:
-        botocore.exceptions.ResponseStreamingError: It is another one.
+        WrongRangeError: It is another one, or not all of it.
+        ObjectReplacedError: It is of another version.
     """
     first, _, last = byte_range.removeprefix("bytes=").partition("-")
     answered = headers.get("content-range", "").removeprefix("bytes ")
     span, _, size = answered.partition("/")
-    expected = f"{first}-{last or int(size or 0) - 1}"
-    if status != _PARTIAL_CONTENT or span != expected:
-        problem = f"asked for bytes {byte_range}, answered {status} with {answered or 'no range'}"
-    elif etag is not None and headers.get("etag") != etag:
-        problem = "another version of the object than the one asked for"
-    else:
-        return
-    raise botocore.exceptions.ResponseStreamingError(error=problem)
+    stop = int(last or int(size or 0) - 1) + 1
+    length = headers.get("content-length")
+    if span != f"{first}-{stop - 1}":  # whatever the status: rclone sends 200 with ranges that are right
+        problem = f"asked for {byte_range}, answered {status} with {answered or 'no range'}"
+        raise WrongRangeError(error=problem)
+    if length is not None and length != str(stop - int(first)):
+        raise WrongRangeError(error=f"asked for {byte_range}, answered with {length} bytes")
+    if etag is not None and headers.get("etag") != etag:
+        raise ObjectReplacedError(error="another version of the object than the one begun")
 
 
 class _Progress:

@@ -14,12 +14,13 @@ import logging
 import os
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from roboto_dagster.errors import DownloadError
 from roboto_dagster.fs.curl_errors import Failure, Remedy
 from roboto_dagster.fs.integrity import (
     NO_CHECKSUM,
+    Algorithm,
     CrcDigest,
     HashDigest,
     StoredChecksum,
@@ -30,10 +31,14 @@ from roboto_dagster.fs.integrity import (
 )
 from roboto_dagster.fs.object_store import BeforePublish, OnProgress, Receipt, Transfer
 from roboto_dagster.fs.partial import PartialFile
+from roboto_dagster.fs.parts import Identity, Part
 from roboto_dagster.fs.s3_answer import Head
 from roboto_dagster.fs.settings import Verify
 
 logger = logging.getLogger(__name__)
+
+PART_ALGORITHM: Algorithm = "crc32c" if is_combinable("crc32c") else "crc32"
+"""By which parts are checked that a later run goes on with, where the object's checksum is no CRC."""
 
 UNKNOWN = sys.maxsize
 """The end of a stream whose length nobody told."""
@@ -120,8 +125,11 @@ class Download:
 
     __slots__ = (
         "_digests",
+        "_done",
         "_fd",
         "_fetched",
+        "_first_stop",
+        "_front",
         "_next_start",
         "_on_progress",
         "_part_size",
@@ -136,6 +144,7 @@ class Download:
         "epoch",
         "etag",
         "expected_size",
+        "is_checking",
         "is_over",
         "key",
         "mismatches",
@@ -201,7 +210,11 @@ class Download:
         self.stored: StoredChecksum | None = None
         self._fetched = 0
         self._next_start = 0
+        self._first_stop = 0
+        self._front: Piece | None = None
+        self._done: dict[int, int] = {}
         self._digests: dict[int, CrcDigest | HashDigest] = {}
+        self.is_checking = False
         self.must_be_read_back = False
 
     # What to ask
@@ -212,10 +225,12 @@ class Download:
 
     def next_piece(self) -> Piece | None:
         """Takes the next range that nobody fetches, or None."""
+        while self._next_start in self._done:
+            self._next_start = self._done.pop(self._next_start)
         size, start = self.size, self._next_start
         if self.is_over or size is None or start >= size or start == 0:
             return None
-        stop = min(start + self._part_size, size)
+        stop = min(start + self._part_size, size, *self._done)
         self._next_start = stop
         piece = Piece(self, start, stop, is_plain=False)
         piece.digest = self._new_digest()
@@ -231,6 +246,9 @@ class Download:
         size = self.size
         if size is None:
             return True
+        if self.is_checking or self._done:  # what follows may be there already
+            return end < piece.stop
+        self._note(piece)
         while piece.is_plain and end >= piece.stop == self._next_start < size:
             piece.stop = self._next_start = min(piece.stop + self._part_size, size)
         return end < piece.stop
@@ -274,6 +292,8 @@ class Download:
         size = UNKNOWN if self.size is None else self.size
         can_be_ranged = self.etag is not None and size != UNKNOWN and not self.one_stream
         front.stop = self._next_start = min(self._part_size, size) if can_be_ranged else size
+        self._first_stop = front.stop
+        self._front = front
         in_order = front.stop == size or self.stored is None or is_combinable(self.stored.algorithm)
         self.must_be_read_back = not in_order
 
@@ -287,10 +307,11 @@ class Download:
         )
 
     def _judge_range(self, piece: Piece, head: Head) -> Failure | None:
-        if head.status == 200:
-            return _no_ranges(head, "the store ignores ranges")
         told = head.content_range
-        if head.status != 206 or told is None:
+        if head.status == 200 and told is None:
+            return _no_ranges(head, "the store ignores ranges")
+        # Some servers send 200 with ranges that are right (rclone): what is told of the range counts.
+        if head.status not in (200, 206) or told is None:
             return _wrong_answer(head, f"HTTP {head.status} without a range to a request for one")
         etag = etag_of(head.headers)
         if etag is None:
@@ -298,7 +319,8 @@ class Download:
         if etag != self.etag or told[2] != self.size:
             return _replaced(head, "the object was replaced between two ranges")
         asked = (piece.position, piece.stop)
-        if told[:2] != asked or head.content_length not in (None, asked[1] - asked[0]):
+        lengths = (asked[1] - asked[0],) if head.status == 200 else (None, asked[1] - asked[0])
+        if told[:2] != asked or head.content_length not in lengths:
             return _wrong_answer(head, f"bytes {told[0]}-{told[1] - 1} came, not those asked")
         return None
 
@@ -321,10 +343,41 @@ class Download:
 
     # What has arrived
 
-    def open(self, partial: PartialFile) -> None:
-        """Takes the temporary file that the bytes go to."""
+    def open(self, partial: PartialFile) -> list[Part]:
+        """Takes the temporary file that the bytes go to.
+
+        Returns:
+            What a dead run has left of this version, to be checked before `go_on_with`.
+
+        Raises:
+            OSError: The journal of its parts cannot be made.
+        """
         self.partial = partial
+        left = partial.keep_parts(self._identity) if self.is_ranged else []
         self._fd = partial.fd
+        self.is_checking = bool(left)
+        return left
+
+    @property
+    def _identity(self) -> Identity:
+        return Identity(self.source_uri, self.size or 0, self.etag or "")
+
+    def go_on_with(self, parts: Mapping[Part, CrcDigest]) -> bool:
+        """Counts in the parts of a dead run that still hold; True if nothing is left to fetch."""
+        self.is_checking = False
+        front = self._front
+        for part, digest in parts.items():
+            if part.start == 0 and front is not None and not front.is_whole:
+                self._report(part.stop - front.position)
+                front.position = front.stop = self._next_start = part.stop  # its stream is cut
+                front.digest = digest
+            elif part.start >= self._next_start:  # what lies before is being fetched already
+                self._done[part.start] = part.stop
+                self._fetched += part.stop - part.start
+                self._digests[part.start] = digest
+                self._report(part.stop - part.start)
+        self._combine()
+        return self._fetched == self.size
 
     def write(self, data: bytes, offset: int) -> None:
         """Writes bytes where they belong, and tells the caller.
@@ -341,10 +394,18 @@ class Download:
     def piece_ended(self, piece: Piece) -> bool:
         """Counts a whole piece in; True if it was the last."""
         self._fetched += piece.stop - piece.start
+        self._note(piece)
         if piece.digest is not None:
             self._digests[piece.start] = piece.digest
             self._combine()
         return self._fetched == self.size
+
+    def _note(self, piece: Piece) -> None:
+        """Notes what a piece has brought, for a later run in case this one dies."""
+        if self.is_ranged and self.partial is not None and isinstance(piece.digest, CrcDigest):
+            digest = piece.digest
+            part = Part(piece.start, piece.position, digest.algorithm, digest.text())
+            self.partial.note_part(part)
 
     def _combine(self) -> None:
         """Takes neighbouring digests together, so that a file of any size keeps a few."""
@@ -357,9 +418,14 @@ class Download:
                 front.append(following)
 
     def _new_digest(self) -> CrcDigest | HashDigest | None:
-        if self.stored is None or self.must_be_read_back:
-            return None
-        return new_digest(self.stored.algorithm)
+        if self.stored is not None and not self.must_be_read_back:
+            return new_digest(self.stored.algorithm)
+        return new_digest(PART_ALGORITHM) if self.is_ranged else None
+
+    @property
+    def is_ranged(self) -> bool:
+        """Whether it is fetched in several parts, which a later run can go on with."""
+        return self.size is not None and 0 < self._first_stop < self.size
 
     @property
     def digest(self) -> CrcDigest | HashDigest | None:
@@ -389,7 +455,7 @@ class Download:
         self._report(-self._reported)
         self._forget()
         if self.partial is not None:
-            os.ftruncate(self.partial.fd, 0)
+            self.partial.forget_parts()
         return self.first_piece()
 
     @property
@@ -420,13 +486,16 @@ class Download:
         self.partial.publish()
         self.transfer.receipt = receipt
 
-    def discard(self) -> None:
-        """Removes what was written."""
+    def discard(self, *, leave_parts: bool = False) -> None:
+        """Removes what was written, or leaves it to the next run of a sync, which looks for it."""
         self.is_over = True
         self.epoch += 1
         if self.partial is not None:
             try:
-                self.partial.discard()
+                if leave_parts and self.within is not None:
+                    self.partial.release()
+                else:
+                    self.partial.discard()
             except OSError as error:
                 logger.warning("Could not remove a temporary file: %s", error.strerror)
         self._fd = -1

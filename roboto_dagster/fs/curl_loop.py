@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 import pycurl
 
@@ -21,9 +22,10 @@ from roboto_dagster.fs.curl_download import Download, Piece
 from roboto_dagster.fs.curl_errors import Failure, from_answer, from_curl
 from roboto_dagster.fs.curl_request import Request, quote_key
 from roboto_dagster.fs.curl_state import StoreState
-from roboto_dagster.fs.integrity import ChecksumMismatchError, verdict, verify_file
+from roboto_dagster.fs.integrity import ChecksumMismatchError, CrcDigest, verdict, verify_file
 from roboto_dagster.fs.object_store import Transfer
 from roboto_dagster.fs.partial import FolderCache, open_partial
+from roboto_dagster.fs.parts import Part, check_parts
 from roboto_dagster.fs.poller import READ, WRITE, Bell, Poller, make_poller
 from roboto_dagster.fs.s3_answer import Head
 from roboto_dagster.fs.scheduler import Scheduler
@@ -34,7 +36,10 @@ CANCELLED = Failure(code="CANCELLED", reason="the transfer was cancelled", remed
 
 _REPLAYS = 3
 _OUTAGE_CODES = frozenset({"CONNECTION", "STALLED", "THROTTLED", "SERVER_ERROR"})
+# What may heal by itself: then the next run goes on with the parts that came.
+_MAY_GO_ON = _OUTAGE_CODES | {"CANCELLED", "CREDENTIALS_EXPIRED", "CREDENTIALS_INVALID", "NO_SPACE"}
 _NEVER = float("inf")
+_T = TypeVar("_T")
 _WANTED = {
     pycurl.POLL_IN: READ,
     pycurl.POLL_OUT: WRITE,
@@ -267,15 +272,36 @@ class CurlLoop:
         failure = download.refuse(piece, head)
         if failure is not None:
             return failure
-        if download.partial is None:
-            download.open(
-                open_partial(
-                    download.destination, download.within, self._folders, self._settings.durability
-                )
-            )
-        if is_first and download.has_more:
+        left = self._open(download) if download.partial is None else []
+        if left:
+            self._check_parts(download, left)
+        elif is_first and download.has_more:
             self._scheduler.add_ranges(download)
         return None
+
+    def _open(self, download: Download) -> list[Part]:
+        """Opens the temporary file; returns what a dead run left of this version."""
+        return download.open(
+            open_partial(
+                download.destination, download.within, self._folders, self._settings.durability
+            )
+        )
+
+    def _check_parts(self, download: Download, left: list[Part]) -> None:
+        """Reads back what a dead run left, on another thread; meanwhile the front goes on."""
+        fd, epoch = -1 if download.partial is None else download.partial.fd, download.epoch
+
+        def go_on(checking: "concurrent.futures.Future[dict[Part, CrcDigest]]") -> None:
+            if download.is_over or download.epoch != epoch:
+                return
+            if checking.exception() is None and download.go_on_with(checking.result()):
+                self._finish(download)
+            else:
+                download.is_checking = False
+                self._scheduler.add_ranges(download)
+
+        checking = self._reading(check_parts, fd, left)
+        checking.add_done_callback(lambda done: self.call(lambda: go_on(done)))
 
     # Coming back
 
@@ -467,13 +493,18 @@ class CurlLoop:
 
     def _read_back(self, download: Download) -> None:
         """Verifies on another thread: the loop would stand still for as long as reading takes."""
-        if self._readers is None:
-            self._readers = concurrent.futures.ThreadPoolExecutor(1, "roboto-verify")
         partial, stored = download.partial, download.stored
         fd = -1 if partial is None else partial.fd
         epoch = download.epoch
-        reading = self._readers.submit(verify_file, fd, stored, lambda: download.epoch == epoch)
+        reading = self._reading(verify_file, fd, stored, lambda: download.epoch == epoch)
         reading.add_done_callback(lambda done: self.call(lambda: self._was_read(download, done)))
+
+    def _reading(
+        self, function: Callable[..., _T], *arguments: object
+    ) -> "concurrent.futures.Future[_T]":
+        if self._readers is None:
+            self._readers = concurrent.futures.ThreadPoolExecutor(1, "roboto-verify")
+        return self._readers.submit(function, *arguments)
 
     def _was_read(self, download: Download, done: "concurrent.futures.Future[str]") -> None:
         error = done.exception()
@@ -501,11 +532,7 @@ class CurlLoop:
 
     def _publish_empty(self, download: Download) -> None:
         try:
-            download.open(
-                open_partial(
-                    download.destination, download.within, self._folders, self._settings.durability
-                )
-            )
+            self._open(download)
         except OSError as error:
             self._fail(download, _local_failure(download, error))
         else:
@@ -514,7 +541,7 @@ class CurlLoop:
     def _publish(self, download: Download, verified: str) -> None:
         try:
             download.publish(verified, time.monotonic())
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - a disk, or the caller's `before_publish`
             self._fail(download, _local_failure(download, error))
         else:
             download.is_over = True
@@ -525,7 +552,7 @@ class CurlLoop:
         if download.is_over or download not in self._downloads:
             return
         self._abort(download)
-        download.discard()
+        download.discard(leave_parts=failure.code in _MAY_GO_ON)
         self._forget(download)
         if failure.code == "NO_SPACE":
             self._state.disk_full = failure
@@ -646,5 +673,5 @@ def _local_failure(download: Download, error: BaseException) -> Failure:
             transient=told.transient,
             cause=error,
         )
-    reason = f"a fault of this package: {type(error).__name__}"
+    reason = f"an unforeseen {type(error).__name__}"
     return Failure(code="UNEXPECTED", reason=reason, remedy="fail", cause=error)

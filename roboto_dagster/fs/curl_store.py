@@ -10,6 +10,8 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from typing_extensions import Self
+
 from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.fs.credentials import CredentialBroker, CredentialProvider
 from roboto_dagster.fs.curl_download import Download
@@ -72,7 +74,7 @@ class CurlStore:
         """
         return cls(CredentialBroker(credential_provider), S3Settings.from_options(options))
 
-    def __enter__(self) -> "CurlStore":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -128,9 +128,10 @@ class Digest(Protocol):
 class CrcDigest:
     """A running CRC; those of neighbouring ranges combine, so ranges may arrive in any order."""
 
-    __slots__ = ("_add", "_combine", "_width", "size_bytes", "value")
+    __slots__ = ("_add", "_combine", "_width", "algorithm", "size_bytes", "value")
 
     def __init__(self, algorithm: Algorithm) -> None:
+        self.algorithm: Algorithm = algorithm
         self._add, self._combine = _CRC_FUNCTIONS[algorithm]
         self._width = _WIDTHS[algorithm]
         self.value = 0

@@ -25,7 +25,10 @@ FOREIGN_AGE_SECONDS = 24 * 3600.0
 
 # Counted, not random: within a process that is enough, and it costs no system call for a small file.
 _serial = itertools.count(int.from_bytes(os.urandom(2), "big") << 16)
-_NAME = re.compile(r"\.([0-9a-f]{12})-([0-9a-f]{8})-([0-9a-f]+)-([0-9a-f]+)-([0-9a-f]{8})\.part")
+_NOBODY = 0
+_NAME = re.compile(
+    r"\.([0-9a-f]{12})-([0-9a-f]{8})-([0-9a-f]+)-([0-9a-f]+)-([0-9a-f]{8})(?:\.parts)?\.part"
+)
 _START_TIME_FIELD = 19  # of /proc/<pid>/stat after the command name, see proc_pid_stat(5)
 
 
@@ -47,8 +50,17 @@ class Temporary(NamedTuple):
 
 def new_name(final_name: str) -> str:
     """Returns a fresh temporary name, owned by this process, for a file of this final name."""
-    pid = os.getpid()
-    return f".{target_of(final_name)}-{_host()}-{pid:x}-{_start_of(pid):x}-{next(_serial) & 0xFFFFFFFF:08x}{SUFFIX}"
+    return _name_of(final_name, os.getpid(), _start_of(os.getpid()))
+
+
+def released_name(final_name: str) -> str:
+    """Returns a fresh temporary name that no living process owns, for what the next run may go on with."""
+    return _name_of(final_name, _NOBODY, os.getpid())
+
+
+def _name_of(final_name: str, pid: int, start: int) -> str:
+    serial = next(_serial) & 0xFFFFFFFF
+    return f".{target_of(final_name)}-{_host()}-{pid:x}-{start:x}-{serial:08x}{SUFFIX}"
 
 
 def target_of(final_name: str) -> str:
@@ -73,6 +85,8 @@ def is_alive(temporary: Temporary, modified_at: float, now: float | None = None)
         modified_at: Its modification time, seconds since the epoch.
         now: The time, seconds since the epoch.
     """
+    if temporary.pid == _NOBODY:
+        return False
     if temporary.host != _host() or os.name == "nt":  # there, signal 0 would not be harmless
         return (time.time() if now is None else now) - modified_at < FOREIGN_AGE_SECONDS
     return _is_running(temporary.pid) and _start_of(temporary.pid) == temporary.start

@@ -14,10 +14,19 @@ import errno
 import os
 import pathlib
 import stat
+import time
 from collections import OrderedDict
 from typing import Literal
 
 from roboto_dagster.fs import owner
+from roboto_dagster.fs.parts import (
+    Identity,
+    Part,
+    journal_name,
+    read_journal,
+    write_identity,
+    write_part,
+)
 
 # Where the platform cannot open relative to a folder (Windows), full paths are used.
 HAS_DIR_FD = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
@@ -32,6 +41,12 @@ _FILE_FLAGS = (
     | getattr(os, "O_BINARY", 0)
     | getattr(os, "O_CLOEXEC", 0)
 )
+
+_REOPEN_FLAGS = os.O_RDWR | _NO_FOLLOW | getattr(os, "O_CLOEXEC", 0)
+_JOURNAL_SUFFIX = ".parts.part"
+
+RESUMABLE_AGE_SECONDS = 7 * 24 * 3600.0
+"""What nobody went on with for so long is removed."""
 
 Durability = Literal["none", "file", "full"]
 """What is forced to the disk before a file counts as published: nothing, the file, or its folder too."""
@@ -132,15 +147,17 @@ class FolderCache:
 
 
 class PartialFile:
-    """One file being written under a temporary name; ends with `publish` or `discard`."""
+    """One file being written under a temporary name; ends with `publish`, `discard` or `release`."""
 
-    __slots__ = ("_durability", "_folder", "_name", "_temporary", "fd")
+    __slots__ = ("_durability", "_folder", "_has_parts", "_journal_fd", "_name", "_temporary", "fd")
 
     def __init__(self, folder: Folder, name: str, durability: Durability = "none") -> None:
         self._folder = folder
         self._name = name
         self._durability = durability
         self._temporary = ""
+        self._journal_fd = -1
+        self._has_parts = False
         self.fd = -1
         self._create()
 
@@ -163,14 +180,15 @@ class PartialFile:
             os.fsync(self.fd)
         status = os.fstat(self.fd)
         target = self._folder.name_of(self._name)
+        has_journal = self._journal_fd >= 0
         try:
             self._close()
-            os.replace(
-                self._temporary, target, src_dir_fd=self._folder.fd, dst_dir_fd=self._folder.fd
-            )
+            self._rename(self._temporary, target)
         except OSError:
             self.discard()
             raise
+        if has_journal:
+            self._remove(self._journal)
         self._temporary = ""
         if self._durability == "full" and self._folder.fd is not None:
             os.fsync(self._folder.fd)
@@ -182,14 +200,106 @@ class PartialFile:
         """
         self._close()
         if self._temporary:
-            with contextlib.suppress(FileNotFoundError):  # somebody cleaned up meanwhile
-                os.unlink(self._temporary, dir_fd=self._folder.fd)
+            self._remove(self._temporary)
+            self._remove(self._journal)
             self._temporary = ""
 
+    def keep_parts(self, identity: Identity) -> list[Part]:
+        """Makes it resumable, and takes over what a dead run left of the same version.
+
+        Args:
+            identity: Which version of which object it is of.
+
+        Returns:
+            The parts that were noted and may be there; each has to be checked (`parts.check_part`).
+
+        Raises:
+            OSError: The journal cannot be made.
+        """
+        for name in self._left_by_the_dead():
+            parts = self._adopt(name, identity)
+            if parts is not None:
+                return parts
+        self._journal_fd = os.open(self._journal, _FILE_FLAGS, 0o666, dir_fd=self._folder.fd)
+        write_identity(self._journal_fd, identity)
+        return []
+
+    def note_part(self, part: Part) -> None:
+        """Notes that a range is written; nothing without `keep_parts`."""
+        if self._journal_fd >= 0:
+            write_part(self._journal_fd, part)
+            self._has_parts = True
+
+    def forget_parts(self, identity: Identity | None = None) -> None:
+        """Empties the file and its journal, to begin with another version."""
+        os.ftruncate(self.fd, 0)
+        if self._journal_fd >= 0 and identity is not None:
+            write_identity(self._journal_fd, identity)
+        elif self._journal_fd >= 0:
+            self._drop_journal()
+
+    def release(self) -> None:
+        """Closes the file and leaves it to the next run; without any part it is discarded."""
+        if not self._has_parts:
+            self.discard()
+            return
+        self._close()
+        name = self._folder.name_of(owner.released_name(self._name))
+        with contextlib.suppress(FileNotFoundError):
+            # The journal first: without one, a file is not gone on with, and is cleaned up.
+            self._rename(self._journal, journal_name(name))
+            self._rename(self._temporary, name)
+        self._temporary = ""
+
+    def _left_by_the_dead(self) -> list[str]:
+        target = owner.target_of(self._name)
+        return [
+            name
+            for name in _dead_in(self._folder)
+            if not name.endswith(_JOURNAL_SUFFIX) and name[1 : len(target) + 1] == target
+        ]
+
+    def _adopt(self, name: str, identity: Identity) -> list[Part] | None:
+        """Takes a dead run's file in place of the fresh one; only one of several runs succeeds in that."""
+        left = self._folder.name_of(name)
+        try:
+            self._rename(journal_name(left), self._journal)
+            self._rename(left, self._temporary)
+            journal_fd = os.open(self._journal, _REOPEN_FLAGS, dir_fd=self._folder.fd)
+            fd = os.open(self._temporary, _REOPEN_FLAGS, dir_fd=self._folder.fd)
+        except OSError:
+            return None
+        os.close(self.fd)
+        self.fd, self._journal_fd = fd, journal_fd
+        parts = read_journal(journal_fd, identity)
+        self._has_parts = bool(parts)
+        if parts is None:  # another version, or garbage
+            self._drop_journal()
+            os.ftruncate(self.fd, 0)
+        return parts
+
+    @property
+    def _journal(self) -> str:
+        return journal_name(self._temporary)
+
+    def _drop_journal(self) -> None:
+        os.close(self._journal_fd)
+        self._journal_fd = -1
+        self._has_parts = False
+        self._remove(self._journal)
+
+    def _rename(self, old: str, new: str) -> None:
+        os.replace(old, new, src_dir_fd=self._folder.fd, dst_dir_fd=self._folder.fd)
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):  # somebody cleaned up meanwhile
+            os.unlink(name, dir_fd=self._folder.fd)
+
     def _close(self) -> None:
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
+        for fd in (self.fd, self._journal_fd):
+            if fd >= 0:
+                os.close(fd)
+        self.fd = self._journal_fd = -1
 
 
 def open_partial(
@@ -211,10 +321,8 @@ def open_partial(
     """
     parent, name = os.path.split(destination)
     if folders is None:
-        folder = Folder.open(destination.parent, within)
-    else:
-        folder = folders.get(parent or os.curdir, within)
-    return PartialFile(folder, name, durability)
+        return PartialFile(Folder.open(destination.parent, within), name, durability)
+    return PartialFile(folders.get(parent or os.curdir, within), name, durability)
 
 
 def reclaim(path: pathlib.Path, within: pathlib.Path) -> int:
@@ -230,12 +338,31 @@ def reclaim(path: pathlib.Path, within: pathlib.Path) -> int:
     if not path.is_dir():
         return 0
     folder = Folder.open(path, within)
-    with os.scandir(path if folder.fd is None else folder.fd) as entries:
-        dead = [entry.name for entry in entries if _is_dead(entry)]
+    dead = _dead_in(folder)
     for name in dead:
-        with contextlib.suppress(FileNotFoundError):  # another run was quicker
-            os.unlink(folder.name_of(name), dir_fd=folder.fd)
+        if not _may_be_resumed(name, dead, folder):
+            with contextlib.suppress(FileNotFoundError):  # another run was quicker
+                os.unlink(folder.name_of(name), dir_fd=folder.fd)
     return len(dead)
+
+
+def _may_be_resumed(name: str, dead: set[str], folder: Folder) -> bool:
+    """Tells whether a dead run's file, or its journal, is of use to a next one: both are there, and not old."""
+    is_journal = name.endswith(_JOURNAL_SUFFIX)
+    other = name.removesuffix(_JOURNAL_SUFFIX) + owner.SUFFIX if is_journal else journal_name(name)
+    if other not in dead:
+        return False
+    try:
+        modified_at = os.stat(folder.name_of(name), dir_fd=folder.fd).st_mtime
+    except FileNotFoundError:
+        return False
+    return time.time() - modified_at < RESUMABLE_AGE_SECONDS
+
+
+def _dead_in(folder: Folder) -> set[str]:
+    """Returns the temporary files in a folder whose run is dead."""
+    with os.scandir(folder.path if folder.fd is None else folder.fd) as entries:
+        return {entry.name for entry in entries if _is_dead(entry)}
 
 
 def _is_dead(entry: "os.DirEntry[str]") -> bool:

@@ -6,7 +6,7 @@ consistent answers.
 """
 
 import dataclasses
-import datetime
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,8 +41,8 @@ class RemoteDataset:
 
     dataset_id: str
     version: int
-    created: datetime.datetime
-    modified: datetime.datetime
+    created: dt.datetime
+    modified: dt.datetime
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
@@ -65,13 +65,13 @@ class FileChange:
     """
 
     dataset_id: str
-    modified: datetime.datetime
+    modified: dt.datetime
 
 
 def where(field: str, comparator: str, value: object) -> Query:
     """Makes a condition; a time is given to the platform in UTC."""
-    if isinstance(value, datetime.datetime):
-        value = value.astimezone(datetime.timezone.utc).isoformat()
+    if isinstance(value, dt.datetime):
+        value = value.astimezone(dt.timezone.utc).isoformat()
     return {"field": field, "comparator": comparator, "value": value}
 
 
@@ -91,7 +91,9 @@ def dataset_url(endpoint: str, *dataset_ids: str) -> str | None:
         dataset_ids: None is returned unless it is one.
     """
     api = "https://api."
-    if len(dataset_ids) != 1 or not endpoint.startswith(api):  # a platform on this machine has no site
+    if len(dataset_ids) != 1 or not endpoint.startswith(
+        api
+    ):  # a platform on this machine has no site
         return None
     site = f"https://app.{endpoint.removeprefix(api)}".rstrip("/")
     return f"{site}/datasets/{dataset_ids[0]}"
@@ -147,7 +149,7 @@ def find_datasets(
 
 
 def find_file_changes(
-    client: "RobotoClient", since: datetime.datetime, *, org_id: str | None = None
+    client: "RobotoClient", since: dt.datetime, *, org_id: str | None = None
 ) -> Iterator[FileChange]:
     """Yields the files of all datasets that were modified since then, oldest first."""
     query = where("modified", "GREATER_THAN_OR_EQUAL", since)
@@ -182,14 +184,14 @@ def dataset_exists(client: "RobotoClient", dataset_id: str) -> bool:
     return True
 
 
-def parse_time(text: object) -> datetime.datetime:
+def parse_time(text: object) -> dt.datetime:
     """Reads a time of the API.
 
     Raises:
         ValueError: It is none, or has no zone.
     """
     # Python 3.10 does not read the Z.
-    time = datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    time = dt.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
     if time.tzinfo is None:
         msg = f"{text!r} has no time zone"
         raise ValueError(msg)

@@ -18,7 +18,7 @@ from roboto_dagster.sync.scope import Scope
 if TYPE_CHECKING:
     from roboto import RobotoClient
 
-_LINK = re.compile(r"roboto://file/([A-Za-z0-9_-]+)(?:\?v=([0-9]+))?")
+_LINK = re.compile(r"roboto://file/(?P<file_id>[A-Za-z0-9_-]+)(?:\?v=(?P<version>[0-9]+))?")
 _LINK_CODES: dict[int, ErrorCode] = {404: "NOT_FOUND", 401: "ACCESS_DENIED", 403: "ACCESS_DENIED"}
 _MAX_INT = 2**63 - 1  # of SQLite and Parquet
 
@@ -103,9 +103,6 @@ def _records(client: "RobotoClient", scope: Scope) -> Iterator[Any]:
         yield from items
         if not page_token:
             return
-        if not isinstance(page_token, str):
-            msg = f"listing the files of {scope.dataset_id}: the Roboto API answered a page token that is no text."
-            raise PlatformError(msg)
         if page_token in seen_tokens:
             msg = (
                 f"listing the files of {scope.dataset_id}: the Roboto API repeats page {page_token!r}, so the list is "
@@ -134,7 +131,10 @@ def _page(
             idempotent=True,
         )
         page = response.to_dict(json_path=["data"])
-        return list(page["items"]), page["next_token"]
+        items, next_token = list(page["items"]), page["next_token"]
+        if next_token is not None and not isinstance(next_token, str):
+            raise TypeError(next_token)
+        return items, next_token
 
 
 def _parse(client: "RobotoClient", record: Mapping[str, Any]) -> RemoteFile:
@@ -252,4 +252,4 @@ def _file_record(client: "RobotoClient", file_id: str, version: str | None) -> d
 def _parse_link(uri: str) -> tuple[str | None, str | None]:
     """Takes `roboto://file/<id>?v=<version>` apart."""
     found = _LINK.fullmatch(uri)
-    return found.groups() if found else (None, None)
+    return (found["file_id"], found["version"]) if found else (None, None)

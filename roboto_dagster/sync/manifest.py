@@ -100,7 +100,9 @@ def write_manifest(
         try:
             with (
                 os.fdopen(os.dup(partial.fd), "wb") as file,
-                pq.ParquetWriter(file, schema(), compression="zstd", write_page_checksum=True) as writer,
+                pq.ParquetWriter(
+                    file, schema(), compression="zstd", write_page_checksum=True
+                ) as writer,
             ):
                 for rows in batches:
                     writer.write_table(_table(rows), row_group_size=_ROWS_PER_GROUP)

@@ -1,7 +1,7 @@
 """What one sync is about: a dataset, and which of its files."""
 
 import dataclasses
-import datetime
+import datetime as dt
 import re
 from collections.abc import Sequence
 
@@ -34,8 +34,8 @@ class Scope:
     dataset_id: str
     include_patterns: tuple[str, ...] = ()
     exclude_patterns: tuple[str, ...] = ()
-    created_from: datetime.datetime | None = None
-    created_before: datetime.datetime | None = None
+    created_from: dt.datetime | None = None
+    created_before: dt.datetime | None = None
 
     def __post_init__(self) -> None:
         if not is_dataset_id(self.dataset_id):
@@ -54,7 +54,7 @@ class Scope:
         """Whether it matters when a file was created."""
         return self.created_from is not None or self.created_before is not None
 
-    def holds_time(self, created: datetime.datetime) -> bool:
+    def holds_time(self, created: dt.datetime) -> bool:
         """Tells whether a file that was created then is wanted."""
         if self.created_from is not None and created < self.created_from:
             return False

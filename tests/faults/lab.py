@@ -18,7 +18,7 @@ from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import ObjectStore, StoreRegistry
 from roboto_dagster.fs.settings import OnRetry
 from roboto_dagster.sync.manifest import manifest_path, read_manifest
-from roboto_dagster.testing import LocalRoboto
+from roboto_dagster.testing import LocalRoboto, faults
 from roboto_dagster.testing.faults import Fault, Rule
 from roboto_dagster.testing.request_log import LoggedRequest
 from tests.faults import invariants
@@ -30,7 +30,8 @@ ATTEMPTS = 4
 AT_ONCE = RetryConfig(
     max_attempts=ATTEMPTS, wait_initial_seconds=0.0, wait_max_seconds=0.0, deadline_seconds=30.0
 )
-STALL_SECONDS = 0.4
+STALL_SECONDS = 0.3
+BYTES_A_SECOND = 400_000
 
 
 def noise(size_bytes: int, seed: int = 0) -> bytes:
@@ -181,6 +182,14 @@ class Lab:
             rule.setdefault("service", "s3")
             rule["key"] = f"*/{self.dataset_id}/{path}"
         return self.local.faults.add(fault, **rule)
+
+    def slow_front(self, path: str) -> Rule:
+        """Slows the plain GET with which the curl engine begins, so that ranges go to other connections."""
+        return self.fault(
+            faults.trickle(bytes_per_second=BYTES_A_SECOND),
+            path,
+            when=lambda request: "range" not in request.headers,
+        )
 
     def local_path(self, path: str) -> pathlib.Path:
         """Returns where a file goes."""

@@ -78,9 +78,7 @@ def test_nothing_is_left_beside_the_files(
     assert [name for name in left if name.endswith(".part")] == []
 
 
-def test_what_arrived_is_what_was_stored(
-    materialize: "Materializer", local: LocalRoboto, flights: list[str]
-) -> None:
+def test_what_arrived_is_what_was_stored(materialize: "Materializer", flights: list[str]) -> None:
     """Every byte of every file, whatever bucket, name or link it comes by."""
     materialize(materialize.range_asset(flights), partition_range=(flights[0], flights[2]))
     found = {

@@ -8,14 +8,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Protocol
 
 import boto3
 import botocore.config
 import pytest
 
-from roboto_dagster.fs.credentials import CredentialProvider, Credentials
+from roboto_dagster.fs.credentials import Credentials
 from roboto_dagster.testing import LocalRoboto
 
 BUCKET = "conformance"
@@ -137,13 +137,20 @@ def rclone_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def _wait_for(url: str) -> None:
     for _ in range(200):
-        try:
-            urllib.request.urlopen(url)  # noqa: S310 - our own http server
-        except urllib.error.HTTPError:
+        if _answers(url):
             return
-        except OSError:
-            time.sleep(0.05)  # a process of its own: there is nothing else to wait for
+        time.sleep(0.05)  # a process of its own: there is nothing else to wait for
     pytest.fail("rclone did not start")
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url)  # noqa: S310 - our own http server
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture(params=["moto", "rclone"])
@@ -158,18 +165,3 @@ def server(request: pytest.FixtureRequest) -> S3Server:
 def engine(request: pytest.FixtureRequest) -> str:
     """Each of the engines in turn."""
     return str(request.param)
-
-
-MakeStore = Callable[..., Any]
-"""Makes a store of the engine and server in turn; takes a provider and options."""
-
-
-def changed(provider: CredentialProvider, **fields: str) -> CredentialProvider:
-    """Returns a provider whose credentials differ in some fields."""
-
-    def provide() -> Credentials:
-        credentials = provider()
-        credentials.update(fields)  # type: ignore[typeddict-item] # any field, on purpose
-        return credentials
-
-    return provide

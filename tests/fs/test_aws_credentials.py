@@ -118,7 +118,7 @@ def test_a_role_is_assumed() -> None:
 @pytest.mark.usefixtures("sts")
 def test_a_refused_role_says_what_to_check() -> None:
     """What STS answered, and which settings to look at."""
-    with pytest.raises(ConfigurationError, match="not authorized.*Check the profile and the role"):
+    with pytest.raises(ConfigurationError, match=r"not authorized.*Check the profile and the role"):
         aws_credential_provider(None, "arn:aws:iam::1:role/other", None)()
 
 

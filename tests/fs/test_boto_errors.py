@@ -50,7 +50,7 @@ def answer(
     ],
 )
 def test_answers_become_codes(
-    file: DownloadableFile, status: int, s3_code: str, code: str, transient: bool
+    file: DownloadableFile, status: int, s3_code: str, code: str, *, transient: bool
 ) -> None:
     """S3's own code decides where it is known, else the status."""
     failure = download_error(file, answer(status, s3_code), 2)
@@ -84,7 +84,9 @@ def test_an_answer_without_anything_is_unexpected(file: DownloadableFile) -> Non
     ("error", "code"),
     [
         pytest.param(
-            boto.SSLError(endpoint_url="https://s3", error="self-signed"), "TLS", id="certificate"
+            boto.SSLError(endpoint_url="https://s3", error=ValueError("self-signed")),
+            "TLS",
+            id="certificate",
         ),
         pytest.param(ssl.SSLError(1, "handshake"), "TLS", id="tls"),
         pytest.param(boto.ReadTimeoutError(endpoint_url="u"), "STALLED", id="read-timeout"),
@@ -144,7 +146,7 @@ def test_the_last_of_many_tries_counts(file: DownloadableFile) -> None:
     ],
 )
 def test_a_provider_that_fails(
-    file: DownloadableFile, error: PlatformError, code: str, transient: bool
+    file: DownloadableFile, error: PlatformError, code: str, *, transient: bool
 ) -> None:
     """Without credentials no file can be had; the platform's own words are the reason."""
     failure = download_error(file, error)

@@ -22,6 +22,7 @@ from roboto_dagster import (
     DownloadableFile,
     DownloadError,
     DownloadSession,
+    FutureLike,
     ObjectStore,
     PlatformError,
     StoreRegistry,
@@ -110,7 +111,7 @@ def test_iterating_yields_the_files(session: DownloadSession) -> None:
 def test_iterating_waits_once_all_have_been_yielded(session: DownloadSession) -> None:
     """The loop ends with the wait, so its failures are raised by the loop."""
     seen = []
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(ExceptionGroup):  # noqa: PT012 -- the block is what is tested
         for file in session:
             seen.append(file)
             session.register_download(file, Broken(ValueError("no")))
@@ -144,9 +145,8 @@ def test_await_downloads_returns_none(session: DownloadSession) -> None:
 
 def test_await_downloads_raises_every_failure_in_one_group(session: DownloadSession) -> None:
     """No failure hides another one, and those that went well are not in it."""
-    for file, future in zip(
-        files(3), [Broken(ValueError("a")), Done(), Broken(OSError("b"))], strict=True
-    ):
+    futures: list[FutureLike[None]] = [Broken(ValueError("a")), Done(), Broken(OSError("b"))]
+    for file, future in zip(files(3), futures, strict=True):
         session.register_download(file, future)
     with pytest.raises(ExceptionGroup) as caught:
         session.await_downloads()
@@ -308,7 +308,7 @@ def test_leaving_waits() -> None:
 def test_a_body_that_raises_cancels_what_runs_and_wins() -> None:
     """The body's own error is what the caller sees; nothing goes on behind it."""
     running = Running()
-    with (
+    with (  # noqa: PT012 -- the block is what is tested
         pytest.raises(ZeroDivisionError),
         DownloadSession(items=files(2), association=DATASET) as session,
     ):
@@ -320,7 +320,7 @@ def test_a_body_that_raises_cancels_what_runs_and_wins() -> None:
 
 def test_a_body_that_raises_can_have_futures_without_cancel() -> None:
     """A future need only have `result` and `done`."""
-    with (
+    with (  # noqa: PT012 -- the block is what is tested
         pytest.raises(ZeroDivisionError),
         DownloadSession(items=files(1), association=DATASET) as session,
     ):
@@ -502,7 +502,7 @@ def test_without_a_client_the_sdks_default_is_taken(
     local: LocalRoboto, two_buckets: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in the SDK, no client means the one that the environment describes."""
-    monkeypatch.setattr(RobotoClient, "from_env", lambda: local.client())
+    monkeypatch.setattr(RobotoClient, "from_env", local.client)
     session = DownloadSession([], Association.dataset(two_buckets))
     assert session.make_credential_provider("first-bucket")()["region"]
 
@@ -511,7 +511,11 @@ def test_without_a_client_the_sdks_default_is_taken(
 
 
 @pytest.fixture
-def flight(local: LocalRoboto, environment: None, tmp_path: pathlib.Path) -> list[DownloadableFile]:
+def flight(
+    local: LocalRoboto,
+    environment: None,  # noqa: ARG001 -- it sets variables
+    tmp_path: pathlib.Path,
+) -> list[DownloadableFile]:
     """Three files of one dataset, not yet fetched."""
     dataset_id = local.add_dataset("flight")
     for number in range(3):
@@ -578,7 +582,7 @@ def test_one_missing_file_does_not_cost_the_others(
     local.remove_object(dataset_of(flight).association_id, "0.mcap")
     session = DownloadSession(flight, dataset_of(flight), local.client())
     store = registry.get_store_for_uri(flight[0]["source_uri"], session.credential_provider)
-    with pytest.raises(ExceptionGroup) as caught, store:
+    with pytest.raises(ExceptionGroup) as caught, store:  # noqa: PT012 -- the block is what is tested
         for file in session:
             session.register_download(file, store.get(file["source_uri"], file["destination_path"]))
     (failure,) = caught.value.exceptions
@@ -588,7 +592,9 @@ def test_one_missing_file_does_not_cost_the_others(
 
 @pytest.fixture
 def file_service(
-    local: LocalRoboto, environment: None, monkeypatch: pytest.MonkeyPatch
+    local: LocalRoboto,
+    environment: None,  # noqa: ARG001 -- it sets variables
+    monkeypatch: pytest.MonkeyPatch,
 ) -> roboto.storage.file_service.FileService:
     """The SDK's own service, with our session in place of its, and our registry."""
     monkeypatch.setattr(roboto.storage.file_service, "DownloadSession", DownloadSession)

@@ -1,11 +1,11 @@
 """The registry of stores, and how a URI is taken apart."""
 
 import pathlib
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
 import pytest
+from typing_extensions import Self
 
 from roboto_dagster import ConfigurationError, CredentialProvider, Credentials, StoreRegistry
 from roboto_dagster.fs.boto_store import BotoStore
@@ -24,7 +24,7 @@ class NowhereStore:
         """Make one."""
         return cls(credential_provider, kwargs)
 
-    def __enter__(self) -> "NowhereStore":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -54,10 +54,9 @@ def keys() -> Credentials:
 
 
 @pytest.fixture(autouse=True)
-def _own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
     monkeypatch.setattr(StoreRegistry, "_stores", dict(StoreRegistry._stores))  # noqa: SLF001
-    yield
 
 
 def test_a_registered_store_serves_its_scheme() -> None:

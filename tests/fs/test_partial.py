@@ -24,7 +24,7 @@ def names(folder: pathlib.Path) -> list[str]:
 
 def open_descriptors() -> int:
     """Return how many files this process has open."""
-    return len(os.listdir("/dev/fd"))
+    return sum(1 for _ in pathlib.Path("/dev/fd").iterdir())
 
 
 def test_a_published_file_has_its_bytes(tmp_path: pathlib.Path) -> None:
@@ -202,9 +202,9 @@ def test_folders_are_opened_once(tmp_path: pathlib.Path) -> None:
     """A cache keeps the folder of the file before."""
     cache = FolderCache()
     open_partial(tmp_path / "a" / "1.mcap", tmp_path, cache).publish()
-    first = cache.get(tmp_path / "a", tmp_path)
+    first = cache.get(str(tmp_path / "a"), tmp_path)
     open_partial(tmp_path / "a" / "2.mcap", tmp_path, cache).publish()
-    assert cache.get(tmp_path / "a", tmp_path) is first
+    assert cache.get(str(tmp_path / "a"), tmp_path) is first
 
 
 def test_folders_are_closed_when_the_cache_is_full(tmp_path: pathlib.Path) -> None:

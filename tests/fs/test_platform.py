@@ -73,7 +73,7 @@ def translated(error: Exception) -> PlatformError:
         pytest.param(http_error(502), 502, True, id="urllib"),
     ],
 )
-def test_answers_keep_their_status(error: Exception, status: int, transient: bool) -> None:
+def test_answers_keep_their_status(error: Exception, status: int, *, transient: bool) -> None:
     """The status of an answer is known, and decides whether a retry may help."""
     failure = translated(error)
     assert (failure.http_status, failure.transient) == (status, transient)
@@ -117,7 +117,9 @@ def test_a_refused_certificate_does_not_heal() -> None:
         pytest.param(RuntimeError(SECRET), "RuntimeError", False, id="any"),
     ],
 )
-def test_nonsense_is_described_by_its_shape(error: Exception, shape: str, transient: bool) -> None:
+def test_nonsense_is_described_by_its_shape(
+    error: Exception, shape: str, *, transient: bool
+) -> None:
     """A malformed answer is told by its shape; its values may be credentials."""
     failure = translated(error)
     assert (shape in str(failure), SECRET in repr(failure)) == (True, False)

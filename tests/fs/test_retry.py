@@ -138,7 +138,7 @@ def test_waits_have_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_pause_is_none_once_nothing_is_left(
-    config: RetryConfig, attempt: int, elapsed: float, is_left: bool
+    config: RetryConfig, attempt: int, elapsed: float, *, is_left: bool
 ) -> None:
     """Attempts and the deadline bound it, for engines that cannot sleep in a loop."""
     assert (config.pause_seconds(attempt, elapsed) is not None) is is_left

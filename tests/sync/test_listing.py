@@ -166,7 +166,7 @@ def test_other_stores_uris_are_taken_as_they_are(local: LocalRoboto, dataset_id:
 def test_a_looping_token_is_noticed(local: LocalRoboto, dataset_id: str) -> None:
     """A platform that repeats a page would be asked for ever."""
     local.faults.add(page(record(), next_token="again"), route=QUERY)
-    with pytest.raises(PlatformError, match="repeats page 'again'.*incomplete") as caught:
+    with pytest.raises(PlatformError, match=r"repeats page 'again'.*incomplete") as caught:
         listed(local, dataset_id)
     assert caught.value.transient
     assert local.requests.count(route=QUERY) == 2

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from typing_extensions import Self
 
 from roboto_dagster import (
     ConfigurationError,
@@ -48,9 +49,7 @@ def keys_asked_for(local: LocalRoboto) -> list[str]:
 # --- what arrives ---
 
 
-def test_files_arrive_where_the_platform_has_them(
-    syncer: "Syncer", local: LocalRoboto, dataset_id: str
-) -> None:
+def test_files_arrive_where_the_platform_has_them(syncer: "Syncer", dataset_id: str) -> None:
     """Below the dataset's folder, under their own paths, and nothing else."""
     report = syncer(dataset_id)
     assert syncer.files() == {
@@ -86,7 +85,7 @@ def test_the_manifest_has_a_row_for_every_file(syncer: "Syncer", dataset_id: str
     assert (row["error_code"], row["error"], row["dataset_id"]) == (None, None, dataset_id)
 
 
-def test_patterns_choose(syncer: "Syncer", local: LocalRoboto, dataset_id: str) -> None:
+def test_patterns_choose(syncer: "Syncer", dataset_id: str) -> None:
     """Only what is wanted is fetched, and is in the manifest."""
     syncer(dataset_id, include_patterns=["*.mcap"], exclude_patterns=["b.*"])
     assert list(syncer.rows()) == ["logs/a.mcap"]
@@ -222,9 +221,7 @@ def test_a_file_that_changed_on_disk_is_fetched_again(
     )
 
 
-def test_a_deleted_manifest_begins_anew(
-    syncer: "Syncer", local: LocalRoboto, dataset_id: str
-) -> None:
+def test_a_deleted_manifest_begins_anew(syncer: "Syncer", dataset_id: str) -> None:
     """Without a manifest nothing is known, so everything is fetched."""
     syncer(dataset_id)
     syncer.manifest.unlink()
@@ -413,7 +410,7 @@ class MemoryStore:
         """Make one."""
         return cls(credential_provider)
 
-    def __enter__(self) -> "MemoryStore":
+    def __enter__(self) -> Self:
         if self.on_enter is not None:
             raise self.on_enter
         return self
@@ -433,9 +430,13 @@ class MemoryStore:
         raise NotImplementedError
 
     def get(
-        self, source_uri: str, destination: pathlib.Path, on_progress: OnProgress | None = None
+        self,
+        source_uri: str,
+        destination: pathlib.Path,
+        on_progress: OnProgress | None = None,
     ) -> FutureLike[None]:
         """Write an object at once, or raise what stands in its place."""
+        del on_progress  # at once
         data = self.objects[source_uri]
         if isinstance(data, Exception):
             raise data
@@ -522,7 +523,7 @@ def test_a_scheme_without_store_is_one_error_after_the_others(
 
 
 def test_an_interrupted_sync_writes_its_manifest(
-    syncer: "Syncer", local: LocalRoboto, dataset_id: str, resources: dict[str, Any]
+    syncer: "Syncer", dataset_id: str, resources: dict[str, Any]
 ) -> None:
     """What had arrived is known; the rest is said to be missing."""
 
@@ -537,16 +538,16 @@ def test_an_interrupted_sync_writes_its_manifest(
             self._store.__enter__()
             return self
 
-        def __exit__(self, *exc_info: Any) -> None:
+        def __exit__(self, *exc_info: object) -> None:
             self._store.__exit__(*exc_info)
 
         def get(
-            self, uri: str, destination: pathlib.Path, on_progress: OnProgress | None = None
+            self, uri: str, destination: pathlib.Path, _on_progress: OnProgress | None = None
         ) -> Any:
             self._asked += 1
             if self._asked == 2:
                 raise KeyboardInterrupt
-            future = self._store.get(uri, destination, on_progress)
+            future = self._store.get(uri, destination)
             future.result()
             return future
 
@@ -577,7 +578,7 @@ def nothing_was_touched(syncer: "Syncer") -> bool:
 
 def test_an_unknown_dataset_is_named(syncer: "Syncer", local: LocalRoboto) -> None:
     """The id, what the platform said, and what to check."""
-    with pytest.raises(PlatformError, match="ds_unknown.*Check the id") as caught:
+    with pytest.raises(PlatformError, match=r"ds_unknown.*Check the id") as caught:
         syncer("ds_unknown")
     assert (caught.value.transient, nothing_was_touched(syncer)) == (False, True)
     assert local.requests.count() == 1
@@ -590,7 +591,7 @@ def test_a_wrong_api_key_is_named_without_telling_it(
     from roboto.http import BearerTokenDecorator, RobotoClient
 
     client = RobotoClient(local.api_url, BearerTokenDecorator("wrong-key-1234"))
-    with pytest.raises(PlatformError, match="401.*Check ROBOTO_API_KEY") as caught:
+    with pytest.raises(PlatformError, match=r"401.*Check ROBOTO_API_KEY") as caught:
         syncer(dataset_id, client=client)
     assert ("wrong-key-1234" in repr(caught.value), nothing_was_touched(syncer)) == (False, True)
     assert local.requests.count() == 1
@@ -602,7 +603,7 @@ def test_an_unreachable_platform_may_heal(syncer: "Syncer") -> None:
 
     options = HttpClientOptions(retry=HttpRetryOptions(max_attempts=1))
     client = RobotoClient("http://127.0.0.1:9", BearerTokenDecorator("k"), {"options": options})
-    with pytest.raises(PlatformError, match="cannot be reached.*Check the endpoint") as caught:
+    with pytest.raises(PlatformError, match=r"cannot be reached.*Check the endpoint") as caught:
         syncer("ds_1", client=client)
     assert (caught.value.transient, nothing_was_touched(syncer)) == (True, True)
 
@@ -627,7 +628,7 @@ def test_a_destination_that_is_a_file_is_named(
     """Nobody is asked for anything before there is somewhere to put it."""
     syncer.destination.write_bytes(b"precious")
     with pytest.raises(
-        ConfigurationError, match="cannot be a folder.*Choose another one"
+        ConfigurationError, match=r"cannot be a folder.*Choose another one"
     ) as caught:
         syncer(dataset_id)
     assert str(syncer.destination) in str(caught.value)

@@ -52,7 +52,7 @@ def test_patterns_are_a_list() -> None:
     ],
 )
 def test_patterns_are_gitignores(
-    include: list[str], exclude: list[str], path: str, expected: bool
+    include: list[str], exclude: list[str], path: str, *, expected: bool
 ) -> None:
     """Patterns mean here what they mean to Git."""
     assert Matcher(include, exclude).matches(path) is expected

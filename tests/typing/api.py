@@ -91,6 +91,7 @@ class TeamCredentialsResource(CredentialProviderResource):
 
     def provider_for(self, session: DownloadSession, bucket_name: str) -> CredentialProvider:
         """Return any function that returns credentials."""
+        session.make_credential_provider(bucket_name)
         return lambda: Credentials(
             access_key="a", secret_key="s", token="", region="", expiry_time=None
         )

@@ -59,7 +59,7 @@ def robots() -> Iterator[LocalRoboto]:
         local.remove_object(BROKEN, LOST)
         slow_down = faults.status(503, "SlowDown")
         local.faults.add(slow_down, service="s3", key="*run_5.mcap", times=1)
-        local.faults.add(faults.trickle(bytes_per_second=3_000_000), service="s3", key="*.mcap")
+        local.faults.add(faults.trickle(bytes_per_second=1_500_000), service="s3", key="*.mcap")
         yield local
 
 
@@ -136,7 +136,7 @@ class Ui:
 def ui(browser: "Browser", dagster: DagsterDev, runs: object) -> Iterator[Ui]:
     """The UI after the backfill, in a window of its own."""
     assert runs
-    images = os.environ.get("ROBOTO_IMAGES")
+    images = os.environ.get("UI_IMAGES")
     page = browser.new_page(viewport={"width": 1280, "height": 900}, timezone_id="UTC")
     page.set_default_timeout(20_000)
     yield Ui(page, dagster, pathlib.Path(images) if images else None)

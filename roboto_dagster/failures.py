@@ -1,0 +1,171 @@
+"""From a failed run's events back to typed failures: for alerts, tickets and dashboards.
+
+```python
+@dg.run_failure_sensor
+def tell(context: dg.RunFailureSensorContext) -> None:
+    for failure in failures_of_run(context.instance, context.dagster_run.run_id):
+        post(f"{failure.partition_key}: {failure.error_codes}")
+```
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from roboto_dagster.errors import ADVICE, ManifestError
+from roboto_dagster.sync.manifest import iterate_manifest
+
+_COLUMNS = ("relative_path", "error_code", "attempts", "error", "status")
+_ELLIPSIS = "…"  # the last row of a table that was cut
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FailedFile:
+    """One file that could not be delivered.
+
+    Attributes:
+        relative_path: Its path in the dataset.
+        error_code: One of `roboto_dagster.errors.ERROR_CODES`.
+        attempts: How often it was tried.
+        transient: Whether running it again may help; None where that is not known.
+        message: What happened.
+    """
+
+    relative_path: str
+    error_code: str
+    attempts: int
+    transient: bool | None
+    message: str
+
+    @property
+    def advice(self) -> str:
+        """What to do next, in one sentence; empty for a code of a newer release."""
+        return ADVICE.get(self.error_code, "")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionFailure:
+    """One partition, or an asset without partitions, that is not whole after a run.
+
+    Attributes:
+        asset_key: The asset.
+        partition_key: The partition; None where there are none.
+        dataset_id: The dataset or datasets, as in the metadata; None if it was not even planned.
+        description: Sentences for people.
+        error_codes: How many files failed with each code.
+        files: The failed files that the event names, the first hundred at most.
+        manifest: Path of the manifest, which names every file; None if it was not even planned.
+    """
+
+    asset_key: dg.AssetKey
+    partition_key: str | None
+    dataset_id: str | None
+    description: str
+    error_codes: Mapping[str, int]
+    files: Sequence[FailedFile]
+    manifest: str | None
+
+    @property
+    def transient(self) -> bool:
+        """Whether running it again may help with one of the named files."""
+        return any(file.transient for file in self.files)
+
+    def all_files(self) -> list[FailedFile]:
+        """Reads every failed file from the manifest, where this process can see it.
+
+        Raises:
+            ManifestError: There is none, or it cannot be read.
+        """
+        if self.manifest is None:
+            raise ManifestError(
+                f"{self.partition_key or self.asset_key.to_user_string()} has no manifest: it was not planned. Read "
+                "description for the reason."
+            )
+        return [
+            FailedFile(
+                relative_path=path,
+                error_code=code,
+                attempts=attempts,
+                transient=None,
+                message=message,
+            )
+            for rows in iterate_manifest(self.manifest, _COLUMNS)
+            for path, code, attempts, message, status in rows
+            if status == "failed"
+        ]
+
+
+def failures_of_run(instance: dg.DagsterInstance, run_id: str) -> list[PartitionFailure]:
+    """Finds what of a run's dataset assets is not whole.
+
+    Args:
+        instance: Where the run's events are kept.
+        run_id: The run.
+
+    Returns:
+        A failure for each partition, in the order in which they failed. A partition that a later attempt of
+        the same run brought is not among them; other assets' failures are not either.
+    """
+    return failures_of_events(record.event_log_entry for record in _records(instance, run_id))
+
+
+def failures_of_events(entries: Iterable[dg.EventLogEntry]) -> list[PartitionFailure]:
+    """Finds the same in a run's events, for those who have them at hand.
+
+    Args:
+        entries: Events of one run, in their order.
+    """
+    found: dict[tuple[dg.AssetKey, str | None], PartitionFailure] = {}
+    for entry in entries:
+        event = entry.dagster_event
+        if event is None:
+            continue
+        if event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
+            failure = _failure(event.asset_observation_data.asset_observation)
+            if failure is not None:
+                found[failure.asset_key, failure.partition_key] = failure
+        elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+            found.pop((event.asset_key, event.partition), None)
+    return list(found.values())
+
+
+def _records(instance: dg.DagsterInstance, run_id: str) -> Iterable[Any]:
+    types = {dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.ASSET_MATERIALIZATION}
+    cursor: str | None = None
+    while True:
+        page = instance.get_records_for_run(run_id, cursor=cursor, of_type=types)
+        yield from page.records
+        if not page.has_more:
+            return
+        cursor = page.cursor
+
+
+def _failure(observation: dg.AssetObservation) -> PartitionFailure | None:
+    """Reads one of our observations of a partition that is not whole; None if it is none."""
+    plain: dict[str, Any] = {key: value.value for key, value in observation.metadata.items()}
+    if not plain.keys() & {"roboto/error", "roboto/failures"}:
+        return None
+    table = plain.get("roboto/failures")
+    return PartitionFailure(
+        asset_key=observation.asset_key,
+        partition_key=observation.partition,
+        dataset_id=plain.get("roboto/dataset_id"),
+        description=observation.description or "",
+        error_codes=dict(plain.get("roboto/error_codes") or {}),
+        files=[_file(row.data) for row in table.records if row.data["relative_path"] != _ELLIPSIS]
+        if table
+        else [],
+        manifest=plain.get("roboto/manifest"),
+    )
+
+
+def _file(row: Mapping[str, Any]) -> FailedFile:
+    return FailedFile(
+        relative_path=str(row["relative_path"]),
+        error_code=str(row["error_code"]),
+        attempts=int(row["attempts"]),
+        transient=bool(row["transient"]),
+        message=str(row["message"]),
+    )

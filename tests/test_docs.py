@@ -1,0 +1,60 @@
+"""The examples in docs/dagster.md work as they stand."""
+
+import pathlib
+import re
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster.components.testing import create_defs_folder_sandbox
+
+from roboto_dagster import RobotoDatasetComponent
+
+PAGE = (pathlib.Path(__file__).parents[1] / "docs" / "dagster.md").read_text(encoding="utf-8")
+NAMES = {"files_on_disk", "checksums", "in_step_with_platform", "recently_synced"}
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* is deprecated:DeprecationWarning")
+
+
+def blocks(language: str) -> list[str]:
+    """Return the page's examples in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+
+
+def check_definitions(definitions: dg.Definitions) -> None:
+    """Both examples make the same pipeline."""
+    graph = definitions.resolve_asset_graph()
+    node = graph.get(dg.AssetKey("flight_logs"))
+    assert isinstance(node.partitions_def, dg.DynamicPartitionsDefinition)
+    assert node.partitions_def.name == "flights"
+    assert node.pools == {"roboto"}
+    assert {key.name for key in graph.asset_check_keys} == NAMES
+    assert definitions.resolve_sensor_def("flight_logs_sensor")
+    assert definitions.resolve_schedule_def("flight_logs_schedule")
+    dg.Definitions.validate_loadable(definitions)
+
+
+def test_python_example() -> None:
+    """The Python block makes definitions that load."""
+    (program,) = blocks("python")
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(program, "docs/dagster.md", "exec"), names)  # noqa: S102 -- our own page
+    check_definitions(names["defs"])
+
+
+def test_yaml_example() -> None:
+    """The YAML block makes the same from a component."""
+    contents = yaml.safe_load(blocks("yaml")[0])
+    with create_defs_folder_sandbox() as sandbox:
+        path = sandbox.scaffold_component(
+            component_cls=RobotoDatasetComponent, defs_yaml_contents=contents
+        )
+        with sandbox.load_component_and_build_defs(defs_path=path) as (_, definitions):
+            check_definitions(definitions)
+
+
+def test_instance_example() -> None:
+    """Dagster accepts the settings of pools and monitoring."""
+    with dg.instance_for_test(overrides=yaml.safe_load(blocks("yaml")[1])) as instance:
+        assert instance.run_monitoring_enabled

@@ -1,0 +1,114 @@
+"""From events of failed runs back to failures that a program can read."""
+
+import pathlib
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from roboto_dagster import ManifestError, RetryConfig, build_roboto_dataset_asset, failures_of_run
+from roboto_dagster.testing import LocalRoboto, faults
+
+
+def dataset(local: LocalRoboto, *names: str) -> str:
+    """Add a dataset with files."""
+    dataset_id = local.add_dataset()
+    for name in names:
+        local.add_file(dataset_id, name, b"data")
+    return dataset_id
+
+
+def run(
+    resources: dict[str, Any],
+    folder: pathlib.Path,
+    instance: dg.DagsterInstance,
+    *keys: str,
+    retry_policy: dg.RetryPolicy | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Materialize datasets in one run."""
+    asset = build_roboto_dataset_asset(
+        "logs",
+        destination=folder,
+        partitions_def=dg.StaticPartitionsDefinition(list(keys)),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        retry=RetryConfig(max_attempts=1),
+        retry_policy=retry_policy,
+    )
+    ends = {"start": keys[0], "end": keys[-1]}
+    tags = {f"dagster/asset_partition_range_{name}": key for name, key in ends.items()}
+    return dg.materialize(
+        [asset], resources=resources, tags=tags, instance=instance, raise_on_error=False
+    )
+
+
+def test_failed_files_are_typed(
+    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """A failed run tells its partitions, and of each the files with code, attempts and message."""
+    whole, broken = dataset(local, "a.bin"), dataset(local, "b.bin", "c.bin")
+    local.faults.add(faults.status(404), service="s3", key="*b.bin")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(resources, tmp_path, instance, whole, broken)
+        (failure,) = failures_of_run(instance, result.run_id)
+    assert (failure.partition_key, failure.dataset_id) == (broken, broken)
+    assert failure.error_codes == {"NOT_FOUND": 1}
+    (file,) = failure.files
+    assert (file.relative_path, file.error_code, file.transient) == ("b.bin", "NOT_FOUND", False)
+    assert "upload the file again" in file.advice
+    assert not failure.transient
+    assert "1 of 2 files" in failure.description
+
+
+def test_manifest_has_them_all(
+    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """Events name the first hundred files, the manifest every one."""
+    broken = dataset(local, *(f"{number:03}.bin" for number in range(120)))
+    local.faults.add(faults.status(404), service="s3")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(resources, tmp_path, instance, broken)
+        (failure,) = failures_of_run(instance, result.run_id)
+    assert len(failure.files) == 100
+    assert {file.error_code for file in failure.all_files()} == {"NOT_FOUND"}
+    assert len(failure.all_files()) == 120
+
+
+def test_unplanned_partition_has_a_reason(
+    resources: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """A dataset that does not exist is a failure without files or manifest."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(resources, tmp_path, instance, "ds_nowhere")
+        (failure,) = failures_of_run(instance, result.run_id)
+    assert "ds_nowhere" in failure.description
+    assert (failure.files, failure.manifest) == ([], None)
+    with pytest.raises(ManifestError, match="has no manifest"):
+        failure.all_files()
+
+
+def test_healed_partition_is_no_failure(
+    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """What a later attempt of the same run has brought is not reported."""
+    key = dataset(local, "a.bin")
+    local.faults.add(faults.status(503), service="s3", times=1)
+    with dg.DagsterInstance.ephemeral() as instance:
+        policy = dg.RetryPolicy(max_retries=1)
+        result = run(resources, tmp_path, instance, key, retry_policy=policy)
+        assert result.success
+        assert failures_of_run(instance, result.run_id) == []
+
+
+def test_permanent_failure_is_not_run_again(
+    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """Neither level repeats what will not heal: one request to the store, one attempt of the step."""
+    key = dataset(local, "a.bin")
+    local.faults.add(faults.status(404), service="s3")
+    local.requests.clear()
+    with dg.DagsterInstance.ephemeral() as instance:
+        policy = dg.RetryPolicy(max_retries=3)
+        result = run(resources, tmp_path, instance, key, retry_policy=policy)
+    assert not result.success
+    assert [event for event in result.all_events if event.is_step_up_for_retry] == []
+    assert local.requests.count(service="s3", method="GET") <= 1
