@@ -31,7 +31,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo ui test lint types bench lock clean
+.PHONY: help demo ui test lint types images bench lock clean
 
 help: ## list the targets
 	@printf 'usage: make TARGET [ARGS="…"] [PYTHON=python3.x]\n\n'
@@ -52,6 +52,9 @@ lint: $(VENV)/.dev ## check style and format
 
 types: $(VENV)/.dev ## check types, strictly
 	$(RUN) mypy $(ARGS)
+
+images: $(VENV)/.dev ## take the pictures of docs/images anew, from the UI in a browser
+	UI_IMAGES=docs/images $(RUN) pytest -m ui $(ARGS)
 
 bench: $(VENV)/.bench ## measure the engine side by side with its peers
 	$(RUN) benchmarks $(ARGS)

@@ -49,4 +49,5 @@ def _libcurl_version() -> str:
     except ImportError:
         return "not installed"
     told: str = pycurl.version
-    return told.partition("libcurl/")[2].replace("/", " ")
+    curl, tls = told.partition("libcurl/")[2].split()[:2]
+    return f"{curl} ({tls.replace('/', ' ')})"

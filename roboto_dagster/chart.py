@@ -8,7 +8,7 @@ allows, and its colours suit the light and the dark theme.
 import base64
 from collections.abc import Sequence
 
-from roboto_dagster.sync.report import MIB, Timeline, duration_text
+from roboto_dagster.sync.report import Timeline, duration_text
 
 MAX_CHARACTERS = 999
 """Longer Markdown is not shown in place."""

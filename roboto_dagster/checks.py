@@ -12,7 +12,6 @@ import dagster as dg
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.delivered import DeliveredFile, delivered_files, materialized_keys
 from roboto_dagster.errors import ManifestError
-from roboto_dagster.fs.integrity import ChecksumMismatchError, StoredChecksum, verify_file
 from roboto_dagster.partitions import (
     RANGE_START_TAG,
     Partitioning,
@@ -237,6 +236,9 @@ def _sample(
 
 
 def _problem_of_bytes(file: DeliveredFile) -> Offence | None:
+    # Imported here since it brings awscrt, which a code location need not load.
+    from roboto_dagster.fs.integrity import ChecksumMismatchError, StoredChecksum, verify_file
+
     algorithm, _, value = (file.checksum or "").partition(":")
     stored = StoredChecksum(algorithm=algorithm, value=value)  # type: ignore[arg-type]  # as written
     try:

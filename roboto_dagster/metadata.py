@@ -156,7 +156,9 @@ def failure_metadata(failures: Sequence[DownloadError], error_codes: Mapping[str
     """Returns what is told of failed files, besides the rest: a table of them, what to do about each
     kind, and their count by code.
     """
-    advice = [f"- **{code}** ({count(n, 'file')}): {ADVICE[code]}" for code, n in error_codes.items()]
+    advice = [
+        f"- **{code}** ({count(n, 'file')}): {ADVICE[code]}" for code, n in error_codes.items()
+    ]
     return {
         "roboto/failures": _failures_table(failures),
         "roboto/what_to_do": dg.MetadataValue.md("\n".join(advice)),

@@ -21,10 +21,12 @@ nux: {enabled: false}
 telemetry: {enabled: false}
 """
 # One process a run, not one more a step: starting them is what takes the time.
-_IN_PROCESS = {"execution": {"config": {"in_process": {}}}}
+_IN_PROCESS: dict[str, Any] = {"execution": {"config": {"in_process": {}}}}
 ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
-_REPOSITORIES = """{repositoriesOrError {... on RepositoryConnection {nodes {name location {name}}}}}"""
+_REPOSITORIES = (
+    """{repositoriesOrError {... on RepositoryConnection {nodes {name location {name}}}}}"""
+)
 _LAUNCH = """mutation ($p: ExecutionParams!) {launchRun(executionParams: $p) {
     __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}"""
 _BACKFILL = """mutation ($p: LaunchBackfillParams!) {launchPartitionBackfill(backfillParams: $p) {

@@ -62,7 +62,7 @@ def test_a_report_names_no_path(tmp_path: pathlib.Path) -> None:
     """What a tool said when it failed may hold paths of the machine: the report only counts it."""
     results = Results()
     results.cell("s5cmd", SMALL, "http").failures.append("ERROR open /home/somebody/x")
-    path = write_report(tmp_path, results, [], server="A server.", rounds=1, charts=[])
+    path = write_report(tmp_path, results, [], server="A server.", rounds=1)
     text = path.read_text(encoding="utf-8")
     assert "s5cmd, small, http: failed in 1 of 1 rounds" in text
     assert "/home" not in text

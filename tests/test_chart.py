@@ -3,17 +3,17 @@
 import base64
 import random
 import re
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from roboto_dagster.chart import MAX_CHARACTERS, throughput_markdown
 from roboto_dagster.sync.report import MIB, Timeline
 
 
-def drawing(markdown: str) -> ElementTree.Element:
+def drawing(markdown: str) -> ET.Element:
     """Return the SVG inside an image of Markdown."""
     found = re.match(r"!\[Throughput\]\(data:image/svg\+xml;base64,([^)]+)\)", markdown)
     assert found is not None
-    return ElementTree.fromstring(base64.b64decode(found[1]))  # noqa: S314 -- our own
+    return ET.fromstring(base64.b64decode(found[1]))  # noqa: S314 -- our own
 
 
 def test_the_chart_says_its_numbers_in_words() -> None:

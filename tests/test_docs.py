@@ -30,8 +30,8 @@ def check_definitions(definitions: dg.Definitions) -> None:
     assert node.partitions_def.name == "flights"
     assert node.pools == {"roboto"}
     assert {key.name for key in graph.asset_check_keys} == NAMES
-    assert definitions.resolve_sensor_def("flight_logs_sensor")
-    assert definitions.resolve_schedule_def("flight_logs_schedule")
+    assert definitions.resolve_sensor_def("flight_logs_sensor").name == "flight_logs_sensor"
+    assert definitions.resolve_schedule_def("flight_logs_schedule").cron_schedule == "0 3 * * *"
     dg.Definitions.validate_loadable(definitions)
 
 

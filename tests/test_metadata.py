@@ -1,5 +1,6 @@
 """What a report looks like in Dagster: keys, tables, sentences, and the failure of a run."""
 
+import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -12,14 +13,16 @@ from roboto_dagster import ConfigurationError, DownloadError, PlatformError
 from roboto_dagster.errors import ErrorCode
 from roboto_dagster.metadata import (
     MAX_TABLE_ROWS,
+    SyncMetadata,
     describe,
+    describe_in_markdown,
     error_of,
     failure_of,
     is_whole,
     outcome_metadata,
     summary,
 )
-from roboto_dagster.sync.report import MIB, Round, SyncReport
+from roboto_dagster.sync.report import MIB, DeliveredFile, Round, SyncReport, Timeline
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -38,8 +41,10 @@ WHOLE_KEYS = {
     "roboto/throughput_mib_s",
     "roboto/manifest",
     "roboto/attempts",
+    "roboto/summary",
+    "roboto/throughput",
 }
-FAILED_KEYS = {"roboto/failures", "roboto/error_codes"}
+FAILED_KEYS = {"roboto/failures", "roboto/what_to_do", "roboto/error_codes"}
 
 
 def failure(number: int = 1, code: ErrorCode = "NOT_FOUND") -> DownloadError:
@@ -284,3 +289,62 @@ def test_the_cause_of_several_is_a_group_of_groups() -> None:
     error = error_of({"a": report([failure()]), "b": unknown, "c": report()})
     assert isinstance(error, ExceptionGroup)
     assert (len(error.exceptions), error.exceptions[1]) == (2, unknown)
+
+
+def test_numbers_and_names_can_be_read_back() -> None:
+    """What a report becomes as metadata, a program gets back, typed."""
+    sync = SyncMetadata.of(report([failure()], dataset_url="https://app.roboto.ai/datasets/ds_1"))
+    assert SyncMetadata.from_metadata(outcome_metadata(report([failure()]))) == (
+        dataclasses.replace(sync, dataset_url=None)
+    )
+    assert SyncMetadata.from_metadata(sync.to_metadata()) == sync
+
+
+def test_metadata_of_others_is_not_read() -> None:
+    """Where there is none of ours there is nothing to read."""
+    assert SyncMetadata.from_metadata({"dagster/row_count": dg.MetadataValue.int(3)}) is None
+
+
+def test_a_dataset_with_a_page_has_a_link_to_it() -> None:
+    """One click from the asset to the platform."""
+    link = "https://app.roboto.ai/datasets/ds_1"
+    assert outcome_metadata(report(dataset_url=link))["roboto/dataset_url"] == dg.MetadataValue.url(link)
+
+
+def test_throughput_is_a_chart() -> None:
+    """What arrived when is a picture, unless nothing arrived."""
+    timeline = Timeline(step_seconds=1.0, bytes_by_step=(MIB, 5 * MIB))
+    drawn = plain(outcome_metadata(report(timeline=timeline)))["roboto/throughput"]
+    assert drawn.startswith("![Throughput](data:image/svg+xml;base64,")
+    assert "roboto/throughput" not in outcome_metadata(report(bytes_fetched=0))
+
+
+def test_the_slowest_files_are_a_table() -> None:
+    """Path, size for people, and what it took."""
+    file = DeliveredFile(
+        relative_path="a.mcap",
+        status="fetched",
+        size_bytes=3 * MIB,
+        duration_seconds=1.23456,
+        attempts=2,
+    )
+    assert table(outcome_metadata(report(top_files=[file])), "roboto/top_files") == [
+        {"relative_path": "a.mcap", "size": "3.0 MiB", "seconds": 1.235, "attempts": 2, "status": "fetched"}
+    ]
+
+
+def test_what_happened_and_what_failed_come_first() -> None:
+    """The UI shows metadata in this order: the numbers for programs are last."""
+    assert list(outcome_metadata(report([failure()])))[:4] == [
+        "roboto/summary",
+        "roboto/failures",
+        "roboto/what_to_do",
+        "roboto/error_codes",
+    ]
+
+
+def test_the_asset_page_gets_the_description_as_a_list() -> None:
+    """It shows Markdown, where lines without marks would run into one another."""
+    text = describe_in_markdown(report([failure(1), failure(2)]), "ds_1")
+    assert "\n\n- 1.mcap: NOT_FOUND: HTTP 404 NoSuchKey. The platform lists it" in text
+    assert "\n- 2.mcap: NOT_FOUND: HTTP 404 NoSuchKey.\n\n" in text

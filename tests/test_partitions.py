@@ -37,12 +37,16 @@ def run(
     )
     ends = {"start": keys[0], "end": keys[-1]}
     tags = {f"dagster/asset_partition_range_{name}": key for name, key in ends.items()}
-    result = dg.materialize([asset], resources=resources, tags=tags, raise_on_error=False)
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize(
+            [asset], resources=resources, tags=tags, instance=instance, raise_on_error=False
+        )
+        records = instance.fetch_materializations(asset.key, limit=100).records
+    found = [record.asset_materialization for record in records]
     return {
-        event.partition: {
-            key: value.value for key, value in event.materialization.metadata.items()
-        }
-        for event in result.get_asset_materialization_events()
+        each.partition: {key: value.value for key, value in each.metadata.items()}
+        for each in found
+        if each is not None
     }
 
 

@@ -1,15 +1,16 @@
 """The whole Dagster asset: `python -m benchmarks.contenders.asset JOB ENGINE`."""
 
+import importlib
 import logging
 import sys
 from typing import Any
 
-import boto3  # noqa: F401 - imports do not count
 import dagster as dg
-import pyarrow.parquet  # noqa: F401 - likewise
+import pyarrow.parquet  # noqa: F401 - imports do not count
 import roboto  # noqa: F401 - likewise
 
 from benchmarks.contenders.job import Job, run
+from benchmarks.contenders.ours import ENGINES
 from roboto_dagster import ObjectStoreResource, RobotoResource, build_roboto_dataset_asset
 
 
@@ -32,5 +33,6 @@ def materialize(job: Job) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    importlib.import_module(f"roboto_dagster.fs.{ENGINES[sys.argv[2]]}")
     logging.getLogger("dagster").setLevel(logging.WARNING)
     run(materialize)

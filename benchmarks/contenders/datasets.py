@@ -6,11 +6,11 @@ The shape's name and number of files say which: `ds_<name>_<number>`, one a file
 import logging
 import pathlib
 
-import boto3  # noqa: F401 - imports do not count
 import dagster as dg
-import pyarrow.parquet  # noqa: F401 - likewise
+import pyarrow.parquet  # noqa: F401 - imports do not count
 import roboto  # noqa: F401 - likewise
 
+import roboto_dagster.fs.curl_store  # noqa: F401 - likewise
 from benchmarks.contenders.asset import resources
 from benchmarks.contenders.job import Job, run
 from roboto_dagster import build_roboto_dataset_asset

@@ -7,14 +7,17 @@ to a range) is checked here as answers arrive.
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import pathlib
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal
 
@@ -45,8 +48,8 @@ from roboto_dagster.fs.object_store import (
     split_s3_uri,
 )
 from roboto_dagster.fs.partial import PartialFile, open_partial
-from roboto_dagster.fs.s3_client import make_client
 from roboto_dagster.fs.s3_answer import Head
+from roboto_dagster.fs.s3_client import make_client
 from roboto_dagster.fs.settings import S3Settings
 
 logger = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ _DEFAULT_CONNECTIONS = 16
 _QUEUE_PER_THREAD = 4
 _WHOLE = 200
 _FIRST_ERROR = 300
+_NO_SUCH_RANGE = 416
 _MISMATCHES = ("CHECKSUM_MISMATCH", "SIZE_MISMATCH")
 
 
@@ -69,6 +73,7 @@ class _Job:
     within: pathlib.Path | None
     before_publish: BeforePublish | None
     progress: "_Progress"
+    hang_up: Callable[[], None]
     cancelled: threading.Event = dataclasses.field(default_factory=threading.Event)
     running: s3transfer.futures.TransferFuture | None = None
 
@@ -77,6 +82,7 @@ class _Job:
         self.cancelled.set()
         if self.running is not None:
             self.running.cancel()
+            self.hang_up()
 
 
 class BotoStore:
@@ -131,6 +137,7 @@ class BotoStore:
 
     def cancel(self) -> None:
         """Ends every transfer under way with `CANCELLED`; what is published stays."""
+        self._answers.unwanted.set()
         with self._lock:
             jobs = list(self._running.values())
         for job in jobs:
@@ -177,6 +184,7 @@ class BotoStore:
             within=within,
             before_publish=before_publish,
             progress=_Progress(on_progress),
+            hang_up=functools.partial(self._answers.hang_up, bucket, key),
         )
         transfer = Transfer(on_cancel=lambda _: job.cancel())
         self._room.acquire()
@@ -280,15 +288,13 @@ class BotoStore:
         """
         while True:
             tries.count += 1
-            had_ranges = self._answers.has_ranges
             try:
                 return self._fetch(job, tries, started)
             except Exception as error:
                 job.progress.take_back()
                 failure = download_error(job.file, error, tries.count)
                 tries.retry_after_seconds = _retry_after_seconds(error)
-                lost_ranges = had_ranges and not self._answers.has_ranges
-                if tries.should_refresh(failure) or lost_ranges:
+                if tries.should_refresh(failure):
                     tries.count -= 1
                     continue
                 if failure.code in _MISMATCHES:
@@ -442,6 +448,11 @@ class _Answers:
         self._headers: collections.OrderedDict[tuple[str, str], Mapping[str, str]] = (
             collections.OrderedDict()
         )
+        self._streams: weakref.WeakKeyDictionary[Any, tuple[str, str]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._lock = threading.Lock()
+        self.unwanted = threading.Event()  # once set, answers that still come are not read
 
     def listen_to(self, client: Any) -> None:
         """Has every answer of this client pass by."""
@@ -453,6 +464,15 @@ class _Answers:
     def of(self, bucket: str, key: str) -> Mapping[str, str]:
         """Returns the headers that describe a whole object, or none."""
         return self._headers.get((bucket, key), {})
+
+    def hang_up(self, bucket: str, key: str) -> None:
+        """Wakes whoever reads this object: s3transfer looks for a cancellation only between two
+        chunks, which on a slow line is too late.
+        """
+        with self._lock:
+            streams = [each for each, owner in self._streams.items() if owner == (bucket, key)]
+        for stream in streams:
+            _shut_down(stream)
 
     def _remember_request(
         self, params: Mapping[str, Any], context: dict[str, Any], **_: object
@@ -469,10 +489,18 @@ class _Answers:
     ) -> None:
         metadata = parsed["ResponseMetadata"]
         status = metadata["HTTPStatusCode"]
+        if status == _NO_SUCH_RANGE:  # s3transfer would take it for an empty part: a hole
+            raise ObjectReplacedError(error="the object ends before the range that was asked for")
         if status >= _FIRST_ERROR:
             return
         bucket, key, byte_range, etag = context["roboto_dagster"]
         headers = metadata["HTTPHeaders"]
+        stream = getattr(parsed.get("Body"), "_raw_stream", None)
+        if stream is not None:
+            with self._lock:
+                self._streams[stream] = bucket, key
+            if self.unwanted.is_set():
+                _shut_down(stream)
         if byte_range is not None:
             if not headers.get("content-range" if status == _WHOLE else "etag"):
                 self.has_ranges = False
@@ -485,6 +513,13 @@ class _Answers:
         self._headers[bucket, key] = headers
         if len(self._headers) > self._KEPT:
             self._headers.popitem(last=False)
+
+
+def _shut_down(stream: Any) -> None:
+    """Ends a stream that another thread may be reading."""
+    # An older urllib3 cannot; a stream that was read to its end has no connection any more.
+    with contextlib.suppress(AttributeError, OSError, RuntimeError, ValueError):
+        stream.shutdown()
 
 
 def _check_range(

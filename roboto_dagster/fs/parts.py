@@ -12,9 +12,10 @@ the checksum that was noted.
 import json
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from roboto_dagster.fs.integrity import Algorithm, CrcDigest, is_combinable, new_digest
+if TYPE_CHECKING:  # it imports awscrt, and only a run needs that
+    from roboto_dagster.fs.integrity import Algorithm, CrcDigest
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -45,7 +46,7 @@ class Part(NamedTuple):
 
     start: int
     stop: int
-    algorithm: Algorithm
+    algorithm: "Algorithm"
     checksum: str
 
 
@@ -99,6 +100,8 @@ def _parse(line: bytes) -> Any:
 
 
 def _parts(lines: list[Any], size_bytes: int) -> Iterator[Part]:
+    from roboto_dagster.fs.integrity import is_combinable
+
     for line in lines:
         match line:
             case [int(start), int(stop), str(algorithm), str(checksum)] if (
@@ -107,8 +110,10 @@ def _parts(lines: list[Any], size_bytes: int) -> Iterator[Part]:
                 yield Part(start, stop, algorithm, checksum)  # type: ignore[arg-type]
 
 
-def check_part(fd: int, part: Part) -> CrcDigest | None:
+def check_part(fd: int, part: Part) -> "CrcDigest | None":
     """Reads a part back; returns its checksum if it still holds, to be combined with its neighbours'."""
+    from roboto_dagster.fs.integrity import CrcDigest, new_digest
+
     digest = new_digest(part.algorithm)
     offset = part.start
     while offset < part.stop:
@@ -120,7 +125,7 @@ def check_part(fd: int, part: Part) -> CrcDigest | None:
     return digest if isinstance(digest, CrcDigest) and digest.text() == part.checksum else None
 
 
-def check_parts(fd: int, parts: list[Part]) -> dict[Part, CrcDigest]:
+def check_parts(fd: int, parts: list[Part]) -> "dict[Part, CrcDigest]":
     """Reads parts back; returns the checksums of those that still hold."""
     checked = {part: check_part(fd, part) for part in parts}
     return {part: digest for part, digest in checked.items() if digest is not None}

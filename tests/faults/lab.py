@@ -130,6 +130,7 @@ class Lab:
         dataset_id: The dataset.
         listed: The paths that the platform lists, each as often as it does.
         versions: Every content that a path has ever had.
+        api_attempts: How often a request to the API is tried.
         may_be_wrong: Paths for which the store has no checksum by which a wrong byte could be found.
     """
 
@@ -148,6 +149,7 @@ class Lab:
         self.may_be_wrong: set[str] = set()
         self.instance = dg.DagsterInstance.ephemeral()
         self.settings: dict[str, Any] = {}
+        self.api_attempts = 1
 
     # What is on the platform
 
@@ -206,7 +208,9 @@ class Lab:
             "max_connections": 8,
         }
         platform = RobotoResource(
-            api_key=self.local.api_key, endpoint=self.local.api_url, max_attempts=1
+            api_key=self.local.api_key,
+            endpoint=self.local.api_url,
+            max_attempts=self.api_attempts,
         )
         return {"roboto": platform, "object_store": SmallPartStore(**{**store, **changed})}
 
@@ -227,6 +231,12 @@ class Lab:
             raise_on_error=False,
         )
         return self._told(result)
+
+    def failing_run(self) -> str:
+        """Materializes once, and returns what a run that wrote no manifest says of its failure."""
+        told = self.run_unchecked()
+        assert not told.success
+        return told.description
 
     def asset(self, **options: Any) -> dg.AssetsDefinition:
         """Builds the asset."""

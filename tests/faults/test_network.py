@@ -158,10 +158,8 @@ def test_what_arrived_is_not_asked_again(lab: Lab) -> None:
     cut = PART // 2
     lab.fault(faults.truncate(after_bytes=cut), "big.bin", times=1)
     run = lab.survive()
-    again = run.asked("big.bin")[1]
-    assert again.range is not None
-    assert again.range.startswith(f"bytes={cut}-")
-    assert again.if_match
+    continued = [one for one in run.asked("big.bin") if (one.range or "").startswith(f"bytes={cut}-")]
+    assert [bool(one.if_match) for one in continued] == [True]
 
 
 @covers("N7")

@@ -62,7 +62,10 @@ class Project:
         self.home.mkdir()
         settings = {
             "telemetry": {"enabled": False},
-            "run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"},
+            "run_coordinator": {
+                "module": "dagster._core.run_coordinator",
+                "class": "DefaultRunCoordinator",
+            },
         }
         (self.home / "dagster.yaml").write_text(yaml.safe_dump(settings))
         self.environment = {

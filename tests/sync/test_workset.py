@@ -183,3 +183,14 @@ def test_a_refused_file_has_no_path(workset: Workset) -> None:
     refused(workset, "../a")
     row = manifest_row(workset)
     assert (row["path"], row["relative_path"], row["mtime_ns"]) == (None, "../a", None)
+
+
+def test_top_files_are_the_slowest_then_the_largest(workset: Workset) -> None:
+    """What took long comes first, then what is big among the rest; what failed is not there."""
+    workset.add_remote("ds_1", [remote(path, number) for number, path in enumerate("abcd", 1)])
+    workset.set_actions([("fetch", 1), ("fetch", 2)])
+    receipt = Receipt(
+        size_bytes=7, etag=None, checksum=None, verified="size", attempts=2, duration_seconds=1.5
+    )
+    workset.note_fetched(1, receipt, 0, 0)
+    assert workset.top_files(2) == [("a", "fetched", 7, 1.5, 2), ("d", "unchanged", 4, 0.0, 0)]

@@ -7,6 +7,7 @@ import os
 import pathlib
 import random
 import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -64,9 +65,15 @@ def robots() -> Iterator[LocalRoboto]:
 
 
 @pytest.fixture(scope="session")
-def dagster(robots: LocalRoboto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterDev]:
+def home() -> Iterator[pathlib.Path]:
+    """A folder with a short name, since its path is in the pictures."""
+    with tempfile.TemporaryDirectory(prefix="robots-", ignore_cleanup_errors=True) as folder:
+        yield pathlib.Path(folder)
+
+
+@pytest.fixture(scope="session")
+def dagster(robots: LocalRoboto, home: pathlib.Path) -> Iterator[DagsterDev]:
     """The quickstart under `dagster dev`, as a user with an account runs it."""
-    home = tmp_path_factory.mktemp("ui")
     environment = {
         **robots.environment(),
         "ROBOTO_DATASET_IDS": ",".join([*WHOLE, BROKEN]),
@@ -87,7 +94,7 @@ def runs(dagster: DagsterDev) -> dict[str, tuple[str, str]]:
         found = dagster.runs_of(backfill)
         return len(found) == 3 and all(status in ENDED for _, status in found.values())
 
-    wait_until(have_ended, 90)
+    wait_until(have_ended, 150)
     return dagster.runs_of(backfill)
 
 
@@ -122,11 +129,29 @@ class Ui:
         """Return what the page shows."""
         return self.page.locator("body").inner_text()
 
-    def take_picture(self, name: str, height: int = 900) -> None:
+    def row(self, key: str) -> str:
+        """Return what a table of metadata shows for one key."""
+        return self.page.locator(
+            "tr", has=self.page.get_by_text(key, exact=True)
+        ).first.inner_text()
+
+    @staticmethod
+    def words(text: str) -> set[str]:
+        """Return the words of a text, and the endings of names of files as words too."""
+        words = text.split()
+        return {*words, *(pathlib.PurePath(word).suffix for word in words)}
+
+    def picture_width(self, name: str) -> int:
+        """Return how wide a picture is; 0 if the browser cannot draw it."""
+        picture = self.page.get_by_alt_text(name).first
+        picture.wait_for()
+        return int(picture.evaluate("image => image.naturalWidth"))
+
+    def take_picture(self, name: str, width: int, height: int) -> None:
         """Keep a picture, where pictures are asked for."""
         if self._images is None:
             return
-        self.page.set_viewport_size({"width": 1280, "height": height})
+        self.page.set_viewport_size({"width": width, "height": height})
         self.page.wait_for_timeout(500)  # what slides in has come to rest
         self._images.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=self._images / f"{name}.png")
@@ -137,7 +162,7 @@ def ui(browser: "Browser", dagster: DagsterDev, runs: object) -> Iterator[Ui]:
     """The UI after the backfill, in a window of its own."""
     assert runs
     images = os.environ.get("UI_IMAGES")
-    page = browser.new_page(viewport={"width": 1280, "height": 900}, timezone_id="UTC")
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, timezone_id="UTC")
     page.set_default_timeout(20_000)
     yield Ui(page, dagster, pathlib.Path(images) if images else None)
     page.close()

@@ -1,0 +1,301 @@
+"""D1 to D12: what goes wrong with the disk."""
+
+import errno
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from roboto_dagster.fs.partial import PartialFile
+from roboto_dagster.testing import faults
+from tests.faults.invariants import leftovers
+from tests.faults.lab import BIG, SMALL, Lab, noise
+from tests.faults.matrix import covers
+from tests.faults.processes import mounted, needs_mounts, run_to_end, started
+
+
+def run_on_tmpfs(lab: Lab, options: str, **told: Any) -> dict[str, Any]:
+    """Runs with the destination on a tmpfs, whose content is copied out when the run has ended."""
+    out = lab.house.parent / "out"
+    out.mkdir()
+    mount = f"mount -t tmpfs -o {options} tmpfs '{lab.destination}'"
+    copy = f"cp -a '{lab.destination}/.' '{out}'"
+    prefix = ["unshare", "-m", "sh", "-ec", f'{mount}; "$@"; {copy}', "sh"]
+    with started(lab, prefix=prefix, **told) as process:
+        said, _ = process.communicate(timeout=120)
+    end: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
+    end["out"] = out
+    return end
+
+
+@needs_mounts
+@covers("D1")
+def test_a_full_disk_is_named_and_stops_the_run(lab: Lab) -> None:
+    """Space runs out on the way: what is whole stays, the rest is NO_SPACE, and nothing half is left."""
+    lab.add_small(30)
+    for number in range(8):
+        lab.add(f"big-{number}.bin", noise(len(BIG), number))
+    end = run_on_tmpfs(lab, "size=640k", asset={"free_space_reserve_bytes": None})
+    assert not end["success"]
+    assert "NO_SPACE" in end["description"]
+    folder = end["out"] / lab.dataset_id
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    assert all(
+        path.read_bytes() in lab.versions[path.relative_to(folder).as_posix()] for path in found
+    )
+    assert not leftovers(end["out"])
+
+
+@needs_mounts
+@covers("D2")
+def test_too_small_a_disk_is_refused_before_the_first_byte(lab: Lab) -> None:
+    """The plan does not fit: need and have are told, and nothing is asked of the store."""
+    lab.add("big.bin", BIG)
+    lab.local.requests.clear()
+    end = run_on_tmpfs(lab, "size=128k", asset={"free_space_reserve_bytes": 0})
+    assert not end["success"]
+    assert "need" in end["description"]
+    assert "free" in end["description"]
+    assert not lab.local.requests.count(service="s3")
+
+
+@needs_mounts
+@covers("D3")
+@pytest.mark.parametrize("checked", [True, False])
+def test_too_few_inodes_are_named(lab: Lab, *, checked: bool) -> None:
+    """A filesystem without inodes is named before the first byte, or on the way."""
+    lab.add_small(40)
+    asset = {"free_space_reserve_bytes": 0 if checked else None}
+    end = run_on_tmpfs(lab, "size=4m,nr_inodes=20", asset=asset)
+    assert not end["success"]
+    assert "inodes" in end["description"] if checked else "NO_SPACE" in end["description"]
+
+
+@covers("D4")
+def test_a_file_size_limit_fails_that_file(lab: Lab) -> None:
+    """A limit on the size of files is a failure of the big one; the process and the small ones live."""
+    lab.add_small(5)
+    lab.add("big.bin", BIG)
+    end = run_to_end(lab, limits={"RLIMIT_FSIZE": 100_000})
+    assert not end["success"]
+    run = lab.run()
+    assert run.success
+    assert run.row("plain/000.bin")["status"] == "unchanged"
+    lab.expect_latest()
+
+
+@covers("D5")
+@pytest.mark.parametrize("limit", [64, 96])
+def test_few_open_files_are_enough(lab: Lab, limit: int) -> None:
+    """A process that may open few files uses fewer connections, and completes."""
+    for number in range(100):
+        lab.add(f"folder-{number % 10}/file-{number}.bin", noise(2_000, number))
+    end = run_to_end(lab, limits={"RLIMIT_NOFILE": limit}, max_connections=64)
+    assert end["success"], end["description"]
+    lab.expect_latest()
+
+
+@needs_mounts
+@covers("D6")
+def test_a_read_only_destination_is_refused_at_once(lab: Lab) -> None:
+    """Nothing is asked of the platform for a destination that cannot be written."""
+    lab.add_small(2)
+    lab.local.requests.clear()
+    script = f"mount --bind '{lab.destination}' '{lab.destination}'; mount -o remount,ro,bind '{lab.destination}'"
+    with started(lab, prefix=mounted(script)) as process:
+        out, _ = process.communicate(timeout=60)
+    end = json.loads(out.strip().splitlines()[-1])
+    assert not end["success"]
+    assert not lab.local.requests.count(service="s3")
+
+
+@needs_mounts
+@covers("D6")
+def test_a_read_only_folder_fails_its_files_alone(lab: Lab) -> None:
+    """A folder that cannot be written fails what belongs into it; all else arrives."""
+    lab.add("frozen/a.bin", SMALL)
+    lab.add_small(3)
+    frozen = lab.local_path("frozen")
+    frozen.mkdir(parents=True)
+    script = f"mount --bind '{frozen}' '{frozen}'; mount -o remount,ro,bind '{frozen}'"
+    with started(lab, prefix=mounted(script)) as process:
+        out, _ = process.communicate(timeout=60)
+    end = json.loads(out.strip().splitlines()[-1])
+    assert not end["success"]
+    assert "LOCAL_IO" in end["description"]
+    run = lab.run()
+    assert run.row("frozen/a.bin")["status"] == "fetched"
+    assert run.row("plain/000.bin")["status"] == "unchanged"
+
+
+@covers("D6")
+def test_a_plain_file_in_place_of_a_folder_is_named(lab: Lab) -> None:
+    """A file where a folder should be is untouched, and what belongs into the folder is named."""
+    lab.add("sub/file.bin", SMALL)
+    lab.add_small(2)
+    lab.local_path("sub").parent.mkdir()
+    lab.local_path("sub").write_bytes(b"mine")
+    run = lab.run()
+    assert run.codes == {"sub/file.bin": "LOCAL_IO"}
+    lab.local_path("sub").unlink()
+    lab.converge(run)
+
+
+def failing_once(real: Callable[..., Any], number: int, after: int) -> Callable[..., Any]:
+    """Returns a system call that fails with an errno after some calls, once."""
+    calls = iter(range(10**6))
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == after:
+            raise OSError(number, os.strerror(number))
+        return real(*args, **kwargs)
+
+    return call
+
+
+@covers("D7")
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+def test_a_failing_disk_fails_the_file(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """EIO from a rename or a flush fails one file, whose temporary file is removed."""
+    lab.add_small(6)
+    monkeypatch.setattr(os, call, failing_once(getattr(os, call), errno.EIO, 2))
+    run = lab.run(store={"durability": "full"})
+    assert list(run.codes.values()) == ["LOCAL_IO"]
+    monkeypatch.undo()
+    lab.converge(run, store={"durability": "full"})
+
+
+@covers("D7", "D1")
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.EIO, "LOCAL_IO"), (errno.ENOSPC, "NO_SPACE"), (errno.EDQUOT, "NO_SPACE")]
+)
+def test_a_failing_write_fails_the_file(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    """An error of the disk in the middle of a big file fails it with its own code."""
+    if lab.engine == "curl":
+        from roboto_dagster.fs import curl_download as module
+
+        monkeypatch.setattr(module, "_pwrite", failing_once(os.pwrite, number, 1))
+    else:
+        monkeypatch.setattr(PartialFile, "publish", failing_once(PartialFile.publish, number, 0))
+    lab.add("big.bin", BIG)
+    run = lab.run()
+    assert run.codes == {"big.bin": code}
+    monkeypatch.undo()
+    lab.converge(run)
+
+
+@covers("D8")
+def test_a_folder_at_the_final_path_is_named(lab: Lab) -> None:
+    """A folder where the file should go stays, with all that is in it."""
+    lab.add("file.bin", SMALL)
+    lab.add_small(2)
+    mine = lab.local_path("file.bin") / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    run = lab.run_unchecked()
+    assert run.codes == {"file.bin": "LOCAL_IO"}
+    assert mine.read_bytes() == b"mine"
+    assert not leftovers(lab.destination)
+
+
+@covers("D8")
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EBUSY])
+def test_a_rename_that_is_refused_leaves_the_old_data(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """If the new version cannot be put in place, the old one stays."""
+    lab.add("file.bin", SMALL)
+    lab.run()
+    lab.replace("file.bin", noise(1_200, 7))
+    monkeypatch.setattr(os, "replace", failing_once(os.replace, number, 0))
+    run = lab.run()
+    assert run.codes == {"file.bin": "LOCAL_IO"}
+    assert lab.local_path("file.bin").read_bytes() == SMALL
+    monkeypatch.undo()
+    lab.converge(run)
+
+
+@covers("D9")
+@pytest.mark.parametrize("harm", ["truncated", "grown", "same size", "deleted"])
+def test_a_file_that_was_changed_is_fetched_again(lab: Lab, harm: str) -> None:
+    """Size and time tell that a file is not what was published."""
+    lab.add("file.bin", SMALL)
+    lab.add_small(2)
+    lab.run()
+    place = lab.local_path("file.bin")
+    if harm == "deleted":
+        place.unlink()
+    else:
+        place.write_bytes({"truncated": SMALL[:10], "grown": SMALL + b"!", "same size": SMALL[::-1]}[harm])
+    run = lab.run()
+    assert run.row("file.bin")["status"] == "fetched"
+    assert run.row("plain/000.bin")["status"] == "unchanged"
+    lab.expect_latest()
+
+
+@covers("D10")
+@pytest.mark.parametrize("harm", [b"", b"garbage", b"PAR1"])
+def test_a_manifest_that_is_garbage_is_not_trusted(lab: Lab, harm: bytes) -> None:
+    """A manifest that is not ours ends the run with its path; without it all is fetched anew."""
+    lab.add_small(3)
+    lab.run()
+    lab.manifest.write_bytes(harm)
+    result = lab.failing_run()
+    assert str(lab.manifest) in result
+    lab.manifest.unlink()
+    assert lab.run().success
+    lab.expect_latest()
+
+
+@covers("D11")
+def test_what_lies_beside_the_target_is_not_trusted(lab: Lab) -> None:
+    """Bytes of a temporary file that were altered never reach a final path."""
+    lab.add("big.bin", BIG)
+    with started(lab, stall_timeout_seconds=20.0) as process:
+        lab.fault(faults.trickle(bytes_per_second=100_000), "big.bin")
+        wait_for(lambda: bool(leftovers(lab.destination)))
+        time.sleep(0.3)
+        process.kill()
+    for path in leftovers(lab.destination):
+        data = bytearray(path.read_bytes())
+        if data:
+            data[len(data) // 3] ^= 1
+            path.write_bytes(data)
+    lab.local.faults.clear()
+    assert lab.run().success
+    lab.expect_latest()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Waits until something is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.005)
+
+
+@covers("D12")
+def test_two_runs_at_once_both_end_right(lab: Lab) -> None:
+    """Two runs of one partition on one destination, without a lock: both end, and all is right."""
+    lab.add_small(20)
+    lab.add("big.bin", BIG)
+    results: list[dict[str, Any]] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(run_to_end(lab))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [result["success"] for result in results] == [True, True]
+    lab.expect_latest()
+    assert not leftovers(lab.destination)
+    assert lab.run().whole == set(lab.versions)
