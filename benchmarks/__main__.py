@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import dataclasses
+import os
 import pathlib
 import shutil
 import signal
@@ -82,6 +83,7 @@ class _Plan:
     unchanged: Shape | None
     datasets: Shape
     rounds: int
+    load_before: float
     is_quick: bool
 
     @property
@@ -101,6 +103,7 @@ def _plan(options: argparse.Namespace) -> _Plan:
         unchanged=unchanged if "sync" in options.parts.split(",") else None,
         datasets=sync_cases.datasets_shape(options.datasets or (5 if is_quick else 1000)),
         rounds=options.rounds or (1 if is_quick else 3),
+        load_before=os.getloadavg()[0],
         is_quick=is_quick,
     )
 
@@ -201,6 +204,7 @@ def _report(folder: pathlib.Path, results: Results, plan: _Plan, server: str) ->
         server=server,
         rounds=plan.rounds,
         charts=charts,
+        load_before=plan.load_before,
         is_quick=plan.is_quick,
     )
     print(f"Wrote {path}", flush=True)

@@ -10,6 +10,10 @@ from benchmarks.results import BARE, Cell, Results, bounds
 from benchmarks.shapes import Shape
 
 _MIB = 2**20
+_QUIET_LOAD = 0.5
+_BUSY = (
+    "**The machine did other work meanwhile (load {:.1f} before): compare CPU seconds, not times.**"
+)
 _QUICK = "This was the quick mode: it shows that all of it works, and its figures say nothing."
 
 
@@ -21,6 +25,7 @@ def write_report(
     server: str,
     rounds: int,
     charts: Sequence[tuple[str, pathlib.Path]] = (),
+    load_before: float = 0.0,
     is_quick: bool = False,
 ) -> pathlib.Path:
     """Writes the report.
@@ -32,6 +37,7 @@ def write_report(
         server: What served, in words.
         rounds: How often.
         charts: Titles and files of the pictures, in the same folder.
+        load_before: The machine's load before it all began.
         is_quick: Whether the figures say nothing but that all of it works.
 
     Returns:
@@ -40,6 +46,7 @@ def write_report(
     path = folder / "RESULTS.md"
     sections = [
         _opening(server, rounds),
+        _BUSY.format(load_before) if load_before > _QUIET_LOAD else "",
         *(f"![{title}]({chart.name})" for title, chart in charts),
         _QUICK if is_quick else _bounds(results),
         *_tables(results),

@@ -10,6 +10,7 @@ from benchmarks.measure import Measurement
 from benchmarks.report import write_report
 from benchmarks.results import Bound, Results, bounds
 from benchmarks.shapes import SMALL
+from benchmarks.tools import find_nginx
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -70,6 +71,7 @@ def test_a_report_names_no_path(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.peers
+@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
 def test_the_quick_mode_runs_what_is_installed(tmp_path: pathlib.Path) -> None:
     """`python -m benchmarks --quick` measures every contender and writes its report."""
     done = subprocess.run(

@@ -308,7 +308,9 @@ def test_metadata_of_others_is_not_read() -> None:
 def test_a_dataset_with_a_page_has_a_link_to_it() -> None:
     """One click from the asset to the platform."""
     link = "https://app.roboto.ai/datasets/ds_1"
-    assert outcome_metadata(report(dataset_url=link))["roboto/dataset_url"] == dg.MetadataValue.url(link)
+    assert outcome_metadata(report(dataset_url=link))["roboto/dataset_url"] == dg.MetadataValue.url(
+        link
+    )
 
 
 def test_throughput_is_a_chart() -> None:
@@ -329,7 +331,13 @@ def test_the_slowest_files_are_a_table() -> None:
         attempts=2,
     )
     assert table(outcome_metadata(report(top_files=[file])), "roboto/top_files") == [
-        {"relative_path": "a.mcap", "size": "3.0 MiB", "seconds": 1.235, "attempts": 2, "status": "fetched"}
+        {
+            "relative_path": "a.mcap",
+            "size": "3.0 MiB",
+            "seconds": 1.235,
+            "attempts": 2,
+            "status": "fetched",
+        }
     ]
 
 

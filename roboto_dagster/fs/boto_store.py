@@ -56,6 +56,8 @@ logger = logging.getLogger(__name__)
 
 _DEFAULT_CONNECTIONS = 16
 _QUEUE_PER_THREAD = 4
+_FILES_PER_CONNECTION = 5
+_OTHER_FILES = 40
 _WHOLE = 200
 _FIRST_ERROR = 300
 _NO_SUCH_RANGE = 416
@@ -96,7 +98,7 @@ class BotoStore:
     def __init__(self, broker: CredentialBroker, settings: S3Settings) -> None:
         self._broker = broker
         self._settings = settings
-        self._connections = settings.max_connections or _DEFAULT_CONNECTIONS
+        self._connections = _affordable(settings.max_connections or _DEFAULT_CONNECTIONS)
         self._pid = os.getpid()
         self._closed = False
         self._lock = threading.Lock()
@@ -370,6 +372,20 @@ class BotoStore:
             raise DownloadError(job.file, "CHECKSUM_MISMATCH", str(error)) from error
 
 
+def _affordable(connections: int) -> int:
+    """Bounds connections by the files that this process may open: each takes a socket, its file and
+    its folder, some of them twice.
+    """
+    try:
+        import resource
+    except ImportError:  # pragma: no cover - Windows
+        return connections
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if open_files == resource.RLIM_INFINITY:
+        return connections
+    return max(min(connections, (open_files - _OTHER_FILES) // _FILES_PER_CONNECTION), 1)
+
+
 def _receipt(
     headers: Mapping[str, str], size_bytes: int, verified: str, attempts: int, started: float
 ) -> Receipt:
@@ -448,9 +464,7 @@ class _Answers:
         self._headers: collections.OrderedDict[tuple[str, str], Mapping[str, str]] = (
             collections.OrderedDict()
         )
-        self._streams: weakref.WeakKeyDictionary[Any, tuple[str, str]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._streams: weakref.WeakKeyDictionary[Any, tuple[str, str]] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self.unwanted = threading.Event()  # once set, answers that still come are not read
 

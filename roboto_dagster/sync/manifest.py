@@ -10,6 +10,7 @@ asset reads as one
 """
 
 import contextlib
+import errno
 import functools
 import os
 import pathlib
@@ -110,9 +111,10 @@ def write_manifest(
         finally:
             partial.discard()
     except OSError as error:
+        code = "NO_SPACE: " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise ManifestError(
-            f"The manifest {path} cannot be written: {error.strerror or error}. The files are whole; make room or correct "
-            "the permissions, then run it again."
+            f"{code}The manifest {path} cannot be written: {error.strerror or error}. What was delivered is whole on disk, "
+            "and the last manifest is untouched; make room or correct the permissions, then run it again."
         ) from error
 
 

@@ -26,3 +26,11 @@ def lab(local: LocalRoboto, engine: str, tmp_path: pathlib.Path) -> Iterator[Lab
     lab = Lab(local, engine, tmp_path)
     with lab.instance:
         yield lab
+
+
+@pytest.fixture
+def one_lab(local: LocalRoboto, tmp_path: pathlib.Path) -> Iterator[Lab]:
+    """The same with one engine, for what happens before any engine is asked."""
+    lab = Lab(local, "auto", tmp_path)
+    with lab.instance:
+        yield lab

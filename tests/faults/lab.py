@@ -223,20 +223,26 @@ class Lab:
 
     def run_unchecked(self, *, store: Mapping[str, Any] | None = None, **asset: Any) -> Run:
         """Materializes once."""
+        return self._told(self._materialize(store, **asset))
+
+    def _materialize(
+        self, store: Mapping[str, Any] | None = None, **asset: Any
+    ) -> dg.ExecuteInProcessResult:
         self.local.requests.clear()
-        result = dg.materialize(
+        return dg.materialize(
             [self.asset(**asset)],
             resources=self.resources(**(store or {})),
             instance=self.instance,
             raise_on_error=False,
         )
-        return self._told(result)
 
     def failing_run(self) -> str:
         """Materializes once, and returns what a run that wrote no manifest says of its failure."""
-        told = self.run_unchecked()
-        assert not told.success
-        return told.description
+        result = self._materialize()
+        told = result.failure_data_for_node("logs")
+        assert told is not None
+        assert told.user_failure_data is not None
+        return told.user_failure_data.description or ""
 
     def asset(self, **options: Any) -> dg.AssetsDefinition:
         """Builds the asset."""

@@ -1,12 +1,14 @@
 """Where a bucket is: botocore's own answer, with every AWS setting."""
 
 import pathlib
+import subprocess
+import sys
 
-import botocore.session
 import pytest
 
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.fs.s3_endpoint import Endpoints, _ask, resolve_endpoint
+from roboto_dagster.fs.botocore_endpoint import ask_botocore
+from roboto_dagster.fs.s3_endpoint import Endpoints, resolve_endpoint
 
 URL = "http://127.0.0.1:9000"
 
@@ -36,10 +38,22 @@ def test_a_bucket_of_aws_is_asked_in_its_region(bucket: str, region: str, base_u
 
 
 @pytest.mark.parametrize("url", [URL, f"{URL}/", "https://minio.example.com/base"])
-def test_the_short_way_is_botocores_answer(url: str) -> None:
+def test_the_short_way_is_botocores_answer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """For an endpoint of one's own, what is answered without botocore is what it would say."""
-    asked = _ask(botocore.session.Session(), "logs", "us-east-1", url)
-    assert asked == resolve_endpoint("logs", "us-east-1", url).base_url
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/ca.pem")
+    assert resolve_endpoint("logs", "us-east-1", url) == ask_botocore("logs", "us-east-1", url)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the short way is taken on Linux")
+def test_the_short_way_does_not_import_botocore() -> None:
+    """Half a second and 40 MiB are saved where nothing but the endpoint is set."""
+    program = (
+        "import sys; from roboto_dagster.fs.s3_endpoint import resolve_endpoint;"
+        "before = 'botocore' in sys.modules;"
+        f"resolve_endpoint('logs', 'us-east-1', {URL!r});"
+        "sys.exit(not before and 'botocore' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_the_environments_endpoint_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

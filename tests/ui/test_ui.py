@@ -21,6 +21,12 @@ def test_the_asset_page_has_a_chart(ui: Ui) -> None:
     ui.take_picture("asset", 1600, 1280)
 
 
+def test_each_run_ended_as_its_dataset_is(runs: dict[str, tuple[str, str]]) -> None:
+    """The broken dataset fails alone."""
+    endings = {dataset_id: status for dataset_id, (_, status) in runs.items()}
+    assert endings == {**dict.fromkeys(WHOLE, "SUCCESS"), BROKEN: "FAILURE"}
+
+
 def test_the_partitions_view_tells_whole_from_failed(ui: Ui) -> None:
     """Two datasets are materialized, each with metadata of its own; one failed."""
     text = ui.open(f"assets/robot_logs?view=partitions&partition={WHOLE[0]}", "roboto/summary")

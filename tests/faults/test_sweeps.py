@@ -1,0 +1,189 @@
+"""Not one fault in one place, but some fault in every place: sweeps, chaos, and kills.
+
+`ROBOTO_FAULTS=long` takes 200 seeds and 50 kills; without it there are 20 and 5, to be quick.
+"""
+
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from roboto_dagster.testing import faults
+from roboto_dagster.testing.faults import Fault
+from tests.faults.invariants import leftovers
+from tests.faults.lab import BIG, PART, SMALL, Lab, noise
+from tests.faults.matrix import covers
+from tests.faults.processes import started
+
+LONG = os.environ.get("ROBOTO_FAULTS") == "long"
+SEEDS = range(200 if LONG else 20)
+KILLS = range(50 if LONG else 5)
+
+SWEPT: dict[str, Callable[[], Fault]] = {
+    "reset": faults.refuse,
+    "truncate": lambda: faults.truncate(after_bytes=300),
+    "500": lambda: faults.status(500),
+    "503": lambda: faults.status(503, "SlowDown"),
+    "expired": lambda: faults.status(403, "ExpiredToken"),
+}
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_any_one_request_to_the_store_may_fail(lab: Lab, name: str) -> None:
+    """The Nth request fails, for every N until a run is clean: none of them fails a file."""
+    lab.add("a.bin", SMALL)
+    lab.add("empty.bin", b"")
+    lab.add("big.bin", BIG)
+    for number in range(100):
+        rule = lab.fault(SWEPT[name](), service="s3", after=number, times=1)
+        run = lab.run()
+        lab.local.faults.clear()
+        assert run.success, f"request {number}: {run.description}"
+        lab.expect_latest()
+        if not rule.hits:
+            return
+        forget(lab)
+    pytest.fail("no run was clean")
+
+
+@pytest.mark.parametrize("name", ["reset", "500"])
+def test_any_one_request_to_the_platform_may_fail(one_lab: Lab, name: str) -> None:
+    """The Nth request to the API fails: the run is whole, or changes nothing and says why."""
+    lab = one_lab
+    lab.add_small(12)
+    for number in range(100):
+        rule = lab.fault(SWEPT[name](), service="api", after=number, times=1)
+        run = lab.run()
+        lab.local.faults.clear()
+        if not rule.hits:
+            assert run.success
+            return
+        assert run.success or run.description
+        assert lab.run().success
+        lab.expect_latest()
+        forget(lab)
+    pytest.fail("no run was clean")
+
+
+def forget(lab: Lab) -> None:
+    """Takes away what was delivered, and the manifest."""
+    import shutil
+
+    shutil.rmtree(lab.destination)
+    lab.destination.mkdir()
+
+
+def a_fault(dice: random.Random) -> Fault:
+    """Draws a fault."""
+    at = dice.randrange(2 * PART)
+    drawn: list[Fault] = [
+        faults.refuse(),
+        faults.truncate(after_bytes=at),
+        faults.reset(after_bytes=at),
+        faults.short_body(size_bytes=at),
+        faults.content_length(at + 1),
+        faults.chunked(),
+        faults.no_content_length(),
+        faults.close_idle(),
+        faults.flip_bit(at=at % 200),
+        faults.status(500),
+        faults.status(503, "SlowDown"),
+        faults.status(404, "NoSuchKey"),
+        faults.status(403, "AccessDenied"),
+        faults.status(403, "ExpiredToken"),
+        faults.ok_with_error_body(),
+        faults.ignore_range(),
+        faults.ignore_if_match(),
+        faults.shorter_range(by=1 + at % 100),
+        faults.offset_range(by=1 + at % 100),
+        faults.drop_headers("etag"),
+        faults.drop_headers("content-range"),
+        faults.drop_headers("x-amz-checksum-*"),
+        faults.set_headers({"Content-Encoding": "gzip"}),
+        faults.answer("<html>", status=502),
+        faults.delay(dice.random() / 50),
+        faults.stall(after_bytes=at % 1000, seconds=dice.choice([0.01, 5.0])),
+    ]
+    return dice.choice(drawn)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_chaos(lab: Lab, seed: int) -> None:
+    """Many files, random faults: whatever happens, the invariants hold, and the next run makes all whole."""
+    print(f"seed {seed}")  # noqa: T201 - shown with a failure, to repeat it
+    dice = random.Random(seed)  # noqa: S311 - dice, not a secret
+    count = 200 if seed % 10 == 0 else 40
+    for number in range(count):
+        size = dice.choice([0, 1, 200, 1_000, PART, PART + 1])
+        lab.add(f"{number % 7}/{number}.bin", noise(size, seed * 1_000 + number))
+    lab.add("big.bin", noise(dice.randrange(PART, 5 * PART), seed))
+    for _ in range(dice.randrange(1, 6)):
+        lab.fault(
+            a_fault(dice), "*", probability=dice.choice([0.02, 0.1, 0.4]), seed=dice.randrange(10**6)
+        )
+    run = lab.run()
+    lab.converge(run)
+
+
+@covers("P2", "D11")
+@pytest.mark.parametrize("seed", KILLS)
+def test_a_killed_run_is_completed_by_the_next(lab: Lab, seed: int) -> None:
+    """SIGKILL at a random moment: no final path is half, what was whole is not fetched again, and what
+    was left behind is reclaimed.
+    """
+    print(f"seed {seed}")  # noqa: T201 - shown with a failure, to repeat it
+    dice = random.Random(seed)  # noqa: S311 - dice, not a secret
+    for number in range(60):
+        lab.add(f"{number % 5}/{number}.bin", noise(dice.choice([10, 5_000, PART]), number))
+    lab.add("big.bin", noise(6 * PART, seed))
+    lab.fault(faults.trickle(bytes_per_second=400_000), "*")
+    with started(lab, stall_timeout_seconds=20.0) as process:
+        time.sleep(dice.uniform(0.0, 1.5))
+        process.kill()
+        process.wait()
+    published = {
+        path: place.read_bytes()
+        for path in lab.versions
+        if (place := lab.local_path(path)).is_file()
+    }
+    for path, data in published.items():
+        assert data == lab.versions[path][0], f"I1: {path} is half"
+    lab.local.faults.clear()
+    run = lab.run()
+    assert run.success, run.description
+    lab.expect_latest()
+    assert not leftovers(lab.destination)
+    again = {path for path in published if run.row(path)["status"] == "fetched" and published[path]}
+    assert len(again) <= ON_THE_WAY, f"whole already, and fetched again: {sorted(again)}"
+
+
+ON_THE_WAY = 0
+
+
+def test_two_kills_and_two_runs_at_once(lab: Lab) -> None:
+    """Killed, and killed again while another run is on: in the end all is whole."""
+    for number in range(30):
+        lab.add(f"{number}.bin", noise(3_000, number))
+    lab.fault(faults.trickle(bytes_per_second=50_000), "*")
+    ends: list[bool] = []
+
+    def run_in_peace() -> None:
+        with started(lab, stall_timeout_seconds=20.0) as process:
+            out, _ = process.communicate(timeout=120)
+            ends.append(json.loads(out.strip().splitlines()[-1])["success"])
+
+    with started(lab, stall_timeout_seconds=20.0) as first:
+        peaceful = threading.Thread(target=run_in_peace)
+        peaceful.start()
+        time.sleep(0.2)
+        first.kill()
+    peaceful.join()
+    assert ends == [True]
+    lab.local.faults.clear()
+    assert lab.run().success
+    lab.expect_latest()
+    assert not leftovers(lab.destination)
