@@ -5,6 +5,8 @@ Nothing is connected, and no SDK imported, before a run uses them. Secrets shoul
 """
 
 import abc
+import urllib.parse
+import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
@@ -58,6 +60,15 @@ class RobotoResource(dg.ConfigurableResource[Any]):
     timeout_seconds: float = Field(
         default=30.0, gt=0, description="How long the API may keep a request waiting. Default 30."
     )
+
+    def get_resource_definition(self) -> dg.ResourceDefinition:
+        """Tells Dagster what this is, which it asks once, where it takes the resource into a code
+        location; in a run, where a variable has become plain text, it does not ask.
+        """
+        is_plain = self.api_key is not None and not isinstance(self.api_key, dg.EnvVar)
+        if is_plain and not _is_on_this_machine(self.endpoint):
+            warnings.warn(_PLAIN_KEY, UserWarning, stacklevel=2)
+        return super().get_resource_definition()
 
     def get_client(self) -> "RobotoClient":
         """Makes a client with bounded retries.
@@ -117,6 +128,18 @@ def _checked_key(api_key: str) -> str:
             "The Roboto API key is of a format that is no longer accepted. Make a new one in the settings of app.roboto.ai."
         )
     return api_key
+
+
+_PLAIN_KEY = (
+    "RobotoResource got its api_key as plain text, which Dagster stores in clear with the code location. "
+    'Give it as dagster.EnvVar("ROBOTO_API_KEY"), or leave it out: then ROBOTO_API_KEY is read in the run.'
+)
+
+
+def _is_on_this_machine(endpoint: str | None) -> bool:
+    """Tells whether a key is for a platform on this machine, such as `LocalRoboto`: worth nothing elsewhere."""
+    host = urllib.parse.urlsplit(endpoint or "").hostname
+    return host in ("127.0.0.1", "localhost", "::1")
 
 
 def _checked_endpoint(endpoint: str) -> str:

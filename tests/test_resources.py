@@ -227,7 +227,7 @@ def test_env_vars_are_resolved_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_no_repr_shows_the_key() -> None:
     """Neither of the resource nor of what holds it, nor in a run."""
-    resource = RobotoResource(api_key=SECRET)
+    resource = RobotoResource(api_key=SECRET, endpoint="http://127.0.0.1:1")
     texts = [repr(resource), str(resource), repr(dg.Definitions(resources={"roboto": resource}))]
     in_a_run(resource, lambda roboto: texts.append(repr(roboto)))
     assert [text for text in texts if SECRET in text] == []

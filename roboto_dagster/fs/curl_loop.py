@@ -79,6 +79,7 @@ class CurlLoop:
         self._is_waiting = False
         self._is_stopping = False
         self._is_over = False
+        self._has_ended = threading.Event()
         self._bell = Bell()
         self._thread = threading.Thread(target=self._run, name="roboto-curl", daemon=True)
 
@@ -119,8 +120,10 @@ class CurlLoop:
 
     def join(self) -> None:
         """Waits for the thread; a signal handler that raises ends the wait."""
-        while self._thread.is_alive():
-            self._thread.join(0.5)
+        # Not `Thread.join`: interrupted, it takes the thread for ended (CPython 3.10 to 3.12).
+        while not self._has_ended.wait(0.5):
+            pass
+        self._thread.join()
 
     def _wake(self) -> None:
         self._bell.ring()
@@ -136,6 +139,7 @@ class CurlLoop:
         finally:
             self._state.broker.unsubscribe(self._wake)
             self._bell.close()
+            self._has_ended.set()
 
     def _loop(self) -> None:
         self._poller: Poller = make_poller()

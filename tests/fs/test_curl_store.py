@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import pathlib
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,6 +24,7 @@ from roboto_dagster.testing import LocalRoboto, faults
 
 KIB = 1024
 PART = 64 * KIB
+SOON = (getattr(signal, "ITIMER_REAL", 0), 0.05)
 AT_ONCE = RetryConfig(max_attempts=3, wait_initial_seconds=0.0, wait_max_seconds=0.0)
 
 MakeStore = Callable[..., CurlStore]
@@ -340,6 +342,30 @@ def test_many_files_wait_their_turn(
         go_on.set()
         thread.join(60)
     assert len(handed_over) == 200
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
+def test_a_signal_while_the_store_is_left_cancels_and_waits(
+    make_store: MakeStore, put: Put, local: LocalRoboto, tmp_path: pathlib.Path
+) -> None:
+    """Ctrl-C while transfers run ends them; when it surfaces, no thread and no part is left."""
+    uri = put("a", os.urandom(PART))
+    local.faults.add(faults.stall(after_bytes=100, seconds=30), service="s3")
+    transfers: list[Transfer] = []
+
+    def leave() -> None:
+        with make_store() as store:
+            transfers.append(store.get(uri, tmp_path / "a", lambda _: signal.setitimer(*SOON)))
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            leave()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert code_of(transfers[0]) == "CANCELLED"
+    assert not [one for one in threading.enumerate() if one.name == "roboto-curl"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def _child_of_a_fork(store: CurlStore, destination: pathlib.Path, told: Any) -> None:

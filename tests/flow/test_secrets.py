@@ -1,0 +1,278 @@
+"""No secret leaves a run: not by its events, logs, reprs, errors, manifests, pickles or snapshots.
+
+The secrets are those of a real run on `LocalRoboto`: the API token of the user, and the secret key and
+session token that the platform hands out for S3.
+"""
+
+import gc
+import json
+import logging
+import pathlib
+import pickle
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from roboto_dagster import (
+    ObjectStoreResource,
+    RetryConfig,
+    RobotoResource,
+    build_roboto_dataset_asset,
+)
+from roboto_dagster.fs.credentials import CredentialBroker
+from roboto_dagster.fs.object_store import StoreRegistry
+from roboto_dagster.sync.manifest import manifest_path
+from roboto_dagster.sync.run import sync
+from roboto_dagster.sync.scope import Scope
+from roboto_dagster.sync.settings import SyncSettings
+from roboto_dagster.testing import LocalRoboto, faults
+from roboto_dagster.testing.faults import Fault
+
+TOKEN = "token-do-not-tell-anybody-4711"
+SECRET_KEY = "SecretKeyDoNotTellAnybody0815"
+SESSION_TOKEN = "SessionTokenDoNotTellAnybody1234=="
+SECRETS = (TOKEN, SECRET_KEY, SESSION_TOKEN)
+CREDENTIALS = "/v1/datasets/id/*/credentials"
+
+
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRoboto]:
+    """A platform whose every secret is known to the test."""
+    from roboto_dagster.testing import authority
+
+    real = authority.sts_backends
+
+    class KnownSecrets:
+        def __getitem__(self, account_id: str) -> Any:
+            backends = real[account_id]
+            return {name: Known(backends[name]) for name in ("aws",)}
+
+        def pop(self, *args: Any) -> Any:
+            return real.pop(*args)
+
+    class Known:
+        def __init__(self, backend: Any) -> None:
+            self._backend = backend
+
+        def assume_role(self, **arguments: Any) -> Any:
+            role = self._backend.assume_role(**arguments)
+            role.secret_access_key = SECRET_KEY
+            role.session_token = SESSION_TOKEN
+            return role
+
+    monkeypatch.setattr(authority, "sts_backends", KnownSecrets())
+    with LocalRoboto(api_key=TOKEN) as platform:
+        yield platform
+
+
+@pytest.fixture(params=["curl", "boto3"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def dataset_id(local: LocalRoboto) -> str:
+    """A dataset of a few files."""
+    dataset_id = local.add_dataset("secret")
+    for number in range(3):
+        local.add_file(dataset_id, f"{number}.bin", bytes(100 + number))
+    return dataset_id
+
+
+SCENES: Mapping[str, tuple[tuple[Fault, dict[str, Any]], ...]] = {
+    "good": (),
+    "403": ((faults.status(403, "AccessDenied"), {"service": "s3"}),),
+    "expired for ever": ((faults.status(400, "ExpiredToken"), {"service": "s3"}),),
+    "signature": (
+        (
+            faults.status(403, "SignatureDoesNotMatch", extra="<StringToSign>AWS4</StringToSign>"),
+            {"service": "s3"},
+        ),
+    ),
+    "reset": ((faults.refuse(), {"service": "s3"}),),
+    "bad credentials": (
+        (
+            faults.answer_json(
+                {"data": [{"secret_access_key": SECRET_KEY, "session_token": SESSION_TOKEN}]}
+            ),
+            {"route": CREDENTIALS},
+        ),
+    ),
+    "credentials that are a page": (
+        (faults.answer(f"<html>{SECRET_KEY} {SESSION_TOKEN}</html>"), {"route": CREDENTIALS}),
+    ),
+    "no such user": ((faults.status(401), {"service": "api"}),),
+    "broken listing": (
+        (faults.answer_json({"data": {"items": 1}}), {"route": "/v1/datasets/*/files/query"}),
+    ),
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_run_tells_no_secret(
+    local: LocalRoboto,
+    engine: str,
+    dataset_id: str,
+    scene: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever a run writes, good or failed, holds neither token nor key."""
+    caplog.set_level(logging.DEBUG, "roboto_dagster")
+    monkeypatch.setenv("MY_ROBOTO_KEY", TOKEN)
+    for fault, rule in SCENES[scene]:
+        local.faults.add(fault, **rule)
+    resources = {
+        "roboto": RobotoResource(
+            api_key=dg.EnvVar("MY_ROBOTO_KEY"), endpoint=local.api_url, max_attempts=1
+        ),
+        "object_store": ObjectStoreResource(engine=engine, endpoint_url=local.s3_url),
+    }
+    asset = build_roboto_dataset_asset(
+        "logs",
+        destination=tmp_path / "logs",
+        dataset_id=dataset_id,
+        retry=RetryConfig(max_attempts=2, wait_initial_seconds=0, wait_max_seconds=0),
+    )
+    told = ""
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [asset], resources=resources, instance=instance, raise_on_error=False
+        )
+        assert result.success == (scene == "good")
+        for entry in instance.all_logs(result.run_id):
+            told += dg.serialize_value(entry)
+        told += repr(instance.get_run_by_id(result.run_id))
+    ours = [one for one in caplog.records if one.name.startswith(("roboto_dagster", "dagster"))]
+    told += "\n".join(f"{one.getMessage()} {one.args!r} {one.exc_text}" for one in ours)
+    told += "".join(capfd.readouterr())
+    assert_no_secret(told)
+    for path in (tmp_path / "logs").rglob("*"):
+        if path.is_file():
+            assert_no_secret(path.read_bytes())
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_an_error_tells_no_secret(
+    local: LocalRoboto, engine: str, dataset_id: str, scene: str, tmp_path: pathlib.Path
+) -> None:
+    """Texts, reprs, tracebacks and pickles of the errors of a sync hold neither token nor key."""
+    for fault, rule in SCENES[scene]:
+        local.faults.add(fault, **rule)
+    store = ObjectStoreResource(engine=engine, endpoint_url=local.s3_url)
+    settings = SyncSettings(
+        client=local.client(max_attempts=1),
+        open_store=store.open_store,
+        destination=tmp_path / "logs",
+        manifest=manifest_path(tmp_path / "logs", "logs", dataset_id),
+        retry=RetryConfig(max_attempts=2, wait_initial_seconds=0, wait_max_seconds=0),
+    )
+    errors: list[BaseException] = []
+    try:
+        report = sync([Scope(dataset_id=dataset_id)], settings)
+        errors.extend(report.failures)
+        group = report.error()
+        errors.extend([group] if group else [])
+        assert_no_secret(repr(report))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not tell
+        errors.append(error)
+    assert bool(errors) == (scene != "good")
+    for error in errors:
+        assert_no_secret("".join(traceback.format_exception(error)))
+        assert_no_secret(repr(error) + str(error) + repr(error.__dict__))
+    for error in errors:
+        assert_no_secret(pickle.dumps(without_items(error)))
+
+
+def without_items(error: BaseException) -> BaseException:
+    """Returns an error as other processes get it: its class and arguments."""
+    return pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+
+
+def test_a_snapshot_holds_the_variables_name_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """What Dagster stores of a code location, and a pickled resource, name the variable."""
+    monkeypatch.setenv("MY_ROBOTO_KEY", TOKEN)
+    resource = RobotoResource(api_key=dg.EnvVar("MY_ROBOTO_KEY"))
+    store = ObjectStoreResource()
+    asset = build_roboto_dataset_asset("logs", destination=tmp_path, dataset_id="ds_1")
+    definitions = dg.Definitions(
+        assets=[asset], resources={"roboto": resource, "object_store": store}
+    )
+    snapshot = snapshot_of(definitions)
+    assert "MY_ROBOTO_KEY" in snapshot
+    assert_no_secret(snapshot)
+    assert_no_secret(repr(definitions) + repr(resource) + repr(store))
+    assert_no_secret(pickle.dumps(store))
+
+
+def snapshot_of(definitions: dg.Definitions) -> str:
+    """Returns what Dagster stores of a code location."""
+    from dagster._core.remote_representation.external_data import RepositorySnap
+
+    repository = definitions.get_repository_def()
+    return dg.serialize_value(RepositorySnap.from_def(repository))
+
+
+def test_keys_show_nothing_of_themselves(local: LocalRoboto, dataset_id: str, engine: str) -> None:
+    """Objects that hold keys while a store is open do not show them."""
+    found = local.client(max_attempts=1).get(
+        f"v1/datasets/id/{dataset_id}/credentials", query={"mode": "ReadOnly"}
+    )
+    handed_out = found.to_dict(json_path=["data"])[0]
+    assert SECRET_KEY in json.dumps(handed_out)
+    provided = {
+        "access_key": handed_out["access_key_id"],
+        "secret_key": handed_out["secret_access_key"],
+        "token": handed_out["session_token"],
+        "region": handed_out["region"],
+        "expiry_time": None,
+    }
+    broker = CredentialBroker(lambda: provided)  # type: ignore[arg-type, return-value]
+    store = StoreRegistry.get_store_for_uri(
+        "s3://b/k", lambda: provided, engine=engine, endpoint_url=local.s3_url  # type: ignore[arg-type, return-value]
+    )
+    with store:
+        assert_no_secret(repr(broker.current()) + repr(broker) + repr(store) + repr(vars(store)))
+    gc.collect()
+
+
+def test_a_plain_key_is_warned_about() -> None:
+    """Dagster stores plain text in clear: whoever writes the key so is told of EnvVar."""
+    with pytest.warns(UserWarning, match="EnvVar") as caught:
+        dg.Definitions.validate_loadable(
+            dg.Definitions(resources={"roboto": RobotoResource(api_key=TOKEN)})
+        )
+    assert len(caught) == 1
+    assert_no_secret(str(caught[0].message))
+
+
+def test_a_variable_is_not_warned_about(
+    monkeypatch: pytest.MonkeyPatch, local: LocalRoboto, tmp_path: pathlib.Path
+) -> None:
+    """Neither `EnvVar`, nor its value in a run, nor `LocalRoboto`'s own key is warned about."""
+    monkeypatch.setenv("MY_ROBOTO_KEY", TOKEN)
+    dataset_id = local.add_dataset("empty")
+    asset = build_roboto_dataset_asset("logs", destination=tmp_path, dataset_id=dataset_id)
+    variable = RobotoResource(api_key=dg.EnvVar("MY_ROBOTO_KEY"), org_id="og_local")
+    store = ObjectStoreResource(endpoint_url=local.s3_url)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        dg.materialize([asset], resources=local.resources())
+        monkeypatch.setenv("ROBOTO_SERVICE_ENDPOINT", local.api_url)
+        dg.materialize([asset], resources={"roboto": variable, "object_store": store})
+
+
+def assert_no_secret(told: str | bytes) -> None:
+    """Asserts that a text, or bytes, hold none of the secrets."""
+    data = told.encode() if isinstance(told, str) else told
+    found = [secret for secret in SECRETS if secret.encode() in data]
+    assert not found, f"told: {found}"
