@@ -21,7 +21,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from awscrt import checksums  # type: ignore[import-untyped]
+from awscrt import checksums
 
 from benchmarks.shapes import BUCKET, MIB, Shape
 from roboto_dagster.testing import LocalRoboto

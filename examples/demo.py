@@ -119,10 +119,12 @@ def say_failure(result: dg.ExecuteInProcessResult) -> None:
     """Prints a failure as the run's log shows it: a sentence, then a table."""
     (event,) = result.get_step_failure_events()
     failure = event.step_failure_data.user_failure_data
+    assert failure is not None  # noqa: S101 - for the type checker
     print(f"\n  What the failed run tells {DIM}(nothing of it will be retried in vain){RESET}:")
-    for line in failure.description.splitlines():
+    for line in (failure.description or "").splitlines():
         print(f"    {RED}{line}{RESET}")
     table = failure.metadata["roboto/failures"]
+    assert isinstance(table, dg.TableMetadataValue)  # noqa: S101 - for the type checker
     print(f"    {DIM}metadata roboto/failures:{RESET}")
     for record in table.records:
         print(

@@ -77,11 +77,11 @@ robot_logs = build_roboto_dataset_asset(
 
 
 @dg.asset(deps=[robot_logs], partitions_def=partitions, group_name="quickstart", kinds={"pyarrow"})
-def log_formats(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+def log_formats(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """What kinds of logs a dataset holds, from the manifest and from the first bytes of each log."""
     manifest = read_manifest(manifest_path(DESTINATION, "robot_logs", context.partition_key))
     on_disk = manifest.filter(pc.is_valid(manifest["mtime_ns"]))
-    formats = pa.array([log_format(path) for path in on_disk["path"].to_pylist()], pa.string())
+    formats = pa.array([log_format(str(path)) for path in on_disk["path"].to_pylist()], pa.string())
     table = on_disk.append_column("format", formats).group_by("format")
     rows = table.aggregate([("relative_path", "count"), ("size_bytes", "sum")]).to_pylist()
     records = [

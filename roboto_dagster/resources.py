@@ -61,7 +61,7 @@ class RobotoResource(dg.ConfigurableResource[Any]):
         default=30.0, gt=0, description="How long the API may keep a request waiting. Default 30."
     )
 
-    def get_resource_definition(self) -> dg.ResourceDefinition:
+    def get_resource_definition(self) -> Any:  # Dagster gives its class no public name
         """Tells Dagster what this is, which it asks once, where it takes the resource into a code
         location; in a run, where a variable has become plain text, it does not ask.
         """

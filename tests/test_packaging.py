@@ -17,7 +17,7 @@ import roboto_dagster
 ROOT = pathlib.Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 HEAVY_IMPORTS = {"awscrt", "boto3", "botocore", "moto", "pyarrow", "pycurl", "roboto", "s3transfer"}
-TARGETS = {"bench", "clean", "demo", "help", "lint", "lock", "test", "types", "ui"}
+TARGETS = {"bench", "clean", "demo", "help", "images", "lint", "lock", "test", "types", "ui"}
 
 # What a declared dependency is made of, or in step with: import name of the part, and of the whole.
 PARTS = {

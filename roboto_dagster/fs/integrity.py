@@ -14,12 +14,14 @@ import hashlib
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
 from typing import Literal, Protocol
 
 try:  # of boto3[crt]; without it CRC64NVME and CRC32C cannot be checked, and CRC32 is zlib's
-    from awscrt import checksums as _crt  # type: ignore[import-untyped]
+    from awscrt import checksums
 except ImportError:  # pragma: no cover - every supported platform has awscrt wheels
-    _crt = None
+    checksums = None  # type: ignore[assignment]
+_crt: ModuleType | None = checksums
 
 Algorithm = Literal["crc64nvme", "crc32c", "crc32", "sha256", "md5"]
 """Algorithms that can be checked, strongest first."""

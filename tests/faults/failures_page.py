@@ -31,7 +31,9 @@ def render() -> str:
 def _codes() -> str:
     lines = ["## The codes", "", "| Code | Repeated by itself | What to do |", "|---|---|---|"]
     for code in ERROR_CODES:
-        lines.append(f"| `{code}` | {'yes' if code in TRANSIENT_CODES else 'no'} | {ADVICE[code]} |")
+        lines.append(
+            f"| `{code}` | {'yes' if code in TRANSIENT_CODES else 'no'} | {ADVICE[code]} |"
+        )
     return "\n".join([*lines, ""])
 
 
@@ -50,6 +52,11 @@ def _table(area: str, rows: list[Row]) -> str:
 
 
 def _not_injected() -> str:
-    lines = ["## What the tests do not bring about", "", "| # | What is wrong | Why not |", "|---|---|---|"]
+    lines = [
+        "## What the tests do not bring about",
+        "",
+        "| # | What is wrong | Why not |",
+        "|---|---|---|",
+    ]
     lines += [f"| {each.id} | {each.fault} | {each.reason} |" for each in NOT_INJECTED]
     return "\n".join([*lines, ""])

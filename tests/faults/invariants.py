@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 _THREADS = ("roboto-", "ThreadPoolExecutor", "s3transfer")
 _SETTLE_SECONDS = 3.0
 _FD_SLACK = 2
-_FD_SLACK_OF_FAILURES = 20  # botocore's errors hold their connections as long as somebody holds them
+_FD_SLACK_OF_FAILURES = (
+    20  # botocore's errors hold their connections as long as somebody holds them
+)
 _ALGORITHMS = {"crc64nvme", "crc32c", "crc32", "sha256", "sha1"}
 
 
@@ -130,7 +132,9 @@ class Watch:
         lost = [path for path in left if not _is_for(path.name, resumable)]
         assert not lost, f"I7: temporary files were left: {lost}"
         assert eventually(lambda: not self._new_threads()), f"I7: threads: {self._new_threads()}"
-        assert self._files_are_closed(run), f"I7: {self._fds} open files before, {open_files()} after"
+        assert self._files_are_closed(run), (
+            f"I7: {self._fds} open files before, {open_files()} after"
+        )
         self._check_request_counts(run)
 
     def _files_are_closed(self, run: "Run") -> bool:
@@ -166,7 +170,9 @@ def table_of(value: Any) -> list[tuple[str, str]]:
     if value is None:
         return []
     records = [record.data for record in value.records]
-    return [(str(one["relative_path"]), str(one["error_code"])) for one in records if one["message"]]
+    return [
+        (str(one["relative_path"]), str(one["error_code"])) for one in records if one["message"]
+    ]
 
 
 def row_matches(row: dict[str, Any], data: bytes) -> bool:

@@ -53,9 +53,17 @@ _RUN_AGAIN = "Nothing. If it stays after all attempts, run it again later."
 
 
 def _network() -> tuple[Row, ...]:
-    def row(id: str, fault: str, injected: str, promise: str, *codes: str, advice: str = _RUN_AGAIN) -> Row:  # noqa: A002
+    def row(
+        id: str, fault: str, injected: str, promise: str, *codes: str, advice: str = _RUN_AGAIN
+    ) -> Row:  # noqa: A002
         return Row(
-            id=id, area="Network", fault=fault, injected=injected, promise=promise, codes=codes, advice=advice
+            id=id,
+            area="Network",
+            fault=fault,
+            injected=injected,
+            promise=promise,
+            codes=codes,
+            advice=advice,
         )
 
     return (
@@ -137,9 +145,9 @@ def _network() -> tuple[Row, ...]:
             "N11",
             "A bit flips, and the store has no checksum of the object",
             "The same, on an object stored without a checksum",
-            "Delivered, since nobody can know; the manifest says verified = size. verify=\"checksum\" makes it a failure.",
+            'Delivered, since nobody can know; the manifest says verified = size. verify="checksum" makes it a failure.',
             "CHECKSUM_MISMATCH",
-            advice="Upload with a checksum (the default of every SDK since 2025), or set verify=\"checksum\".",
+            advice='Upload with a checksum (the default of every SDK since 2025), or set verify="checksum".',
         ),
         row(
             "N12",
@@ -229,9 +237,17 @@ def _network() -> tuple[Row, ...]:
 
 
 def _objects() -> tuple[Row, ...]:
-    def row(id: str, fault: str, injected: str, promise: str, *codes: str, advice: str = _RUN_AGAIN) -> Row:  # noqa: A002
+    def row(
+        id: str, fault: str, injected: str, promise: str, *codes: str, advice: str = _RUN_AGAIN
+    ) -> Row:  # noqa: A002
         return Row(
-            id=id, area="Object", fault=fault, injected=injected, promise=promise, codes=codes, advice=advice
+            id=id,
+            area="Object",
+            fault=fault,
+            injected=injected,
+            promise=promise,
+            codes=codes,
+            advice=advice,
         )
 
     return (
@@ -295,9 +311,17 @@ def _objects() -> tuple[Row, ...]:
 
 
 def _credentials() -> tuple[Row, ...]:
-    def row(id: str, fault: str, injected: str, promise: str, *codes: str, advice: str = "Nothing.") -> Row:  # noqa: A002
+    def row(
+        id: str, fault: str, injected: str, promise: str, *codes: str, advice: str = "Nothing."
+    ) -> Row:  # noqa: A002
         return Row(
-            id=id, area="Credentials", fault=fault, injected=injected, promise=promise, codes=codes, advice=advice
+            id=id,
+            area="Credentials",
+            fault=fault,
+            injected=injected,
+            promise=promise,
+            codes=codes,
+            advice=advice,
         )
 
     return (
@@ -359,7 +383,13 @@ def _credentials() -> tuple[Row, ...]:
 def _platform() -> tuple[Row, ...]:
     def row(id: str, fault: str, injected: str, promise: str, *codes: str, advice: str) -> Row:  # noqa: A002
         return Row(
-            id=id, area="Platform", fault=fault, injected=injected, promise=promise, codes=codes, advice=advice
+            id=id,
+            area="Platform",
+            fault=fault,
+            injected=injected,
+            promise=promise,
+            codes=codes,
+            advice=advice,
         )
 
     return (
@@ -393,7 +423,13 @@ def _platform() -> tuple[Row, ...]:
 def _disk() -> tuple[Row, ...]:
     def row(id: str, fault: str, injected: str, promise: str, *codes: str, advice: str) -> Row:  # noqa: A002
         return Row(
-            id=id, area="Disk", fault=fault, injected=injected, promise=promise, codes=codes, advice=advice
+            id=id,
+            area="Disk",
+            fault=fault,
+            injected=injected,
+            promise=promise,
+            codes=codes,
+            advice=advice,
         )
 
     return (
@@ -495,7 +531,13 @@ def _disk() -> tuple[Row, ...]:
 def _process() -> tuple[Row, ...]:
     def row(id: str, fault: str, injected: str, promise: str, *codes: str, advice: str) -> Row:  # noqa: A002
         return Row(
-            id=id, area="Process", fault=fault, injected=injected, promise=promise, codes=codes, advice=advice
+            id=id,
+            area="Process",
+            fault=fault,
+            injected=injected,
+            promise=promise,
+            codes=codes,
+            advice=advice,
         )
 
     return (
@@ -542,10 +584,16 @@ def _process() -> tuple[Row, ...]:
 def _paths() -> tuple[Row, ...]:
     def row(id: str, fault: str, injected: str, promise: str, *codes: str, advice: str) -> Row:  # noqa: A002
         return Row(
-            id=id, area="Paths", fault=fault, injected=injected, promise=promise, codes=codes, advice=advice
+            id=id,
+            area="Paths",
+            fault=fault,
+            injected=injected,
+            promise=promise,
+            codes=codes,
+            advice=advice,
         )
 
-    rename = "Rename the file on the platform, or set on_refused=\"skip\"."
+    rename = 'Rename the file on the platform, or set on_refused="skip".'
     return (
         row(
             "X1",
@@ -634,7 +682,7 @@ NOT_INJECTED: tuple[NotInjected, ...] = (
     NotInjected(
         id="D13",
         fault="The machine loses power after a file was published",
-        reason="Takes a block device that drops unflushed writes. With durability=\"full\" the file is flushed before "
+        reason='Takes a block device that drops unflushed writes. With durability="full" the file is flushed before '
         "its rename and its folder after it, which is as much as a program can do.",
     ),
     NotInjected(

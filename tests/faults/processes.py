@@ -17,7 +17,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 @contextlib.contextmanager
-def started(lab: Lab, *, prefix: list[str] | None = None, **told: Any) -> Iterator[subprocess.Popen[str]]:
+def started(
+    lab: Lab, *, prefix: list[str] | None = None, **told: Any
+) -> Iterator[subprocess.Popen[str]]:
     """Starts a run and waits until it begins; kills it in the end if it still is there."""
     arguments = {
         "dataset_id": lab.dataset_id,
@@ -64,9 +66,7 @@ def can_mount() -> bool:
     return tried.returncode == 0
 
 
-needs_mounts = pytest.mark.skipif(
-    not can_mount(), reason="mounting takes root and Linux's unshare"
-)
+needs_mounts = pytest.mark.skipif(not can_mount(), reason="mounting takes root and Linux's unshare")
 
 
 def mounted(script: str) -> list[str]:

@@ -184,7 +184,8 @@ def test_a_failing_disk_fails_the_file(
 
 @covers("D7", "D1")
 @pytest.mark.parametrize(
-    ("number", "code"), [(errno.EIO, "LOCAL_IO"), (errno.ENOSPC, "NO_SPACE"), (errno.EDQUOT, "NO_SPACE")]
+    ("number", "code"),
+    [(errno.EIO, "LOCAL_IO"), (errno.ENOSPC, "NO_SPACE"), (errno.EDQUOT, "NO_SPACE")],
 )
 def test_a_failing_write_fails_the_file(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, number: int, code: str
@@ -245,7 +246,9 @@ def test_a_file_that_was_changed_is_fetched_again(lab: Lab, harm: str) -> None:
     if harm == "deleted":
         place.unlink()
     else:
-        place.write_bytes({"truncated": SMALL[:10], "grown": SMALL + b"!", "same size": SMALL[::-1]}[harm])
+        place.write_bytes(
+            {"truncated": SMALL[:10], "grown": SMALL + b"!", "same size": SMALL[::-1]}[harm]
+        )
     run = lab.run()
     assert run.row("file.bin")["status"] == "fetched"
     assert run.row("plain/000.bin")["status"] == "unchanged"
@@ -299,9 +302,7 @@ def test_two_runs_at_once_both_end_right(lab: Lab) -> None:
     lab.add_small(20)
     lab.add("big.bin", BIG)
     results: list[dict[str, Any]] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(run_to_end(lab))) for _ in range(2)
-    ]
+    threads = [threading.Thread(target=lambda: results.append(run_to_end(lab))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -21,7 +21,9 @@ def test_ids_are_unique() -> None:
 def test_every_row_has_a_test(row: str) -> None:
     """A promise without a test is a claim."""
     marks = [
-        mark for path in HERE.glob("test_*.py") for mark in re.findall(r"covers\((.*?)\)", path.read_text("utf-8"))
+        mark
+        for path in HERE.glob("test_*.py")
+        for mark in re.findall(r"covers\((.*?)\)", path.read_text("utf-8"))
     ]
     assert any(f'"{row}"' in mark for mark in marks)
 

@@ -55,7 +55,17 @@ def test_unsafe_paths_are_refused(lab: Lab) -> None:
     }
 
 
-EXACT = ["-rf", "--", "a b.bin", " lead.bin", "emoji-🤖.bin", "x" * 255, "#?%+~.bin", "a'b\"c$(d).bin", ".hidden"]
+EXACT = [
+    "-rf",
+    "--",
+    "a b.bin",
+    " lead.bin",
+    "emoji-🤖.bin",
+    "x" * 255,
+    "#?%+~.bin",
+    "a'b\"c$(d).bin",
+    ".hidden",
+]
 
 
 @covers("X4", "X5")
@@ -66,7 +76,17 @@ def test_odd_names_are_stored_exactly(lab: Lab) -> None:
     lab.survive()
 
 
-KEYS = ["q?x=1#f%25+~ .bin", "a//b", "./c/../d", "../up", "/lead", "ü/é", "%2e%2e", "a b+c", "semi;colon&amp"]
+KEYS = [
+    "q?x=1#f%25+~ .bin",
+    "a//b",
+    "./c/../d",
+    "../up",
+    "/lead",
+    "ü/é",
+    "%2e%2e",
+    "a b+c",
+    "semi;colon&amp",
+]
 
 
 @covers("X5")

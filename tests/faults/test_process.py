@@ -42,7 +42,9 @@ def test_a_signal_ends_a_run_soon(lab: Lab, sent: signal.Signals) -> None:
     assert not leftovers(lab.destination)
     rows = {row["relative_path"]: row for row in read_manifest(lab.manifest).to_pylist()}
     assert {rows[path]["status"] for path in quick} == {"fetched"}
-    assert {row["error_code"] for row in rows.values() if row["status"] == "failed"} == {"CANCELLED"}
+    assert {row["error_code"] for row in rows.values() if row["status"] == "failed"} == {
+        "CANCELLED"
+    }
     lab.local.faults.clear()
     run = lab.run()
     assert run.success
@@ -58,7 +60,9 @@ def wait_for_files(lab: Lab, count: int, seconds: float = 60.0) -> None:
     """Waits until so many files are published."""
     deadline = time.monotonic() + seconds
     folder = lab.destination / lab.dataset_id
-    while sum(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*")) < count:
+    while (
+        sum(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*")) < count
+    ):
         assert time.monotonic() < deadline, "the run does not get on"
         time.sleep(0.005)
 

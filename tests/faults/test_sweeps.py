@@ -123,7 +123,10 @@ def test_chaos(lab: Lab, seed: int) -> None:
     lab.add("big.bin", noise(dice.randrange(PART, 5 * PART), seed))
     for _ in range(dice.randrange(1, 6)):
         lab.fault(
-            a_fault(dice), "*", probability=dice.choice([0.02, 0.1, 0.4]), seed=dice.randrange(10**6)
+            a_fault(dice),
+            "*",
+            probability=dice.choice([0.02, 0.1, 0.4]),
+            seed=dice.randrange(10**6),
         )
     run = lab.run()
     lab.converge(run)

@@ -238,7 +238,10 @@ def test_keys_show_nothing_of_themselves(local: LocalRoboto, dataset_id: str, en
     }
     broker = CredentialBroker(lambda: provided)  # type: ignore[arg-type, return-value]
     store = StoreRegistry.get_store_for_uri(
-        "s3://b/k", lambda: provided, engine=engine, endpoint_url=local.s3_url  # type: ignore[arg-type, return-value]
+        "s3://b/k",
+        lambda: provided,
+        engine=engine,
+        endpoint_url=local.s3_url,  # type: ignore[arg-type, return-value]
     )
     with store:
         assert_no_secret(repr(broker.current()) + repr(broker) + repr(store) + repr(vars(store)))
@@ -260,7 +263,8 @@ def test_a_variable_is_not_warned_about(
 ) -> None:
     """Neither `EnvVar`, nor its value in a run, nor `LocalRoboto`'s own key is warned about."""
     monkeypatch.setenv("MY_ROBOTO_KEY", TOKEN)
-    dataset_id = local.add_dataset("empty")
+    dataset_id = local.add_dataset("one file")
+    local.add_file(dataset_id, "a.bin", b"a")
     asset = build_roboto_dataset_asset("logs", destination=tmp_path, dataset_id=dataset_id)
     variable = RobotoResource(api_key=dg.EnvVar("MY_ROBOTO_KEY"), org_id="og_local")
     store = ObjectStoreResource(endpoint_url=local.s3_url)

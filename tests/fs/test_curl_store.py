@@ -353,9 +353,12 @@ def test_a_signal_while_the_store_is_left_cancels_and_waits(
     local.faults.add(faults.stall(after_bytes=100, seconds=30), service="s3")
     transfers: list[Transfer] = []
 
+    def interrupt_soon(_: int) -> None:
+        signal.setitimer(*SOON)
+
     def leave() -> None:
         with make_store() as store:
-            transfers.append(store.get(uri, tmp_path / "a", lambda _: signal.setitimer(*SOON)))
+            transfers.append(store.get(uri, tmp_path / "a", interrupt_soon))
 
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
