@@ -159,7 +159,20 @@ class PartialFile:
         self._journal_fd = -1
         self._has_parts = False
         self.fd = -1
+        self._refuse_special()
         self._create()
+
+    def _refuse_special(self) -> None:
+        """Refuses to take the place of a FIFO, a socket or a device: somebody made it on purpose."""
+        try:
+            mode = os.stat(
+                self._folder.name_of(self._name), dir_fd=self._folder.fd, follow_symlinks=False
+            ).st_mode
+        except FileNotFoundError:
+            return
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+            reason = "a FIFO, a socket or a device is in its place: move it away"
+            raise FileExistsError(errno.EEXIST, reason, self._name)
 
     def _create(self) -> None:
         while self.fd < 0:

@@ -638,9 +638,9 @@ def _paths() -> tuple[Row, ...]:
             "X6",
             "The destination is a FIFO, a socket or a device",
             "mkfifo at the final path",
-            "Replaced or refused by name, never opened: no hang.",
+            "Refused and named, never opened and never replaced: no hang.",
             "LOCAL_IO",
-            advice="Nothing.",
+            advice="Move it away, or choose another destination.",
         ),
         row(
             "X7",

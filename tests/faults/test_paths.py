@@ -191,8 +191,8 @@ def plant_links(lab: Lab, outside: pathlib.Path, stop: threading.Event) -> None:
 
 @covers("X6")
 @pytest.mark.parametrize("kind", ["fifo", "socket"])
-def test_a_special_file_in_the_way_is_not_opened(lab: Lab, kind: str) -> None:
-    """A FIFO or a socket at the final path is replaced without being opened: nothing hangs."""
+def test_a_special_file_in_the_way_is_refused(lab: Lab, kind: str) -> None:
+    """A FIFO or a socket at the final path is neither opened nor replaced; moved away, the file arrives."""
     if not hasattr(os, "mkfifo"):
         pytest.skip("this platform has no FIFOs")
     lab.add("file.bin", SMALL)
@@ -202,7 +202,11 @@ def test_a_special_file_in_the_way_is_not_opened(lab: Lab, kind: str) -> None:
         os.mkfifo(place)
     else:
         bind_socket(place)
-    lab.survive()
+    run = lab.run_unchecked()
+    assert run.codes == {"file.bin": "LOCAL_IO"}
+    assert not place.is_file()
+    place.unlink()
+    assert lab.run().success
 
 
 def bind_socket(place: pathlib.Path) -> None:
