@@ -358,6 +358,7 @@ def test_an_empty_dataset_can_be_allowed(materialize: "Materializer", local: Loc
 SECRET = "wrong-key-that-nobody-may-see"
 
 
+@pytest.mark.filterwarnings("ignore:RobotoResource got its api_key as plain text")
 @pytest.mark.parametrize(
     ("roboto", "message", "requests"),
     [
