@@ -333,7 +333,7 @@ class BotoStore:
         tries.keys = self._broker.current()
         told_size = job.size_bytes
         if not self._answers.has_ranges:
-            told_size = 1  # a size so small that s3transfer asks for no ranges; it looks at nothing else
+            told_size = 1  # so small that s3transfer asks for no ranges; it minds nothing else
         elif told_size is not None and told_size > self._settings.part_size_bytes:
             told_size = None
         with os.fdopen(os.dup(partial.fd), "r+b") as target:
@@ -551,7 +551,8 @@ def _check_range(
     span, _, size = answered.partition("/")
     stop = int(last or int(size or 0) - 1) + 1
     length = headers.get("content-length")
-    if span != f"{first}-{stop - 1}":  # whatever the status: rclone sends 200 with ranges that are right
+    # Whatever the status: rclone sends 200 with ranges that are right.
+    if span != f"{first}-{stop - 1}":
         problem = f"asked for {byte_range}, answered {status} with {answered or 'no range'}"
         raise WrongRangeError(error=problem)
     if length is not None and length != str(stop - int(first)):

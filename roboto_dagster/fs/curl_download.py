@@ -367,8 +367,11 @@ class Download:
         self.is_checking = False
         front = self._front
         for part, digest in parts.items():
-            if part.start == 0 and front is not None and not front.is_whole:
+            if part.start == 0 and front is not None:
                 self._report(part.stop - front.position)
+                if 0 in self._digests:  # it has ended
+                    self._fetched += part.stop - front.stop
+                    self._digests[0] = digest
                 front.position = front.stop = self._next_start = part.stop  # its stream is cut
                 front.digest = digest
             elif part.start >= self._next_start:  # what lies before is being fetched already

@@ -231,10 +231,8 @@ class CurlLoop:
                 keys = self._keys_for(piece)
                 if keys is None:
                     return
+            # Sent at the next turn: what libcurl ends here would be heard of only after a wait.
             self._begin(piece, keys)
-        if self._curl_due <= self._now:
-            self._curl_due = _NEVER
-            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
     def _keys_for(self, piece: Piece) -> Keys | None:
         """Reads the keys; without any, nothing is begun before the broker's bell rings."""

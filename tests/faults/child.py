@@ -19,12 +19,13 @@ def main(told: dict[str, Any]) -> None:
     from roboto_dagster import RetryConfig, RobotoResource, build_roboto_dataset_asset
     from tests.faults.lab import SmallPartStore
 
-    store = SmallPartStore(
-        engine=told["engine"],
-        endpoint_url=told["s3_url"],
-        stall_timeout_seconds=told.get("stall_timeout_seconds", 5.0),
-        max_connections=told.get("max_connections", 8),
-    )
+    settings = {
+        "engine": told["engine"],
+        "endpoint_url": told["s3_url"],
+        "stall_timeout_seconds": told.get("stall_timeout_seconds", 5.0),
+        "max_connections": told.get("max_connections", 8),
+    }
+    store = SmallPartStore(**settings)
     asset = build_roboto_dataset_asset(
         "logs",
         destination=told["destination"],

@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Iterator
 
+import dagster as dg
 import pytest
 
 from roboto_dagster.testing import LocalRoboto
@@ -20,17 +21,22 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Dagster's memory of all runs; to make one takes as long as a run."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
 @pytest.fixture
-def lab(local: LocalRoboto, engine: str, tmp_path: pathlib.Path) -> Iterator[Lab]:
+def lab(
+    local: LocalRoboto, engine: str, tmp_path: pathlib.Path, instance: dg.DagsterInstance
+) -> Lab:
     """A dataset, an engine and a destination."""
-    lab = Lab(local, engine, tmp_path)
-    with lab.instance:
-        yield lab
+    return Lab(local, engine, tmp_path, instance)
 
 
 @pytest.fixture
-def one_lab(local: LocalRoboto, tmp_path: pathlib.Path) -> Iterator[Lab]:
+def one_lab(local: LocalRoboto, tmp_path: pathlib.Path, instance: dg.DagsterInstance) -> Lab:
     """The same with one engine, for what happens before any engine is asked."""
-    lab = Lab(local, "auto", tmp_path)
-    with lab.instance:
-        yield lab
+    return Lab(local, "auto", tmp_path, instance)

@@ -30,10 +30,10 @@ def render() -> str:
 
 def _codes() -> str:
     lines = ["## The codes", "", "| Code | Repeated by itself | What to do |", "|---|---|---|"]
-    for code in ERROR_CODES:
-        lines.append(
-            f"| `{code}` | {'yes' if code in TRANSIENT_CODES else 'no'} | {ADVICE[code]} |"
-        )
+    lines += [
+        f"| `{code}` | {'yes' if code in TRANSIENT_CODES else 'no'} | {ADVICE[code]} |"
+        for code in ERROR_CODES
+    ]
     return "\n".join([*lines, ""])
 
 
@@ -45,7 +45,7 @@ def _table(area: str, rows: list[Row]) -> str:
         "|---|---|---|---|---|",
     ]
     for row in rows:
-        codes = ", ".join(f"`{code}`" for code in row.codes) or "–"
+        codes = ", ".join(f"`{code}`" for code in row.codes) or "-"
         cells = [row.id, row.fault, row.promise, codes, row.advice]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join([*lines, ""])

@@ -14,7 +14,6 @@ I6 takes a second run: `Lab.converge`.
 import collections
 import gc
 import hashlib
-import os
 import pathlib
 import threading
 import time
@@ -198,7 +197,7 @@ def leftovers(folder: pathlib.Path) -> list[pathlib.Path]:
 def open_files() -> int:
     """Counts this process's open files; 0 where the system does not tell."""
     try:
-        return len(os.listdir("/proc/self/fd"))
+        return len(list(pathlib.Path("/proc/self/fd").iterdir()))
     except OSError:
         return 0
 

@@ -134,7 +134,13 @@ class Lab:
         may_be_wrong: Paths for which the store has no checksum by which a wrong byte could be found.
     """
 
-    def __init__(self, local: LocalRoboto, engine: str, folder: pathlib.Path) -> None:
+    def __init__(
+        self,
+        local: LocalRoboto,
+        engine: str,
+        folder: pathlib.Path,
+        instance: dg.DagsterInstance,
+    ) -> None:
         self.local = local
         self.engine = engine
         self.house = folder / "house"
@@ -147,7 +153,7 @@ class Lab:
         self.listed: Counter[str] = Counter()
         self.versions: dict[str, list[bytes]] = {}
         self.may_be_wrong: set[str] = set()
-        self.instance = dg.DagsterInstance.ephemeral()
+        self.instance = instance
         self.settings: dict[str, Any] = {}
         self.api_attempts = 1
 

@@ -54,10 +54,10 @@ _RUN_AGAIN = "Nothing. If it stays after all attempts, run it again later."
 
 def _network() -> tuple[Row, ...]:
     def row(
-        id: str, fault: str, injected: str, promise: str, *codes: str, advice: str = _RUN_AGAIN
-    ) -> Row:  # noqa: A002
+        row_id: str, fault: str, injected: str, promise: str, *codes: str, advice: str = _RUN_AGAIN
+    ) -> Row:
         return Row(
-            id=id,
+            id=row_id,
             area="Network",
             fault=fault,
             injected=injected,
@@ -238,10 +238,10 @@ def _network() -> tuple[Row, ...]:
 
 def _objects() -> tuple[Row, ...]:
     def row(
-        id: str, fault: str, injected: str, promise: str, *codes: str, advice: str = _RUN_AGAIN
-    ) -> Row:  # noqa: A002
+        row_id: str, fault: str, injected: str, promise: str, *codes: str, advice: str = _RUN_AGAIN
+    ) -> Row:
         return Row(
-            id=id,
+            id=row_id,
             area="Object",
             fault=fault,
             injected=injected,
@@ -312,10 +312,10 @@ def _objects() -> tuple[Row, ...]:
 
 def _credentials() -> tuple[Row, ...]:
     def row(
-        id: str, fault: str, injected: str, promise: str, *codes: str, advice: str = "Nothing."
-    ) -> Row:  # noqa: A002
+        row_id: str, fault: str, injected: str, promise: str, *codes: str, advice: str = "Nothing."
+    ) -> Row:
         return Row(
-            id=id,
+            id=row_id,
             area="Credentials",
             fault=fault,
             injected=injected,
@@ -381,9 +381,9 @@ def _credentials() -> tuple[Row, ...]:
 
 
 def _platform() -> tuple[Row, ...]:
-    def row(id: str, fault: str, injected: str, promise: str, *codes: str, advice: str) -> Row:  # noqa: A002
+    def row(row_id: str, fault: str, injected: str, promise: str, *codes: str, advice: str) -> Row:
         return Row(
-            id=id,
+            id=row_id,
             area="Platform",
             fault=fault,
             injected=injected,
@@ -421,9 +421,9 @@ def _platform() -> tuple[Row, ...]:
 
 
 def _disk() -> tuple[Row, ...]:
-    def row(id: str, fault: str, injected: str, promise: str, *codes: str, advice: str) -> Row:  # noqa: A002
+    def row(row_id: str, fault: str, injected: str, promise: str, *codes: str, advice: str) -> Row:
         return Row(
-            id=id,
+            id=row_id,
             area="Disk",
             fault=fault,
             injected=injected,
@@ -529,9 +529,9 @@ def _disk() -> tuple[Row, ...]:
 
 
 def _process() -> tuple[Row, ...]:
-    def row(id: str, fault: str, injected: str, promise: str, *codes: str, advice: str) -> Row:  # noqa: A002
+    def row(row_id: str, fault: str, injected: str, promise: str, *codes: str, advice: str) -> Row:
         return Row(
-            id=id,
+            id=row_id,
             area="Process",
             fault=fault,
             injected=injected,
@@ -582,9 +582,9 @@ def _process() -> tuple[Row, ...]:
 
 
 def _paths() -> tuple[Row, ...]:
-    def row(id: str, fault: str, injected: str, promise: str, *codes: str, advice: str) -> Row:  # noqa: A002
+    def row(row_id: str, fault: str, injected: str, promise: str, *codes: str, advice: str) -> Row:
         return Row(
-            id=id,
+            id=row_id,
             area="Paths",
             fault=fault,
             injected=injected,

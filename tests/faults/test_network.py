@@ -1,7 +1,7 @@
 """N1 to N22: what goes wrong between the store and us."""
 
 import contextlib
-import datetime
+import datetime as dt
 import pathlib
 import socket
 import ssl
@@ -368,15 +368,15 @@ def self_signed(folder: pathlib.Path) -> pathlib.Path:
     """Writes a key and a certificate for 127.0.0.1 that no authority knows."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = dt.datetime.now(dt.timezone.utc)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
     plain = serialization.NoEncryption()

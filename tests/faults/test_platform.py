@@ -83,8 +83,8 @@ def test_bad_records_are_named(lab: Lab) -> None:
     """A record that cannot be used fails its file alone."""
     lab.add_small(2)
     for path, fields in BAD_RECORDS.items():
-        usable = {"relative_path": path, "uri": "s3://bucket/key", "size": 3}
-        lab.local.add_record(lab.dataset_id, **{**usable, **fields})
+        usable: dict[str, object] = {"uri": "s3://bucket/key", "size": 3}
+        lab.local.add_record(lab.dataset_id, relative_path=path, **{**usable, **fields})
         lab.listed[path] += 1
     lab.survive(dict.fromkeys(BAD_RECORDS, "BAD_RECORD"), heals=False)
 

@@ -155,7 +155,7 @@ def test_a_forked_child_may_not_use_the_parents_store(lab: Lab, tmp_path: pathli
     assert (tmp_path / "after.bin").read_bytes() == SMALL
 
 
-FILES = 20_000
+FILES = 8_000
 _SCALE = """
 import json, pathlib, resource, sys
 from roboto_dagster import RetryConfig

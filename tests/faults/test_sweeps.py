@@ -1,6 +1,7 @@
 """Not one fault in one place, but some fault in every place: sweeps, chaos, and kills.
 
-`ROBOTO_FAULTS=long` takes 200 seeds and 50 kills; without it there are 20 and 5, to be quick.
+`ROBOTO_FAULTS=long` takes 200 seeds and 50 kills for each engine; without it there are 20 and 6, of which each
+engine has its half, to be quick.
 """
 
 import json
@@ -20,8 +21,14 @@ from tests.faults.matrix import covers
 from tests.faults.processes import started
 
 LONG = os.environ.get("ROBOTO_FAULTS") == "long"
-SEEDS = range(200 if LONG else 20)
-KILLS = range(50 if LONG else 5)
+
+
+def seeds(count: int) -> list[tuple[str, int]]:
+    """Returns engines and seeds: in the long mode each engine with every seed, else they take turns."""
+    if LONG:
+        return [(engine, seed) for seed in range(count) for engine in ("curl", "boto3")]
+    return [(("curl", "boto3")[seed % 2], seed) for seed in range(count)]
+
 
 SWEPT: dict[str, Callable[[], Fault]] = {
     "reset": faults.refuse,
@@ -111,12 +118,12 @@ def a_fault(dice: random.Random) -> Fault:
     return dice.choice(drawn)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("engine", "seed"), seeds(200 if LONG else 20))
 def test_chaos(lab: Lab, seed: int) -> None:
     """Many files, random faults: whatever happens, the invariants hold, and the next run makes all whole."""
     print(f"seed {seed}")  # noqa: T201 - shown with a failure, to repeat it
     dice = random.Random(seed)  # noqa: S311 - dice, not a secret
-    count = 200 if seed % 10 == 0 else 40
+    count = 200 if LONG or seed % 10 < 2 else 40
     for number in range(count):
         size = dice.choice([0, 1, 200, 1_000, PART, PART + 1])
         lab.add(f"{number % 7}/{number}.bin", noise(size, seed * 1_000 + number))
@@ -133,7 +140,7 @@ def test_chaos(lab: Lab, seed: int) -> None:
 
 
 @covers("P2", "D11")
-@pytest.mark.parametrize("seed", KILLS)
+@pytest.mark.parametrize(("engine", "seed"), seeds(50 if LONG else 6))
 def test_a_killed_run_is_completed_by_the_next(lab: Lab, seed: int) -> None:
     """SIGKILL at a random moment: no final path is half, what was whole is not fetched again, and what
     was left behind is reclaimed.

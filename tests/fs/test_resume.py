@@ -1,0 +1,126 @@
+"""A big file goes on from the parts that an earlier run left, and from nothing else."""
+
+import os
+import pathlib
+import random
+import threading
+from typing import Any
+
+import pytest
+
+from roboto_dagster.errors import DownloadError
+from roboto_dagster.fs.credentials import CredentialProvider
+from roboto_dagster.fs.curl_store import CurlStore
+from roboto_dagster.fs.download_session import DownloadSession
+from roboto_dagster.fs.partial import reclaim
+from roboto_dagster.testing import LocalRoboto, faults
+
+PART = 64 * 1024
+PARTS = 8
+DATA = random.Random(1).randbytes(PARTS * PART)  # noqa: S311 - any bytes do
+
+
+class Flight:
+    """A dataset with one big file, fetched with small parts by one connection at a time."""
+
+    def __init__(self, local: LocalRoboto, folder: pathlib.Path, checksum: Any) -> None:
+        from roboto import Association
+
+        self.local = local
+        self.folder = folder
+        self.dataset_id = local.add_dataset("flight")
+        local.add_file(self.dataset_id, "big.bin", DATA, checksum_algorithm=checksum)
+        session = DownloadSession([], Association.dataset(self.dataset_id), local.client())
+        self._provider: CredentialProvider = session.credential_provider
+
+    def fetch(self, until_bytes: int | None = None) -> bytes:
+        """Fetches it, or cancels it once so many bytes have come."""
+        arrived, enough = [0], threading.Event()
+
+        def count(number: int) -> None:
+            arrived[0] += number
+            if until_bytes is not None and arrived[0] >= until_bytes:
+                enough.set()
+
+        uri = self.local.record(self.dataset_id, "big.bin")["uri"]
+        options = {"endpoint_url": self.local.s3_url, "part_size_bytes": PART, "max_connections": 1}
+        self.local.requests.clear()
+        with CurlStore.create(self._provider, **options) as store:
+            transfer = store.get(uri, self.folder / "big.bin", count, within=self.folder)
+            if until_bytes is not None:
+                assert enough.wait(30)
+                transfer.cancel()
+            transfer.result()
+        return (self.folder / "big.bin").read_bytes()
+
+    def interrupt(self) -> pathlib.Path:
+        """Ends a fetch in its middle; returns what is left of the file."""
+        stall = faults.stall(after_bytes=5 * PART, seconds=60)
+        self.local.faults.add(stall, service="s3", key="*big.bin", times=1)
+        with pytest.raises(DownloadError, match="CANCELLED"):
+            self.fetch(until_bytes=5 * PART)
+        (left,) = (path for path in self.folder.glob(".*.part") if ".parts." not in path.name)
+        return left
+
+    def files(self) -> list[str]:
+        """Returns the names of all files in the folder."""
+        return [path.name for path in self.folder.iterdir()]
+
+    def ranges(self) -> list[str | None]:
+        """Returns the ranges that were asked of the store."""
+        return [each.range for each in self.local.requests if each.service == "s3"]
+
+
+@pytest.fixture(params=["CRC64NVME", "SHA256", None])
+def flight(request: pytest.FixtureRequest, local: LocalRoboto, tmp_path: pathlib.Path) -> Flight:
+    """A big file with a checksum that combines, with one that does not, and with none."""
+    return Flight(local, tmp_path, request.param)
+
+
+def test_a_later_run_fetches_only_what_is_missing(flight: Flight) -> None:
+    """Parts that an interrupted run noted are not asked for again."""
+    flight.interrupt()
+    assert flight.fetch() == DATA
+    ranges = flight.ranges()
+    assert ranges[0] is None  # the front tells version and checksum, and is cut
+    starts = [int(each.removeprefix("bytes=").split("-")[0]) for each in ranges if each]
+    assert min(starts, default=len(DATA)) >= 2 * PART
+    assert flight.files() == ["big.bin"]
+
+
+def test_a_part_that_was_altered_meanwhile_is_fetched_again(flight: Flight) -> None:
+    """A byte that flipped on disk is found by the part's checksum."""
+    left = flight.interrupt()
+    with left.open("r+b") as file:
+        file.seek(PART + 7)
+        file.write(bytes([DATA[PART + 7] ^ 1]))
+    assert flight.fetch() == DATA
+
+
+def test_parts_of_another_version_are_not_used(flight: Flight) -> None:
+    """After the object was replaced nothing of the old version is in the file."""
+    flight.interrupt()
+    other = DATA[::-1]
+    flight.local.replace_file(flight.dataset_id, "big.bin", other)
+    assert flight.fetch() == other
+
+
+def test_a_garbled_journal_is_ignored(flight: Flight) -> None:
+    """A journal that a crash has torn costs the parts, nothing else."""
+    flight.interrupt()
+    (journal,) = flight.folder.glob(".*.parts.part")
+    journal.write_bytes(journal.read_bytes()[: -len(journal.read_bytes()) // 2] + b"\x00garbage")
+    assert flight.fetch() == DATA
+    assert flight.files() == ["big.bin"]
+
+
+def test_what_may_be_gone_on_with_is_not_reclaimed(flight: Flight) -> None:
+    """Cleaning up after dead runs leaves parts that the next one can use, for a week."""
+    left = flight.interrupt()
+    reclaim(flight.folder, flight.folder)
+    assert left.exists()
+    (journal,) = flight.folder.glob(".*.parts.part")
+    for path in (left, journal):
+        os.utime(path, (0, 0))
+    reclaim(flight.folder, flight.folder)
+    assert flight.files() == []
