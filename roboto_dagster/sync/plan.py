@@ -25,6 +25,10 @@ _RESERVED = re.compile(
 )
 
 
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_-]+[./])*[A-Za-z0-9_-]+")
+_MAY_BE_RESERVED = re.compile(r"(?:^|/)(?:con|prn|aux|nul|com|lpt)", re.IGNORECASE)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFile:
     """What the last manifest says of a file that was whole then.
@@ -81,6 +85,8 @@ def unsafe_reason(relative_path: str) -> str | None:
     Args:
         relative_path: As the platform gives it; `/` separates its parts.
     """
+    if _is_plain(relative_path):
+        return None
     if not relative_path or relative_path.startswith(("/", "\\")) or _DRIVE.match(relative_path):
         return "the path is empty or absolute"
     if "\\" in relative_path:
@@ -94,6 +100,15 @@ def unsafe_reason(relative_path: str) -> str | None:
     if len(path_bytes) > MAX_PATH_BYTES:
         return f"the path is longer than {MAX_PATH_BYTES} bytes"
     return next(filter(None, map(_unsafe_name, relative_path.split("/"))), None)
+
+
+def _is_plain(relative_path: str) -> bool:
+    """Tells of most paths, with two looks, that none of the rules can apply to them."""
+    return (
+        len(relative_path) <= MAX_NAME_BYTES
+        and _PLAIN.fullmatch(relative_path) is not None
+        and _MAY_BE_RESERVED.search(relative_path) is None
+    )
 
 
 def _unsafe_name(name: str) -> str | None:

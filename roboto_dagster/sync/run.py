@@ -12,7 +12,7 @@ import pathlib
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roboto_dagster.errors import ConfigurationError, DownloadError, RemovalError
 from roboto_dagster.fs.platform import platform_errors
@@ -108,7 +108,7 @@ def _collect(
     if settings.options.on_empty == "fail" and not workset.totals().files:
         _check_may_be_empty(scopes)
     if settings.manifest.exists():
-        workset.add_known(_known_rows(settings.manifest))
+        workset.add_known(iterate_manifest(settings.manifest, KNOWN_COLUMNS))
     workset.add_known(journal.read())
     return org_ids
 
@@ -132,11 +132,6 @@ def _dataset_org_id(client: "RobotoClient", dataset_id: str) -> str:
 
     with platform_errors(f"looking up dataset {dataset_id}"):
         return str(Dataset.from_id(dataset_id, roboto_client=client).org_id)
-
-
-def _known_rows(manifest: pathlib.Path) -> Iterator[list[tuple[Any, ...]]]:
-    for rows in iterate_manifest(manifest, KNOWN_COLUMNS):
-        yield [(*row[:-1], row[-1] and round(row[-1].timestamp() * 1e6)) for row in rows]
 
 
 def _plan(workset: Workset, settings: SyncSettings) -> list[DownloadError]:
