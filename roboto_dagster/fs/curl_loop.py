@@ -39,6 +39,7 @@ _OUTAGE_CODES = frozenset({"CONNECTION", "STALLED", "THROTTLED", "SERVER_ERROR"}
 # What may heal by itself: then the next run goes on with the parts that came.
 _MAY_GO_ON = _OUTAGE_CODES | {"CANCELLED", "CREDENTIALS_EXPIRED", "CREDENTIALS_INVALID", "NO_SPACE"}
 _NEVER = float("inf")
+_LOOK_AGAIN_SECONDS = 0.01
 _T = TypeVar("_T")
 _WANTED = {
     pycurl.POLL_IN: READ,
@@ -52,14 +53,21 @@ class CurlLoop:
 
     Args:
         state: What the loops of the store share.
+        index: The loop's number among them.
         bytes_in_flight: Bound on the bytes asked at once in large pieces.
         on_ended: Told how many files ended, after they did.
     """
 
     def __init__(
-        self, state: StoreState, bytes_in_flight: int, on_ended: Callable[[int], None]
+        self,
+        state: StoreState,
+        index: int,
+        *,
+        bytes_in_flight: int,
+        on_ended: Callable[[int], None],
     ) -> None:
         self._state = state
+        self._index = index
         self._settings = state.settings
         self._on_ended = on_ended
         self._scheduler = Scheduler(bytes_in_flight, state.settings.part_size_bytes)
@@ -77,6 +85,7 @@ class CurlLoop:
         self._arrivals: deque[Download] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._is_waiting = False
+        self._is_short = False
         self._is_stopping = False
         self._is_over = False
         self._has_ended = threading.Event()
@@ -183,6 +192,8 @@ class CurlLoop:
         due = min(self._curl_due, self._scheduler.next_due)
         if self._active:
             due = min(due, self._watched_at + self._watch_interval)
+        elif self._is_short:  # all connections are with the other loops, or the keys on their way
+            due = min(due, self._now + _LOOK_AGAIN_SECONDS)
         if self._now < self._state.throttle.not_before:
             due = min(due, self._state.throttle.not_before)
         timeout = None if due == _NEVER else max(due - time.monotonic(), 0.0)
@@ -224,15 +235,19 @@ class CurlLoop:
     def _launch(self) -> None:
         if self._now < self._state.throttle.not_before:
             return
-        bound = max(int(self._state.throttle.limit) // self._state.loops, 1)
         keys: Keys | None = None
-        while len(self._active) < bound and (piece := self._scheduler.next(self._now)):
+        connections = self._state.connections
+        while len(self._active) < connections.room(self._index):
+            piece = self._scheduler.next(self._now)
+            if piece is None:
+                break
+            keys = keys or self._keys_for(piece)
             if keys is None:
-                keys = self._keys_for(piece)
-                if keys is None:
-                    return
+                break
             # Sent at the next turn: what libcurl ends here would be heard of only after a wait.
             self._begin(piece, keys)
+        self._is_short = self._scheduler.has_waiting
+        connections.want(self._index, more=self._is_short)
 
     def _keys_for(self, piece: Piece) -> Keys | None:
         """Reads the keys; without any, nothing is begun before the broker's bell rings."""
@@ -265,6 +280,7 @@ class CurlLoop:
         request.begin(piece, keys, endpoint, url, self._state.skew_seconds)
         request.watch_from(self._now)
         self._active[request.curl] = request
+        self._state.connections.use(self._index, len(self._active))
         self._multi.add_handle(request.curl)
 
     def _judge(self, piece: Piece, head: Head) -> Failure | None:
@@ -354,6 +370,7 @@ class CurlLoop:
     def _release(self, request: Request) -> None:
         """Takes the request out of libcurl, and its handle back."""
         del self._active[request.curl]
+        self._state.connections.use(self._index, len(self._active))
         self._multi.remove_handle(request.curl)
         if request.piece is not None:
             self._scheduler.ended(request.piece)
@@ -548,6 +565,7 @@ class CurlLoop:
         else:
             download.is_over = True
             self._forget(download)
+            self._state.typical_bytes += ((download.size or 0) - self._state.typical_bytes) / 8
             download.transfer.set_result(None)
 
     def _fail(self, download: Download, failure: Failure) -> None:

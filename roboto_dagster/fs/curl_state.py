@@ -9,11 +9,16 @@ from roboto_dagster.fs.settings import S3Settings
 from roboto_dagster.fs.throttle import Throttle
 
 
+_GUESS_BYTES = 1024 * 1024
+
+
 class StoreState:
     """Facts about one store. Each is written whole, so that reading takes no lock.
 
     Attributes:
-        loops: How many loops share the connections.
+        loops: How many loops there are.
+        connections: How they share the connections.
+        typical_bytes: The size of files lately, for those of unknown size.
         disk_full: Why no new file is begun, or None.
         last_success_at: When an answer was last whole, by the loops' clock.
         ignores_ranges: Whether the store answered a range with the whole object.
@@ -29,11 +34,48 @@ class StoreState:
         self.endpoints = Endpoints(settings.endpoint_url)
         self.throttle = Throttle(connections)
         self.loops = loops
+        self.connections = Connections(self.throttle, loops)
+        self.typical_bytes = float(_GUESS_BYTES)
         self.disk_full: Failure | None = None
         self.last_success_at = float("-inf")
         self.ignores_ranges = False
         self.skew_seconds = 0.0
         self.folders_kept = max(min(64, connections), 1)
+
+
+class Connections:
+    """How the loops of a store share its connections: what one leaves, the other may use.
+
+    Args:
+        throttle: The bound on all of them.
+        loops: How many loops there are.
+    """
+
+    def __init__(self, throttle: Throttle, loops: int) -> None:
+        self._throttle = throttle
+        self._in_use = [0] * loops
+        self._is_short = [False] * loops
+
+    @property
+    def share(self) -> int:
+        """How many each loop may claim."""
+        return max(int(self._throttle.limit) // len(self._in_use), 1)
+
+    def room(self, loop: int) -> int:
+        """Returns how many connections this loop may have: all that others neither use nor want."""
+        share, others = self.share, 0
+        for other, in_use in enumerate(self._in_use):
+            if other != loop:
+                others += max(in_use, share) if self._is_short[other] else in_use
+        return max(int(self._throttle.limit) - others, 0)
+
+    def use(self, loop: int, count: int) -> None:
+        """Says how many this loop has."""
+        self._in_use[loop] = count
+
+    def want(self, loop: int, *, more: bool) -> None:
+        """Says whether this loop has work for more of its share than it has."""
+        self._is_short[loop] = more and self._in_use[loop] < self.share
 
 
 class Gate:

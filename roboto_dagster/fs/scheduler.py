@@ -57,6 +57,13 @@ class Scheduler:
         """When the first piece that was put off is due; infinite if there is none."""
         return self._later[0][0] if self._later else float("inf")
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether `next` would return something, pieces that were put off aside."""
+        if self._again or self._small:
+            return True
+        return self._bytes < self._bytes_bound and bool(self._ranged or self._bulk)
+
     def next(self, now: float) -> Piece | None:
         """Returns what to ask next, or None if nothing may be asked now."""
         while self._later and self._later[0][0] <= now:

@@ -85,8 +85,10 @@ def unsafe_reason(relative_path: str) -> str | None:
     Args:
         relative_path: As the platform gives it; `/` separates its parts.
     """
-    if _is_plain(relative_path):
-        return None
+    return None if _is_plain(relative_path) else _unsafe_path(relative_path)
+
+
+def _unsafe_path(relative_path: str) -> str | None:
     if not relative_path or relative_path.startswith(("/", "\\")) or _DRIVE.match(relative_path):
         return "the path is empty or absolute"
     if "\\" in relative_path:

@@ -11,4 +11,13 @@ from roboto_dagster.testing.local_roboto import LocalRoboto
 from roboto_dagster.testing.request_log import LoggedRequest, RequestLog
 from roboto_dagster.testing.sample_logs import write_sample_logs
 
-__all__ = ["Fault", "Faults", "LocalRoboto", "LoggedRequest", "RequestLog", "Rule", "faults", "write_sample_logs"]
+__all__ = [
+    "Fault",
+    "Faults",
+    "LocalRoboto",
+    "LoggedRequest",
+    "RequestLog",
+    "Rule",
+    "faults",
+    "write_sample_logs",
+]
