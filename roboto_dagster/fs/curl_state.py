@@ -8,7 +8,6 @@ from roboto_dagster.fs.s3_endpoint import Endpoints
 from roboto_dagster.fs.settings import S3Settings
 from roboto_dagster.fs.throttle import Throttle
 
-
 _GUESS_BYTES = 1024 * 1024
 
 
@@ -63,11 +62,12 @@ class Connections:
 
     def room(self, loop: int) -> int:
         """Returns how many connections this loop may have: all that others neither use nor want."""
-        share, others = self.share, 0
+        share, others, limit = self.share, 0, int(self._throttle.limit)
         for other, in_use in enumerate(self._in_use):
             if other != loop:
                 others += max(in_use, share) if self._is_short[other] else in_use
-        return max(int(self._throttle.limit) - others, 0)
+        # Fewer than one each: none may wait for the other.
+        return max(limit - others, 1 if limit < len(self._in_use) else 0)
 
     def use(self, loop: int, count: int) -> None:
         """Says how many this loop has."""

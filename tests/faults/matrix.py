@@ -71,7 +71,7 @@ def _network() -> tuple[Row, ...]:
             "N1",
             "The connection closes in the middle of a body",
             "The store closes the socket after some bytes",
-            "What is missing is asked again, of the same version of the object, and the whole file verified.",
+            "What is missing is asked again (by boto3: all of the file), of one version, and the whole file verified.",
             "CONNECTION",
         ),
         row(
@@ -129,7 +129,7 @@ def _network() -> tuple[Row, ...]:
             "N9",
             "A connection brings next to nothing",
             "A body of a few hundred bytes a second",
-            "Dropped like one that brings nothing, and asked again.",
+            "Dropped like one that brings nothing, and asked again; the boto3 engine waits as long as anything comes.",
             "STALLED",
             advice="Nothing. Raise stall_timeout_seconds if the network is that slow.",
         ),

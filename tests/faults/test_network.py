@@ -156,9 +156,9 @@ def test_a_store_without_ranges_gives_one_stream(lab: Lab, fault: Fault) -> None
 
 @covers("N1", "N7")
 def test_what_arrived_is_not_asked_again(lab: Lab) -> None:
-    """A broken body is continued where it ended, pinned to the version it began with."""
-    if lab.engine == "boto3":
-        pytest.xfail("s3transfer repeats the whole part; nothing is lost but time")
+    """A broken body is continued where it ended, pinned to the version it began with; boto3 begins the
+    file anew.
+    """
     lab.add("big.bin", BIG)
     cut = PART // 2
     lab.fault(faults.truncate(after_bytes=cut), "big.bin", times=1)
@@ -166,7 +166,7 @@ def test_what_arrived_is_not_asked_again(lab: Lab) -> None:
     continued = [
         one for one in run.asked("big.bin") if (one.range or "").startswith(f"bytes={cut}-")
     ]
-    assert [bool(one.if_match) for one in continued] == [True]
+    assert [bool(one.if_match) for one in continued] == ([True] if lab.engine == "curl" else [])
 
 
 @covers("N7")
@@ -180,13 +180,13 @@ def test_bytes_are_counted_once(lab: Lab) -> None:
 
 @covers("N9")
 def test_a_trickle_is_dropped(lab: Lab) -> None:
-    """A connection that brings next to nothing is given up for another one."""
-    if lab.engine == "boto3":
-        pytest.xfail("botocore waits as long as anything comes: such a file is slow, not wrong")
+    """A connection that brings next to nothing is given up for another one; boto3 waits as long as
+    anything comes.
+    """
     lab.add("small.bin", SMALL)
-    lab.fault(faults.trickle(bytes_per_second=100), "small.bin", times=1)
+    lab.fault(faults.trickle(bytes_per_second=500), "small.bin", times=1)
     run = lab.survive()
-    assert run.row("small.bin")["attempts"] > 1
+    assert (run.row("small.bin")["attempts"] > 1) == (lab.engine == "curl")
 
 
 @covers("N10")
