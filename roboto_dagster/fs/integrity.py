@@ -11,6 +11,7 @@ import binascii
 import dataclasses
 import errno
 import hashlib
+import importlib
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -18,10 +19,10 @@ from types import ModuleType
 from typing import Literal, Protocol
 
 try:  # of boto3[crt]; without it CRC64NVME and CRC32C cannot be checked, and CRC32 is zlib's
-    from awscrt import checksums
+    # By name: some releases of it are typed and some are not.
+    _crt: ModuleType | None = importlib.import_module("awscrt.checksums")
 except ImportError:  # pragma: no cover - every supported platform has awscrt wheels
-    checksums = None  # type: ignore[assignment]
-_crt: ModuleType | None = checksums
+    _crt = None
 
 Algorithm = Literal["crc64nvme", "crc32c", "crc32", "sha256", "md5"]
 """Algorithms that can be checked, strongest first."""

@@ -183,15 +183,14 @@ class PartialFile:
             except FileExistsError:
                 continue
 
-    def publish(self) -> os.stat_result:
-        """Closes the file and renames it to its final name; returns its status there.
+    def publish(self) -> None:
+        """Closes the file and renames it to its final name.
 
         Raises:
             OSError: It cannot be published; the temporary file is then gone.
         """
         if self._durability != "none":
             os.fsync(self.fd)
-        status = os.fstat(self.fd)
         target = self._folder.name_of(self._name)
         has_journal = self._journal_fd >= 0
         try:
@@ -205,7 +204,6 @@ class PartialFile:
         self._temporary = ""
         if self._durability == "full" and self._folder.fd is not None:
             os.fsync(self._folder.fd)
-        return status
 
     def discard(self) -> None:
         """Closes and removes the temporary file; nothing if it is already published or

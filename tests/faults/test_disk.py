@@ -39,7 +39,9 @@ def test_a_full_disk_is_named_and_stops_the_run(lab: Lab) -> None:
     lab.add_small(30)
     for number in range(8):
         lab.add(f"big-{number}.bin", noise(len(BIG), number))
-    end = run_on_tmpfs(lab, "size=640k", asset={"free_space_reserve_bytes": None})
+    # One after the other, so that some are whole before the disk is full.
+    told = {"max_connections": 1, "asset": {"free_space_reserve_bytes": None}}
+    end = run_on_tmpfs(lab, "size=640k", **told)
     assert not end["success"]
     assert "NO_SPACE" in end["description"]
     folder = end["out"] / lab.dataset_id
