@@ -56,6 +56,7 @@ logger = logging.getLogger(__name__)
 
 _DEFAULT_CONNECTIONS = 16
 _QUEUE_PER_THREAD = 4
+_MOST_REFRESHES = 3
 _FILES_PER_CONNECTION = 5
 _OTHER_FILES = 40
 _WHOLE = 200
@@ -430,6 +431,7 @@ class _Tries:
         self.keys: Keys | None = None
         self._broker = broker
         self._refreshed_generation = -1
+        self._refreshes = 0
         self._mismatches = 0
 
     def should_refresh(self, failure: DownloadError) -> bool:
@@ -441,6 +443,9 @@ class _Tries:
         refused = failure.code in ("CREDENTIALS_EXPIRED", "CREDENTIALS_INVALID")
         if not refused or self.keys.generation == self._refreshed_generation:
             return False
+        if self._refreshes == _MOST_REFRESHES:  # a store that now accepts them and now does not
+            return False
+        self._refreshes += 1
         self._refreshed_generation = self.keys.generation
         self._broker.refused(self.keys.generation)
         self.keys = None

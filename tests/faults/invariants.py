@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from roboto_dagster.fs import owner
+from roboto_dagster.metadata import MAX_TABLE_ROWS
 from roboto_dagster.testing.checksums import ChecksumAlgorithm, fingerprint
 from roboto_dagster.testing.content import BytesContent
 
@@ -78,9 +79,13 @@ class Watch:
         told = {
             name: table_of(run.metadata.get(f"roboto/{name}")) for name in ("failures", "skipped")
         }
-        reported = sorted(each for table in told.values() for each in table)
-        failed = sorted((row["relative_path"], row["error_code"]) for row in run.failed)
-        assert reported[:100] == failed[:100], "I2: the report and the manifest disagree"
+        reported = collections.Counter(each for table in told.values() for each in table)
+        failed = collections.Counter(
+            (row["relative_path"], row["error_code"]) for row in run.failed
+        )
+        assert not reported - failed, "I2: the report names what the manifest does not"
+        if failed.total() <= MAX_TABLE_ROWS:  # a longer table is cut
+            assert reported == failed, "I2: the report and the manifest disagree"
         counted = {
             name: run.metadata[f"roboto/files_{name}"].value
             for name in ("fetched", "unchanged", "failed")
@@ -154,13 +159,16 @@ class Watch:
     def _check_request_counts(self, run: "Run") -> None:
         from tests.faults.lab import ATTEMPTS, PART
 
-        asked = collections.Counter(one.key for one in run.requests if one.service == "s3")
+        # Without a key are botocore's own questions about a bucket's region.
+        asked = collections.Counter(
+            one.key for one in run.requests if one.service == "s3" and one.key
+        )
         parts = max(
             (len(data) // PART + 2 for all_ in self._lab.versions.values() for data in all_),
             default=2,
         )
-        # Every part and a HEAD in every attempt, each once more with fresh credentials.
-        bound = parts * (ATTEMPTS + 1) * 2
+        # Every part and a HEAD in every attempt, and in each of three with fresh credentials.
+        bound = parts * (ATTEMPTS + 3) * 2
         assert max(asked.values(), default=0) <= bound, f"I7: {asked.most_common(1)} > {bound}"
 
 
@@ -170,7 +178,7 @@ def table_of(value: Any) -> list[tuple[str, str]]:
         return []
     records = [record.data for record in value.records]
     return [
-        (str(one["relative_path"]), str(one["error_code"])) for one in records if one["message"]
+        (str(one["relative_path"]), str(one["error_code"])) for one in records if one["error_code"]
     ]
 
 
