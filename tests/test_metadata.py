@@ -11,6 +11,7 @@ import pytest
 
 from roboto_dagster import ConfigurationError, DownloadError, PlatformError
 from roboto_dagster.errors import ErrorCode
+from roboto_dagster.fs.settings import MIB
 from roboto_dagster.metadata import (
     MAX_TABLE_ROWS,
     SyncMetadata,
@@ -22,7 +23,7 @@ from roboto_dagster.metadata import (
     outcome_metadata,
     summary,
 )
-from roboto_dagster.sync.report import MIB, DeliveredFile, Round, SyncReport, Timeline
+from roboto_dagster.sync.report import DeliveredFile, Round, SyncReport, Timeline
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup

@@ -241,12 +241,10 @@ class PartialFile:
             write_part(self._journal_fd, part)
             self._has_parts = True
 
-    def forget_parts(self, identity: Identity | None = None) -> None:
-        """Empties the file and its journal, to begin with another version."""
+    def forget_parts(self) -> None:
+        """Empties the file, to begin anew; what is fetched then cannot be gone on with."""
         os.ftruncate(self.fd, 0)
-        if self._journal_fd >= 0 and identity is not None:
-            write_identity(self._journal_fd, identity)
-        elif self._journal_fd >= 0:
+        if self._journal_fd >= 0:
             self._drop_journal()
 
     def release(self) -> None:
@@ -263,12 +261,8 @@ class PartialFile:
         self._temporary = ""
 
     def _left_by_the_dead(self) -> list[str]:
-        target = owner.target_of(self._name)
-        return [
-            name
-            for name in _dead_in(self._folder)
-            if not name.endswith(_JOURNAL_SUFFIX) and name[1 : len(target) + 1] == target
-        ]
+        dead = _dead_in(self._folder, f".{owner.target_of(self._name)}-")
+        return [name for name in dead if not name.endswith(_JOURNAL_SUFFIX)]
 
     def _adopt(self, name: str, identity: Identity) -> list[Part] | None:
         """Takes a dead run's file in place of the fresh one; only one of several runs succeeds in that."""
@@ -349,12 +343,12 @@ def reclaim(path: pathlib.Path, within: pathlib.Path) -> int:
     if not path.is_dir():
         return 0
     folder = Folder.open(path, within)
-    dead = _dead_in(folder)
-    for name in dead:
-        if not _may_be_resumed(name, dead, folder):
-            with contextlib.suppress(FileNotFoundError):  # another run was quicker
-                os.unlink(folder.name_of(name), dir_fd=folder.fd)
-    return len(dead)
+    dead = _dead_in(folder, ".")
+    useless = [name for name in dead if not _may_be_resumed(name, dead, folder)]
+    for name in useless:
+        with contextlib.suppress(FileNotFoundError):  # another run was quicker
+            os.unlink(folder.name_of(name), dir_fd=folder.fd)
+    return len(useless)
 
 
 def _may_be_resumed(name: str, dead: set[str], folder: Folder) -> bool:
@@ -370,10 +364,11 @@ def _may_be_resumed(name: str, dead: set[str], folder: Folder) -> bool:
     return time.time() - modified_at < RESUMABLE_AGE_SECONDS
 
 
-def _dead_in(folder: Folder) -> set[str]:
-    """Returns the temporary files in a folder whose run is dead."""
+def _dead_in(folder: Folder, prefix: str) -> set[str]:
+    """Returns the temporary files in a folder, of names with this prefix, whose run is dead."""
     with os.scandir(folder.path if folder.fd is None else folder.fd) as entries:
-        return {entry.name for entry in entries if _is_dead(entry)}
+        # The prefix first: a folder may hold many files, and each big one of them looks here.
+        return {each.name for each in entries if each.name.startswith(prefix) and _is_dead(each)}
 
 
 def _is_dead(entry: "os.DirEntry[str]") -> bool:

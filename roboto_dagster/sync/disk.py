@@ -8,9 +8,8 @@ from collections.abc import Iterable
 
 from roboto_dagster.errors import DiskSpaceError
 from roboto_dagster.fs.partial import Folder, reclaim
+from roboto_dagster.fs.settings import MIB
 from roboto_dagster.sync.plan import KnownFile
-
-MIB = 1024 * 1024
 
 
 def check_space(destination: pathlib.Path, files: int, size_bytes: int, reserve_bytes: int) -> None:

@@ -14,8 +14,6 @@ from roboto_dagster.sync.report import Timeline, duration_text, size_text
 Say = Callable[[int, str], None]
 """Takes a level of `logging` and a line; called from any thread."""
 
-MIB = 1024 * 1024
-
 _MAX_RETRY_LINES = 20
 
 

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from roboto_dagster.errors import DownloadError, is_transient
+from roboto_dagster.fs.settings import MIB
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
-
-MIB = 1024 * 1024
 
 
 def count(number: int, noun: str) -> str:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 from roboto_dagster.errors import ConfigurationError, DownloadError, RemovalError
 from roboto_dagster.fs.platform import platform_errors
+from roboto_dagster.fs.settings import MIB
 from roboto_dagster.sync.datasets import dataset_url
 from roboto_dagster.sync.disk import check_space, reclaim_all, remove_file
 from roboto_dagster.sync.journal import Journal
 from roboto_dagster.sync.listing import list_files
 from roboto_dagster.sync.manifest import iterate_manifest, write_manifest
 from roboto_dagster.sync.plan import Action, LocalFile, decide
-from roboto_dagster.sync.report import MIB, DeliveredFile, SyncReport, count
+from roboto_dagster.sync.report import DeliveredFile, SyncReport, count
 from roboto_dagster.sync.scope import Scope
 from roboto_dagster.sync.settings import SyncSettings
 from roboto_dagster.sync.transfer import Transfer, planned_download

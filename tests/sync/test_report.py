@@ -8,14 +8,8 @@ import pytest
 
 from roboto_dagster import DownloadableFile, DownloadError
 from roboto_dagster.errors import ErrorCode
-from roboto_dagster.sync.report import (
-    MIB,
-    Round,
-    SyncReport,
-    Timeline,
-    duration_text,
-    size_text,
-)
+from roboto_dagster.fs.settings import MIB
+from roboto_dagster.sync.report import Round, SyncReport, Timeline, duration_text, size_text
 
 
 def failure(code: ErrorCode) -> DownloadError:
