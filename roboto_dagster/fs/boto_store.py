@@ -244,22 +244,21 @@ class BotoStore:
     def _run(self, transfer: Transfer, job: _Job) -> None:
         """Runs one job in a thread of the pool, to its very end."""
         try:
-            transfer.receipt = self._fetch_with_retries(job)
-            outcome: DownloadError | None = None
+            outcome: Receipt | DownloadError = self._fetch_with_retries(job)
         except DownloadError as error:
             outcome = error
         except BaseException as error:  # noqa: BLE001 -- a thread of ours must never leave a caller waiting
             outcome = DownloadError(job.file, "UNEXPECTED", repr(error))
             outcome.__cause__ = error
-        if outcome is not None:
+        if isinstance(outcome, DownloadError):
             _let_go(outcome)
         with self._lock:
             self._running.pop(transfer, None)
         self._room.release()
-        if outcome is None:
-            transfer.set_result(None)
+        if isinstance(outcome, DownloadError):
+            transfer.fail(outcome)
         else:
-            transfer.set_exception(outcome)
+            transfer.succeed(outcome)
 
     def _fetch_with_retries(self, job: _Job) -> Receipt:
         started = time.monotonic()

@@ -95,7 +95,7 @@ class Piece:
         """Whether all its bytes are there."""
         return self.position == self.stop
 
-    def write(self, data: bytes) -> bool:
+    def write(self, data: bytes | memoryview) -> bool:
         """Takes bytes in; False if no more are wanted.
 
         Raises:
@@ -382,7 +382,7 @@ class Download:
         self._combine()
         return self._fetched == self.size
 
-    def write(self, data: bytes, offset: int) -> None:
+    def write(self, data: bytes | memoryview, offset: int) -> None:
         """Writes bytes where they belong, and tells the caller.
 
         Raises:
@@ -466,17 +466,16 @@ class Download:
         """How often it was tried, by its most tried range."""
         return self.most_tries + self.restarts
 
-    def publish(self, verified: str, now: float) -> None:
-        """Renames the file into place, and fills in the receipt.
+    def publish(self, verified: str, now: float) -> Receipt:
+        """Renames the file into place; returns what is known of it.
 
         Raises:
             OSError: It cannot be published.
         """
         if self.partial is None:
             raise ValueError("publish before open")
-        status = os.fstat(self.partial.fd)
         receipt = Receipt(
-            size_bytes=status.st_size,
+            size_bytes=self.size or 0,
             etag=self.etag,
             checksum=self.stored.text if self.stored else None,
             verified=verified,
@@ -485,9 +484,9 @@ class Download:
             request_id=self.request_id,
         )
         if self.before_publish is not None:
-            self.before_publish(receipt, status)
+            self.before_publish(receipt, os.fstat(self.partial.fd))
         self.partial.publish()
-        self.transfer.receipt = receipt
+        return receipt
 
     def discard(self, *, leave_parts: bool = False) -> None:
         """Removes what was written, or leaves it to the next run of a sync, which looks for it."""
@@ -521,12 +520,14 @@ class Download:
         return error
 
 
-def _seek_and_write(fd: int, data: bytes, offset: int) -> int:  # pragma: no cover - Windows
+def _seek_and_write(
+    fd: int, data: bytes | memoryview, offset: int
+) -> int:  # pragma: no cover - Windows
     os.lseek(fd, offset, os.SEEK_SET)
     return os.write(fd, data)
 
 
-_pwrite: Callable[[int, bytes, int], int] = getattr(os, "pwrite", _seek_and_write)
+_pwrite: Callable[[int, bytes | memoryview, int], int] = getattr(os, "pwrite", _seek_and_write)
 
 
 def _is_chunked(head: Head) -> bool:

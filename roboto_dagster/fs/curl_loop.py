@@ -29,6 +29,7 @@ from roboto_dagster.fs.parts import Part, check_parts
 from roboto_dagster.fs.poller import READ, WRITE, Bell, Poller, make_poller
 from roboto_dagster.fs.s3_answer import Head
 from roboto_dagster.fs.scheduler import Scheduler
+from roboto_dagster.fs.write_buffer import WriteBuffer
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class CurlLoop:
         self._downloads: set[Download] = set()
         self._active: dict[pycurl.Curl, Request] = {}
         self._idle: list[Request] = []
+        self._buffer = WriteBuffer()
         self._folders = FolderCache(state.folders_kept)
         self._readers: concurrent.futures.ThreadPoolExecutor | None = None
         self._curl_due = _NEVER
@@ -105,6 +107,7 @@ class CurlLoop:
             if not self._is_over:
                 self._arrivals.append(download)
                 if self._is_waiting:
+                    self._is_waiting = False  # once is enough: each ring takes the GIL from us
                     self._bell.ring()
                 return
         self._refuse(download)
@@ -173,15 +176,17 @@ class CurlLoop:
     def _turn(self) -> None:
         events = self._wait()
         now = self._now = time.monotonic()
-        socket_action = self._multi.socket_action
+        socket_action, flush = self._multi.socket_action, self._buffer.flush
         for fd, ready in events:
             if fd == self._bell.fd:
                 self._bell.hush()
             else:
                 socket_action(fd, ready)
+                flush()
         if self._curl_due <= now:
             self._curl_due = _NEVER
             socket_action(pycurl.SOCKET_TIMEOUT, 0)
+            flush()
         self._collect()
         self._admit()
         self._launch()
@@ -276,12 +281,15 @@ class CurlLoop:
             download.began_at = self._now
         endpoint = self._state.endpoints.get(download.bucket, keys.region)
         url = f"{endpoint.base_url}/{quote_key(download.key)}"
-        request = self._idle.pop() if self._idle else Request(self._settings, self._judge)
+        request = self._idle.pop() if self._idle else self._new_request()
         request.begin(piece, keys, endpoint, url, self._state.skew_seconds)
         request.watch_from(self._now)
         self._active[request.curl] = request
         self._state.connections.use(self._index, len(self._active))
         self._multi.add_handle(request.curl)
+
+    def _new_request(self) -> Request:
+        return Request(self._settings, self._judge, self._buffer)
 
     def _judge(self, piece: Piece, head: Head) -> Failure | None:
         """Called as the head of an answer is there; makes the file ready for its body."""
@@ -559,14 +567,14 @@ class CurlLoop:
 
     def _publish(self, download: Download, verified: str) -> None:
         try:
-            download.publish(verified, time.monotonic())
+            receipt = download.publish(verified, time.monotonic())
         except Exception as error:  # noqa: BLE001 - a disk, or the caller's `before_publish`
             self._fail(download, _local_failure(download, error))
         else:
             download.is_over = True
             self._forget(download)
             self._state.typical_bytes += ((download.size or 0) - self._state.typical_bytes) / 8
-            download.transfer.set_result(None)
+            download.transfer.succeed(receipt)
 
     def _fail(self, download: Download, failure: Failure) -> None:
         if download.is_over or download not in self._downloads:
@@ -576,7 +584,7 @@ class CurlLoop:
         self._forget(download)
         if failure.code == "NO_SPACE":
             self._state.disk_full = failure
-        download.transfer.set_exception(download.error(failure))
+        download.transfer.fail(download.error(failure))
 
     def _forget(self, download: Download) -> None:
         self._downloads.discard(download)
@@ -645,12 +653,12 @@ class CurlLoop:
         for download in outstanding:
             download.discard()
             if not download.transfer.done():
-                download.transfer.set_exception(download.error(failure))
+                download.transfer.fail(download.error(failure))
         self._on_ended(len(outstanding) + self._ended_count)
 
     def _refuse(self, download: Download) -> None:
         failure = Failure(code="CANCELLED", reason="the store was closed meanwhile", remedy="fail")
-        download.transfer.set_exception(download.error(failure))
+        download.transfer.fail(download.error(failure))
         self._on_ended(1)
 
     def _close(self) -> None:

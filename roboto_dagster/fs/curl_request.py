@@ -17,6 +17,7 @@ from roboto_dagster.fs.curl_errors import Failure
 from roboto_dagster.fs.s3_answer import ERROR_BODY_BYTES, Head, parse_head
 from roboto_dagster.fs.s3_endpoint import Endpoint
 from roboto_dagster.fs.settings import S3Settings
+from roboto_dagster.fs.write_buffer import WriteBuffer
 
 _RECEIVE_BYTES = 512 * 1024
 _KEEP_ALIVE_SECONDS = 30
@@ -59,6 +60,7 @@ class Request:
     """
 
     __slots__ = (
+        "_buffer",
         "_endpoint",
         "_headers",
         "_is_accepted",
@@ -79,8 +81,9 @@ class Request:
         "received",
     )
 
-    def __init__(self, settings: S3Settings, on_head: OnHead) -> None:
+    def __init__(self, settings: S3Settings, on_head: OnHead, buffer: WriteBuffer) -> None:
         self._on_head = on_head
+        self._buffer = buffer
         self._lines: list[bytes] = []
         self._endpoint: Endpoint | None = None
         self._plain_headers: list[str] = []
@@ -166,23 +169,39 @@ class Request:
         ]
 
     def _write(self, data: bytes) -> int | None:
-        self.received += len(data)
+        if self._buffer.add(self, data):  # the way of nearly all
+            return None
         if self.head is None:
             self.read_head()
         if self._is_accepted:
-            return self._write_body(data)
+            return self._gather(data)
+        self.received += len(data)
         if self.failure is not None or self.local_error is not None:
             return _STOP
         self.body += data[: ERROR_BODY_BYTES - len(self.body)]
         return None
 
-    def _write_body(self, data: bytes) -> int | None:
+    def _gather(self, data: bytes) -> int | None:
+        """Makes room for bytes in the buffer, or writes them if they end the piece."""
+        buffer, piece = self._buffer, self.piece
+        buffer.flush()
+        if piece is None or self.local_error is not None:
+            return _STOP
+        missing = piece.stop - piece.position
+        if len(data) >= missing:
+            return None if self.write_body(data) else _STOP
+        buffer.lend(self, missing)
+        buffer.add(self, data)
+        return None
+
+    def write_body(self, data: bytes | memoryview) -> bool:
+        """Writes bytes where they belong; False if no more are wanted, or can be written."""
+        self.received += len(data)
         try:
-            if self.piece is not None and self.piece.write(data):
-                return None
+            return self.piece is not None and self.piece.write(data)
         except BaseException as error:  # noqa: BLE001 - pycurl would print it and go on
             self.local_error = error
-        return _STOP
+            return False
 
     def read_head(self) -> None:
         """Reads the head of the answer and has it judged, before the first byte of the body."""

@@ -91,11 +91,12 @@ class Gate:
         self._low = room * 3 // 4
         self._inside = 0
         self._waiting = 0
-        self._condition = threading.Condition()
+        self._lock = threading.RLock()
+        self._condition = threading.Condition(self._lock)
 
     def enter(self) -> None:
         """Waits for room; a signal handler that raises ends the wait."""
-        with self._condition:
+        with self._lock:
             if self._inside >= self._room:
                 self._wait()
             self._inside += 1

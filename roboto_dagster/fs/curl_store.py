@@ -193,7 +193,7 @@ class CurlStore:
             region = self._broker.current().region
             self._state.endpoints.get(download.bucket, region)
         except PlatformError as error:
-            download.transfer.set_exception(download.error(want_of_keys(error)))
+            download.transfer.fail(download.error(want_of_keys(error)))
             self._gate.leave(1)
             return False
         except BaseException:

@@ -119,7 +119,7 @@ class Digest(Protocol):
 
     size_bytes: int
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Adds the bytes that follow."""
         ...
 
@@ -140,7 +140,7 @@ class CrcDigest:
         self.value = 0
         self.size_bytes = 0
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Adds the bytes that follow."""
         self.value = self._add(data, self.value)
         self.size_bytes += len(data)
@@ -165,7 +165,7 @@ class HashDigest:
         self._is_hex = algorithm == "md5"
         self.size_bytes = 0
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Adds the bytes that follow."""
         self._hash.update(data)
         self.size_bytes += len(data)
@@ -242,7 +242,7 @@ def _read_at(fd: int, offset: int) -> bytes:
     return os.read(fd, READ_BACK_BYTES)  # pragma: no cover
 
 
-_Add = Callable[[bytes, int], int]
+_Add = Callable[[bytes | memoryview, int], int]
 _Combine = Callable[[int, int, int], int]
 
 

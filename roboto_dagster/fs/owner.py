@@ -50,17 +50,22 @@ class Temporary(NamedTuple):
 
 def new_name(final_name: str) -> str:
     """Returns a fresh temporary name, owned by this process, for a file of this final name."""
-    return _name_of(final_name, os.getpid(), _start_of(os.getpid()))
+    pid = os.getpid()
+    return _name_of(final_name, _owner(pid, _own_start(pid)))
 
 
 def released_name(final_name: str) -> str:
     """Returns a fresh temporary name that no living process owns, for what the next run may go on with."""
-    return _name_of(final_name, _NOBODY, os.getpid())
+    return _name_of(final_name, _owner(_NOBODY, os.getpid()))
 
 
-def _name_of(final_name: str, pid: int, start: int) -> str:
-    serial = next(_serial) & 0xFFFFFFFF
-    return f".{target_of(final_name)}-{_host()}-{pid:x}-{start:x}-{serial:08x}{SUFFIX}"
+def _name_of(final_name: str, owner: str) -> str:
+    return f".{target_of(final_name)}-{owner}-{next(_serial) & 0xFFFFFFFF:08x}{SUFFIX}"
+
+
+@functools.lru_cache(maxsize=2)
+def _owner(pid: int, start: int) -> str:
+    return f"{_host()}-{pid:x}-{start:x}"
 
 
 def target_of(final_name: str) -> str:

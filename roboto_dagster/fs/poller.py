@@ -5,7 +5,7 @@ import selectors
 import socket
 from typing import Protocol
 
-_MOST_EVENTS = 32
+_MOST_EVENTS = 256
 
 READ = 1
 WRITE = 2

@@ -1,6 +1,7 @@
 """The registry of stores, and how a URI is taken apart."""
 
 import pathlib
+import threading
 from types import TracebackType
 from typing import Any
 
@@ -9,7 +10,14 @@ from typing_extensions import Self
 
 from roboto_dagster import ConfigurationError, CredentialProvider, Credentials, StoreRegistry
 from roboto_dagster.fs.boto_store import BotoStore
-from roboto_dagster.fs.object_store import FutureLike, ObjectStore, OnProgress, split_s3_uri
+from roboto_dagster.fs.object_store import (
+    FutureLike,
+    ObjectStore,
+    OnProgress,
+    Receipt,
+    Transfer,
+    split_s3_uri,
+)
 
 
 class NowhereStore:
@@ -146,3 +154,67 @@ def test_what_is_no_s3_uri_is_refused(uri: str) -> None:
     """Without a bucket or a key there is nothing to ask for."""
     with pytest.raises(ConfigurationError, match="Not an S3 URI"):
         split_s3_uri(uri)
+
+
+RECEIPT = Receipt(
+    size_bytes=1, etag=None, checksum=None, verified="size", attempts=1, duration_seconds=0.0
+)
+
+
+def test_a_transfer_under_way_is_waited_for_only_so_long() -> None:
+    """Waiting ends with a timeout while the file is under way."""
+    transfer = Transfer(lambda _: None)
+    assert not transfer.done()
+    with pytest.raises(TimeoutError):
+        transfer.result(timeout=0.0)
+
+
+def test_a_transfer_that_went_well_has_its_receipt() -> None:
+    """What is known of a published file is kept with its transfer."""
+    transfer = Transfer(lambda _: None)
+    transfer.succeed(RECEIPT)
+    transfer.result()
+    assert transfer.done()
+    assert transfer.exception() is None
+    assert transfer.receipt is RECEIPT
+
+
+def test_a_transfer_that_failed_raises_its_error_each_time() -> None:
+    """Asked twice, a failure is told twice."""
+    transfer = Transfer(lambda _: None)
+    error = ValueError("broken")
+    transfer.fail(error)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="broken"):
+            transfer.result()
+    assert transfer.exception() is error
+
+
+def test_everybody_who_waits_for_a_transfer_hears_of_its_end() -> None:
+    """Several threads may wait for one file."""
+    transfer = Transfer(lambda _: None)
+    waiting = threading.Barrier(4)
+    heard: list[BaseException | None] = []
+
+    def wait() -> None:
+        waiting.wait()
+        heard.append(transfer.exception(timeout=30))
+
+    threads = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    waiting.wait()
+    transfer.succeed(RECEIPT)
+    for thread in threads:
+        thread.join()
+    assert heard == [None, None, None]
+
+
+def test_only_a_transfer_under_way_is_cancelled() -> None:
+    """The store is not asked to end what has ended."""
+    asked: list[Transfer] = []
+    transfer = Transfer(asked.append)
+    transfer.cancel()
+    transfer.succeed(RECEIPT)
+    transfer.cancel()
+    assert asked == [transfer]
