@@ -1,5 +1,6 @@
 """The Dagster asset: a Roboto dataset on disk, one partition a dataset."""
 
+import functools
 import logging
 import os
 import pathlib
@@ -256,16 +257,20 @@ class _Run:
 
     def _sync(self, partition_key: str | None) -> Outcome:
         try:
-            client = self._roboto.get_client()
-            scopes = self._partitioning.scopes(partition_key, client, self._roboto.org_id)
-            return sync(scopes, self._settings(partition_key, client))
+            scopes = self._partitioning.scopes(partition_key, self._client, self._roboto.org_id)
+            return sync(scopes, self._settings(partition_key))
         except RobotoDagsterError as error:
             return error
 
-    def _settings(self, partition_key: str | None, client: "RobotoClient") -> SyncSettings:
+    @functools.cached_property
+    def _client(self) -> "RobotoClient":
+        # Once a run: reading the SDK's configuration takes a sixth of a small partition.
+        return self._roboto.get_client()
+
+    def _settings(self, partition_key: str | None) -> SyncSettings:
         config = self._partitioning.config
         return SyncSettings(
-            client=client,
+            client=self._client,
             org_id=self._roboto.org_id,
             open_store=self._object_store.open_store,
             destination=config.destination,
