@@ -54,7 +54,7 @@ def planned_download(destination: pathlib.Path, planned: PlannedFile) -> Planned
     return PlannedDownload(
         bucket_name=remote.bucket_name,
         source_uri=remote.uri,
-        destination_path=destination / planned.dataset_id / remote.relative_path,
+        destination_path=destination.joinpath(planned.dataset_id, remote.relative_path),
         relative_path=remote.relative_path,
         planned=planned,
     )
