@@ -1,8 +1,9 @@
 """Where a bucket is: its URL, region, authorities and proxy.
 
 botocore is the authority (`botocore_endpoint.py`), so that every AWS setting works. Only the plain
-case is answered here: an endpoint of one's own on a machine without AWS configuration, where the
-bucket goes into the path. Importing and asking botocore takes half a second and 40 MiB.
+case is answered here: an endpoint of one's own on a machine whose AWS configuration says nothing
+about it, where the bucket goes into the path. Importing and asking botocore takes up to half a
+second and 40 MiB.
 """
 
 import dataclasses
@@ -16,6 +17,12 @@ import threading
 _DEFAULT_REGION = "us-east-1"
 _PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]+\Z")
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._-]+(:[0-9]+)?(/[A-Za-z0-9._/-]*)?\Z")
+# Lines of AWS configuration files that no endpoint hangs on; any other line is botocore's matter.
+_HARMLESS_LINE = re.compile(
+    r"\s*(?:[#;].*|\[[^\]]*\]|s3\s*=|(?:region|output|cli_\w+|aws_access_key_id|aws_secret_access_key"
+    r"|aws_session_token|max_concurrent_requests|max_queue_size|max_bandwidth|multipart_threshold"
+    r"|multipart_chunksize)\s*=.*)?\s*"
+)
 _SPECIAL_VARIABLES = (
     "AWS_USE_FIPS_ENDPOINT",
     "AWS_USE_DUALSTACK_ENDPOINT",
@@ -138,8 +145,18 @@ def _has_configuration() -> bool:
         os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
     )
     return any(os.environ.get(name) for name in _SPECIAL_VARIABLES) or any(
-        pathlib.Path(os.path.expandvars(file)).expanduser().is_file() for file in files
+        _may_matter(pathlib.Path(os.path.expandvars(file)).expanduser()) for file in files
     )
+
+
+def _may_matter(file: pathlib.Path) -> bool:
+    if not file.is_file():
+        return False
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):  # botocore will say what is wrong with it
+        return True
+    return not all(map(_HARMLESS_LINE.fullmatch, lines))
 
 
 def _settings_in_environment() -> int:

@@ -45,8 +45,20 @@ def test_the_short_way_is_botocores_answer(url: str, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the short way is taken on Linux")
-def test_the_short_way_does_not_import_botocore() -> None:
-    """Half a second and 40 MiB are saved where nothing but the endpoint is set."""
+@pytest.mark.parametrize(
+    "config",
+    [
+        None,
+        "# mine\n[default]\nregion = eu-west-1\ns3 =\n  max_concurrent_requests = 64\n",
+    ],
+)
+def test_the_short_way_does_not_import_botocore(
+    config: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """Half a second and 40 MiB are saved where nothing but the endpoint is set that it hangs on."""
+    if config is not None:
+        (tmp_path / "mine").write_text(config)
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "mine"))
     program = (
         "import sys; from roboto_dagster.fs.s3_endpoint import resolve_endpoint;"
         "before = 'botocore' in sys.modules;"
@@ -54,6 +66,23 @@ def test_the_short_way_does_not_import_botocore() -> None:
         "sys.exit(not before and 'botocore' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    "line", ["use_dualstack_endpoint = true", "a line that is none", "services = mine"]
+)
+def test_any_other_line_of_the_configuration_is_left_to_botocore(
+    line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """What is not known to be harmless is botocore's to understand, or to refuse."""
+    (tmp_path / "mine").write_text(f"[default]\nregion = eu-west-1\n{line}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "mine"))
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "roboto_dagster.fs.botocore_endpoint.ask_botocore", lambda *told: asked.append(told[0])
+    )
+    resolve_endpoint(f"logs-{len(line)}", "us-east-1", URL)
+    assert asked == [f"logs-{len(line)}"]
 
 
 def test_the_environments_endpoint_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
