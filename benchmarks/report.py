@@ -83,7 +83,12 @@ def _bounds(results: Results) -> str:
         f"{_number(bound.reached)} | {_verdict(bound.reached, is_met=bound.is_met)} |"
         for bound in bounds(results)
     ]
-    return "\n".join(["## The bounds", "", "| | wanted | measured | |", "|---|--:|--:|---|", *rows])
+    return "\n".join(
+        ["## The bounds", "", _WHY, "", "| | wanted | measured | |", "|---|--:|--:|---|", *rows]
+    )
+
+
+_WHY = "Where one is missed, [LIMITS.md](LIMITS.md) says what was tried and what the limit is."
 
 
 def _verdict(reached: float | None, *, is_met: bool) -> str:
