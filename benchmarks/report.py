@@ -14,6 +14,7 @@ _QUIET_LOAD = 0.5
 _BUSY = (
     "**The machine did other work meanwhile (load {:.1f} before): compare CPU seconds, not times.**"
 )
+_WHY = "Where one is missed, [LIMITS.md](LIMITS.md) says what was tried and what the limit is."
 _QUICK = "This was the quick mode: it shows that all of it works, and its figures say nothing."
 
 
@@ -72,8 +73,8 @@ Written by `make bench` on {today}: {describe_machine()}; {times}.
 
 The source: {server} Every contender gets the same bytes, onto the same memory-backed disk, each time in a fresh
 process; a run counts only if the right number of files of the right size is there and one of them is compared byte by
-byte. Times are medians. Python contenders time the transfer without their imports, commands are timed whole; CPU is user
-and system time of all that the contender runs, without the server's; memory is the peak of the whole process, imports
+byte. A transfer that does not count goes before each shape. Times are medians. Python contenders time the transfer
+without their imports, commands are timed whole; CPU is user and system time of all that the contender runs, without the server's; memory is the peak of the whole process, imports
 included."""
 
 
@@ -86,9 +87,6 @@ def _bounds(results: Results) -> str:
     return "\n".join(
         ["## The bounds", "", _WHY, "", "| | wanted | measured | |", "|---|--:|--:|---|", *rows]
     )
-
-
-_WHY = "Where one is missed, [LIMITS.md](LIMITS.md) says what was tried and what the limit is."
 
 
 def _verdict(reached: float | None, *, is_met: bool) -> str:

@@ -91,12 +91,11 @@ class Gate:
         self._low = room * 3 // 4
         self._inside = 0
         self._waiting = 0
-        self._lock = threading.RLock()
-        self._condition = threading.Condition(self._lock)
+        self._condition = threading.Condition()
 
     def enter(self) -> None:
         """Waits for room; a signal handler that raises ends the wait."""
-        with self._lock:
+        with self._condition:
             if self._inside >= self._room:
                 self._wait()
             self._inside += 1
