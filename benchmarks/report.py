@@ -74,8 +74,8 @@ Written by `make bench` on {today}: {describe_machine()}; {times}.
 The source: {server} Every contender gets the same bytes, onto the same memory-backed disk, each time in a fresh
 process; a run counts only if the right number of files of the right size is there and one of them is compared byte by
 byte. A transfer that does not count goes before each shape. Times are medians. Python contenders time the transfer
-without their imports, commands are timed whole; CPU is user and system time of all that the contender runs, without the server's; memory is the peak of the whole process, imports
-included."""
+without their imports, commands are timed whole; CPU is user and system time of all that the contender runs, without
+the server's; memory is the peak of the whole process, imports included."""
 
 
 def _bounds(results: Results) -> str:

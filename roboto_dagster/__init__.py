@@ -18,7 +18,7 @@ from roboto_dagster.errors import (
 )
 from roboto_dagster.failures import FailedFile, PartitionFailure, failures_of_run
 from roboto_dagster.fs.credentials import CredentialProvider, Credentials
-from roboto_dagster.fs.download_session import DownloadableFile, DownloadSession
+from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore, OnProgress, StoreRegistry
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.fs.s3_store import S3Store
@@ -33,6 +33,7 @@ from roboto_dagster.resources import (
 from roboto_dagster.schedules import build_roboto_sync_schedule
 from roboto_dagster.sensors import build_roboto_dataset_sensor
 from roboto_dagster.sync.manifest import manifest_path, read_manifest
+from roboto_dagster.types import DownloadableFile
 from roboto_dagster.version import __version__
 
 __all__ = [

@@ -22,12 +22,10 @@ from roboto_dagster.metadata import (
     summary,
 )
 from roboto_dagster.partitions import Partitioning, partitioning_of
+from roboto_dagster.platform.datasets import Query, checked_query
+from roboto_dagster.platform.scope import Matcher
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
-from roboto_dagster.sync.datasets import Query, checked_query
-from roboto_dagster.sync.report import SyncReport
-from roboto_dagster.sync.run import sync
-from roboto_dagster.sync.scope import Matcher
-from roboto_dagster.sync.settings import (
+from roboto_dagster.sync.options import (
     DEFAULT_RESERVE_BYTES,
     OnEmpty,
     OnMissing,
@@ -35,6 +33,8 @@ from roboto_dagster.sync.settings import (
     SyncOptions,
     SyncSettings,
 )
+from roboto_dagster.sync.report import SyncReport
+from roboto_dagster.sync.run import sync
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     from roboto import RobotoClient

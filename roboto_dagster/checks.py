@@ -17,7 +17,7 @@ from roboto_dagster.partitions import (
     Partitioning,
     partitioning_of_asset,
 )
-from roboto_dagster.sync.listing import list_files
+from roboto_dagster.platform.files import list_files
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     from roboto import RobotoClient
@@ -237,7 +237,7 @@ def _sample(
 
 def _problem_of_bytes(file: DeliveredFile) -> Offence | None:
     # Imported here since it brings awscrt, which a code location need not load.
-    from roboto_dagster.fs.integrity import ChecksumMismatchError, StoredChecksum, verify_file
+    from roboto_dagster.fs.core.checksums import ChecksumMismatchError, StoredChecksum, verify_file
 
     algorithm, _, value = (file.checksum or "").partition(":")
     stored = StoredChecksum(algorithm=algorithm, value=value)  # type: ignore[arg-type]  # as written

@@ -20,7 +20,7 @@ import errno
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
-    from roboto_dagster.fs.download_session import DownloadableFile
+    from roboto_dagster.types import DownloadableFile
 
 ErrorCode = Literal[
     "NOT_FOUND",

@@ -11,8 +11,8 @@ from pydantic import Field
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.delivered import DeliveredFile, whole_files
 from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.platform.scope import Matcher
 from roboto_dagster.sync.manifest import read_manifest
-from roboto_dagster.sync.scope import Matcher
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package
     import pyarrow as pa

@@ -17,8 +17,8 @@ import dagster as dg
 
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.sync.datasets import RemoteDataset, all_of, find_datasets, where
-from roboto_dagster.sync.scope import Scope
+from roboto_dagster.platform.datasets import RemoteDataset, all_of, find_datasets, where
+from roboto_dagster.platform.scope import Scope
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     from roboto import RobotoClient

@@ -13,11 +13,11 @@ import dagster as dg
 from pydantic import Field
 
 from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.fs.core.settings import OnRetry
 from roboto_dagster.fs.credentials import CredentialProvider
 from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import ObjectStore, StoreRegistry
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.fs.settings import OnRetry
 
 if TYPE_CHECKING:  # the SDK costs about a second at import, and no resource field is of its types
     from roboto import RobotoClient
@@ -193,7 +193,7 @@ class AwsCredentialsResource(CredentialProviderResource):
         bucket_name: str,  # noqa: ARG002
     ) -> CredentialProvider:
         """Returns a provider that asks boto3, whatever the bucket."""
-        from roboto_dagster.fs.aws_credentials import aws_credential_provider
+        from roboto_dagster.fs.boto.aws_credentials import aws_credential_provider
 
         return aws_credential_provider(self.profile, self.role_arn, self.region)
 

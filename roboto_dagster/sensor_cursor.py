@@ -16,7 +16,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from roboto_dagster.sync.datasets import RemoteDataset, parse_time
+from roboto_dagster.platform.datasets import RemoteDataset, parse_time
 
 VERSION = 1
 

@@ -22,9 +22,7 @@ from roboto_dagster.partitions import (
     partitioning_of_asset,
     run_request,
 )
-from roboto_dagster.resources import RobotoResource
-from roboto_dagster.sensor_cursor import Change, CursorError, Feed, Mark, SensorCursor
-from roboto_dagster.sync.datasets import (
+from roboto_dagster.platform.datasets import (
     Query,
     RemoteDataset,
     all_of,
@@ -36,7 +34,9 @@ from roboto_dagster.sync.datasets import (
     newest_file_change,
     where,
 )
-from roboto_dagster.sync.scope import is_dataset_id
+from roboto_dagster.platform.scope import is_dataset_id
+from roboto_dagster.resources import RobotoResource
+from roboto_dagster.sensor_cursor import Change, CursorError, Feed, Mark, SensorCursor
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     pass

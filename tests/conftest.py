@@ -14,11 +14,11 @@ from roboto_dagster import (
     RobotoResource,
     build_roboto_dataset_asset,
 )
+from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.manifest import manifest_path, read_manifest
+from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.sync.run import sync
-from roboto_dagster.sync.scope import Scope
-from roboto_dagster.sync.settings import SyncSettings
 from roboto_dagster.testing import LocalRoboto
 
 AT_ONCE = RetryConfig(max_attempts=3, wait_initial_seconds=0.0, wait_max_seconds=0.0)

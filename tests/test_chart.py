@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree as ET
 
 from roboto_dagster.chart import MAX_CHARACTERS, throughput_markdown
-from roboto_dagster.fs.settings import MIB
+from roboto_dagster.fs.core.settings import MIB
 from roboto_dagster.sync.report import Timeline
 
 

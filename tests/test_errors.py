@@ -12,7 +12,7 @@ import pytest
 from roboto_dagster import errors
 from roboto_dagster.errors import DownloadError, ErrorCode, PlatformError
 from roboto_dagster.fs.credentials import CredentialsError
-from roboto_dagster.fs.download_session import DownloadableFile
+from roboto_dagster.types import DownloadableFile
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup

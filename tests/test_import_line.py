@@ -9,12 +9,13 @@ import pytest
 import roboto_dagster
 
 PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
-ROOMS = ("fs", "sync", "testing")
+ROOMS = ("disk", "platform", "fs", "sync", "testing")
 SURFACE = "surface"
 
 ALLOWED = {
-    "fs": {"fs", "errors", "version"},
-    "sync": {"sync", "fs", "errors", "version"},
+    "platform": {"platform", "errors", "types", "uri"},
+    "fs": {"fs", "platform", "disk", "errors", "types", "uri", "version"},
+    "sync": {"sync", "fs", "platform", "disk", "errors", "types", "uri", "version"},
 }
 
 
@@ -39,7 +40,7 @@ def _room_of(name: str) -> str | None:
         return None
     if len(parts) == 1:
         return SURFACE
-    if parts[1] in ROOMS or parts[1] in ("errors", "version"):
+    if parts[1] in ROOMS or parts[1] in ("errors", "types", "uri", "version"):
         return parts[1]
     return SURFACE
 
@@ -56,7 +57,7 @@ def test_a_room_imports_only_what_stands_to_its_left(room: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("room", ["fs", "sync"])
+@pytest.mark.parametrize("room", ["disk", "platform", "fs", "sync"])
 def test_neither_engine_nor_sync_knows_dagster(room: str) -> None:
     """Both can be used, and tested, without Dagster."""
     wrong = [

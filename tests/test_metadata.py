@@ -11,7 +11,7 @@ import pytest
 
 from roboto_dagster import ConfigurationError, DownloadError, PlatformError
 from roboto_dagster.errors import ErrorCode
-from roboto_dagster.fs.settings import MIB
+from roboto_dagster.fs.core.settings import MIB
 from roboto_dagster.metadata import (
     MAX_TABLE_ROWS,
     SyncMetadata,

@@ -23,7 +23,7 @@ from roboto_dagster import (
     RobotoCredentialsResource,
     RobotoResource,
 )
-from roboto_dagster.fs.boto_store import BotoStore
+from roboto_dagster.fs.boto.store import BotoStore
 from roboto_dagster.testing import LocalRoboto, faults
 
 SECRET = "a-key-that-nobody-may-see"
@@ -380,7 +380,8 @@ def test_aws_settings_reach_boto3(local: LocalRoboto, monkeypatch: pytest.Monkey
     """Profile, role and region are the provider's arguments."""
     seen: list[Any] = []
     monkeypatch.setattr(
-        "roboto_dagster.fs.aws_credentials.aws_credential_provider", lambda *args: seen.extend(args)
+        "roboto_dagster.fs.boto.aws_credentials.aws_credential_provider",
+        lambda *args: seen.extend(args),
     )
     resource = AwsCredentialsResource(profile="p", role_arn="r", region="g")
     resource.provider_for(session(local, "ds_1"), "bucket")

@@ -4,8 +4,8 @@ import datetime as dt
 
 import pytest
 
+from roboto_dagster.platform.datasets import RemoteDataset
 from roboto_dagster.sensor_cursor import Change, CursorError, Feed, Mark, SensorCursor
-from roboto_dagster.sync.datasets import RemoteDataset
 
 NOON = dt.datetime(2026, 11, 1, 12, tzinfo=dt.timezone.utc)
 MINUTE = dt.timedelta(minutes=1)

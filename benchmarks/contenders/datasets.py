@@ -10,7 +10,7 @@ import dagster as dg
 import pyarrow.parquet  # noqa: F401 - imports do not count
 import roboto  # noqa: F401 - likewise
 
-import roboto_dagster.fs.curl_store  # noqa: F401 - likewise
+import roboto_dagster.fs.curl.store  # noqa: F401 - likewise
 from benchmarks.contenders.asset import resources
 from benchmarks.contenders.job import Job, run
 from roboto_dagster import build_roboto_dataset_asset

@@ -16,9 +16,9 @@ from typing_extensions import Self
 
 from benchmarks.contenders.job import Job, run
 from roboto_dagster import DownloadSession, ObjectStore, RobotoResource
+from roboto_dagster.platform.scope import Scope
+from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.run import sync
-from roboto_dagster.sync.scope import Scope
-from roboto_dagster.sync.settings import SyncSettings
 
 
 class LinkStore:

@@ -7,18 +7,18 @@ future. It holds no transaction on the platform.
 
 import collections
 import logging
-import pathlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import Self
 
 from roboto_dagster.errors import DownloadError, PlatformError
 from roboto_dagster.fs.credentials import CredentialProvider, Credentials
 from roboto_dagster.fs.object_store import FutureLike
-from roboto_dagster.fs.platform import platform_errors
+from roboto_dagster.platform.errors import platform_errors
+from roboto_dagster.types import DownloadableFile
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -28,20 +28,6 @@ if TYPE_CHECKING:  # importing the SDK takes about a second, and only using a se
     from roboto.storage.credentials import RobotoCredentials
 
 logger = logging.getLogger(__name__)
-
-
-class DownloadableFile(TypedDict):
-    """A file to be downloaded.
-
-    Attributes:
-        bucket_name: The bucket that holds it.
-        source_uri: Its full URI, such as `s3://bucket/key`.
-        destination_path: Where it shall be on the local disk.
-    """
-
-    bucket_name: str
-    source_uri: str
-    destination_path: pathlib.Path
 
 
 OnSettled = Callable[[DownloadableFile, FutureLike[None], DownloadError | None], None]
@@ -259,7 +245,7 @@ def _as_download_error(file: DownloadableFile, error: Exception) -> DownloadErro
     """Makes any store's error one of ours that names its file; the original is its cause."""
     if isinstance(error, DownloadError):
         return error
-    from roboto_dagster.fs.boto_errors import (
+    from roboto_dagster.fs.boto.errors import (
         download_error,
     )  # imports botocore: only failures need it
 

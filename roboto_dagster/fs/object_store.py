@@ -236,20 +236,3 @@ class StoreRegistry:
             credential_provider=credential_provider, **options
         )
         return store
-
-
-def split_s3_uri(uri: str) -> tuple[str, str]:
-    """Splits `s3://bucket/key` by hand: a URL parser would cut keys at `?` or `#` and drop tabs.
-
-    Returns:
-        Bucket and exact key, which may begin with `/`.
-
-    Raises:
-        ConfigurationError: It is not an S3 URI with a bucket and a key.
-    """
-    scheme, _, rest = uri.partition("://")
-    bucket, _, key = rest.partition("/")
-    if scheme != "s3" or not bucket or not key:
-        msg = f"Not an S3 URI with a bucket and a key: {uri!r}"
-        raise ConfigurationError(msg)
-    return bucket, key

@@ -44,12 +44,12 @@ class S3Store:
 # Engines are imported when they are made: boto3 and pycurl would otherwise cost every `import
 # roboto_dagster`.
 def _curl_store(credential_provider: CredentialProvider, options: dict[str, Any]) -> ObjectStore:
-    from roboto_dagster.fs.curl_store import CurlStore
+    from roboto_dagster.fs.curl.store import CurlStore
 
     return CurlStore.create(credential_provider, **options)
 
 
 def _boto_store(credential_provider: CredentialProvider, options: dict[str, Any]) -> ObjectStore:
-    from roboto_dagster.fs.boto_store import BotoStore
+    from roboto_dagster.fs.boto.store import BotoStore
 
     return BotoStore.create(credential_provider, **options)

@@ -18,8 +18,8 @@ import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from roboto_dagster.disk.temp_file import open_partial
 from roboto_dagster.errors import ManifestError
-from roboto_dagster.fs.partial import open_partial
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package, and only a run needs it
     import pyarrow as pa

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import Literal
 
-from roboto_dagster.sync.listing import RemoteFile
+from roboto_dagster.platform.files import RemoteFile
 
 Action = Literal["fetch", "keep", "refuse"]
 

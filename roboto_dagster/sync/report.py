@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from roboto_dagster.errors import DownloadError, is_transient
-from roboto_dagster.fs.settings import MIB
+from roboto_dagster.fs.core.settings import MIB
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup

@@ -15,19 +15,19 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from roboto_dagster.errors import ConfigurationError, DownloadError, RemovalError
-from roboto_dagster.fs.platform import platform_errors
-from roboto_dagster.fs.settings import MIB
-from roboto_dagster.sync.datasets import dataset_url
-from roboto_dagster.sync.disk import check_space, reclaim_all, remove_file
-from roboto_dagster.sync.journal import Journal
-from roboto_dagster.sync.listing import list_files
+from roboto_dagster.fs.core.settings import MIB
+from roboto_dagster.platform.datasets import dataset_url
+from roboto_dagster.platform.errors import platform_errors
+from roboto_dagster.platform.files import list_files
+from roboto_dagster.platform.scope import Scope
+from roboto_dagster.sync.disk_space import check_space, reclaim_all, remove_file
+from roboto_dagster.sync.inventory import KNOWN_COLUMNS, Workset
 from roboto_dagster.sync.manifest import iterate_manifest, write_manifest
+from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.plan import Action, LocalFile, decide
+from roboto_dagster.sync.publish_log import Journal
 from roboto_dagster.sync.report import DeliveredFile, SyncReport, count
-from roboto_dagster.sync.scope import Scope
-from roboto_dagster.sync.settings import SyncSettings
 from roboto_dagster.sync.transfer import Transfer, planned_download
-from roboto_dagster.sync.workset import KNOWN_COLUMNS, Workset
 
 if TYPE_CHECKING:
     from roboto import RobotoClient

@@ -19,14 +19,15 @@ from roboto_dagster.errors import (
     from_os_error,
     is_transient,
 )
-from roboto_dagster.fs.download_session import DownloadableFile, DownloadSession
+from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore, Receipt
-from roboto_dagster.fs.platform import platform_errors
-from roboto_dagster.sync.journal import Journal
+from roboto_dagster.platform.errors import platform_errors
+from roboto_dagster.sync.inventory import PlannedFile, Source, Workset
+from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.progress import Progress
+from roboto_dagster.sync.publish_log import Journal
 from roboto_dagster.sync.report import Round, Timeline
-from roboto_dagster.sync.settings import SyncSettings
-from roboto_dagster.sync.workset import PlannedFile, Source, Workset
+from roboto_dagster.types import DownloadableFile
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -246,7 +247,7 @@ class Transfer:
         self._failed_now.append(number)
 
     def _fail_all(self, numbers: Sequence[int], error: Exception) -> None:
-        from roboto_dagster.fs.boto_errors import download_error  # imports botocore
+        from roboto_dagster.fs.boto.errors import download_error  # imports botocore
 
         for planned in self._workset.files(numbers):
             failure = download_error(self._download(planned), error)

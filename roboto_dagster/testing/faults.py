@@ -23,9 +23,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from xml.sax.saxutils import escape
 
-from roboto_dagster.testing.content import BitFlipped, BytesContent, Window
-from roboto_dagster.testing.http_server import Delivery, Request, Response, Service
 from roboto_dagster.testing.request_log import matches
+from roboto_dagster.testing.server.content import BitFlipped, BytesContent, Window
+from roboto_dagster.testing.server.http import Delivery, Request, Response, Service
 
 ReplaceObject = Callable[[str, str, bytes], None]
 """Puts new bytes under a bucket and a key."""

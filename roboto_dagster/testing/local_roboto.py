@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import Self
 
-from roboto_dagster.testing.catalog import ORG_ID, Catalog, split_uri
-from roboto_dagster.testing.content import as_content
 from roboto_dagster.testing.faults import Faults
-from roboto_dagster.testing.http_server import Handler, HttpServer, Request, Response
 from roboto_dagster.testing.request_log import RequestLog
+from roboto_dagster.testing.server.catalog import ORG_ID, Catalog, split_uri
+from roboto_dagster.testing.server.content import as_content
+from roboto_dagster.testing.server.http import Handler, HttpServer, Request, Response
 
 if TYPE_CHECKING:
     from roboto import RobotoClient
 
-    from roboto_dagster.testing.api import Api, Settings
-    from roboto_dagster.testing.store import S3Store
+    from roboto_dagster.testing.server.api import Api, Settings
+    from roboto_dagster.testing.server.s3 import S3Store
 
 logger = logging.getLogger(__name__)
 
@@ -459,8 +459,8 @@ class LocalRoboto:
 
     def _make_parts(self) -> "_Parts":
         try:
-            from roboto_dagster.testing.api import Api, Settings
-            from roboto_dagster.testing.store import S3Store
+            from roboto_dagster.testing.server.api import Api, Settings
+            from roboto_dagster.testing.server.s3 import S3Store
         except ModuleNotFoundError as error:
             raise ImportError(
                 f"LocalRoboto needs {error.name}, which is not installed: "

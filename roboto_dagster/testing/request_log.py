@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from roboto_dagster.testing.http_server import Request, Service
+from roboto_dagster.testing.server.http import Request, Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,10 +20,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from roboto_dagster.fs import owner
+from roboto_dagster.disk import owner
 from roboto_dagster.metadata import MAX_TABLE_ROWS
-from roboto_dagster.testing.checksums import ChecksumAlgorithm, fingerprint
-from roboto_dagster.testing.content import BytesContent
+from roboto_dagster.testing.server.checksums import ChecksumAlgorithm, fingerprint
+from roboto_dagster.testing.server.content import BytesContent
 
 if TYPE_CHECKING:
     from tests.faults.lab import Lab, Run

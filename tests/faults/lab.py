@@ -14,9 +14,9 @@ import dagster as dg
 
 from roboto_dagster import ObjectStoreResource, RetryConfig, RobotoResource
 from roboto_dagster.assets import build_roboto_dataset_asset
+from roboto_dagster.fs.core.settings import OnRetry
 from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import ObjectStore, StoreRegistry
-from roboto_dagster.fs.settings import OnRetry
 from roboto_dagster.sync.manifest import manifest_path, read_manifest
 from roboto_dagster.testing import LocalRoboto, faults
 from roboto_dagster.testing.faults import Fault, Rule

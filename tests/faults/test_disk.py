@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from roboto_dagster.fs.partial import PartialFile
+from roboto_dagster.disk.temp_file import PartialFile
 from roboto_dagster.testing import faults
 from tests.faults.invariants import leftovers
 from tests.faults.lab import BIG, SMALL, Lab, noise
@@ -194,7 +194,7 @@ def test_a_failing_write_fails_the_file(
 ) -> None:
     """An error of the disk in the middle of a big file fails it with its own code."""
     if lab.engine == "curl":
-        from roboto_dagster.fs import curl_download as module
+        from roboto_dagster.fs.core import download as module
 
         monkeypatch.setattr(module, "_pwrite", failing_once(os.pwrite, number, 1))
     else:

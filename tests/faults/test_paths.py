@@ -8,7 +8,7 @@ import unicodedata
 
 import pytest
 
-from roboto_dagster.fs import owner
+from roboto_dagster.disk import owner
 from roboto_dagster.testing import faults
 from tests.faults.lab import SMALL, Lab, noise
 from tests.faults.matrix import covers

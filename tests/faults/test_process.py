@@ -11,8 +11,8 @@ import time
 
 import pytest
 
+from roboto_dagster.disk import temp_file
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.fs import partial
 from roboto_dagster.fs.credentials import Credentials
 from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.sync.manifest import read_manifest
@@ -74,18 +74,18 @@ def test_a_memory_error_fails_one_file(
 ) -> None:
     """Memory that runs out for one file fails it alone, and nobody waits for ever."""
     lab.add_small(10)
-    real = getattr(partial.PartialFile, method)
+    real = getattr(temp_file.PartialFile, method)
     calls = iter(range(10**6))
     lock = threading.Lock()
 
-    def fail_once(self: partial.PartialFile) -> object:
+    def fail_once(self: temp_file.PartialFile) -> object:
         with lock:
             number = next(calls)
         if number == 3:
             raise MemoryError
         return real(self)
 
-    monkeypatch.setattr(partial.PartialFile, method, fail_once)
+    monkeypatch.setattr(temp_file.PartialFile, method, fail_once)
     run = lab.run_unchecked()
     assert set(run.codes.values()) <= {"UNEXPECTED", "LOCAL_IO"}
     assert len(run.codes) <= 1
@@ -160,8 +160,8 @@ _SCALE = """
 import json, pathlib, resource, sys
 from roboto_dagster import RetryConfig
 from roboto_dagster.sync.run import sync
-from roboto_dagster.sync.scope import Scope
-from roboto_dagster.sync.settings import SyncSettings
+from roboto_dagster.platform.scope import Scope
+from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.testing import LocalRoboto
 from tests.faults.lab import SmallPartStore

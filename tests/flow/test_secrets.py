@@ -24,10 +24,10 @@ from roboto_dagster import (
 )
 from roboto_dagster.fs.credentials import CredentialBroker, Credentials
 from roboto_dagster.fs.object_store import StoreRegistry
+from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.manifest import manifest_path
+from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.run import sync
-from roboto_dagster.sync.scope import Scope
-from roboto_dagster.sync.settings import SyncSettings
 from roboto_dagster.testing import LocalRoboto, faults
 from roboto_dagster.testing.faults import Fault
 
@@ -61,7 +61,7 @@ def local(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRoboto]:
             role.session_token = SESSION_TOKEN
             return role
 
-    monkeypatch.setattr("roboto_dagster.testing.authority.sts_backends", KnownSecrets())
+    monkeypatch.setattr("roboto_dagster.testing.server.auth.sts_backends", KnownSecrets())
     with LocalRoboto(api_key=TOKEN) as platform:
         yield platform
 

@@ -9,14 +9,14 @@ import pytest
 from typing_extensions import Self
 
 from roboto_dagster import ConfigurationError, CredentialProvider, Credentials, StoreRegistry
-from roboto_dagster.fs.boto_store import BotoStore
+from roboto_dagster.fs.boto.store import BotoStore
+from roboto_dagster.uri import split_s3_uri
 from roboto_dagster.fs.object_store import (
     FutureLike,
     ObjectStore,
     OnProgress,
     Receipt,
     Transfer,
-    split_s3_uri,
 )
 
 

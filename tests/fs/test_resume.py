@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from roboto_dagster.disk.temp_file import reclaim
 from roboto_dagster.errors import DownloadError
 from roboto_dagster.fs.credentials import CredentialProvider
-from roboto_dagster.fs.curl_store import CurlStore
+from roboto_dagster.fs.curl.store import CurlStore
 from roboto_dagster.fs.download_session import DownloadSession
-from roboto_dagster.fs.partial import reclaim
 from roboto_dagster.testing import LocalRoboto, faults
 
 PART = 64 * 1024

@@ -11,7 +11,7 @@ from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
 from roboto_dagster import ConfigurationError, DownloadError, PlatformError, RetryConfig
-from roboto_dagster.fs.download_session import DownloadableFile
+from roboto_dagster.types import DownloadableFile
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup

@@ -2,7 +2,7 @@
 
 import pytest
 
-from roboto_dagster.sync.listing import RemoteFile
+from roboto_dagster.platform.files import RemoteFile
 from roboto_dagster.sync.plan import KnownFile, LocalFile, decide, place_of, unsafe_reason
 
 SAFE = [

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from roboto_dagster import DownloadableFile, DownloadError
-from roboto_dagster.fs.settings import MIB
+from roboto_dagster.fs.core.settings import MIB
 from roboto_dagster.sync.progress import Progress
 from roboto_dagster.sync.report import Timeline
 

@@ -8,7 +8,7 @@ import pytest
 
 from roboto_dagster import DownloadableFile, DownloadError
 from roboto_dagster.errors import ErrorCode
-from roboto_dagster.fs.settings import MIB
+from roboto_dagster.fs.core.settings import MIB
 from roboto_dagster.sync.report import Round, SyncReport, Timeline, duration_text, size_text
 
 

@@ -22,7 +22,7 @@ from roboto_dagster import (
 )
 from roboto_dagster.errors import ManifestError
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore, OnProgress
-from roboto_dagster.sync.settings import SyncOptions
+from roboto_dagster.sync.options import SyncOptions
 from roboto_dagster.testing import LocalRoboto, faults
 
 if TYPE_CHECKING:

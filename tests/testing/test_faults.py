@@ -14,7 +14,7 @@ from roboto import Dataset, File, RobotoClient
 from roboto.exceptions import RobotoInternalException, RobotoUnauthorizedException
 
 from roboto_dagster.testing import Fault, LocalRoboto, faults
-from roboto_dagster.testing.content import BytesContent
+from roboto_dagster.testing.server.content import BytesContent
 
 DATA = bytes(range(256)) * 400  # 100 KiB, more than a socket sends at once
 Get = Callable[..., Any]

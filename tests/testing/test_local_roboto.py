@@ -368,7 +368,7 @@ def test_stop_ends_everything() -> None:
 
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra, starting says what to install."""
-    monkeypatch.setitem(sys.modules, "roboto_dagster.testing.api", None)
+    monkeypatch.setitem(sys.modules, "roboto_dagster.testing.server.api", None)
     with pytest.raises(ImportError, match=r"roboto-dagster\[local\]"):
         LocalRoboto().start()
 

@@ -1,0 +1,1 @@
+"""The portable engine: S3 over boto3, for machines without libcurl."""

@@ -1,0 +1,123 @@
+"""Decides which request comes next, over the files and ranges of one loop. Pure.
+
+Small files are bound by connections alone, since each costs a round trip. Large pieces are bound
+by bytes in flight too: a few connections fill any network, and more only take memory. Large files
+go first, so that none of them is left over at the end, and one after the other, so that few are
+open at once.
+"""
+
+import heapq
+import itertools
+from collections import deque
+
+from roboto_dagster.fs.core.download import UNKNOWN, Download, Piece
+
+BULK_BYTES = 1024 * 1024
+"""Pieces of this size and more count as bytes in flight."""
+
+
+class Scheduler:
+    """The files and ranges that wait.
+
+    Args:
+        bytes_in_flight: Bound on the bytes asked at once in large pieces; one may always run.
+        part_size: What one request asks at most of a file whose size is known.
+    """
+
+    def __init__(self, bytes_in_flight: int, part_size: int) -> None:
+        self._bytes_bound = bytes_in_flight
+        self._part_size = part_size
+        self._bytes = 0
+        self._small: deque[Download] = deque()
+        self._bulk: deque[Download] = deque()
+        self._ranged: deque[Download] = deque()
+        self._again: deque[Piece] = deque()
+        self._later: list[tuple[float, int, Piece]] = []
+        self._order = itertools.count()
+
+    def add(self, download: Download) -> None:
+        """Takes in a file."""
+        size = download.expected_size
+        (self._small if size is None or size < BULK_BYTES else self._bulk).append(download)
+
+    def add_ranges(self, download: Download) -> None:
+        """Takes in the ranges of a file whose front has been answered."""
+        self._ranged.append(download)
+
+    def again(self, piece: Piece) -> None:
+        """Puts a piece before all others."""
+        self._again.append(piece)
+
+    def later(self, piece: Piece, when: float) -> None:
+        """Puts a piece off."""
+        heapq.heappush(self._later, (when, next(self._order), piece))
+
+    @property
+    def next_due(self) -> float:
+        """When the first piece that was put off is due; infinite if there is none."""
+        return self._later[0][0] if self._later else float("inf")
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether `next` would return something, pieces that were put off aside."""
+        if self._again or self._small:
+            return True
+        return self._bytes < self._bytes_bound and bool(self._ranged or self._bulk)
+
+    def next(self, now: float) -> Piece | None:
+        """Returns what to ask next, or None if nothing may be asked now."""
+        while self._later and self._later[0][0] <= now:
+            self._again.append(heapq.heappop(self._later)[2])
+        piece = self._next_again() or self._next_bulk() or self._next_small()
+        if piece is not None:
+            self._charge(piece)
+        return piece
+
+    def ended(self, piece: Piece) -> None:
+        """Gives the bytes of a request back to the budget."""
+        self._bytes -= piece.cost_bytes
+        piece.cost_bytes = 0
+
+    def waiting(self) -> list[Download]:
+        """Empties the queues of files that have not been begun, and returns them."""
+        waiting = [*self._small, *self._bulk]
+        self._small.clear()
+        self._bulk.clear()
+        return waiting
+
+    def _next_again(self) -> Piece | None:
+        while self._again:
+            piece = self._again.popleft()
+            if not piece.is_stale:
+                return piece
+        return None
+
+    def _next_bulk(self) -> Piece | None:
+        if self._bytes >= self._bytes_bound:
+            return None
+        while self._ranged:
+            piece = self._ranged[0].next_piece()
+            if piece is not None:
+                return piece
+            self._ranged.popleft()
+        return _first_of(self._bulk)
+
+    def _next_small(self) -> Piece | None:
+        return _first_of(self._small)
+
+    def _charge(self, piece: Piece) -> None:
+        size = (
+            piece.download.expected_size if piece.stop == UNKNOWN else piece.stop - piece.position
+        )
+        cost = min(size or 0, self._part_size)
+        if cost >= BULK_BYTES:
+            piece.cost_bytes = cost
+            self._bytes += cost
+
+
+def _first_of(queue: "deque[Download]") -> Piece | None:
+    while queue:
+        download = queue.popleft()
+        if not download.is_over:
+            return download.first_piece()
+    return None

@@ -1,0 +1,82 @@
+"""The settings of an S3 store, the same for every engine."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from roboto_dagster.disk.temp_file import Durability
+from roboto_dagster.errors import ConfigurationError, DownloadError
+from roboto_dagster.fs.retry import RetryConfig
+
+Verify = Literal["auto", "checksum", "size"]
+"""How the content is checked: the best the store offers, a checksum or failure, or only the
+length.
+"""
+
+OnRetry = Callable[[DownloadError, float], None]
+"""Called, from any thread, with what failed and the seconds until it is tried again."""
+
+MIB = 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class S3Settings:
+    """What can be set on an S3 store. All else (CA bundle, proxies, profiles) is botocore's own
+    configuration.
+
+    Attributes:
+        endpoint_url: URL of an S3-compatible store; None (default) takes botocore's,
+            `AWS_ENDPOINT_URL_S3` included.
+        max_connections: Upper bound of connections in use at once; None (default) lets the engine
+            choose.
+        part_size_bytes: Files up to this size are one request, larger ones are fetched in ranges.
+            Default 8 MiB.
+        stall_timeout_seconds: A connection that brings no bytes for so long is dropped and its
+            range asked again. Default 15.
+        connect_timeout_seconds: Bound on making a connection. Default 10.
+        verify: `"auto"` (default) checks the strongest checksum that the store gives, else the
+            size; `"checksum"` makes a file without one a failure; `"size"` checks the size alone.
+        durability: What is forced to the disk before a file counts as published: `"none"` (default)
+            survives the death of the process but not of the machine, `"file"` and `"full"` do.
+        retry: How one request is repeated when it fails transiently.
+        on_retry: Told of every repetition.
+    """
+
+    endpoint_url: str | None = None
+    max_connections: int | None = None
+    part_size_bytes: int = 8 * MIB
+    stall_timeout_seconds: float = 15.0
+    connect_timeout_seconds: float = 10.0
+    verify: Verify = "auto"
+    durability: Durability = "none"
+    retry: RetryConfig = dataclasses.field(default_factory=RetryConfig)
+    on_retry: OnRetry | None = None
+
+    def __post_init__(self) -> None:
+        if self.endpoint_url is not None and not self.endpoint_url.startswith(
+            ("http://", "https://")
+        ):
+            msg = f"endpoint_url must begin with http:// or https://, not {self.endpoint_url!r}."
+            raise ConfigurationError(msg)
+        if self.max_connections is not None and self.max_connections < 1:
+            msg = f"max_connections must be at least 1, not {self.max_connections}."
+            raise ConfigurationError(msg)
+        if self.verify not in ("auto", "checksum", "size"):
+            msg = f'verify must be "auto", "checksum" or "size", not {self.verify!r}.'
+            raise ConfigurationError(msg)
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> "S3Settings":
+        """Makes settings from keyword options.
+
+        Raises:
+            ConfigurationError: An option is unknown; the message lists those there are.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(options.keys() - known)
+        if unknown:
+            msg = (
+                f"Unknown store option {', '.join(unknown)}; there are {', '.join(sorted(known))}."
+            )
+            raise ConfigurationError(msg)
+        return cls(**options)

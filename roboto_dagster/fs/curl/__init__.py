@@ -1,0 +1,1 @@
+"""The default engine: S3 over libcurl, driven by one event loop a core."""

@@ -1,0 +1,1 @@
+"""Everything that is asked of the Roboto API, through the official SDK."""

@@ -1,0 +1,97 @@
+"""What a sync needs besides its scope."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.fs.core.settings import OnRetry
+from roboto_dagster.fs.download_session import DownloadSession
+from roboto_dagster.fs.object_store import ObjectStore
+from roboto_dagster.fs.retry import RetryConfig
+from roboto_dagster.sync.progress import Say
+
+if TYPE_CHECKING:
+    from roboto import RobotoClient
+
+OpenStore = Callable[[DownloadSession, str, RetryConfig, OnRetry], ObjectStore]
+"""Opens the store for a session: given the session, one of its URIs, the policy of repeating and who
+is told of it.
+"""
+
+OnRefused = Literal["fail", "skip"]
+"""What becomes of a sync whose plan refuses files: a failure that names them, or all but a failure."""
+
+OnMissing = Literal["keep", "remove"]
+"""What becomes of files that an earlier run delivered and the platform no longer lists."""
+
+OnEmpty = Literal["fail", "allow"]
+"""What becomes of a sync whose datasets hold no file that is wanted."""
+
+DEFAULT_RESERVE_BYTES = 64 * 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """How a sync treats what is not as it should be.
+
+    Attributes:
+        on_refused: `"fail"` (default) or `"skip"` files with unsafe or colliding paths or bad records;
+            the others are delivered in any case.
+        on_missing: `"keep"` (default) or `"remove"` files that the platform no longer lists. Only what
+            this asset's own manifest made and nobody changed is removed, only after a complete listing
+            and a sync without failures.
+        on_empty: `"fail"` (default) or `"allow"` that there is no file at all. Where only files of a
+            window of time are wanted there may be none.
+        max_removals: If more than so many files would be removed, none is, and the sync fails.
+            Default 100.
+        free_space_reserve_bytes: Bytes to leave free on the disk, checked before the first byte;
+            None checks nothing. Default 64 MiB.
+    """
+
+    on_refused: OnRefused = "fail"
+    on_missing: OnMissing = "keep"
+    on_empty: OnEmpty = "fail"
+    max_removals: int = 100
+    free_space_reserve_bytes: int | None = DEFAULT_RESERVE_BYTES
+
+    def __post_init__(self) -> None:
+        if self.on_refused not in ("fail", "skip"):
+            raise ConfigurationError(f'on_refused is "fail" or "skip", not {self.on_refused!r}.')
+        if self.on_missing not in ("keep", "remove"):
+            raise ConfigurationError(f'on_missing is "keep" or "remove", not {self.on_missing!r}.')
+        if self.on_empty not in ("fail", "allow"):
+            raise ConfigurationError(f'on_empty is "fail" or "allow", not {self.on_empty!r}.')
+        if min(self.max_removals, self.free_space_reserve_bytes or 0) < 0:
+            raise ConfigurationError("max_removals and free_space_reserve_bytes are at least 0.")
+
+
+def _say_nothing(level: int, line: str) -> None:
+    """The default of `SyncSettings.say`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SyncSettings:
+    """What a sync needs besides its scope.
+
+    Attributes:
+        client: Client of the platform.
+        open_store: Opens the object store.
+        destination: The folder that the user chose; files go to
+            `<destination>/<dataset id>/<relative path>`.
+        manifest: Path of the manifest, read as the last run's and written as this one's.
+        org_id: Organization to act for; None for the one that owns the dataset.
+        retry: How what failed transiently is repeated.
+        options: How what is not as it should be is treated.
+        say: Where lines about progress and retries go.
+    """
+
+    client: "RobotoClient"
+    open_store: OpenStore
+    destination: pathlib.Path
+    manifest: pathlib.Path
+    org_id: str | None = None
+    retry: RetryConfig = dataclasses.field(default_factory=RetryConfig)
+    options: SyncOptions = dataclasses.field(default_factory=SyncOptions)
+    say: Say = _say_nothing

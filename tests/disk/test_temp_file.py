@@ -1,0 +1,242 @@
+"""Files on their way: hidden until they are whole, and never led astray by a planted link."""
+
+import errno
+import os
+import pathlib
+from collections.abc import Callable
+
+import pytest
+
+from roboto_dagster.disk import temp_file
+from roboto_dagster.disk.temp_file import FolderCache, PartialFile, open_partial
+
+
+def write(file: PartialFile, data: bytes) -> PartialFile:
+    """Write some bytes to a partial file."""
+    os.write(file.fd, data)
+    return file
+
+
+def names(folder: pathlib.Path) -> list[str]:
+    """Return what lies in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def open_descriptors() -> int:
+    """Return how many files this process has open."""
+    return sum(1 for _ in pathlib.Path("/dev/fd").iterdir())
+
+
+def test_a_published_file_has_its_bytes(tmp_path: pathlib.Path) -> None:
+    """Publishing puts the bytes under the final name, and leaves nothing beside it."""
+    write(open_partial(tmp_path / "a.mcap"), b"bytes").publish()
+    status = (tmp_path / "a.mcap").stat()
+    assert (names(tmp_path), status.st_size) == (["a.mcap"], 5)
+    assert (tmp_path / "a.mcap").read_bytes() == b"bytes"
+
+
+def test_the_final_name_is_not_seen_before(tmp_path: pathlib.Path) -> None:
+    """While it is fetched, a file has a hidden name that ends in `.part`."""
+    file = write(open_partial(tmp_path / "a.mcap"), b"half")
+    (name,) = names(tmp_path)
+    file.discard()
+    assert (name[0], name[-5:]) == (".", ".part")
+
+
+def test_discard_leaves_nothing(tmp_path: pathlib.Path) -> None:
+    """A transfer that failed leaves the folder as it was."""
+    write(open_partial(tmp_path / "a.mcap"), b"half").discard()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("end", ["publish", "discard"])
+def test_discard_after_the_end_is_harmless(tmp_path: pathlib.Path, end: str) -> None:
+    """`discard` may stand in a `finally`, whatever went before."""
+    file = open_partial(tmp_path / "a.mcap")
+    getattr(file, end)()
+    file.discard()
+    assert names(tmp_path) == (["a.mcap"] if end == "publish" else [])
+
+
+def test_discard_survives_a_swept_folder(tmp_path: pathlib.Path) -> None:
+    """Somebody may have cleaned up meanwhile: that must not hide what went wrong before."""
+    file = open_partial(tmp_path / "a.mcap")
+    for path in tmp_path.iterdir():
+        path.unlink()
+    file.discard()
+    assert names(tmp_path) == []
+
+
+def test_publishing_replaces_the_old_file(tmp_path: pathlib.Path) -> None:
+    """The old version stays whole until the new one is."""
+    target = tmp_path / "a.mcap"
+    target.write_bytes(b"old")
+    file = write(open_partial(target), b"new")
+    before = target.read_bytes()
+    file.publish()
+    assert (before, target.read_bytes()) == (b"old", b"new")
+
+
+def test_parents_are_made(tmp_path: pathlib.Path) -> None:
+    """Folders on the way are made, whether or not there is a boundary."""
+    open_partial(tmp_path / "a" / "b" / "c.mcap").publish()
+    open_partial(tmp_path / "d" / "e" / "f.mcap", within=tmp_path).publish()
+    assert (tmp_path / "a/b/c.mcap").exists()
+    assert (tmp_path / "d/e/f.mcap").exists()
+
+
+def test_a_users_file_of_the_same_hidden_name_is_kept(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the random name is taken, another one is chosen."""
+    taken: list[pathlib.Path] = []
+    really_open = os.open
+
+    def contested(path: str, flags: int, *args: int, **options: int) -> int:
+        if flags & os.O_EXCL and not taken:
+            taken.append(tmp_path / path)
+            taken[0].write_bytes(b"the user's")
+        return really_open(path, flags, *args, **options)
+
+    monkeypatch.setattr(os, "open", contested)
+    open_partial(tmp_path / "a.mcap").publish()
+    assert names(tmp_path) == [taken[0].name, "a.mcap"]
+    assert taken[0].read_bytes() == b"the user's"
+
+
+def test_publishing_onto_a_folder_is_refused(tmp_path: pathlib.Path) -> None:
+    """A folder of that name stays, and nothing is left behind."""
+    (tmp_path / "a.mcap").mkdir()
+    file = open_partial(tmp_path / "a.mcap")
+    with pytest.raises(IsADirectoryError):
+        file.publish()
+    assert names(tmp_path) == ["a.mcap"]
+
+
+def test_a_file_where_a_folder_should_be_is_refused(tmp_path: pathlib.Path) -> None:
+    """A file in the way is named as such."""
+    (tmp_path / "a").write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        open_partial(tmp_path / "a" / "b.mcap", within=tmp_path)
+
+
+@pytest.fixture
+def outside(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A folder that must stay untouched."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("depth", ["link/a.mcap", "link/deeper/a.mcap", "real/link/a.mcap"])
+def test_a_planted_link_is_not_followed(
+    tmp_path: pathlib.Path, outside: pathlib.Path, depth: str
+) -> None:
+    """A link to elsewhere on the way stops the file, at any depth."""
+    root = tmp_path / "root"
+    (root / "real").mkdir(parents=True)
+    (root / "link").symlink_to(outside)
+    (root / "real" / "link").symlink_to(outside)
+    with pytest.raises(OSError, match="symbolic link") as caught:
+        open_partial(root / depth, within=root)
+    assert (caught.value.errno, names(outside)) == (errno.ELOOP, [])
+
+
+def test_a_planted_link_as_the_file_is_replaced(
+    tmp_path: pathlib.Path, outside: pathlib.Path
+) -> None:
+    """A link of the file's own name gives way; what it points to is not touched."""
+    (outside / "precious").write_bytes(b"keep")
+    (tmp_path / "a.mcap").symlink_to(outside / "precious")
+    write(open_partial(tmp_path / "a.mcap", within=tmp_path), b"new").publish()
+    assert (tmp_path / "a.mcap").read_bytes() == b"new"
+    assert (outside / "precious").read_bytes() == b"keep"
+
+
+def test_a_link_planted_while_the_file_is_fetched_leads_nowhere(
+    tmp_path: pathlib.Path, outside: pathlib.Path
+) -> None:
+    """The folder is held open: swapping it for a link changes nothing any more."""
+    folder = tmp_path / "root" / "sub"
+    file = write(open_partial(folder / "a.mcap", within=tmp_path / "root"), b"bytes")
+    folder.rename(tmp_path / "root" / "moved")
+    folder.symlink_to(outside)
+    file.publish()
+    assert names(outside) == []
+    assert (tmp_path / "root" / "moved" / "a.mcap").read_bytes() == b"bytes"
+
+
+def test_the_users_own_folder_may_be_a_link(tmp_path: pathlib.Path, outside: pathlib.Path) -> None:
+    """Above the boundary the user decides, and a link to a big disk is common."""
+    (tmp_path / "data").symlink_to(outside)
+    open_partial(tmp_path / "data" / "a.mcap", within=tmp_path / "data").publish()
+    assert names(outside) == ["a.mcap"]
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        pytest.param(lambda root: root / "link" / "a.mcap", id="link"),
+        pytest.param(lambda root: root / "file" / "a.mcap", id="file-in-the-way"),
+        pytest.param(lambda root: root.parent / "a.mcap", id="not-within"),
+    ],
+)
+def test_refusals_leave_no_descriptor_open(
+    tmp_path: pathlib.Path,
+    outside: pathlib.Path,
+    destination: Callable[[pathlib.Path], pathlib.Path],
+) -> None:
+    """Ten thousand refused files must not use up what the process may open."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link").symlink_to(outside)
+    (root / "file").write_bytes(b"")
+    before, kept = open_descriptors(), []
+    for _ in range(3):
+        with pytest.raises((OSError, ValueError)) as caught:
+            open_partial(destination(root), within=root)
+        kept.append(caught.value)  # as a report keeps it, with its frames
+    assert open_descriptors() == before
+
+
+def test_folders_are_opened_once(tmp_path: pathlib.Path) -> None:
+    """A cache keeps the folder of the file before."""
+    cache = FolderCache()
+    open_partial(tmp_path / "a" / "1.mcap", tmp_path, cache).publish()
+    first = cache.get(str(tmp_path / "a"), tmp_path)
+    open_partial(tmp_path / "a" / "2.mcap", tmp_path, cache).publish()
+    assert cache.get(str(tmp_path / "a"), tmp_path) is first
+
+
+def test_folders_are_closed_when_the_cache_is_full(tmp_path: pathlib.Path) -> None:
+    """However many folders a dataset has, only the last ones are open."""
+    cache = FolderCache(size=2)
+    before = open_descriptors()
+    for number in range(10):
+        open_partial(tmp_path / str(number) / "a.mcap", tmp_path, cache).publish()
+    assert open_descriptors() == before + 2
+
+
+@pytest.fixture
+def _by_full_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Works as on Windows, where nothing can be opened relative to a folder."""
+    monkeypatch.setattr(temp_file, "HAS_DIR_FD", False)
+
+
+@pytest.mark.usefixtures("_by_full_path")
+def test_without_descriptors_of_folders_it_works_by_path(tmp_path: pathlib.Path) -> None:
+    """Where the system cannot open relative to a folder, full paths do the same."""
+    write(open_partial(tmp_path / "a" / "b.mcap", within=tmp_path), b"bytes").publish()
+    assert names(tmp_path / "a") == ["b.mcap"]
+
+
+@pytest.mark.usefixtures("_by_full_path")
+def test_without_descriptors_of_folders_links_are_refused_too(
+    tmp_path: pathlib.Path, outside: pathlib.Path
+) -> None:
+    """A link that is there when the file is begun is refused in any case."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link").symlink_to(outside)
+    with pytest.raises(OSError, match="symbolic link"):
+        open_partial(root / "link" / "a.mcap", within=root)

@@ -1,0 +1,141 @@
+"""The team's own AWS identity: what boto3 finds, and roles assumed with it."""
+
+import pathlib
+import stat
+import sys
+from typing import Any
+
+import boto3
+import botocore.exceptions
+import pytest
+
+from roboto_dagster import ConfigurationError
+from roboto_dagster.fs.boto.aws_credentials import aws_credential_provider
+
+SECRET = "a-secret-of-the-team"
+
+
+@pytest.fixture
+def aws_file(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """An AWS configuration file, still empty."""
+    path = tmp_path / "aws-config"
+    path.touch()
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+    return path
+
+
+def test_the_environment_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any setting, boto3's usual search finds the keys."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    assert aws_credential_provider(None, None, None)() == {
+        "access_key": "AKIA",
+        "secret_key": SECRET,
+        "token": "token",
+        "region": "eu-west-1",
+        "expiry_time": None,
+    }
+
+
+def test_a_profile_is_read(aws_file: pathlib.Path) -> None:
+    """A named profile brings its keys and its region; keys without a token have none."""
+    aws_file.write_text(
+        f"[profile team]\naws_access_key_id = AKIA\naws_secret_access_key = {SECRET}\n"
+        "region = eu-west-1\n"
+    )
+    found = aws_credential_provider("team", None, None)()
+    assert (found["access_key"], found["token"], found["region"]) == ("AKIA", "", "eu-west-1")
+
+
+def test_a_given_region_wins(aws_file: pathlib.Path) -> None:
+    """The bucket may lie elsewhere than where the profile lives."""
+    aws_file.write_text(
+        "[profile team]\naws_access_key_id = A\naws_secret_access_key = S\nregion = eu-west-1\n"
+    )
+    assert aws_credential_provider("team", None, "us-east-2")()["region"] == "us-east-2"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the helper is a shell script")
+def test_keys_of_a_helper_process_are_found(aws_file: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Single sign-on helpers, which hand out keys for a while, work as with any AWS tool."""
+    helper = tmp_path / "helper"
+    helper.write_text(
+        f"""#!/bin/sh
+echo '{{"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": "{SECRET}",
+"SessionToken": "token", "Expiration": "2099-01-01T00:00:00Z"}}'
+"""
+    )
+    helper.chmod(helper.stat().st_mode | stat.S_IXUSR)
+    aws_file.write_text(f"[profile team]\ncredential_process = {helper}\nregion = eu-west-1\n")
+    assert aws_credential_provider("team", None, None)()["token"] == "token"
+
+
+class AssumingSession:
+    """A boto3 session whose STS knows one role."""
+
+    region_name = "eu-west-1"
+
+    def __init__(self, **_: object) -> None:
+        pass
+
+    def client(self, service: str) -> "AssumingSession":
+        """Return itself as the client."""
+        assert service == "sts"
+        return self
+
+    def assume_role(self, **request: str) -> dict[str, Any]:
+        """Hand out keys for the role, or refuse."""
+        import datetime as dt
+
+        if request["RoleArn"] != "arn:aws:iam::1:role/logs":
+            answer: Any = {"Error": {"Code": "AccessDenied", "Message": "not authorized"}}
+            raise botocore.exceptions.ClientError(answer, "AssumeRole")
+        expiry = dt.datetime(2030, 1, 1, tzinfo=dt.timezone.utc)
+        keys = {"AccessKeyId": "ASIA", "SecretAccessKey": SECRET, "SessionToken": "token"}
+        return {"Credentials": {**keys, "Expiration": expiry}}
+
+
+@pytest.fixture
+def sts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """STS is on this machine."""
+    monkeypatch.setattr(boto3, "Session", AssumingSession)
+
+
+@pytest.mark.usefixtures("sts")
+def test_a_role_is_assumed() -> None:
+    """The role's keys come with their expiry, so that they are renewed in time."""
+    assert aws_credential_provider(None, "arn:aws:iam::1:role/logs", None)() == {
+        "access_key": "ASIA",
+        "secret_key": SECRET,
+        "token": "token",
+        "region": "eu-west-1",
+        "expiry_time": "2030-01-01T00:00:00+00:00",
+    }
+
+
+@pytest.mark.usefixtures("sts")
+def test_a_refused_role_says_what_to_check() -> None:
+    """What STS answered, and which settings to look at."""
+    with pytest.raises(ConfigurationError, match=r"not authorized.*Check the profile and the role"):
+        aws_credential_provider(None, "arn:aws:iam::1:role/other", None)()
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        pytest.param(None, "Unable to locate credentials", id="no-identity"),
+        pytest.param("nobody", "profile .nobody. could not be found", id="no-such-profile"),
+    ],
+)
+@pytest.mark.usefixtures("aws_file")
+def test_no_identity_says_what_to_check(profile: str | None, message: str) -> None:
+    """Without keys the error names the resource that was to bring them."""
+    with pytest.raises(ConfigurationError, match=f"{message}.*AwsCredentialsResource"):
+        aws_credential_provider(profile, None, None)()
+
+
+def test_nothing_is_asked_before_it_is_needed() -> None:
+    """Making the provider needs no identity: only calling it does."""
+    assert callable(aws_credential_provider("nobody", None, None))

@@ -1,0 +1,269 @@
+"""What a file asks, what an answer means for it, and what has arrived; without a network."""
+
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from roboto_dagster.disk.temp_file import open_partial
+from roboto_dagster.fs.core.checksums import new_digest
+from roboto_dagster.fs.core.download import UNKNOWN, Download, Piece
+from roboto_dagster.fs.core.response import Head
+from roboto_dagster.fs.object_store import Transfer
+
+PART = 100
+DATA = os.urandom(3 * PART + 50)
+
+MakeDownload = Callable[..., Download]
+
+
+@pytest.fixture
+def make(tmp_path: pathlib.Path) -> MakeDownload:
+    """Makes files with parts of a hundred bytes."""
+
+    def make_download(**options: Any) -> Download:
+        defaults: dict[str, Any] = {
+            "within": None,
+            "before_publish": None,
+            "expected_size": None,
+            "on_progress": None,
+            "part_size": PART,
+            "verify": "auto",
+        }
+        destination = tmp_path / "file"
+        download = Download(
+            Transfer(lambda _: None),
+            "s3://bucket/key",
+            "bucket",
+            "key",
+            destination,
+            **{**defaults, **options},
+        )
+        download.open(open_partial(destination))
+        return download
+
+    return make_download
+
+
+def whole(data: bytes = DATA, **headers: str) -> Head:
+    """Answer a GET of the whole object."""
+    return Head(200, {"content-length": str(len(data)), "etag": '"e1"', **headers})
+
+
+def part(piece: Piece, **headers: str) -> Head:
+    """Answer a GET of a range."""
+    told = f"bytes {piece.position}-{piece.stop - 1}/{len(DATA)}"
+    length = str(piece.stop - piece.position)
+    good = {"content-range": told, "content-length": length, "etag": '"e1"'}
+    return Head(206, {**good, **headers})
+
+
+def begun(download: Download, data: bytes, **headers: str) -> Piece:
+    """Have the front answered."""
+    piece = download.first_piece()
+    assert download.refuse(piece, whole(data, **headers)) is None
+    return piece
+
+
+def crc_of(data: bytes) -> str:
+    """Compute a checksum as S3 tells it."""
+    digest = new_digest("crc64nvme")
+    digest.update(data)
+    return digest.text()
+
+
+def test_a_small_file_is_one_plain_request(make: MakeDownload) -> None:
+    """Up to one part, nothing but the front is asked."""
+    download = make()
+    piece = begun(download, DATA[:PART])
+    assert (piece.stop, download.has_more, download.next_piece()) == (PART, False, None)
+
+
+def test_nothing_is_asked_besides_the_front_before_it_is_answered(make: MakeDownload) -> None:
+    """Ranges need the version that the front tells."""
+    download = make()
+    download.first_piece()
+    assert download.next_piece() is None
+
+
+def test_the_front_runs_on_while_nobody_takes_the_next_part(make: MakeDownload) -> None:
+    """A single connection fetches a whole file in one request."""
+    download = make()
+    piece = begun(download, DATA)
+    for start in range(0, len(DATA), 30):
+        assert piece.write(DATA[start : start + 30])
+    assert piece.is_whole
+    assert download.piece_ended(piece)
+
+
+def test_the_front_is_cut_where_the_next_part_was_taken(make: MakeDownload) -> None:
+    """No byte is fetched twice."""
+    download = make()
+    front = begun(download, DATA)
+    following = download.next_piece()
+    assert following is not None
+    assert not front.write(DATA[: PART + 20])
+    assert (front.position, following.start) == (PART, PART)
+
+
+def test_ranges_in_any_order_make_the_file_and_its_checksum(
+    make: MakeDownload, tmp_path: pathlib.Path
+) -> None:
+    """Parts that arrive backwards are put in place and combined."""
+    download = make()
+    front = begun(download, DATA, **{"x-amz-checksum-crc64nvme": crc_of(DATA)})
+    pieces = [front, *iter(download.next_piece, None)]
+    for piece in reversed(pieces):
+        assert piece is not None
+        if piece is not front:
+            assert download.refuse(piece, part(piece)) is None
+        piece.write(DATA[piece.start : piece.stop])
+        download.piece_ended(piece)
+    assert download.digest is not None
+    assert download.digest.text() == crc_of(DATA)
+    download.publish("crc64nvme", 0.0)
+    assert (tmp_path / "file").read_bytes() == DATA
+
+
+def test_a_hash_of_several_ranges_is_read_back(make: MakeDownload) -> None:
+    """MD5 goes by order only; for one part it is computed as the bytes arrive."""
+    md5 = {"etag": f'"{"a" * 32}"'}
+    large, small = make(), make()
+    begun(large, DATA, **md5)
+    begun(small, DATA[:PART], **md5)
+    assert (large.must_be_read_back, small.must_be_read_back) == (True, False)
+
+
+def test_without_an_etag_there_is_one_stream(make: MakeDownload) -> None:
+    """What cannot be pinned is not divided."""
+    download = make()
+    piece = download.first_piece()
+    assert download.refuse(piece, Head(200, {"content-length": "350"})) is None
+    assert (piece.stop, download.has_more) == (350, False)
+    assert not download.can_continue(piece)
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        ({"content-range": "bytes 100-199/351"}, "restart"),
+        ({"etag": '"e2"'}, "restart"),
+        ({"etag": ""}, "one_stream"),
+        ({"etag": 'W/"e1"'}, "one_stream"),
+        ({"content-range": "bytes 100-198/350"}, "retry"),
+        ({"content-range": "bytes 101-200/350"}, "retry"),
+        ({"content-range": "bytes 0-99/350"}, "retry"),
+        ({"content-range": ""}, "retry"),
+        ({"content-length": "99"}, "retry"),
+    ],
+    ids=str,
+)
+def test_a_range_that_is_not_the_one_asked_is_refused(
+    make: MakeDownload, change: dict[str, str], remedy: str
+) -> None:
+    """Nothing but the very bytes of the very version is spliced in."""
+    download = make()
+    begun(download, DATA)
+    piece = download.next_piece()
+    assert piece is not None
+    failure = download.refuse(piece, part(piece, **change))
+    assert failure is not None
+    assert failure.remedy == remedy
+
+
+def test_the_whole_object_instead_of_a_range_is_refused(make: MakeDownload) -> None:
+    """A 200 is never spliced in."""
+    download = make()
+    begun(download, DATA)
+    piece = download.next_piece()
+    assert piece is not None
+    failure = download.refuse(piece, whole())
+    assert failure is not None
+    assert failure.remedy == "one_stream"
+
+
+def test_a_right_range_with_the_wrong_status_is_taken(make: MakeDownload) -> None:
+    """What is said of the range counts: `rclone serve s3` sends 200 with it."""
+    download = make()
+    begun(download, DATA)
+    piece = download.next_piece()
+    assert piece is not None
+    assert download.refuse(piece, part(piece)._replace(status=200)) is None
+
+
+def test_a_wrong_size_is_asked_once_more(make: MakeDownload) -> None:
+    """A proxy may have cut the answer; twice the same is the truth, with both numbers."""
+    download = make(expected_size=351)
+    failures = [download.refuse(download.first_piece(), whole()) for _ in range(2)]
+    assert [failure and failure.remedy for failure in failures] == ["retry", "fail"]
+    assert [failure and failure.reason for failure in failures] == [
+        "the object has 350 bytes, its record says 351"
+    ] * 2
+
+
+def test_a_checksum_can_be_demanded(make: MakeDownload) -> None:
+    """With `verify="checksum"`, an object without one fails before its bytes are fetched."""
+    download = make(verify="checksum")
+    failure = download.refuse(download.first_piece(), whole())
+    assert failure is not None
+    assert (failure.code, failure.remedy) == ("CHECKSUM_MISMATCH", "fail")
+
+
+def test_a_stream_of_unknown_length_is_measured_at_its_end(make: MakeDownload) -> None:
+    """Chunked answers have no length before."""
+    download = make()
+    piece = download.first_piece()
+    assert download.refuse(piece, Head(200, {"transfer-encoding": "chunked"})) is None
+    piece.write(DATA)
+    assert piece.stop == UNKNOWN
+    assert download.shortfall(piece) is None
+    assert download.piece_ended(piece)
+    assert download.size == len(DATA)
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"content-type": "text/html", "content-length": "9"}], ids=["endless", "page"]
+)
+def test_an_answer_that_cannot_be_trusted_is_retried(
+    make: MakeDownload, headers: dict[str, str]
+) -> None:
+    """Without size, length, ETag and checksum, nothing tells a page or half a body from a file."""
+    download = make()
+    failure = download.refuse(download.first_piece(), Head(200, headers))
+    assert failure is not None
+    assert failure.remedy == "retry"
+
+
+def test_a_body_that_ends_early_is_no_success(make: MakeDownload) -> None:
+    """The missing bytes are counted."""
+    download = make()
+    piece = begun(download, DATA[:PART])
+    piece.write(DATA[:40])
+    failure = download.shortfall(piece)
+    assert failure is not None
+    assert "60 bytes early" in failure.reason
+
+
+def test_progress_is_taken_back_when_a_file_is_begun_anew(make: MakeDownload) -> None:
+    """Every byte is told once in the end."""
+    told: list[int] = []
+    download = make(on_progress=told.append)
+    piece = begun(download, DATA)
+    piece.write(DATA[:60])
+    download.begin_anew()
+    assert told == [60, -60]
+    assert piece.is_stale
+
+
+def test_a_progress_callback_that_fails_is_logged_once(
+    make: MakeDownload, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller's bug is told, not repeated, and stops nothing."""
+    download = make(on_progress=lambda _: 1 // 0)
+    piece = begun(download, DATA)
+    piece.write(DATA[:10])
+    piece.write(DATA[10:20])
+    assert piece.position == 20
+    assert len(caplog.records) == 1
