@@ -22,7 +22,7 @@ from roboto_dagster.platform.files import list_files
 if TYPE_CHECKING:  # the SDK costs about a second at import
     from roboto import RobotoClient
 
-Offence = tuple[str, str, str]
+Violation = tuple[str, str, str]
 """A partition, a path in it or nothing, and what is wrong."""
 
 NAMED_OFFENDERS = 20
@@ -33,7 +33,7 @@ class _Findings(NamedTuple):
     """What a check has looked at, and what is wrong with it."""
 
     looked_at: int
-    offences: Sequence[Offence]
+    offences: Sequence[Violation]
 
 
 _Look = Callable[[dg.AssetCheckExecutionContext, Sequence[str]], _Findings]
@@ -152,7 +152,7 @@ def _result(keys: Sequence[str], found: _Findings) -> dg.AssetCheckResult:
     )
 
 
-def _describe(keys: Sequence[str], looked_at: int, offences: Sequence[Offence]) -> str:
+def _describe(keys: Sequence[str], looked_at: int, offences: Sequence[Violation]) -> str:
     if not offences:
         return f"{looked_at} files of {len(keys)} partitions are right."
     named = "; ".join(" ".join(filter(None, offence)) for offence in offences[:3])
@@ -162,7 +162,7 @@ def _describe(keys: Sequence[str], looked_at: int, offences: Sequence[Offence]) 
 
 def _files_of(
     config: DatasetAssetConfig, asset_key: dg.AssetKey, keys: Iterable[str]
-) -> Iterator[DeliveredFile | Offence]:
+) -> Iterator[DeliveredFile | Violation]:
     """Yields the rows of every manifest; one that cannot be read is an offence instead."""
     for key in keys:
         try:
@@ -171,7 +171,7 @@ def _files_of(
             yield (key, "", str(error))
 
 
-def _offence(file: DeliveredFile, problem: str) -> Offence:
+def _offence(file: DeliveredFile, problem: str) -> Violation:
     return (file.partition_key, file.relative_path, problem)
 
 
@@ -180,7 +180,7 @@ def _offence(file: DeliveredFile, problem: str) -> Offence:
 
 def _files_on_disk(config: DatasetAssetConfig, asset_key: dg.AssetKey) -> _Look:
     def look(_: dg.AssetCheckExecutionContext, keys: Sequence[str]) -> _Findings:
-        looked_at, offences = 0, list[Offence]()
+        looked_at, offences = 0, list[Violation]()
         for file in _files_of(config, asset_key, keys):
             looked_at += isinstance(file, DeliveredFile)
             problem = file if isinstance(file, tuple) else _problem_on_disk(file)
@@ -191,7 +191,7 @@ def _files_on_disk(config: DatasetAssetConfig, asset_key: dg.AssetKey) -> _Look:
     return look
 
 
-def _problem_on_disk(file: DeliveredFile) -> Offence | None:
+def _problem_on_disk(file: DeliveredFile) -> Violation | None:
     if file.error_code is not None:
         return _offence(file, f"not whole since the last sync: {file.error_code}")
     try:
@@ -235,7 +235,7 @@ def _sample(
     return drawn
 
 
-def _problem_of_bytes(file: DeliveredFile) -> Offence | None:
+def _problem_of_bytes(file: DeliveredFile) -> Violation | None:
     # Imported here since it brings awscrt, which a code location need not load.
     from roboto_dagster.fs.core.checksums import ChecksumMismatchError, StoredChecksum, verify_file
 
@@ -261,7 +261,7 @@ def _in_step(partitioning: Partitioning, asset_key: dg.AssetKey, resource_key: s
     def look(context: dg.AssetCheckExecutionContext, keys: Sequence[str]) -> _Findings:
         roboto = getattr(context.resources, resource_key)
         client = roboto.get_client()
-        looked_at, offences = 0, list[Offence]()
+        looked_at, offences = 0, list[Violation]()
         for key in keys:
             listed, wrong = _compare(partitioning, asset_key, key, client, roboto.org_id)
             looked_at += listed
@@ -277,13 +277,13 @@ def _compare(
     key: str,
     client: "RobotoClient",
     org_id: str | None,
-) -> tuple[int, list[Offence]]:
+) -> tuple[int, list[Violation]]:
     known: dict[tuple[str, str], tuple[str, int]] = {}
     for file in _files_of(partitioning.config, asset_key, [key]):
         if isinstance(file, tuple):
             return 0, [file]
         known[file.dataset_id, file.relative_path] = (file.file_id, file.version)
-    looked_at, offences = 0, list[Offence]()
+    looked_at, offences = 0, list[Violation]()
     partition_key = key if partitioning.whole is not None else None
     for scope in partitioning.scopes(partition_key, client, org_id):
         for remote in list_files(client, scope):
@@ -307,7 +307,7 @@ def _recently_synced(
     config: DatasetAssetConfig, asset_key: dg.AssetKey, max_age: dt.timedelta
 ) -> _Look:
     def look(_: dg.AssetCheckExecutionContext, keys: Sequence[str]) -> _Findings:
-        offences: list[Offence] = []
+        offences: list[Violation] = []
         for key in keys:
             try:
                 synced_at = config.manifest(asset_key, key).stat().st_mtime

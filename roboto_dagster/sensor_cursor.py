@@ -26,7 +26,7 @@ class CursorError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Revision:
     """One state of a dataset that was seen.
 
     Attributes:
@@ -39,7 +39,7 @@ class Mark:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Feed:
+class ChangeFeed:
     """How far one kind of change has been followed.
 
     Attributes:
@@ -48,9 +48,9 @@ class Feed:
     """
 
     upto: dt.datetime | None = None
-    recent: Mapping[str, Mark] = dataclasses.field(default_factory=dict)
+    recent: Mapping[str, Revision] = dataclasses.field(default_factory=dict)
 
-    def knows(self, dataset_id: str, mark: Mark) -> bool:
+    def knows(self, dataset_id: str, mark: Revision) -> bool:
         """Tells whether this state, or a later one, has been seen."""
         seen = self.recent.get(dataset_id)
         return seen is not None and (seen == mark or seen.modified > mark.modified)
@@ -59,7 +59,7 @@ class Feed:
         """Returns the time from which to ask again; None for everything."""
         return None if self.upto is None else self.upto - overlap
 
-    def noting(self, seen: Mapping[str, Mark], overlap: dt.timedelta) -> Self:
+    def noting(self, seen: Mapping[str, Revision], overlap: dt.timedelta) -> Self:
         """Returns it with what was seen in addition, without what cannot be seen again."""
         recent = {**self.recent, **seen}
         times = [mark.modified for mark in recent.values()]
@@ -101,8 +101,8 @@ class SensorCursor:
         swept: When vanished datasets were last looked for.
     """
 
-    datasets: Feed = dataclasses.field(default_factory=Feed)
-    files: Feed = dataclasses.field(default_factory=Feed)
+    datasets: ChangeFeed = dataclasses.field(default_factory=ChangeFeed)
+    files: ChangeFeed = dataclasses.field(default_factory=ChangeFeed)
     waiting: Mapping[str, Change] = dataclasses.field(default_factory=dict)
     swept: dt.datetime | None = None
 
@@ -143,12 +143,12 @@ def _complaint(text: str) -> str:
     return f"{text[:80]!r} is none"
 
 
-def _feed(plain: Mapping[str, Any]) -> Feed:
+def _feed(plain: Mapping[str, Any]) -> ChangeFeed:
     recent = {
-        key: Mark(version=each["version"], modified=parse_time(each["modified"]))
+        key: Revision(version=each["version"], modified=parse_time(each["modified"]))
         for key, each in plain["recent"].items()
     }
-    return Feed(upto=_time(plain["upto"]), recent=recent)
+    return ChangeFeed(upto=_time(plain["upto"]), recent=recent)
 
 
 def _change(plain: Mapping[str, Any]) -> Change:

@@ -36,7 +36,7 @@ from roboto_dagster.platform.datasets import (
 )
 from roboto_dagster.platform.scope import is_dataset_id
 from roboto_dagster.resources import RobotoResource
-from roboto_dagster.sensor_cursor import Change, CursorError, Feed, Mark, SensorCursor
+from roboto_dagster.sensor_cursor import Change, ChangeFeed, CursorError, Revision, SensorCursor
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     pass
@@ -214,13 +214,13 @@ class _Tick:
 
     # --- what has changed ---
 
-    def _follow_datasets(self, changes: dict[str, Change]) -> Feed:
+    def _follow_datasets(self, changes: dict[str, Change]) -> ChangeFeed:
         """Adds the datasets whose records have changed, as many as the tick may take."""
-        feed, seen, taken = self._cursor.datasets, dict[str, Mark](), 0
+        feed, seen, taken = self._cursor.datasets, dict[str, Revision](), 0
         start = feed.start(self._options.overlap) or self._options.since
         since = where("modified", "GREATER_THAN_OR_EQUAL", start) if start else None
         for dataset in self._find(since, "modified"):
-            mark = Mark(version=str(dataset.version), modified=dataset.modified)
+            mark = Revision(version=str(dataset.version), modified=dataset.modified)
             if feed.knows(dataset.dataset_id, mark):
                 continue
             if taken >= self._options.max_datasets or self._is_late():
@@ -232,12 +232,12 @@ class _Tick:
                 taken += 1
         return feed.noting(seen, self._options.overlap)
 
-    def _follow_files(self, changes: dict[str, Change]) -> Feed:
+    def _follow_files(self, changes: dict[str, Change]) -> ChangeFeed:
         """Adds the datasets whose files have changed, as many as the tick may take."""
         feed = self._cursor.files
         if feed.upto is None:
             return self._first_look_at_files()
-        newest: dict[str, Mark] = {}
+        newest: dict[str, Revision] = {}
         for dataset_id, mark in self._file_marks(feed.upto - self._options.overlap):
             if feed.knows(dataset_id, mark) and dataset_id not in newest:
                 continue
@@ -248,7 +248,7 @@ class _Tick:
         self._note_files(changes, newest)
         return feed.noting(newest, self._options.overlap)
 
-    def _note_files(self, changes: dict[str, Change], newest: Mapping[str, Mark]) -> None:
+    def _note_files(self, changes: dict[str, Change], newest: Mapping[str, Revision]) -> None:
         unknown = [key for key in newest if key not in changes]
         if unknown:
             these = {
@@ -261,16 +261,16 @@ class _Tick:
         for key in newest.keys() & changes.keys():
             changes[key] = dataclasses.replace(changes[key], files_modified=newest[key].modified)
 
-    def _first_look_at_files(self) -> Feed:
+    def _first_look_at_files(self) -> ChangeFeed:
         """What is there at the first tick is no change: all datasets are new then."""
         newest = newest_file_change(self._client, org_id=self._org_id)
         upto = newest.modified if newest else _EPOCH
         seen = dict(self._file_marks(upto - self._options.overlap)) if newest else {}
-        return Feed(upto=upto).noting(seen, self._options.overlap)
+        return ChangeFeed(upto=upto).noting(seen, self._options.overlap)
 
-    def _file_marks(self, since: dt.datetime) -> Iterator[tuple[str, Mark]]:
+    def _file_marks(self, since: dt.datetime) -> Iterator[tuple[str, Revision]]:
         for change in find_file_changes(self._client, since, org_id=self._org_id):
-            yield change.dataset_id, Mark(version="", modified=change.modified)
+            yield change.dataset_id, Revision(version="", modified=change.modified)
 
     def _find(
         self, query: Query | None, sort_by: Literal["created", "modified"]

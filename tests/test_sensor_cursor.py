@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from roboto_dagster.platform.datasets import RemoteDataset
-from roboto_dagster.sensor_cursor import Change, CursorError, Feed, Mark, SensorCursor
+from roboto_dagster.sensor_cursor import Change, ChangeFeed, CursorError, Revision, SensorCursor
 
 NOON = dt.datetime(2026, 11, 1, 12, tzinfo=dt.timezone.utc)
 MINUTE = dt.timedelta(minutes=1)
@@ -15,7 +15,7 @@ DATASET = RemoteDataset(dataset_id="ds_a", version=3, created=NOON - MINUTE, mod
 def test_cursor_survives_its_text() -> None:
     """What is written is what is read."""
     cursor = SensorCursor(
-        datasets=Feed(upto=NOON, recent={"ds_a": Mark(version="3", modified=NOON)}),
+        datasets=ChangeFeed(upto=NOON, recent={"ds_a": Revision(version="3", modified=NOON)}),
         waiting={"ds_a": Change(dataset=DATASET, files_modified=NOON)},
         swept=NOON,
     )
@@ -35,18 +35,18 @@ def test_version_of_a_later_release_is_told() -> None:
 
 def test_old_marks_are_forgotten() -> None:
     """Only what the overlap can show again is remembered."""
-    old = {"ds_a": Mark(version="1", modified=NOON - 10 * MINUTE)}
-    new = {"ds_b": Mark(version="1", modified=NOON)}
-    feed = Feed().noting(old, 5 * MINUTE).noting(new, 5 * MINUTE)
+    old = {"ds_a": Revision(version="1", modified=NOON - 10 * MINUTE)}
+    new = {"ds_b": Revision(version="1", modified=NOON)}
+    feed = ChangeFeed().noting(old, 5 * MINUTE).noting(new, 5 * MINUTE)
     assert (feed.upto, list(feed.recent)) == (NOON, ["ds_b"])
 
 
 def test_later_state_is_not_known() -> None:
     """A state that was seen is known, and older ones, but no later one."""
-    feed = Feed(upto=NOON, recent={"ds_a": Mark(version="2", modified=NOON)})
-    assert feed.knows("ds_a", Mark(version="2", modified=NOON))
-    assert feed.knows("ds_a", Mark(version="1", modified=NOON - MINUTE))
-    assert not feed.knows("ds_a", Mark(version="3", modified=NOON + MINUTE))
+    feed = ChangeFeed(upto=NOON, recent={"ds_a": Revision(version="2", modified=NOON)})
+    assert feed.knows("ds_a", Revision(version="2", modified=NOON))
+    assert feed.knows("ds_a", Revision(version="1", modified=NOON - MINUTE))
+    assert not feed.knows("ds_a", Revision(version="3", modified=NOON + MINUTE))
 
 
 def test_revision_tells_record_and_files_apart() -> None:

@@ -100,7 +100,7 @@ def _in_background(work: Callable[[], None]) -> None:
     threading.Thread(target=work, name="roboto-credentials", daemon=True).start()
 
 
-class CredentialBroker:
+class CredentialCache:
     """Keeps credentials fresh for any number of threads: one fetch at a time, ahead of the expiry.
 
     Reading costs no lock and no call. A fetch begins once two thirds of the keys' life have passed,

@@ -138,7 +138,7 @@ class Totals(NamedTuple):
     size_bytes: int
 
 
-class Workset:
+class Inventory:
     """See the module; use it in a `with`."""
 
     def __init__(self) -> None:

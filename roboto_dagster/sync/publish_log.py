@@ -31,7 +31,7 @@ _FLAGS = (
 _ROWS_AT_ONCE = 5_000
 
 
-class Journal:
+class PublishLog:
     """The journal of one partition; `note` may be called from any thread.
 
     Args:
@@ -45,7 +45,7 @@ class Journal:
         self._fd = -1
 
     def read(self) -> Iterator[list[tuple[Any, ...]]]:
-        """Yields what a killed run published, in the order of `workset.KNOWN_COLUMNS`, many rows at a time."""
+        """Yields what a killed run published, in the order of `inventory.KNOWN_COLUMNS`, many rows at a time."""
         try:
             lines = self._path.open("rb")
         except OSError:

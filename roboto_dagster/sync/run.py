@@ -21,11 +21,11 @@ from roboto_dagster.platform.errors import platform_errors
 from roboto_dagster.platform.files import list_files
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.disk_space import check_space, reclaim_all, remove_file
-from roboto_dagster.sync.inventory import KNOWN_COLUMNS, Workset
+from roboto_dagster.sync.inventory import KNOWN_COLUMNS, Inventory
 from roboto_dagster.sync.manifest import iterate_manifest, write_manifest
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.plan import Action, LocalFile, decide
-from roboto_dagster.sync.publish_log import Journal
+from roboto_dagster.sync.publish_log import PublishLog
 from roboto_dagster.sync.report import DeliveredFile, SyncReport, count
 from roboto_dagster.sync.transfer import Transfer, planned_download
 
@@ -53,24 +53,24 @@ def sync(scopes: Sequence[Scope], settings: SyncSettings) -> SyncReport:
     """
     started = time.monotonic()
     _check_destination(settings.destination)
-    journal = Journal(settings.manifest, settings.destination)
-    with Workset() as workset:
-        org_ids = _collect(workset, scopes, settings, journal)
-        refused = _plan(workset, settings)
-        transfer = Transfer(workset, settings, org_ids, journal)
-        with _manifest_at_the_end(workset, settings, journal):
+    journal = PublishLog(settings.manifest, settings.destination)
+    with Inventory() as inventory:
+        org_ids = _collect(inventory, scopes, settings, journal)
+        refused = _plan(inventory, settings)
+        transfer = Transfer(inventory, settings, org_ids, journal)
+        with _manifest_at_the_end(inventory, settings, journal):
             transfer.run()
             if not (transfer.failures or refused):
-                _remove_missing(workset, scopes, settings)
+                _remove_missing(inventory, scopes, settings)
         seconds = time.monotonic() - started
         return _report(
-            scopes, settings, workset, transfer, refused=refused, duration_seconds=seconds
+            scopes, settings, inventory, transfer, refused=refused, duration_seconds=seconds
         )
 
 
 @contextlib.contextmanager
 def _manifest_at_the_end(
-    workset: Workset, settings: SyncSettings, journal: Journal
+    inventory: Inventory, settings: SyncSettings, journal: PublishLog
 ) -> Iterator[None]:
     """Writes the manifest whatever happens; the journal stays if it may know more than that."""
     journal.open()
@@ -79,7 +79,7 @@ def _manifest_at_the_end(
         yield
         is_complete = True
     finally:
-        rows = workset.manifest_rows(settings.destination)
+        rows = inventory.manifest_rows(settings.destination)
         write_manifest(settings.manifest, rows, within=settings.destination)
         journal.close(remove=is_complete)
 
@@ -99,18 +99,18 @@ def _check_destination(destination: pathlib.Path) -> None:
 
 
 def _collect(
-    workset: Workset, scopes: Sequence[Scope], settings: SyncSettings, journal: Journal
+    inventory: Inventory, scopes: Sequence[Scope], settings: SyncSettings, journal: PublishLog
 ) -> dict[str, str]:
     """Lists every scope to its end and reads what earlier runs left; returns whose the datasets are."""
     org_ids = {}
     for scope in scopes:
         org_ids[scope.dataset_id] = _dataset_org_id(settings.client, scope.dataset_id)
-        workset.add_remote(scope.dataset_id, list_files(settings.client, scope))
-    if settings.options.on_empty == "fail" and not workset.totals().files:
+        inventory.add_remote(scope.dataset_id, list_files(settings.client, scope))
+    if settings.options.on_empty == "fail" and not inventory.totals().files:
         _check_may_be_empty(scopes)
     if settings.manifest.exists():
-        workset.add_known(iterate_manifest(settings.manifest, KNOWN_COLUMNS))
-    workset.add_known(journal.read())
+        inventory.add_known(iterate_manifest(settings.manifest, KNOWN_COLUMNS))
+    inventory.add_known(journal.read())
     return org_ids
 
 
@@ -135,29 +135,29 @@ def _dataset_org_id(client: "RobotoClient", dataset_id: str) -> str:
         return str(Dataset.from_id(dataset_id, roboto_client=client).org_id)
 
 
-def _plan(workset: Workset, settings: SyncSettings) -> list[DownloadError]:
+def _plan(inventory: Inventory, settings: SyncSettings) -> list[DownloadError]:
     """Decides about every file before the first byte; returns those that are refused."""
-    workset.refuse_collisions()
-    workset.set_actions(_decisions(workset, f"{settings.destination}{os.sep}"))
+    inventory.refuse_collisions()
+    inventory.set_actions(_decisions(inventory, f"{settings.destination}{os.sep}"))
     refused = [
         DownloadError(planned_download(settings.destination, planned), code, reason, None, 0)
-        for planned, code, reason in workset.refused()
+        for planned, code, reason in inventory.refused()
     ]
-    to_fetch, unchanged = workset.totals("fetch"), workset.totals("keep")
+    to_fetch, unchanged = inventory.totals("fetch"), inventory.totals("keep")
     settings.say(
         logging.INFO,
         f"{count(to_fetch.files, 'file')} to fetch ({to_fetch.size_bytes / MIB:.1f} MiB), {unchanged.files} unchanged"
         + (f", {len(refused)} refused by the plan" if refused else ""),
     )
-    reclaim_all(workset.folders_to_fill(settings.destination), settings.destination)
+    reclaim_all(inventory.folders_to_fill(settings.destination), settings.destination)
     reserve_bytes = settings.options.free_space_reserve_bytes
     if to_fetch.files and reserve_bytes is not None:
         check_space(settings.destination, *to_fetch, reserve_bytes)
     return refused
 
 
-def _decisions(workset: Workset, prefix: str) -> Iterator[tuple[Action, int]]:
-    for planned, known in workset.undecided():
+def _decisions(inventory: Inventory, prefix: str) -> Iterator[tuple[Action, int]]:
+    for planned, known in inventory.undecided():
         local = None
         if known is not None:
             local = _local_file(f"{prefix}{planned.dataset_id}/{planned.remote.relative_path}")
@@ -177,7 +177,7 @@ def _local_file(path: str) -> LocalFile | None:
     )
 
 
-def _remove_missing(workset: Workset, scopes: Sequence[Scope], settings: SyncSettings) -> None:
+def _remove_missing(inventory: Inventory, scopes: Sequence[Scope], settings: SyncSettings) -> None:
     """Removes what an earlier run delivered and the platform no longer lists, if that is asked for."""
     options = settings.options
     if options.on_missing != "remove":
@@ -186,7 +186,7 @@ def _remove_missing(workset: Workset, scopes: Sequence[Scope], settings: SyncSet
     # A file that the patterns now leave out was not listed for that reason alone: it may well be there.
     missing = [
         each
-        for each in workset.missing()
+        for each in inventory.missing()
         if each.dataset_id in matchers and matchers[each.dataset_id].matches(each.relative_path)
     ]
     if len(missing) > options.max_removals:
@@ -197,7 +197,7 @@ def _remove_missing(workset: Workset, scopes: Sequence[Scope], settings: SyncSet
     for each in missing:
         root = settings.destination / each.dataset_id
         if remove_file(root / each.relative_path, each.known, root):
-            workset.note_removed(each)
+            inventory.note_removed(each)
             settings.say(
                 logging.INFO,
                 f"removed {each.relative_path}, which {each.dataset_id} no longer lists",
@@ -207,13 +207,13 @@ def _remove_missing(workset: Workset, scopes: Sequence[Scope], settings: SyncSet
 def _report(
     scopes: Sequence[Scope],
     settings: SyncSettings,
-    workset: Workset,
+    inventory: Inventory,
     transfer: Transfer,
     *,
     refused: Sequence[DownloadError],
     duration_seconds: float,
 ) -> SyncReport:
-    total, to_fetch = workset.totals(), workset.totals("fetch")
+    total, to_fetch = inventory.totals(), inventory.totals("fetch")
     dataset_ids = [scope.dataset_id for scope in scopes]
     skips_refused = settings.options.on_refused == "skip"
     failed = list(transfer.failures.values())
@@ -226,7 +226,7 @@ def _report(
         files_total=total.files,
         files_fetched=to_fetch.files - len(failed),
         files_unchanged=total.files - to_fetch.files - len(refused),
-        files_removed=workset.removed_count,
+        files_removed=inventory.removed_count,
         bytes_fetched=transfer.bytes_fetched,
         bytes_total=total.size_bytes,
         duration_seconds=duration_seconds,
@@ -234,12 +234,12 @@ def _report(
         failures=failed if skips_refused else [*refused, *failed],
         skipped=list(refused) if skips_refused else [],
         timeline=transfer.timeline,
-        top_files=_top_files(workset),
+        top_files=_top_files(inventory),
         dataset_url=dataset_url(settings.client.endpoint, *dataset_ids),
     )
 
 
-def _top_files(workset: Workset) -> list[DeliveredFile]:
+def _top_files(inventory: Inventory) -> list[DeliveredFile]:
     return [
         DeliveredFile(
             relative_path=relative_path,
@@ -248,7 +248,7 @@ def _top_files(workset: Workset) -> list[DeliveredFile]:
             duration_seconds=duration_seconds,
             attempts=attempts,
         )
-        for relative_path, status, size_bytes, duration_seconds, attempts in workset.top_files(
+        for relative_path, status, size_bytes, duration_seconds, attempts in inventory.top_files(
             _MAX_TOP_FILES
         )
     ]

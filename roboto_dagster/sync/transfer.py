@@ -22,10 +22,10 @@ from roboto_dagster.errors import (
 from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore, Receipt
 from roboto_dagster.platform.errors import platform_errors
-from roboto_dagster.sync.inventory import PlannedFile, Source, Workset
+from roboto_dagster.sync.inventory import Inventory, PlannedFile, Source
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.progress import Progress
-from roboto_dagster.sync.publish_log import Journal
+from roboto_dagster.sync.publish_log import PublishLog
 from roboto_dagster.sync.report import Round, Timeline
 from roboto_dagster.types import DownloadableFile
 
@@ -72,12 +72,12 @@ class Transfer:
 
     def __init__(
         self,
-        workset: Workset,
+        inventory: Inventory,
         settings: SyncSettings,
         org_ids: Mapping[str, str],
-        journal: Journal,
+        journal: PublishLog,
     ) -> None:
-        self._workset = workset
+        self._workset = inventory
         self._journal = journal
         self._settings = settings
         self._org_ids = org_ids

@@ -22,7 +22,7 @@ from roboto_dagster import (
     RobotoResource,
     build_roboto_dataset_asset,
 )
-from roboto_dagster.fs.credentials import CredentialBroker, Credentials
+from roboto_dagster.fs.credentials import CredentialCache, Credentials
 from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.manifest import manifest_path
@@ -227,7 +227,7 @@ def test_keys_show_nothing_of_themselves(local: LocalRoboto, dataset_id: str, en
         region=handed_out["region"],
         expiry_time=None,
     )
-    broker = CredentialBroker(lambda: provided)
+    broker = CredentialCache(lambda: provided)
     store = StoreRegistry.get_store_for_uri(
         "s3://b/k",
         lambda: provided,

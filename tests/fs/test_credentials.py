@@ -11,7 +11,7 @@ import pytest
 
 from roboto_dagster.errors import PlatformError
 from roboto_dagster.fs.credentials import (
-    CredentialBroker,
+    CredentialCache,
     Credentials,
     CredentialsError,
     check_credentials,
@@ -30,7 +30,7 @@ class World:
         self.failure: Exception | None = None
         self.always_same = False
         self.background: list[Callable[[], None]] = []
-        self.broker = CredentialBroker(self.provide, self.clock, self.background.append)
+        self.broker = CredentialCache(self.provide, self.clock, self.background.append)
 
     def clock(self) -> float:
         """Tell the time."""
@@ -240,7 +240,7 @@ def test_blocking_readers_share_one_call() -> None:
         go_on.wait(30)
         return credentials()
 
-    broker = CredentialBroker(provide)
+    broker = CredentialCache(provide)
     threads = [threading.Thread(target=broker.current) for _ in range(8)]
     for thread in threads:
         thread.start()

@@ -10,7 +10,6 @@ from typing_extensions import Self
 
 from roboto_dagster import ConfigurationError, CredentialProvider, Credentials, StoreRegistry
 from roboto_dagster.fs.boto.store import BotoStore
-from roboto_dagster.uri import split_s3_uri
 from roboto_dagster.fs.object_store import (
     FutureLike,
     ObjectStore,
@@ -18,6 +17,7 @@ from roboto_dagster.fs.object_store import (
     Receipt,
     Transfer,
 )
+from roboto_dagster.uri import split_s3_uri
 
 
 class NowhereStore:

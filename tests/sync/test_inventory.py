@@ -8,14 +8,14 @@ import pytest
 
 from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.platform.files import RemoteFile
-from roboto_dagster.sync.inventory import Source, Totals, Workset
+from roboto_dagster.sync.inventory import Inventory, Source, Totals
 
 
 @pytest.fixture
-def workset() -> Iterator[Workset]:
+def inventory() -> Iterator[Inventory]:
     """An empty working set."""
-    with Workset() as workset:
-        yield workset
+    with Inventory() as inventory:
+        yield inventory
 
 
 def remote(path: str, number: int = 1, **changes: Any) -> RemoteFile:
@@ -31,11 +31,11 @@ def remote(path: str, number: int = 1, **changes: Any) -> RemoteFile:
     return RemoteFile(**{**values, **changes})
 
 
-def refused(workset: Workset, *paths: str) -> dict[str, str]:
+def refused(inventory: Inventory, *paths: str) -> dict[str, str]:
     """Plan files of these paths and return the codes of those that are refused."""
-    workset.add_remote("ds_1", [remote(path, number) for number, path in enumerate(paths)])
-    workset.refuse_collisions()
-    return {planned.remote.relative_path: code for planned, code, _ in workset.refused()}
+    inventory.add_remote("ds_1", [remote(path, number) for number, path in enumerate(paths)])
+    inventory.refuse_collisions()
+    return {planned.remote.relative_path: code for planned, code, _ in inventory.refused()}
 
 
 @pytest.mark.parametrize(
@@ -54,107 +54,108 @@ def refused(workset: Workset, *paths: str) -> dict[str, str]:
     ],
 )
 def test_all_members_of_a_collision_are_refused(
-    workset: Workset, paths: list[str], disputed: list[str]
+    inventory: Inventory, paths: list[str], disputed: list[str]
 ) -> None:
     """None of them wins, since which one would be a matter of luck."""
-    assert refused(workset, *paths) == dict.fromkeys(disputed, "COLLISION")
+    assert refused(inventory, *paths) == dict.fromkeys(disputed, "COLLISION")
 
 
-def test_the_same_path_twice_is_a_collision(workset: Workset) -> None:
+def test_the_same_path_twice_is_a_collision(inventory: Inventory) -> None:
     """Two files of one path cannot both be there."""
-    workset.add_remote("ds_1", [remote("a", 1), remote("a", 2), remote("b", 3)])
-    workset.refuse_collisions()
-    assert [code for _, code, _ in workset.refused()] == ["COLLISION", "COLLISION"]
+    inventory.add_remote("ds_1", [remote("a", 1), remote("a", 2), remote("b", 3)])
+    inventory.refuse_collisions()
+    assert [code for _, code, _ in inventory.refused()] == ["COLLISION", "COLLISION"]
 
 
-def test_a_file_that_is_listed_twice_counts_once(workset: Workset) -> None:
+def test_a_file_that_is_listed_twice_counts_once(inventory: Inventory) -> None:
     """Pages shift while files are added: the same file again is no collision with itself."""
-    workset.add_remote("ds_1", [remote("a", version=1), remote("b", 2), remote("a", version=2)])
-    workset.refuse_collisions()
+    inventory.add_remote("ds_1", [remote("a", version=1), remote("b", 2), remote("a", version=2)])
+    inventory.refuse_collisions()
     undecided = [
-        (planned.remote.relative_path, planned.remote.version) for planned, _ in workset.undecided()
+        (planned.remote.relative_path, planned.remote.version)
+        for planned, _ in inventory.undecided()
     ]
     assert undecided == [("b", 1), ("a", 2)]
-    assert list(workset.refused()) == []
+    assert list(inventory.refused()) == []
 
 
-def test_datasets_do_not_collide(workset: Workset) -> None:
+def test_datasets_do_not_collide(inventory: Inventory) -> None:
     """Each dataset has a folder of its own."""
-    workset.add_remote("ds_1", [remote("a", 1)])
-    workset.add_remote("ds_2", [remote("a", 2)])
-    workset.refuse_collisions()
-    assert list(workset.refused()) == []
+    inventory.add_remote("ds_1", [remote("a", 1)])
+    inventory.add_remote("ds_2", [remote("a", 2)])
+    inventory.refuse_collisions()
+    assert list(inventory.refused()) == []
 
 
-def test_unsafe_paths_and_bad_records_are_refused(workset: Workset) -> None:
+def test_unsafe_paths_and_bad_records_are_refused(inventory: Inventory) -> None:
     """The listing's own verdict stays, and the plan's comes in beside it."""
     bad = remote("c", 3, code="BAD_RECORD", reason="size is -1")
-    workset.add_remote("ds_1", [remote("../a", 1), remote("b", 2), bad])
-    workset.refuse_collisions()
-    found = {planned.remote.relative_path: code for planned, code, _ in workset.refused()}
+    inventory.add_remote("ds_1", [remote("../a", 1), remote("b", 2), bad])
+    inventory.refuse_collisions()
+    found = {planned.remote.relative_path: code for planned, code, _ in inventory.refused()}
     assert found == {"../a": "UNSAFE_PATH", "c": "BAD_RECORD"}
 
 
-def test_text_that_is_no_unicode_can_be_kept(workset: Workset) -> None:
+def test_text_that_is_no_unicode_can_be_kept(inventory: Inventory) -> None:
     """A lone surrogate, which JSON can carry, becomes a visible escape."""
     mad = remote("a\ud800", file_id="\ud801", uri="s3://b\ud802/k", association_id="\ud803")
-    workset.add_remote("ds_1", [mad])
-    workset.refuse_collisions()
-    ((planned, code, _),) = workset.refused()
+    inventory.add_remote("ds_1", [mad])
+    inventory.refuse_collisions()
+    ((planned, code, _),) = inventory.refused()
     assert (planned.remote.relative_path, code) == ("a\\ud800", "UNSAFE_PATH")
 
 
-def test_big_files_come_first(workset: Workset) -> None:
+def test_big_files_come_first(inventory: Inventory) -> None:
     """What takes longest must not be begun last."""
-    workset.add_remote("ds_1", [remote("s", 1), remote("l", 9), remote("m", 5)])
-    workset.refuse_collisions()
-    workset.set_actions(("fetch", planned.seq) for planned, _ in workset.undecided())
-    (source,) = workset.sources()
-    order = [file.remote.relative_path for file in workset.files(workset.to_fetch(*source))]
+    inventory.add_remote("ds_1", [remote("s", 1), remote("l", 9), remote("m", 5)])
+    inventory.refuse_collisions()
+    inventory.set_actions(("fetch", planned.seq) for planned, _ in inventory.undecided())
+    (source,) = inventory.sources()
+    order = [file.remote.relative_path for file in inventory.files(inventory.to_fetch(*source))]
     assert (source, order) == (Source("ds_1", "b"), ["l", "m", "s"])
 
 
-def test_totals_count_by_action(workset: Workset) -> None:
+def test_totals_count_by_action(inventory: Inventory) -> None:
     """Files and bytes, of all and of what is to be done."""
-    workset.add_remote("ds_1", [remote("a", 1), remote("b", 2), remote("../c", 4)])
-    workset.refuse_collisions()
-    workset.set_actions([("fetch", 1), ("keep", 2)])
-    found = [workset.totals(action) for action in (None, "fetch", "keep", "refuse")]
+    inventory.add_remote("ds_1", [remote("a", 1), remote("b", 2), remote("../c", 4)])
+    inventory.refuse_collisions()
+    inventory.set_actions([("fetch", 1), ("keep", 2)])
+    found = [inventory.totals(action) for action in (None, "fetch", "keep", "refuse")]
     assert found == [Totals(3, 7), Totals(1, 1), Totals(1, 2), Totals(1, 4)]
 
 
 KNOWN = ("ds_1", "a", "fl_old", 3, 5, 77, "s3://b/old", "e", "crc32c:x", "crc32c", 1_000_000)
 
 
-def manifest_row(workset: Workset) -> dict[str, Any]:
+def manifest_row(inventory: Inventory) -> dict[str, Any]:
     """Return the first row that the manifest will have."""
     from roboto_dagster.sync.manifest import schema
 
-    (rows,) = list(workset.manifest_rows(pathlib.Path("/logs")))
+    (rows,) = list(inventory.manifest_rows(pathlib.Path("/logs")))
     return dict(zip(schema().names, rows[0], strict=True))
 
 
-def planned_again(workset: Workset) -> None:
+def planned_again(inventory: Inventory) -> None:
     """Plan to fetch a file that an earlier run had fetched in another version, of another id."""
-    workset.add_remote("ds_1", [remote("a", 9, version=3, uri="s3://b/new")])
-    workset.add_known([[KNOWN]])
-    workset.refuse_collisions()
-    workset.set_actions([("fetch", 1)])
+    inventory.add_remote("ds_1", [remote("a", 9, version=3, uri="s3://b/new")])
+    inventory.add_known([[KNOWN]])
+    inventory.refuse_collisions()
+    inventory.set_actions([("fetch", 1)])
 
 
-def test_a_failed_file_keeps_the_last_good_facts(workset: Workset) -> None:
+def test_a_failed_file_keeps_the_last_good_facts(inventory: Inventory) -> None:
     """What lies on disk is the old version: id, version and all else in its row are that one's."""
-    planned_again(workset)
-    workset.note_failed(1, "STALLED", "slow", 2)
-    row = manifest_row(workset)
+    planned_again(inventory)
+    inventory.note_failed(1, "STALLED", "slow", 2)
+    row = manifest_row(inventory)
     kept = ("file_id", "version", "size_bytes", "mtime_ns", "uri", "etag", "checksum", "verified")
     assert tuple(row[name] for name in kept) == (*KNOWN[2:6], *KNOWN[6:10])
     assert (row["status"], row["error_code"], row["attempts"]) == ("failed", "STALLED", 2)
 
 
-def test_a_fetched_file_has_its_own_facts(workset: Workset) -> None:
+def test_a_fetched_file_has_its_own_facts(inventory: Inventory) -> None:
     """After a fetch the row is about the new version alone."""
-    planned_again(workset)
+    planned_again(inventory)
     receipt = Receipt(
         size_bytes=9,
         etag="new",
@@ -163,34 +164,34 @@ def test_a_fetched_file_has_its_own_facts(workset: Workset) -> None:
         attempts=2,
         duration_seconds=0.5,
     )
-    workset.note_fetched(1, receipt, 99, 2_000_000)
-    row = manifest_row(workset)
+    inventory.note_fetched(1, receipt, 99, 2_000_000)
+    row = manifest_row(inventory)
     names = ("file_id", "size_bytes", "mtime_ns", "uri", "etag", "checksum", "status", "error")
     assert tuple(row[name] for name in names) == (
         *("fl_9", 9, 99, "s3://b/new", "new", "md5:y", "fetched", None),
     )
 
 
-def test_what_was_not_reached_is_not_claimed(workset: Workset) -> None:
+def test_what_was_not_reached_is_not_claimed(inventory: Inventory) -> None:
     """A run that was interrupted says of the rest that it was not fetched."""
-    planned_again(workset)
-    row = manifest_row(workset)
+    planned_again(inventory)
+    row = manifest_row(inventory)
     assert (row["status"], row["error_code"]) == ("failed", "CANCELLED")
 
 
-def test_a_refused_file_has_no_path(workset: Workset) -> None:
+def test_a_refused_file_has_no_path(inventory: Inventory) -> None:
     """Where a file would go that must not be written is nowhere."""
-    refused(workset, "../a")
-    row = manifest_row(workset)
+    refused(inventory, "../a")
+    row = manifest_row(inventory)
     assert (row["path"], row["relative_path"], row["mtime_ns"]) == (None, "../a", None)
 
 
-def test_top_files_are_the_slowest_then_the_largest(workset: Workset) -> None:
+def test_top_files_are_the_slowest_then_the_largest(inventory: Inventory) -> None:
     """What took long comes first, then what is big among the rest; what failed is not there."""
-    workset.add_remote("ds_1", [remote(path, number) for number, path in enumerate("abcd", 1)])
-    workset.set_actions([("fetch", 1), ("fetch", 2)])
+    inventory.add_remote("ds_1", [remote(path, number) for number, path in enumerate("abcd", 1)])
+    inventory.set_actions([("fetch", 1), ("fetch", 2)])
     receipt = Receipt(
         size_bytes=7, etag=None, checksum=None, verified="size", attempts=2, duration_seconds=1.5
     )
-    workset.note_fetched(1, receipt, 0, 0)
-    assert workset.top_files(2) == [("a", "fetched", 7, 1.5, 2), ("d", "unchanged", 4, 0.0, 0)]
+    inventory.note_fetched(1, receipt, 0, 0)
+    assert inventory.top_files(2) == [("a", "fetched", 7, 1.5, 2), ("d", "unchanged", 4, 0.0, 0)]

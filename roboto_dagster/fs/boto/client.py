@@ -14,13 +14,13 @@ import botocore.session
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.core.settings import S3Settings
-from roboto_dagster.fs.credentials import CredentialBroker
+from roboto_dagster.fs.credentials import CredentialCache
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def make_client(broker: CredentialBroker, settings: S3Settings, max_connections: int) -> "S3Client":
+def make_client(broker: CredentialCache, settings: S3Settings, max_connections: int) -> "S3Client":
     """Makes a client whose every request is signed with the broker's current keys.
 
     It does not retry: the engine that uses it repeats by its own policy.
@@ -62,7 +62,7 @@ def _loader(data_path: str | None) -> botocore.loaders.Loader:
 class _BrokerCredentials(botocore.credentials.Credentials):
     """Credentials that are read from the broker at each request."""
 
-    def __init__(self, broker: CredentialBroker) -> None:
+    def __init__(self, broker: CredentialCache) -> None:
         super().__init__("", "", method="roboto")
         self._broker = broker
 
@@ -76,7 +76,7 @@ class _BrokerCredentials(botocore.credentials.Credentials):
 class _Resolver:
     """Stands where botocore looks for its chain of credential providers."""
 
-    def __init__(self, broker: CredentialBroker) -> None:
+    def __init__(self, broker: CredentialCache) -> None:
         self._broker = broker
 
     def load_credentials(self) -> _BrokerCredentials:

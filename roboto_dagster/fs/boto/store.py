@@ -41,7 +41,7 @@ from roboto_dagster.fs.core.checksums import (
 )
 from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.core.settings import S3Settings
-from roboto_dagster.fs.credentials import CredentialBroker, CredentialProvider, Keys
+from roboto_dagster.fs.credentials import CredentialCache, CredentialProvider, Keys
 from roboto_dagster.fs.object_store import (
     BeforePublish,
     FutureLike,
@@ -96,7 +96,7 @@ class BotoStore:
         settings: See `S3Settings`.
     """
 
-    def __init__(self, broker: CredentialBroker, settings: S3Settings) -> None:
+    def __init__(self, broker: CredentialCache, settings: S3Settings) -> None:
         self._broker = broker
         self._settings = settings
         self._connections = _affordable(settings.max_connections or _DEFAULT_CONNECTIONS)
@@ -117,7 +117,7 @@ class BotoStore:
             credential_provider: Called whenever fresh credentials are needed, from any thread.
             **options: The fields of `S3Settings`.
         """
-        return cls(CredentialBroker(credential_provider), S3Settings.from_options(options))
+        return cls(CredentialCache(credential_provider), S3Settings.from_options(options))
 
     def __enter__(self) -> Self:
         return self
@@ -424,7 +424,7 @@ def _retry_after_seconds(error: BaseException) -> float:
 class _Tries:
     """What one file has been through: how often it was tried, with which keys."""
 
-    def __init__(self, broker: CredentialBroker) -> None:
+    def __init__(self, broker: CredentialCache) -> None:
         self.count = 0
         self.retry_after_seconds = 0.0
         self.keys: Keys | None = None

@@ -4,7 +4,7 @@ import threading
 
 from roboto_dagster.fs.core.endpoint import Endpoints
 from roboto_dagster.fs.core.settings import S3Settings
-from roboto_dagster.fs.credentials import CredentialBroker
+from roboto_dagster.fs.credentials import CredentialCache
 from roboto_dagster.fs.curl.errors import Failure
 from roboto_dagster.fs.curl.throttle import Throttle
 
@@ -26,7 +26,7 @@ class StoreState:
     """
 
     def __init__(
-        self, settings: S3Settings, broker: CredentialBroker, *, connections: int, loops: int
+        self, settings: S3Settings, broker: CredentialCache, *, connections: int, loops: int
     ) -> None:
         self.settings = settings
         self.broker = broker
@@ -78,7 +78,7 @@ class Connections:
         self._is_short[loop] = more and self._in_use[loop] < self.share
 
 
-class Gate:
+class AdmissionLimit:
     """Keeps callers waiting while enough is queued, so that memory does not grow with the files.
 
     Args:

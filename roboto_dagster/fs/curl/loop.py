@@ -26,7 +26,7 @@ from roboto_dagster.fs.core.scheduler import Scheduler
 from roboto_dagster.fs.credentials import CredentialsError, Keys
 from roboto_dagster.fs.curl.errors import Failure, from_answer, from_curl
 from roboto_dagster.fs.curl.limits import StoreState
-from roboto_dagster.fs.curl.poller import READ, WRITE, Bell, Poller, make_poller
+from roboto_dagster.fs.curl.poller import READ, WRITE, Poller, Waker, make_poller
 from roboto_dagster.fs.curl.request import Request, quote_key
 from roboto_dagster.fs.curl.write_buffer import WriteBuffer
 from roboto_dagster.fs.object_store import Transfer
@@ -91,7 +91,7 @@ class CurlLoop:
         self._is_stopping = False
         self._is_over = False
         self._has_ended = threading.Event()
-        self._bell = Bell()
+        self._bell = Waker()
         self._thread = threading.Thread(target=self._run, name="roboto-curl", daemon=True)
 
     # The door: for other threads

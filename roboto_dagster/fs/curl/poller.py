@@ -110,7 +110,7 @@ class SelectorPoller:
         self._selector.close()
 
 
-class Bell:
+class Waker:
     """Rung by other threads to end a wait; a pair of sockets, since Windows waits for nothing else.
 
     Attributes:

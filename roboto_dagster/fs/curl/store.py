@@ -16,8 +16,8 @@ from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.scheduler import BULK_BYTES
 from roboto_dagster.fs.core.settings import MIB, S3Settings
-from roboto_dagster.fs.credentials import CredentialBroker, CredentialProvider
-from roboto_dagster.fs.curl.limits import Gate, StoreState
+from roboto_dagster.fs.credentials import CredentialCache, CredentialProvider
+from roboto_dagster.fs.curl.limits import AdmissionLimit, StoreState
 from roboto_dagster.fs.curl.loop import CurlLoop, want_of_keys
 from roboto_dagster.fs.curl.request import has_dot_segments
 from roboto_dagster.fs.object_store import (
@@ -47,7 +47,7 @@ class CurlStore:
         settings: See `S3Settings`.
     """
 
-    def __init__(self, broker: CredentialBroker, settings: S3Settings) -> None:
+    def __init__(self, broker: CredentialCache, settings: S3Settings) -> None:
         self._broker = broker
         self._settings = settings
         self._pid = os.getpid()
@@ -59,7 +59,7 @@ class CurlStore:
         connections = _connections(settings)
         loops = min(_MOST_LOOPS, _cores(), connections)
         self._state = StoreState(settings, broker, connections=connections, loops=loops)
-        self._gate = Gate(max(connections * _FILES_PER_CONNECTION, 64))
+        self._gate = AdmissionLimit(max(connections * _FILES_PER_CONNECTION, 64))
 
     @classmethod
     def create(cls, credential_provider: CredentialProvider, **options: Any) -> "CurlStore":
@@ -72,7 +72,7 @@ class CurlStore:
         Raises:
             ConfigurationError: An option is unknown or wrong.
         """
-        return cls(CredentialBroker(credential_provider), S3Settings.from_options(options))
+        return cls(CredentialCache(credential_provider), S3Settings.from_options(options))
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,7 @@
 
 import threading
 
-from roboto_dagster.fs.curl.limits import Connections, Gate
+from roboto_dagster.fs.curl.limits import AdmissionLimit, Connections
 from roboto_dagster.fs.curl.throttle import Throttle
 
 
@@ -48,7 +48,7 @@ def test_with_fewer_connections_than_loops_nobody_waits_for_ever() -> None:
 
 def test_the_gate_opens_when_enough_have_left() -> None:
     """Callers wait while it is full, and go on when a quarter has left."""
-    gate = Gate(4)
+    gate = AdmissionLimit(4)
     for _ in range(4):
         gate.enter()
     caller = threading.Thread(target=gate.enter)
