@@ -22,7 +22,8 @@ from roboto_dagster import (
     RobotoResource,
     build_roboto_dataset_asset,
 )
-from roboto_dagster.fs.credentials import CredentialCache, Credentials
+from roboto_dagster.fs.credential_cache import CredentialCache
+from roboto_dagster.fs.credentials import Credentials
 from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.manifest import manifest_path

@@ -10,12 +10,8 @@ from typing import Any
 import pytest
 
 from roboto_dagster.errors import PlatformError
-from roboto_dagster.fs.credentials import (
-    CredentialCache,
-    Credentials,
-    CredentialsError,
-    check_credentials,
-)
+from roboto_dagster.fs.credential_cache import CredentialCache
+from roboto_dagster.fs.credentials import Credentials, CredentialsError, check_credentials
 
 START = 1_800_000_000.0
 
@@ -53,10 +49,10 @@ class World:
 
     def read(self) -> str:
         """Read the keys as a loop does: at once, and again when what was begun is done."""
-        keys = self.broker.peek()
+        keys = self.broker.get_nowait()
         if keys is None:
             self.work()
-            keys = self.broker.peek()
+            keys = self.broker.get_nowait()
         assert keys is not None
         return keys.access_key
 
@@ -88,8 +84,8 @@ def test_any_number_of_reads_costs_one_call() -> None:
 def test_reading_never_waits() -> None:
     """While the first keys are fetched, there are none, and nothing else is asked."""
     world = World()
-    assert world.broker.peek() is None
-    assert world.broker.peek() is None
+    assert world.broker.get_nowait() is None
+    assert world.broker.get_nowait() is None
     assert len(world.background) == 1
 
 
@@ -140,11 +136,11 @@ def test_a_failing_provider_fails_the_files_once_there_are_no_keys() -> None:
     """The provider's own failure is told, to everybody, without asking again each time."""
     world = World()
     world.failure = PlatformError("down", transient=True)
-    assert world.broker.peek() is None
+    assert world.broker.get_nowait() is None
     world.work()
     for _ in range(10):
         with pytest.raises(PlatformError, match="down"):
-            world.broker.peek()
+            world.broker.get_nowait()
     assert world.calls == 1
 
 
@@ -152,7 +148,7 @@ def test_a_provider_that_recovers_is_asked_again_later() -> None:
     """A failure is not for ever."""
     world = World()
     world.failure = PlatformError("down", transient=True)
-    world.broker.peek()
+    world.broker.get_nowait()
     world.work()
     world.failure = None
     world.now += 5
@@ -164,7 +160,7 @@ def test_refused_keys_are_renewed_once() -> None:
     world = World()
     world.read()
     for _ in range(50):
-        world.broker.refused(0)
+        world.broker.mark_rejected(0)
     world.work()
     assert world.read() == "AKIA2"
     assert world.calls == 2
@@ -174,10 +170,10 @@ def test_a_late_refusal_of_older_keys_is_no_news() -> None:
     """A request that was signed before a refresh says nothing about the new keys."""
     world = World()
     world.read()
-    world.broker.refused(0)
+    world.broker.mark_rejected(0)
     world.work()
     world.read()
-    world.broker.refused(0)
+    world.broker.mark_rejected(0)
     assert not world.background
     assert world.read() == "AKIA2"
 
@@ -187,11 +183,11 @@ def test_a_provider_with_no_other_keys_is_not_asked_in_a_storm() -> None:
     world = World()
     world.always_same = True
     world.read()
-    world.broker.refused(0)
+    world.broker.mark_rejected(0)
     world.work()
-    world.broker.peek_quietly()
+    world.broker.refresh_if_due()
     with pytest.raises(CredentialsError, match="has no others") as caught:
-        world.broker.peek()
+        world.broker.get_nowait()
     assert caught.value.code == "CREDENTIALS_EXPIRED"
     assert world.calls == 2
 
@@ -201,7 +197,7 @@ def test_keys_that_are_refused_for_good_fail_fast() -> None:
     world = World()
     for generation in range(3):
         world.read()
-        world.broker.refused(generation)
+        world.broker.mark_rejected(generation)
         world.work()
     with pytest.raises(CredentialsError, match="3 fresh credentials in a row"):
         world.read()
@@ -213,8 +209,8 @@ def test_keys_that_were_accepted_before_are_renewed_without_end() -> None:
     world = World()
     for generation in range(10):
         world.read()
-        world.broker.accepted(generation)
-        world.broker.refused(generation)
+        world.broker.mark_accepted(generation)
+        world.broker.mark_rejected(generation)
         world.work()
     assert world.read() == "AKIA11"
 
@@ -257,7 +253,7 @@ def test_listeners_hear_of_every_fetch() -> None:
     world.read()
     world.failure = PlatformError("down")
     world.now += 201
-    world.broker.peek()
+    world.broker.get_nowait()
     world.work()
     assert heard == [1, 2]
 
@@ -266,10 +262,10 @@ def test_what_a_provider_raises_is_named_but_not_quoted() -> None:
     """A foreign error might quote what it could not read."""
     world = World()
     world.failure = ValueError("cannot read hidden-secret")
-    world.broker.peek()
+    world.broker.get_nowait()
     world.work()
     with pytest.raises(CredentialsError, match="ValueError") as caught:
-        world.broker.peek()
+        world.broker.get_nowait()
     assert "hidden" not in str(caught.value)
     assert caught.value.__cause__ is world.failure
 

@@ -14,7 +14,7 @@ import botocore.session
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.core.settings import S3Settings
-from roboto_dagster.fs.credentials import CredentialCache
+from roboto_dagster.fs.credential_cache import CredentialCache
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -41,7 +41,8 @@ from roboto_dagster.fs.core.checksums import (
 )
 from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.core.settings import S3Settings
-from roboto_dagster.fs.credentials import CredentialCache, CredentialProvider, Keys
+from roboto_dagster.fs.credential_cache import CredentialCache
+from roboto_dagster.fs.credentials import CredentialProvider, LiveCredentials
 from roboto_dagster.fs.object_store import (
     BeforePublish,
     FutureLike,
@@ -347,7 +348,7 @@ class BotoStore:
             if job.cancelled.is_set():  # it was cancelled just before there was something to cancel
                 job.cancel()
             job.running.result()
-        self._broker.accepted(tries.keys.generation)
+        self._broker.mark_accepted(tries.keys.generation)
         return self._answers.of(job.bucket, job.key)
 
     def _verify(self, job: _Job, partial: PartialFile, headers: Mapping[str, str]) -> str:
@@ -427,7 +428,7 @@ class _Tries:
     def __init__(self, broker: CredentialCache) -> None:
         self.count = 0
         self.retry_after_seconds = 0.0
-        self.keys: Keys | None = None
+        self.keys: LiveCredentials | None = None
         self._broker = broker
         self._refreshed_generation = -1
         self._refreshes = 0
@@ -446,7 +447,7 @@ class _Tries:
             return False
         self._refreshes += 1
         self._refreshed_generation = self.keys.generation
-        self._broker.refused(self.keys.generation)
+        self._broker.mark_rejected(self.keys.generation)
         self.keys = None
         return True
 

@@ -4,7 +4,7 @@ import threading
 
 from roboto_dagster.fs.core.endpoint import Endpoints
 from roboto_dagster.fs.core.settings import S3Settings
-from roboto_dagster.fs.credentials import CredentialCache
+from roboto_dagster.fs.credential_cache import CredentialCache
 from roboto_dagster.fs.curl.errors import Failure
 from roboto_dagster.fs.curl.throttle import Throttle
 

@@ -23,7 +23,7 @@ from roboto_dagster.fs.core.checksums import ChecksumMismatchError, CrcDigest, v
 from roboto_dagster.fs.core.download import Download, Piece
 from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.core.scheduler import Scheduler
-from roboto_dagster.fs.credentials import CredentialsError, Keys
+from roboto_dagster.fs.credentials import CredentialsError, LiveCredentials
 from roboto_dagster.fs.curl.errors import Failure, from_answer, from_curl
 from roboto_dagster.fs.curl.limits import StoreState
 from roboto_dagster.fs.curl.poller import READ, WRITE, Poller, Waker, make_poller
@@ -240,7 +240,7 @@ class CurlLoop:
     def _launch(self) -> None:
         if self._now < self._state.throttle.not_before:
             return
-        keys: Keys | None = None
+        keys: LiveCredentials | None = None
         connections = self._state.connections
         while len(self._active) < connections.room(self._index):
             piece = self._scheduler.next(self._now)
@@ -254,26 +254,26 @@ class CurlLoop:
         self._is_short = self._scheduler.has_waiting
         connections.want(self._index, more=self._is_short)
 
-    def _keys_for(self, piece: Piece) -> Keys | None:
+    def _keys_for(self, piece: Piece) -> LiveCredentials | None:
         """Reads the keys; without any, nothing is begun before the broker's bell rings."""
         try:
-            keys = self._state.broker.peek()
+            keys = self._state.broker.get_nowait()
         except PlatformError as error:
-            self._fail_for_want_of_keys(piece, error)
+            self._fail_for_credentials(piece, error)
             return None
         if keys is None:
             self._scheduler.ended(piece)
             self._scheduler.again(piece)
         return keys
 
-    def _fail_for_want_of_keys(self, piece: Piece | None, error: PlatformError) -> None:
-        failure = want_of_keys(error)
+    def _fail_for_credentials(self, piece: Piece | None, error: PlatformError) -> None:
+        failure = credentials_failure(error)
         while piece is not None:
             self._scheduler.ended(piece)
             self._fail(piece.download, failure)
             piece = self._scheduler.next(self._now)
 
-    def _begin(self, piece: Piece, keys: Keys) -> None:
+    def _begin(self, piece: Piece, keys: LiveCredentials) -> None:
         download = piece.download
         if piece.first_try_at < 0:
             piece.first_try_at = self._now
@@ -391,7 +391,7 @@ class CurlLoop:
         if state.throttle.limit < state.throttle.most:
             state.throttle.succeeded()
         if request.keys is not None:
-            state.broker.accepted(request.keys.generation)
+            state.broker.mark_accepted(request.keys.generation)
         if not piece.is_stale and piece.download.piece_ended(piece):
             self._finish(piece.download)
 
@@ -410,7 +410,7 @@ class CurlLoop:
         elif on_old_connection:
             self._replay(piece, failure)
         elif failure.remedy == "credentials":
-            self._state.broker.refused(generation)
+            self._state.broker.mark_rejected(generation)
             self._replay(piece, failure)
         elif failure.remedy == "region":
             self._ask_elsewhere(piece, failure)
@@ -675,7 +675,7 @@ class CurlLoop:
         self._tell_ended()
 
 
-def want_of_keys(error: PlatformError) -> Failure:
+def credentials_failure(error: PlatformError) -> Failure:
     """Says of a file that there are no credentials to fetch it with."""
     code = error.code if isinstance(error, CredentialsError) else "CREDENTIALS_INVALID"
     return Failure(

@@ -15,7 +15,7 @@ from roboto_dagster.fs.core.download import Piece
 from roboto_dagster.fs.core.endpoint import Endpoint
 from roboto_dagster.fs.core.response import ERROR_BODY_BYTES, Head, parse_head
 from roboto_dagster.fs.core.settings import S3Settings
-from roboto_dagster.fs.credentials import Keys
+from roboto_dagster.fs.credentials import LiveCredentials
 from roboto_dagster.fs.curl.errors import Failure
 from roboto_dagster.fs.curl.write_buffer import WriteBuffer
 
@@ -88,7 +88,7 @@ class Request:
         self._endpoint: Endpoint | None = None
         self._plain_headers: list[str] = []
         self._headers: list[str] | None = None
-        self.keys: Keys | None = None
+        self.keys: LiveCredentials | None = None
         self.piece: Piece | None = None
         self.head: Head | None = None
         self.failure: Failure | None = None
@@ -125,7 +125,9 @@ class Request:
         for option, value in options.items():
             self.curl.setopt(option, value)
 
-    def begin(self, piece: Piece, keys: Keys, endpoint: Endpoint, url: str, skew: float) -> None:
+    def begin(
+        self, piece: Piece, keys: LiveCredentials, endpoint: Endpoint, url: str, skew: float
+    ) -> None:
         """Sets the handle up for a piece; adding it to the multi handle sends it.
 
         Args:
@@ -151,7 +153,7 @@ class Request:
             self._headers = headers
             curl.setopt(pycurl.HTTPHEADER, headers)
 
-    def _sign_with(self, keys: Keys, endpoint: Endpoint) -> None:
+    def _sign_with(self, keys: LiveCredentials, endpoint: Endpoint) -> None:
         self.keys, self._endpoint = keys, endpoint
         curl = self.curl
         curl.setopt(pycurl.AWS_SIGV4, f"aws:amz:{endpoint.region}:s3")

@@ -16,9 +16,10 @@ from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.scheduler import BULK_BYTES
 from roboto_dagster.fs.core.settings import MIB, S3Settings
-from roboto_dagster.fs.credentials import CredentialCache, CredentialProvider
+from roboto_dagster.fs.credential_cache import CredentialCache
+from roboto_dagster.fs.credentials import CredentialProvider
 from roboto_dagster.fs.curl.limits import AdmissionLimit, StoreState
-from roboto_dagster.fs.curl.loop import CurlLoop, want_of_keys
+from roboto_dagster.fs.curl.loop import CurlLoop, credentials_failure
 from roboto_dagster.fs.curl.request import has_dot_segments
 from roboto_dagster.fs.object_store import (
     BeforePublish,
@@ -193,7 +194,7 @@ class CurlStore:
             region = self._broker.current().region
             self._state.endpoints.get(download.bucket, region)
         except PlatformError as error:
-            download.transfer.fail(download.error(want_of_keys(error)))
+            download.transfer.fail(download.error(credentials_failure(error)))
             self._gate.leave(1)
             return False
         except BaseException:
