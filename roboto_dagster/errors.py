@@ -1,26 +1,26 @@
-"""Every error this package raises, and the codes by which a program can tell them apart.
+"""Every error that this package raises, and the codes by which a program distinguishes them.
 
 ```
 RobotoDagsterError
-├── ConfigurationError    what the user set cannot work: a key, an endpoint, a destination, an
-option ├── PlatformError         the Roboto API refused, failed or answered nonsense; `transient`
-says if a retry may help ├── DiskSpaceError        the plan does not fit on the disk; nothing was fetched
-├── RemovalError          more files would be removed than allowed; none was
-├── ManifestError         a manifest on disk is not one of ours, or of a
-version we cannot read └── DownloadError         one file could not be delivered; carries the file,
-a code, attempts and request id
+├── ConfigurationError   a setting cannot work: a key, an endpoint, a destination, an option
+├── PlatformError        the Roboto API rejected a call, failed, or gave an unusable answer
+│   └── CredentialsError     there are no usable credentials for the object store
+├── DiskSpaceError       the plan does not fit on the disk; nothing was fetched
+├── RemovalError         more files would be removed than allowed; none was
+├── ManifestError        a manifest cannot be read, or its version is unknown
+└── DownloadError        one file could not be delivered
 ```
 
-A batch fails with one `ExceptionGroup` of `DownloadError`s. Messages say what, which file and what
-to do next, and never hold a credential. All constructors are positional, so that errors survive
+A batch fails with one `ExceptionGroup` of `DownloadError`s. A message names what failed, which
+file and what to do next, and never holds a credential. All constructors are positional, so that errors survive
 pickling between processes.
 """
 
 import errno
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
-if TYPE_CHECKING:
-    from roboto_dagster.types import DownloadableFile
+from roboto_dagster.text import one_line
+from roboto_dagster.types import DownloadableFile
 
 ErrorCode = Literal[
     "NOT_FOUND",
@@ -54,24 +54,24 @@ TRANSIENT_CODES: frozenset[str] = frozenset(
 
 ADVICE: dict[str, str] = {
     "NOT_FOUND": "The platform lists it but its object is gone: upload the file again, or leave it out with exclude_patterns.",
-    "ACCESS_DENIED": "The credentials may not read this object: check the bucket's registration and your own.",
-    "CREDENTIALS_INVALID": "Check ROBOTO_API_KEY and that the bucket is registered with the platform.",
-    "CREDENTIALS_EXPIRED": "Run it again; if it stays, check this machine's clock.",
-    "THROTTLED": "The store asks to slow down: run it again later, or lower max_connections.",
+    "ACCESS_DENIED": "The credentials may not read this object: check the bucket's registration and their permissions.",
+    "CREDENTIALS_INVALID": "Check the credentials in use, and that the bucket is registered with the platform.",
+    "CREDENTIALS_EXPIRED": "Run it again; if the error persists, check this machine's clock.",
+    "THROTTLED": "The store limits the request rate: run it again later, or lower max_connections.",
     "SERVER_ERROR": "The store failed: run it again later.",
     "CONNECTION": "Check the network, the endpoint and the proxy settings, then run it again.",
     "STALLED": "No bytes arrived for too long: run it again, or raise stall_timeout_seconds.",
     "TLS": "The certificate was not accepted: set AWS_CA_BUNDLE to your authority's certificates, or correct the endpoint.",
-    "CHECKSUM_MISMATCH": "The bytes are not those that were stored, twice: check the object, or upload the file again.",
-    "SIZE_MISMATCH": "The object is not of the recorded size: upload the file again.",
+    "CHECKSUM_MISMATCH": "The bytes do not match the stored checksum, twice: check the object, or upload the file again.",
+    "SIZE_MISMATCH": "The object's size differs from the record's: upload the file again.",
     "CHANGED": "The object was replaced while it was read: run it again.",
     "UNSAFE_PATH": "Its path would leave the destination or cannot be a file name here: rename the file on the platform.",
     "COLLISION": "Two files claim one place on this disk: rename one on the platform, or exclude one with exclude_patterns.",
     "BAD_RECORD": "The platform's record of it is unusable: report the file id to the platform's support.",
-    "NO_SPACE": "Free space or inodes on the destination's filesystem, then run it again: what is whole is kept.",
+    "NO_SPACE": "Free space or inodes on the destination's filesystem, then run it again: completed files are kept.",
     "LOCAL_IO": "Check the destination's permissions and its disk, then run it again.",
-    "CANCELLED": "Run it again: what is whole is kept.",
-    "UNEXPECTED": "Look at the cause below.",
+    "CANCELLED": "Run it again: completed files are kept.",
+    "UNEXPECTED": "See the cause below, and report it as a bug of roboto-dagster if it is one.",
 }
 """What to do next, by code; ends every message about a file."""
 
@@ -80,19 +80,19 @@ class RobotoDagsterError(Exception):
     """Root of all errors of this package: catch it to catch every one of them."""
 
     transient: bool = False
-    """Whether the same call may succeed a little later without anybody changing anything."""
+    """Whether the same call may succeed later without any change."""
 
 
 class ConfigurationError(RobotoDagsterError, ValueError):
-    """Something the user set cannot work; the message names the setting and the remedy."""
+    """A setting cannot work; the message names the setting and the remedy."""
 
 
 class DiskSpaceError(RobotoDagsterError):
-    """The plan does not fit on the destination's filesystem; the message says need and have."""
+    """The plan does not fit on the destination's filesystem; the message holds both sizes."""
 
 
 class RemovalError(RobotoDagsterError):
-    """More files would be removed than allowed; none was, and all others are whole."""
+    """More files would be removed than allowed; none was, and all listed files are complete."""
 
 
 class ManifestError(RobotoDagsterError):
@@ -100,10 +100,10 @@ class ManifestError(RobotoDagsterError):
 
 
 class PlatformError(RobotoDagsterError):
-    """The Roboto API refused a call, could not be reached, or answered something unusable.
+    """The Roboto API rejected a call, could not be reached, or gave an unusable answer.
 
     Args:
-        message: What was asked, what came back, what to do next.
+        message: What was requested, what came back, what to do next.
         transient: Whether a retry may help.
         http_status: HTTP status of the answer, or None if there was none.
     """
@@ -120,7 +120,7 @@ class PlatformError(RobotoDagsterError):
         self.http_status = http_status
 
     def __str__(self) -> str:
-        return self.message
+        return one_line(self.message)
 
 
 class DownloadError(RobotoDagsterError):
@@ -131,49 +131,50 @@ class DownloadError(RobotoDagsterError):
             `ObjectStore.get`.
         code: One of `ErrorCode`.
         reason: What happened, in a few words, without any credential.
-        transient: Whether a retry may help; None decides by the code.
-        attempts: How often the file was tried, in all.
-        request_id: The store's id of the last failing request, for its support.
+        transient: Whether a retry may help. Default None: decided by the code.
+        attempts: Number of attempts in all. Default 1.
+        request_id: The store's id of the last failing request, for its support. Default None.
+        advice: What to do next, where that depends on more than the code, such as on the credential
+            provider in use. Default None: that of the code.
     """
 
     def __init__(  # noqa: PLR0917 - positional, to survive pickling
         self,
-        file: "DownloadableFile",
+        file: DownloadableFile,
         code: ErrorCode,
         reason: str,
         transient: bool | None = None,  # noqa: FBT001
         attempts: int = 1,
         request_id: str | None = None,
+        advice: str | None = None,
     ) -> None:
-        super().__init__(file, code, reason, transient, attempts, request_id)
+        super().__init__(file, code, reason, transient, attempts, request_id, advice)
         self.file = file
         self.code: ErrorCode = code
         self.reason = reason
         self.transient = code in TRANSIENT_CODES if transient is None else transient
         self.attempts = attempts
         self.request_id = request_id
+        self.advice = advice or ADVICE[code]
+        """What to do next, in one sentence."""
 
     def __str__(self) -> str:
-        tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        attempts = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         request = f", request id {self.request_id}" if self.request_id else ""
-        place = f"{self.file['source_uri']} -> {self.file['destination_path']}"
-        return f"{place}: {self.code}: {self.reason} ({tries}{request}). {self.advice}"
-
-    @property
-    def advice(self) -> str:
-        """What to do next, in one sentence."""
-        return ADVICE[self.code]
+        path = f"{self.file['source_uri']} -> {self.file['destination_path']}"
+        text = f"{path}: {self.code}: {self.reason} ({attempts}{request}). {self.advice}"
+        return one_line(text)  # names are the platform's, and may hold control characters
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tells whether repeating the failed call may help.
+    """Return whether repeating the failed call may help.
 
     The predicate by which a group is split (`group.split(is_transient)`) and by which tenacity
     decides.
 
     Args:
         error: Any exception; a group is transient only if all its members are, so that `split`, which
-            asks of the group first, parts a mixed one.
+            asks about the group first, divides a mixed one.
     """
     members = getattr(error, "exceptions", None)
     if members is not None:
@@ -185,13 +186,20 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TOO_MANY_OPEN = frozenset({errno.EMFILE, errno.ENFILE})
 
 
-def from_os_error(file: "DownloadableFile", error: OSError, attempts: int = 1) -> DownloadError:
-    """Translates a local disk error about one file; the one place where errno becomes a code."""
+def from_os_error(file: DownloadableFile, error: OSError, attempts: int = 1) -> DownloadError:
+    """Translate a local disk error about one file: the one place where errno becomes a code.
+
+    Args:
+        file: The file.
+        error: The error of the operating system.
+        attempts: Number of attempts so far. Default 1.
+
+    Returns:
+        The failure; the caller chains it to `error`.
+    """
     reason = f"{error.strerror or error}"
     if error.errno in _NO_SPACE:
         return DownloadError(file, "NO_SPACE", reason, False, attempts)
     if error.errno == errno.ELOOP:
-        return DownloadError(
-            file, "UNSAFE_PATH", "a symbolic link stands in the way", False, attempts
-        )
+        return DownloadError(file, "UNSAFE_PATH", "a symbolic link is in the way", False, attempts)
     return DownloadError(file, "LOCAL_IO", reason, error.errno in _TOO_MANY_OPEN, attempts)

@@ -1,4 +1,4 @@
-"""The tree of errors: what they say, whether they may heal, and that they travel."""
+"""The tree of errors: their messages, whether they are retryable, and that they pickle."""
 
 import errno
 import os
@@ -29,7 +29,7 @@ def test_message_says_what_which_file_and_what_to_do() -> None:
     failure = DownloadError(FILE, "THROTTLED", "HTTP 503 SlowDown", None, 3, "R1")
     assert str(failure) == (
         "s3://bucket/key -> logs/a.mcap: THROTTLED: HTTP 503 SlowDown (3 attempts, request id R1). "
-        "The store asks to slow down: run it again later, or lower max_connections."
+        "The store limits the request rate: run it again later, or lower max_connections."
     )
 
 
@@ -97,13 +97,13 @@ def test_is_transient(error: Exception, *, expected: bool) -> None:
 
 
 def test_a_group_splits_by_is_transient() -> None:
-    """`group.split(is_transient)` parts what may heal from what will not."""
-    heals = DownloadError(FILE, "CONNECTION", "r")
-    stays = DownloadError(FILE, "NOT_FOUND", "r")
-    transient, permanent = ExceptionGroup("g", [heals, stays]).split(errors.is_transient)
+    """`group.split(is_transient)` separates the retryable failures from the final ones."""
+    retryable = DownloadError(FILE, "CONNECTION", "r")
+    final = DownloadError(FILE, "NOT_FOUND", "r")
+    transient, permanent = ExceptionGroup("g", [retryable, final]).split(errors.is_transient)
     assert transient is not None
     assert permanent is not None
-    assert (transient.exceptions, permanent.exceptions) == ((heals,), (stays,))
+    assert (transient.exceptions, permanent.exceptions) == ((retryable,), (final,))
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,24 @@ def test_configuration_error_is_a_value_error() -> None:
     ],
 )
 def test_os_errors_become_codes(number: int, code: str, *, transient: bool) -> None:
-    """The number of a local error decides its code, and whether it may heal."""
+    """The number of a local error decides its code, and whether it is retryable."""
     failure = errors.from_os_error(FILE, OSError(number, os.strerror(number)))
     assert (failure.code, failure.transient) == (code, transient)
+
+
+def test_a_name_cannot_forge_a_log_line() -> None:
+    """The platform's names are escaped where a failure becomes text, and kept in its fields."""
+    name = "s3://bucket/a\nRUN_SUCCESS\x1b[31m"
+    failure = DownloadError({**FILE, "source_uri": name}, "NOT_FOUND", "it is\r\ngone")
+    assert str(failure).isprintable()
+    assert (failure.file["source_uri"], failure.reason) == (name, "it is\r\ngone")
+    assert str(PlatformError("a\nb")) == r"a\nb"
+
+
+def test_advice_of_its_own_wins() -> None:
+    """Whoever knows more than the code, such as which credentials are in use, says what to do."""
+    failure = DownloadError(
+        FILE, "CREDENTIALS_INVALID", "rejected", None, 1, None, "Check profile 'x'."
+    )
+    assert str(failure).endswith("(1 attempt). Check profile 'x'.")
+    assert pickle.loads(pickle.dumps(failure)).advice == "Check profile 'x'."  # noqa: S301 -- our own bytes

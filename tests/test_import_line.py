@@ -12,15 +12,20 @@ PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
 ROOMS = ("disk", "platform", "fs", "sync", "testing")
 SURFACE = "surface"
 
-ALLOWED = {
-    "platform": {"platform", "errors", "types", "uri"},
-    "fs": {"fs", "platform", "disk", "errors", "types", "uri", "version"},
-    "sync": {"sync", "fs", "platform", "disk", "errors", "types", "uri", "version"},
+LEAVES = {"errors", "types", "uri", "text", "redaction"}
+ALLOWED: dict[str, set[str]] = {
+    "errors": {"text", "types"},
+    "text": set(),
+    "redaction": set(),
+    "platform": {"platform"} | LEAVES,
+    "fs": {"fs", "platform", "disk", "version"} | LEAVES,
+    "sync": {"sync", "fs", "platform", "disk", "version"} | LEAVES,
 }
 
 
 def _modules(room: str) -> list[pathlib.Path]:
-    return sorted((PACKAGE / room).rglob("*.py"))
+    module = PACKAGE / f"{room}.py"
+    return [module] if module.exists() else sorted((PACKAGE / room).rglob("*.py"))
 
 
 def _imports(path: pathlib.Path) -> Iterator[str]:
@@ -40,7 +45,7 @@ def _room_of(name: str) -> str | None:
         return None
     if len(parts) == 1:
         return SURFACE
-    if parts[1] in ROOMS or parts[1] in ("errors", "types", "uri", "version"):
+    if parts[1] in ROOMS or parts[1] in {"version", *LEAVES}:
         return parts[1]
     return SURFACE
 

@@ -56,12 +56,14 @@ class DownloadSession:
 
     Example:
         ```python
-        session = DownloadSession(items=files, association=Association.dataset("ds_123"),
-        roboto_client=client) store = StoreRegistry.get_store_for_uri(uri,
-        session.make_credential_provider(bucket)) with store:
+        session = DownloadSession(
+            items=files, association=Association.dataset("ds_123"), roboto_client=client
+        )
+        store = StoreRegistry.get_store_for_uri(uri, session.make_credential_provider(bucket))
+        with store:
             for file in session:
-                session.register_download(file, store.get(file["source_uri"],
-                file["destination_path"]))
+                future = store.get(file["source_uri"], file["destination_path"])
+                session.register_download(file, future)
         ```
     """
 
