@@ -277,7 +277,7 @@ class _Run:
             manifest=config.manifest(self._context.asset_key, partition_key),
             retry=self._retry,
             options=self._options,
-            say=self._context.log.log,
+            log=self._context.log.log,
         )
 
     def _say_end(self, partition_key: str | None, outcome: Outcome) -> None:

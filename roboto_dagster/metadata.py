@@ -16,8 +16,8 @@ from roboto_dagster.chart import throughput_markdown
 from roboto_dagster.errors import ADVICE, DownloadError, RobotoDagsterError, is_transient
 from roboto_dagster.sync.report import (
     DeliveredFile,
-    Round,
     SyncReport,
+    TransferAttempt,
     count,
     duration_text,
     size_text,
@@ -148,7 +148,7 @@ def report_metadata(report: SyncReport) -> Metadata:
         metadata["roboto/throughput"] = dg.MetadataValue.md(chart)
     if report.top_files:
         metadata["roboto/top_files"] = _files_table(report.top_files)
-    metadata["roboto/attempts"] = _rounds_table(report.rounds)
+    metadata["roboto/attempts"] = _attempts_table(report.attempts)
     return metadata | SyncMetadata.of(report).to_metadata()
 
 
@@ -213,7 +213,7 @@ def _files_table(files: Sequence[DeliveredFile]) -> dg.MetadataValue:
     return _table(records, [*columns, ("attempts", "int"), ("status", "string")])
 
 
-def _rounds_table(rounds: Sequence[Round]) -> dg.MetadataValue:
+def _attempts_table(attempts: Sequence[TransferAttempt]) -> dg.MetadataValue:
     records = [
         dg.TableRecord(
             {
@@ -224,7 +224,7 @@ def _rounds_table(rounds: Sequence[Round]) -> dg.MetadataValue:
                 "duration_seconds": round(each.duration_seconds, 3),
             }
         )
-        for each in rounds[:MAX_TABLE_ROWS]
+        for each in attempts[:MAX_TABLE_ROWS]
     ]
     columns = [("round", "int"), ("files", "int"), ("failed", "int"), ("bytes_fetched", "int")]
     return _table(records, [*columns, ("duration_seconds", "float")])
@@ -309,7 +309,7 @@ def _what_next(report: SyncReport) -> str:
     kept = f"{count(whole, 'other file')} whole on disk" if whole else "No file is on disk"
     again = (
         "running it again may help"
-        if report.may_heal
+        if report.is_retryable
         else "running it again will not help before that is mended"
     )
     return f"{kept}; {again}. The manifest {report.manifest} names every file."
@@ -335,7 +335,7 @@ def failure_of(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
     return dg.Failure(
         description="\n".join(sentences[: MAX_TABLE_ROWS + 1]),
         metadata=_failed_metadata(failed),
-        allow_retries=any(_may_heal(outcome) for outcome in failed.values()),
+        allow_retries=any(_is_retryable(outcome) for outcome in failed.values()),
     )
 
 
@@ -349,8 +349,8 @@ def _failed_metadata(failed: Mapping[str | None, Outcome]) -> Metadata:
     return {"roboto/partitions_failed": keys, **failure_metadata(failures, codes)}
 
 
-def _may_heal(outcome: Outcome) -> bool:
-    return outcome.may_heal if isinstance(outcome, SyncReport) else is_transient(outcome)
+def _is_retryable(outcome: Outcome) -> bool:
+    return outcome.is_retryable if isinstance(outcome, SyncReport) else is_transient(outcome)
 
 
 def error_of(outcomes: Mapping[str | None, Outcome]) -> Exception:

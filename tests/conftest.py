@@ -111,7 +111,7 @@ class Syncer:
             "destination": self.destination,
             "manifest": self.manifest,
             "retry": AT_ONCE,
-            "say": lambda level, line: self.lines.append((level, line)),
+            "log": lambda level, line: self.lines.append((level, line)),
         }
         return sync(scopes, SyncSettings(**{**defaults, **settings}))
 

@@ -23,7 +23,7 @@ from roboto_dagster.metadata import (
     outcome_metadata,
     summary,
 )
-from roboto_dagster.sync.report import DeliveredFile, Round, SyncReport, Timeline
+from roboto_dagster.sync.report import DeliveredFile, SyncReport, Timeline, TransferAttempt
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -72,9 +72,13 @@ def report(failures: Sequence[DownloadError] = (), **changes: Any) -> SyncReport
         "bytes_fetched": 6 * MIB,
         "bytes_total": 10 * MIB,
         "duration_seconds": 4.25,
-        "rounds": [
-            Round(number=1, files=3, failed=1, bytes_fetched=4 * MIB, duration_seconds=2.0),
-            Round(number=2, files=1, failed=0, bytes_fetched=2 * MIB, duration_seconds=1.0),
+        "attempts": [
+            TransferAttempt(
+                number=1, files=3, failed=1, bytes_fetched=4 * MIB, duration_seconds=2.0
+            ),
+            TransferAttempt(
+                number=2, files=1, failed=0, bytes_fetched=2 * MIB, duration_seconds=1.0
+            ),
         ],
         "failures": list(failures),
     }

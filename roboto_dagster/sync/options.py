@@ -10,7 +10,7 @@ from roboto_dagster.fs.core.settings import OnRetry
 from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import ObjectStore
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.sync.progress import Say
+from roboto_dagster.sync.progress import Log
 
 if TYPE_CHECKING:
     from roboto import RobotoClient
@@ -67,8 +67,8 @@ class SyncOptions:
             raise ConfigurationError("max_removals and free_space_reserve_bytes are at least 0.")
 
 
-def _say_nothing(level: int, line: str) -> None:
-    """The default of `SyncSettings.say`."""
+def _log_nothing(level: int, line: str) -> None:
+    """The default of `SyncSettings.log`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class SyncSettings:
         org_id: Organization to act for; None for the one that owns the dataset.
         retry: How what failed transiently is repeated.
         options: How what is not as it should be is treated.
-        say: Where lines about progress and retries go.
+        log: Where lines about progress and retries go.
     """
 
     client: "RobotoClient"
@@ -94,4 +94,4 @@ class SyncSettings:
     org_id: str | None = None
     retry: RetryConfig = dataclasses.field(default_factory=RetryConfig)
     options: SyncOptions = dataclasses.field(default_factory=SyncOptions)
-    say: Say = _say_nothing
+    log: Log = _log_nothing

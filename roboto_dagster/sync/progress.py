@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from roboto_dagster.errors import DownloadError
 from roboto_dagster.sync.report import Timeline, duration_text, size_text
 
-Say = Callable[[int, str], None]
+Log = Callable[[int, str], None]
 """Takes a level of `logging` and a line; called from any thread."""
 
 _MAX_RETRY_LINES = 20
@@ -21,15 +21,15 @@ class Progress:
     """Counts what arrives and says so.
 
     Args:
-        say: Where the lines go.
+        log: Where the lines go.
         every_seconds: Time between two lines of progress. Default 10.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, say: Say, every_seconds: float = 10.0, clock: Callable[[], float] = time.monotonic
+        self, log: Log, every_seconds: float = 10.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._say = say
+        self._log = log
         self._every_seconds = every_seconds
         self._clock = clock
         self._lock = threading.Lock()
@@ -45,13 +45,13 @@ class Progress:
         self._samples = Samples()
 
     @contextlib.contextmanager
-    def telling(self) -> Iterator[None]:
+    def reporting(self) -> Iterator[None]:
         """Says a line from time to time while the body runs, from a thread of its own: where bytes
         stop coming, nobody else is there to say so.
         """
         stop = threading.Event()
         thread = threading.Thread(
-            target=self._tell_until, args=(stop,), name="roboto-progress", daemon=True
+            target=self._report_until, args=(stop,), name="roboto-progress", daemon=True
         )
         thread.start()
         try:
@@ -60,17 +60,17 @@ class Progress:
             stop.set()
             thread.join()
 
-    def _tell_until(self, stop: threading.Event) -> None:
+    def _report_until(self, stop: threading.Event) -> None:
         while not stop.wait(self._every_seconds):
-            self.tell()
+            self.report()
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Says one line about all so far; the rate is that since the last line."""
         with self._lock:
             now = self._clock()
             line = self._line(now)
             self._said_at, self._bytes_said = now, self._bytes_done
-        self._say(logging.INFO, line)
+        self._log(logging.INFO, line)
 
     def add_bytes(self, count: int) -> None:
         """Counts bytes as they arrive; an `OnProgress` callback."""
@@ -96,9 +96,9 @@ class Progress:
             self._retries += 1
             count = self._retries
         if count < _MAX_RETRY_LINES:
-            self._say(logging.WARNING, _retry_line(failure, wait_seconds))
+            self._log(logging.WARNING, _retry_line(failure, wait_seconds))
         elif count == _MAX_RETRY_LINES:
-            self._say(
+            self._log(
                 logging.WARNING,
                 "More requests are repeated; the manifest has every file's attempts.",
             )

@@ -41,7 +41,7 @@ def duration_text(seconds: float) -> str:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class TransferAttempt:
     """One pass over what was still to be fetched.
 
     Attributes:
@@ -118,7 +118,7 @@ class SyncReport:
         bytes_fetched: Bytes of the fetched files.
         bytes_total: Bytes of all files in scope, by their records.
         duration_seconds: From listing to manifest.
-        rounds: The passes, first to last.
+        attempts: The attempts, first to last.
         failures: Every file that is not whole, with its reason.
         skipped: Files that the plan refused and the options let pass, with their reasons.
         timeline: What arrived when.
@@ -136,7 +136,7 @@ class SyncReport:
     bytes_fetched: int
     bytes_total: int
     duration_seconds: float
-    rounds: Sequence[Round]
+    attempts: Sequence[TransferAttempt]
     failures: Sequence[DownloadError]
     skipped: Sequence[DownloadError] = ()
     timeline: Timeline = Timeline()
@@ -150,8 +150,8 @@ class SyncReport:
 
     @property
     def throughput_mib_s(self) -> float:
-        """Bytes fetched over the time of the rounds, in MiB a second; 0 if nothing was fetched."""
-        seconds = sum(each.duration_seconds for each in self.rounds)
+        """Bytes fetched over the time of the attempts, in MiB a second; 0 if nothing was fetched."""
+        seconds = sum(each.duration_seconds for each in self.attempts)
         return self.bytes_fetched / MIB / seconds if seconds else 0.0
 
     @property
@@ -160,7 +160,7 @@ class SyncReport:
         return dict(collections.Counter(failure.code for failure in self.failures).most_common())
 
     @property
-    def may_heal(self) -> bool:
+    def is_retryable(self) -> bool:
         """Whether something transient is left, so that running it again may help."""
         return any(is_transient(failure) for failure in self.failures)
 

@@ -144,7 +144,7 @@ def _plan(inventory: Inventory, settings: SyncSettings) -> list[DownloadError]:
         for planned, code, reason in inventory.refused()
     ]
     to_fetch, unchanged = inventory.totals("fetch"), inventory.totals("keep")
-    settings.say(
+    settings.log(
         logging.INFO,
         f"{count(to_fetch.files, 'file')} to fetch ({to_fetch.size_bytes / MIB:.1f} MiB), {unchanged.files} unchanged"
         + (f", {len(refused)} refused by the plan" if refused else ""),
@@ -198,7 +198,7 @@ def _remove_missing(inventory: Inventory, scopes: Sequence[Scope], settings: Syn
         root = settings.destination / each.dataset_id
         if remove_file(root / each.relative_path, each.known, root):
             inventory.note_removed(each)
-            settings.say(
+            settings.log(
                 logging.INFO,
                 f"removed {each.relative_path}, which {each.dataset_id} no longer lists",
             )
@@ -230,7 +230,7 @@ def _report(
         bytes_fetched=transfer.bytes_fetched,
         bytes_total=total.size_bytes,
         duration_seconds=duration_seconds,
-        rounds=transfer.rounds,
+        attempts=transfer.attempts,
         failures=failed if skips_refused else [*refused, *failed],
         skipped=list(refused) if skips_refused else [],
         timeline=transfer.timeline,

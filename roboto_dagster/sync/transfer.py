@@ -1,4 +1,4 @@
-"""Fetches what a plan says, through one `DownloadSession` for each association and bucket, in rounds."""
+"""Fetches what a plan says, through one `DownloadSession` for each association and bucket, in attempts."""
 
 import concurrent.futures
 import contextlib
@@ -26,7 +26,7 @@ from roboto_dagster.sync.inventory import Inventory, PlannedFile, Source
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.progress import Progress
 from roboto_dagster.sync.publish_log import PublishLog
-from roboto_dagster.sync.report import Round, Timeline
+from roboto_dagster.sync.report import Timeline, TransferAttempt
 from roboto_dagster.types import DownloadableFile
 
 if sys.version_info < (3, 11):
@@ -62,12 +62,12 @@ def planned_download(destination: pathlib.Path, planned: PlannedFile) -> Planned
 
 
 class Transfer:
-    """Fetches what is planned, in rounds: each repeats what failed transiently in the one before.
+    """Fetches what is planned, in attempts: each repeats what failed transiently in the one before.
 
     Attributes:
         bytes_fetched: Bytes of all files that were published.
         failures: What is not whole, by number in the working set.
-        rounds: The passes so far.
+        attempts: The passes so far.
     """
 
     def __init__(
@@ -81,12 +81,12 @@ class Transfer:
         self._journal = journal
         self._settings = settings
         self._org_ids = org_ids
-        self._progress = Progress(settings.say)
+        self._progress = Progress(settings.log)
         self._failed_now: list[int] = []
         self._unusable: ConfigurationError | None = None
         self.bytes_fetched = 0
         self.failures: dict[int, DownloadError] = {}
-        self.rounds: list[Round] = []
+        self.attempts: list[TransferAttempt] = []
 
     def run(self) -> None:
         """Fetches everything, as far as the retry policy goes; in the end `failures` has what failed."""
@@ -95,10 +95,10 @@ class Transfer:
         repeat = self._settings.retry.retrying().copy(
             retry=tenacity.retry_if_result(bool),
             retry_error_callback=lambda _: None,  # giving up is no error: the failures are noted
-            before_sleep=self._say_wait,
+            before_sleep=self._log_wait,
         )
         if work:
-            with self._progress.telling():
+            with self._progress.reporting():
                 repeat(self._round, work)
         if self._unusable is not None:
             raise self._unusable
@@ -118,10 +118,10 @@ class Transfer:
             self._failed_now = []
             self._fetch(source, numbers)
             failed += len(self._failed_now)
-            work[source] = [number for number in self._failed_now if self._may_heal(number)]
-        self.rounds.append(
-            Round(
-                number=len(self.rounds) + 1,
+            work[source] = [number for number in self._failed_now if self._is_retryable(number)]
+        self.attempts.append(
+            TransferAttempt(
+                number=len(self.attempts) + 1,
                 files=files,
                 failed=failed,
                 bytes_fetched=self.bytes_fetched - bytes_before,
@@ -130,7 +130,7 @@ class Transfer:
         )
         return any(work.values())
 
-    def _may_heal(self, number: int) -> bool:
+    def _is_retryable(self, number: int) -> bool:
         """Tells whether a failed file deserves another round: engines use up the attempts that
         they are given.
         """
@@ -254,11 +254,11 @@ class Transfer:
             failure.__cause__ = error
             self._note_failed(planned.seq, failure)
 
-    def _say_wait(self, state: tenacity.RetryCallState) -> None:
+    def _log_wait(self, state: tenacity.RetryCallState) -> None:
         wait_seconds = state.next_action.sleep if state.next_action else 0.0
         files = len(self._failed_now)
         line = f"Attempt {state.attempt_number} left {files} transient failures; the next begins in {wait_seconds:.1f} s"
-        self._settings.say(logging.WARNING, line)
+        self._settings.log(logging.WARNING, line)
 
 
 _Get = Callable[[DownloadableFile], FutureLike[None]]

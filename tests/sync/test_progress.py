@@ -57,7 +57,7 @@ def test_a_line_has_files_bytes_rate_and_time_left(
     clock.now += 10
     progress.add_file()
     progress.add_bytes(20 * MIB)
-    progress.tell()
+    progress.report()
     line = "1 of 10 files, 20.0 MiB of 100.0 MiB (20 %), 2.0 MiB/s, about 40 s left"
     assert said == [(logging.INFO, line)]
 
@@ -69,16 +69,16 @@ def test_the_rate_is_that_since_the_last_line(
     for mib in (50, 10):
         clock.now += 10
         progress.add_bytes(mib * MIB)
-        progress.tell()
+        progress.report()
     assert said[-1][1].endswith("(60 %), 1.0 MiB/s, about 40 s left")
 
 
 def test_silence_is_told(progress: Progress, clock: Clock, said: list[tuple[int, str]]) -> None:
     """Where bytes stop coming the lines go on, and say since when."""
     progress.add_bytes(20 * MIB)
-    progress.tell()
+    progress.report()
     clock.now += 90
-    progress.tell()
+    progress.report()
     assert said[-1][1].endswith("20.0 MiB of 100.0 MiB (20 %), nothing has arrived for 1 min 30 s")
 
 
@@ -89,13 +89,13 @@ def test_bytes_can_be_taken_back(
     progress.add_bytes(5 * MIB)
     clock.now += 10
     progress.add_bytes(-5 * MIB)
-    progress.tell()
+    progress.report()
     assert said[0][1].startswith("0 of 10 files, 0 B of 100.0 MiB (0 %)")
 
 
 def test_nothing_to_fetch_is_no_division(clock: Clock, said: list[tuple[int, str]]) -> None:
     """Files without bytes have neither share nor rate."""
-    Progress(lambda level, line: said.append((level, line)), 10.0, clock).tell()
+    Progress(lambda level, line: said.append((level, line)), 10.0, clock).report()
     assert said[0][1] == "0 of 0 files, 0 B of 0 B, nothing has arrived for 0.0 s"
 
 
@@ -103,13 +103,13 @@ def test_lines_come_by_time_alone() -> None:
     """While it runs, a thread tells; nobody has to call it for every byte."""
     told = threading.Event()
     progress = Progress(lambda _level, _line: told.set(), every_seconds=0.001)
-    with progress.telling():
+    with progress.reporting():
         assert told.wait(10)
 
 
 def test_a_short_sync_says_nothing(progress: Progress, said: list[tuple[int, str]]) -> None:
     """What is over before the first line was due needs none, and waits for none."""
-    with progress.telling():
+    with progress.reporting():
         progress.add_bytes(100 * MIB)
     assert said == []
 

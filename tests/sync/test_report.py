@@ -9,7 +9,13 @@ import pytest
 from roboto_dagster import DownloadableFile, DownloadError
 from roboto_dagster.errors import ErrorCode
 from roboto_dagster.fs.core.settings import MIB
-from roboto_dagster.sync.report import Round, SyncReport, Timeline, duration_text, size_text
+from roboto_dagster.sync.report import (
+    SyncReport,
+    Timeline,
+    TransferAttempt,
+    duration_text,
+    size_text,
+)
 
 
 def failure(code: ErrorCode) -> DownloadError:
@@ -33,23 +39,23 @@ def report(failures: Sequence[DownloadError] = (), **changes: Any) -> SyncReport
         "bytes_fetched": 0,
         "bytes_total": 0,
         "duration_seconds": 0.0,
-        "rounds": [],
+        "attempts": [],
         "failures": list(failures),
     }
     return SyncReport(**{**nothing, **changes})
 
 
-def a_round(number: int, duration_seconds: float) -> Round:
+def an_attempt(number: int, duration_seconds: float) -> TransferAttempt:
     """Return a round of a length."""
-    return Round(
+    return TransferAttempt(
         number=number, files=1, failed=0, bytes_fetched=0, duration_seconds=duration_seconds
     )
 
 
 def test_throughput_is_over_the_rounds() -> None:
     """Listing and planning do not count: bytes over the time in which bytes flowed."""
-    rounds = [a_round(1, 3.0), a_round(2, 1.0)]
-    assert report(bytes_fetched=8 * MIB, rounds=rounds).throughput_mib_s == 2.0
+    attempts = [an_attempt(1, 3.0), an_attempt(2, 1.0)]
+    assert report(bytes_fetched=8 * MIB, attempts=attempts).throughput_mib_s == 2.0
 
 
 def test_nothing_fetched_is_no_throughput() -> None:
@@ -63,10 +69,13 @@ def test_codes_are_counted_most_frequent_first() -> None:
     assert list(report(failures).error_codes.items()) == [("STALLED", 2), ("NOT_FOUND", 1)]
 
 
-def test_it_may_heal_if_anything_transient_is_left() -> None:
+def test_it_is_retryable_if_anything_transient_is_left() -> None:
     """One transient failure among permanent ones is worth another run."""
     permanent, transient = failure("NOT_FOUND"), failure("STALLED")
-    assert (report([permanent]).may_heal, report([permanent, transient]).may_heal) == (False, True)
+    assert (report([permanent]).is_retryable, report([permanent, transient]).is_retryable) == (
+        False,
+        True,
+    )
 
 
 def test_the_error_is_one_group_of_every_failure() -> None:

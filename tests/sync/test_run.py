@@ -295,7 +295,7 @@ def test_a_store_that_stays_busy_is_asked_no_more_than_told(
     local.faults.add(faults.status(503, "SlowDown"), key="*/a.mcap")
     report = syncer(dataset_id)
     (failure,) = report.failures
-    assert (failure.code, failure.attempts, report.may_heal) == ("THROTTLED", 3, True)
+    assert (failure.code, failure.attempts, report.is_retryable) == ("THROTTLED", 3, True)
     assert local.requests.count(service="s3", key="*/a.mcap") == 3
 
 
@@ -597,7 +597,7 @@ def test_a_wrong_api_key_is_named_without_telling_it(
     assert local.requests.count() == 1
 
 
-def test_an_unreachable_platform_may_heal(syncer: "Syncer") -> None:
+def test_an_unreachable_platform_is_retryable(syncer: "Syncer") -> None:
     """Nobody listens there: that is told with the endpoint to check, and may pass."""
     from roboto.http import BearerTokenDecorator, HttpClientOptions, HttpRetryOptions, RobotoClient
 
@@ -706,7 +706,7 @@ def test_an_empty_dataset_can_be_allowed(syncer: "Syncer", local: LocalRoboto) -
 
 def test_rounds_are_told(syncer: "Syncer", dataset_id: str) -> None:
     """One pass over what was to be fetched is one round."""
-    (only,) = syncer(dataset_id).rounds
+    (only,) = syncer(dataset_id).attempts
     assert (only.number, only.files, only.failed, only.bytes_fetched) == (1, 3, 0, 6)
 
 
@@ -725,7 +725,7 @@ def test_what_a_store_gave_up_on_gets_another_round(
         report = syncer(mixed, retry=RetryConfig(max_attempts=3, wait_initial_seconds=0.0))
     finally:
         MemoryStore.objects = memory
-    assert [(each.files, each.failed) for each in report.rounds] == [(2, 1), (1, 1), (1, 0)]
+    assert [(each.files, each.failed) for each in report.attempts] == [(2, 1), (1, 1), (1, 0)]
     assert (report.failures, syncer.rows()["mem.mcap"]["attempts"]) == ([], 3)
     assert sum("transient failures; the next begins" in line for _, line in syncer.lines) == 2
 
