@@ -1,9 +1,11 @@
 """What a sync needs besides its scope."""
 
 import dataclasses
+import os
 import pathlib
+import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.core.settings import OnRetry
@@ -30,6 +32,36 @@ OnEmpty = Literal["fail", "allow"]
 """What becomes of a sync whose datasets hold no file that is wanted."""
 
 DEFAULT_RESERVE_BYTES = 64 * 1024 * 1024
+
+# `pathlib.Path("s3://b")` has turned into `s3:/b`; one letter is a drive of Windows.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+def checked_destination(destination: str | os.PathLike[str]) -> pathlib.Path:
+    """Return the absolute folder that a user means, or refuse what is no local folder.
+
+    Args:
+        destination: A path; `~` stands for the home folder, and a relative path is taken from the
+            working directory.
+
+    Raises:
+        ConfigurationError: It is empty, a URL, or nothing that can be a path.
+    """
+    given: Any = destination  # whatever a YAML file or an untyped call holds
+    text = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise ConfigurationError(
+            f"destination must be the path of a folder, not {text!r}. Give one such as data/roboto."
+        )
+    if _SCHEME.match(text):
+        raise ConfigurationError(
+            f"destination must be a folder on this machine, not a URL such as {text!r}: files are delivered to a local "
+            "or mounted folder only. Give its path."
+        )
+    try:
+        return pathlib.Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigurationError(f"destination {text!r} has no home folder: {error}") from error
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
