@@ -115,8 +115,3 @@ class DatasetAssetConfig:
         settings = {**dataclasses.asdict(self), "destination": str(self.destination)}
         text = json.dumps([_GENERATION, settings], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def asset_name(asset: dg.AssetsDefinition) -> str:
-    """Returns a name made of the asset's key, for what is built around it."""
-    return "__".join(asset.key.path)

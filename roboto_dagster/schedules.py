@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
-from roboto_dagster.asset_config import asset_name
 from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import (
     Partitioning,
     contiguous_ranges,
@@ -61,7 +61,7 @@ def build_roboto_sync_schedule(
 
     @dg.schedule(
         cron_schedule=cron_schedule,
-        name=name or f"{asset_name(asset)}_schedule",
+        name=name or derived_name(asset.key, "_schedule"),
         target=asset,
         execution_timezone=execution_timezone,
         default_status=default_status,

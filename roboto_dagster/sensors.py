@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 
-from roboto_dagster.asset_config import asset_name
 from roboto_dagster.errors import ConfigurationError, PlatformError
+from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import (
     MANY_PARTITIONS,
     Partitioning,
@@ -155,7 +155,7 @@ def build_roboto_dataset_sensor(
     )
 
     @dg.sensor(
-        name=name or f"{asset_name(asset)}_sensor",
+        name=name or derived_name(asset.key, "_sensor"),
         target=asset,
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
