@@ -19,6 +19,7 @@ pickling between processes.
 import errno
 from typing import Literal, get_args
 
+from roboto_dagster.redaction import mask_secrets
 from roboto_dagster.text import one_line
 from roboto_dagster.types import DownloadableFile
 
@@ -77,10 +78,18 @@ ADVICE: dict[str, str] = {
 
 
 class RobotoDagsterError(Exception):
-    """Root of all errors of this package: catch it to catch every one of them."""
+    """Root of all errors of this package: catch it to catch every one of them.
+
+    Args:
+        *args: What the error is made of; in every text of it secrets are masked, since messages quote
+            URLs and answers.
+    """
 
     transient: bool = False
     """Whether the same call may succeed later without any change."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(mask_secrets(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ConfigurationError(RobotoDagsterError, ValueError):
@@ -115,7 +124,7 @@ class PlatformError(RobotoDagsterError):
         http_status: int | None = None,
     ) -> None:
         super().__init__(message, transient, http_status)
-        self.message = message
+        self.message: str = self.args[0]
         self.transient = transient
         self.http_status = http_status
 
@@ -151,7 +160,7 @@ class DownloadError(RobotoDagsterError):
         super().__init__(file, code, reason, transient, attempts, request_id, advice)
         self.file = file
         self.code: ErrorCode = code
-        self.reason = reason
+        self.reason: str = self.args[2]
         self.transient = code in TRANSIENT_CODES if transient is None else transient
         self.attempts = attempts
         self.request_id = request_id

@@ -5,6 +5,7 @@ import os
 import pathlib
 import pickle
 import sys
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
@@ -168,3 +169,20 @@ def test_advice_of_its_own_wins() -> None:
     )
     assert str(failure).endswith("(1 attempt). Check profile 'x'.")
     assert pickle.loads(pickle.dumps(failure)).advice == "Check profile 'x'."  # noqa: S301 -- our own bytes
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(errors.ConfigurationError, id="configuration"),
+        pytest.param(PlatformError, id="platform"),
+        pytest.param(CredentialsError, id="credentials"),
+        pytest.param(lambda text: DownloadError(FILE, "CONNECTION", text), id="download"),
+    ],
+)
+def test_no_error_holds_a_secret(make: Callable[[str], Exception]) -> None:
+    """Whoever makes an error of a foreign text, the secrets in it are masked: in text, fields and pickles."""
+    error = make("no answer from http://user:hidden-4711@host/k?X-Amz-Signature=hidden-4711")
+    shown = f"{error!s} {error!r} {vars(error)!r} {error.args!r}".encode() + pickle.dumps(error)
+    assert b"hidden-4711" not in shown
+    assert "http://***@host/k" in str(error)

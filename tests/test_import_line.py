@@ -14,7 +14,7 @@ SURFACE = "surface"
 
 LEAVES = {"errors", "types", "uri", "text", "redaction"}
 ALLOWED: dict[str, set[str]] = {
-    "errors": {"text", "types"},
+    "errors": {"text", "types", "redaction"},
     "text": set(),
     "redaction": set(),
     "platform": {"platform"} | LEAVES,

@@ -12,6 +12,7 @@ from roboto_dagster.fs.credentials import (
     LiveCredentials,
     check_credentials,
 )
+from roboto_dagster.redaction import redact_library_logs
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class CredentialCache:
         clock: Callable[[], float] = time.time,
         in_background: Callable[[Callable[[], None]], None] = _in_background,
     ) -> None:
+        redact_library_logs()
         self._provider = provider
         self._clock = clock
         self._in_background = in_background

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
 from roboto_dagster.errors import ErrorCode, PlatformError
+from roboto_dagster.redaction import register_secret
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class CredentialsError(PlatformError):
         code: ErrorCode = "CREDENTIALS_INVALID",
     ) -> None:
         super().__init__(message, transient)
-        self.args = (message, transient, code)
+        self.args = (self.message, transient, code)
         self.code: ErrorCode = code
 
 
@@ -107,7 +108,7 @@ def check_credentials(credentials: Any, *, now: float, generation: int = 0) -> L
         raise CredentialsError(f"the credential provider returned {kind}, not credentials")
     expiry_time = credentials.get("expiry_time")
     expires_at, refresh_at = _life(expiry_time, now)
-    return LiveCredentials(
+    live = LiveCredentials(
         access_key=_text(credentials, "access_key"),
         secret_key=_text(credentials, "secret_key"),
         token=_text(credentials, "token", may_be_empty=True),
@@ -117,6 +118,8 @@ def check_credentials(credentials: Any, *, now: float, generation: int = 0) -> L
         refresh_at=refresh_at,
         generation=generation,
     )
+    register_secret(live.secret_key, live.token)  # for debug logs of libraries that send them
+    return live
 
 
 def _text(credentials: Mapping[str, Any], field: str, *, may_be_empty: bool = False) -> str:
