@@ -1,23 +1,21 @@
-"""The parts of a big file that are on disk already, so that the next run goes on where a dead one stopped.
+"""The log of the parts of a big file that are on disk already, so that the next run fetches only the others.
 
 ```
 .<…>.part           the file as far as it came, see `owner`
-.<…>.parts.part     its journal: a line of identity, then a line for each part with its checksum
+.<…>.parts.part     its log: a line of identity, then a line for each part with its checksum
 ```
 
-A part counts only for the very same version of the object, and only if what lies on disk still has
-the checksum that was noted.
+A part counts only for the very same version of the object, and only if the bytes on disk still have the checksum that
+was logged (`fs.core.resume`). A log is untrusted: whatever it says, no error and no other file follows from it.
 """
 
 import json
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:  # it imports awscrt, and only a run needs that
-    from roboto_dagster.fs.core.checksums import Algorithm, CrcDigest
-
-_CHUNK_BYTES = 1024 * 1024
+MAX_LOG_BYTES = 64 * 1024 * 1024
+"""More than a file of the largest size S3 allows can need; a larger log is ignored."""
 
 
 class Identity(NamedTuple):
@@ -25,7 +23,7 @@ class Identity(NamedTuple):
 
     Attributes:
         uri: Its URI.
-        size_bytes: Its whole size.
+        size_bytes: The size of the complete object, in bytes.
         etag: Its ETag.
     """
 
@@ -41,47 +39,59 @@ class Part(NamedTuple):
         start: Its first byte.
         stop: The byte after its last.
         algorithm: How its checksum was computed.
-        checksum: The same, as text.
+        checksum: The checksum as text.
     """
 
     start: int
     stop: int
-    algorithm: "Algorithm"
+    algorithm: str
     checksum: str
 
 
-def journal_name(temporary_name: str) -> str:
-    """Returns the name of the journal of a temporary file."""
+def log_name(temporary_name: str) -> str:
+    """Return the name of the log of a temporary file."""
     return temporary_name.removesuffix(".part") + ".parts.part"
 
 
 def write_identity(fd: int, identity: Identity) -> None:
-    """Begins a journal anew, for this version of the object."""
+    """Start a log for this version of the object.
+
+    Args:
+        fd: Of the log, open for writing.
+        identity: The version.
+    """
     os.ftruncate(fd, 0)
     os.write(fd, json.dumps(identity).encode() + b"\n")
 
 
 def write_part(fd: int, part: Part) -> None:
-    """Notes a part, in one write, so that a kill tears at most the last line."""
+    """Log a part, in one write, so that a kill tears at most the last line.
+
+    Args:
+        fd: Of the log, open for writing.
+        part: What was written to the file before.
+    """
     os.write(fd, json.dumps(part).encode() + b"\n")
 
 
-def read_journal(fd: int, identity: Identity) -> list[Part] | None:
-    """Reads a journal.
+def read_log(fd: int, identity: Identity) -> list[Part] | None:
+    """Read a log.
 
     Args:
-        fd: Of the journal, open for reading.
+        fd: Of the log, open for reading.
         identity: The version of the object that is wanted.
 
     Returns:
         Its parts, none of them overlapping; None if it is garbage or of another version.
     """
+    if os.fstat(fd).st_size > MAX_LOG_BYTES:
+        return None
     with os.fdopen(os.dup(fd), "rb") as file:
         file.seek(0)
         lines = [_parse(line) for line in file]
     if not lines or lines[0] != list(identity):
         return None
-    # Of those that begin together the longest: the front of a file is noted again as it runs on.
+    # Of those that start together the longest: the initial stream is logged again as it runs on.
     parts = sorted(
         _parts(lines[1:], identity.size_bytes), key=lambda part: (part.start, -part.stop)
     )
@@ -95,37 +105,14 @@ def read_journal(fd: int, identity: Identity) -> list[Part] | None:
 def _parse(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
 def _parts(lines: list[Any], size_bytes: int) -> Iterator[Part]:
-    from roboto_dagster.fs.core.checksums import is_combinable
-
     for line in lines:
         match line:
             case [int(start), int(stop), str(algorithm), str(checksum)] if (
-                0 <= start < stop <= size_bytes and is_combinable(algorithm)  # type: ignore[arg-type]  # read from disk
+                0 <= start < stop <= size_bytes
             ):
-                yield Part(start, stop, algorithm, checksum)  # type: ignore[arg-type]
-
-
-def check_part(fd: int, part: Part) -> "CrcDigest | None":
-    """Reads a part back; returns its checksum if it still holds, to be combined with its neighbours'."""
-    from roboto_dagster.fs.core.checksums import CrcDigest, new_digest
-
-    digest = new_digest(part.algorithm)
-    offset = part.start
-    while offset < part.stop:
-        data = os.pread(fd, min(_CHUNK_BYTES, part.stop - offset), offset)
-        if not data:
-            return None
-        digest.update(data)
-        offset += len(data)
-    return digest if isinstance(digest, CrcDigest) and digest.text() == part.checksum else None
-
-
-def check_parts(fd: int, parts: list[Part]) -> "dict[Part, CrcDigest]":
-    """Reads parts back; returns the checksums of those that still hold."""
-    checked = {part: check_part(fd, part) for part in parts}
-    return {part: digest for part, digest in checked.items() if digest is not None}
+                yield Part(start, stop, algorithm, checksum)

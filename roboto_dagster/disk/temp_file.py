@@ -15,23 +15,19 @@ import os
 import pathlib
 import stat
 import time
-from collections import OrderedDict
 from typing import Literal
 
 from roboto_dagster.disk import owner
+from roboto_dagster.disk.folder import Folder, FolderCache
 from roboto_dagster.disk.resume_log import (
     Identity,
     Part,
-    journal_name,
-    read_journal,
+    log_name,
+    read_log,
     write_identity,
     write_part,
 )
 
-# Where the platform cannot open relative to a folder (Windows), full paths are used.
-HAS_DIR_FD = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
-
-_FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _FILE_FLAGS = (
     os.O_RDWR
@@ -52,102 +48,14 @@ Durability = Literal["none", "file", "full"]
 """What is forced to the disk before a file counts as published: nothing, the file, or its folder too."""
 
 
-class Folder:
-    """An open folder, closed when the last file in it lets go."""
-
-    __slots__ = ("fd", "path")
-
-    def __init__(self, path: pathlib.Path, fd: int | None) -> None:
-        self.path = path
-        self.fd = fd
-
-    @classmethod
-    def open(cls, path: pathlib.Path, within: pathlib.Path | None = None) -> "Folder":
-        """Opens a folder, making what is missing.
-
-        Args:
-            path: The folder.
-            within: A parent of it that the user chose; below it no link is followed. None trusts
-                the whole path.
-
-        Raises:
-            OSError: It cannot be made or opened; `errno.ELOOP` if a link stands in the way.
-        """
-        if not HAS_DIR_FD:
-            _refuse_links(path, within)
-            path.mkdir(parents=True, exist_ok=True)
-            return cls(path, None)
-        base = path if within is None else within
-        names = path.relative_to(base).parts
-        base.mkdir(parents=True, exist_ok=True)
-        fd = os.open(base, _FOLDER_FLAGS)
-        for name in names:
-            parent = fd
-            try:
-                fd = _open_child(parent, name)
-            finally:
-                os.close(parent)
-        return cls(path, fd)
-
-    def __del__(self) -> None:
-        if self.fd is not None:
-            os.close(self.fd)
-
-    def name_of(self, name: str) -> str:
-        """Returns what system calls should be given for a file of this folder, together with
-        `fd`.
-        """
-        return name if self.fd is not None else str(self.path / name)
-
-
-def _open_child(parent_fd: int, name: str) -> int:
-    try:
-        return _open_folder_no_follow(parent_fd, name)
-    except FileNotFoundError:
-        with contextlib.suppress(FileExistsError):  # another thread or run made it meanwhile
-            os.mkdir(name, dir_fd=parent_fd)
-        return _open_folder_no_follow(parent_fd, name)
-
-
-def _open_folder_no_follow(parent_fd: int, name: str) -> int:
-    try:
-        return os.open(name, _FOLDER_FLAGS | _NO_FOLLOW, dir_fd=parent_fd)
-    except NotADirectoryError as error:
-        # Linux answers ENOTDIR for a link with O_DIRECTORY | O_NOFOLLOW: tell it from a plain file
-        # in the way.
-        if stat.S_ISLNK(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode):
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from error
-        raise
-
-
-def _refuse_links(path: pathlib.Path, within: pathlib.Path | None) -> None:
-    folder = path
-    while within is not None and folder != within:
-        if folder.is_symlink():
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder))
-        folder = folder.parent
-
-
-class FolderCache:
-    """The folders last used, kept open: most files lie beside the one before. For one thread."""
-
-    def __init__(self, size: int = 64) -> None:
-        self._size = size
-        # By text: comparing paths takes longer than opening a file.
-        self._folders: OrderedDict[tuple[str, pathlib.Path | None], Folder] = OrderedDict()
-
-    def get(self, path: str, within: pathlib.Path | None) -> Folder:
-        """Returns the open folder, opening it if need be."""
-        key = (path, within)
-        folder = self._folders.pop(key, None) or Folder.open(pathlib.Path(path), within)
-        self._folders[key] = folder
-        if len(self._folders) > self._size:
-            self._folders.popitem(last=False)
-        return folder
-
-
 class PartialFile:
-    """One file being written under a temporary name; ends with `publish`, `discard` or `release`."""
+    """One file being written under a temporary name; ends with `publish`, `discard` or `release`.
+
+    Args:
+        folder: The open folder of the final name; closed at the end.
+        name: The final name.
+        durability: What is forced to the disk when it is published.
+    """
 
     __slots__ = ("_durability", "_folder", "_has_parts", "_journal_fd", "_name", "_temporary", "fd")
 
@@ -159,15 +67,17 @@ class PartialFile:
         self._journal_fd = -1
         self._has_parts = False
         self.fd = -1
-        self._refuse_special()
-        self._create()
+        try:
+            self._refuse_special()
+            self._create()
+        except BaseException:
+            folder.close()
+            raise
 
     def _refuse_special(self) -> None:
         """Refuses to take the place of a FIFO, a socket or a device: somebody made it on purpose."""
         try:
-            mode = os.stat(
-                self._folder.name_of(self._name), dir_fd=self._folder.fd, follow_symlinks=False
-            ).st_mode
+            mode = self._folder.lstat(self._name).st_mode
         except FileNotFoundError:
             return
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
@@ -202,8 +112,11 @@ class PartialFile:
         if has_journal:
             self._remove(self._journal)
         self._temporary = ""
-        if self._durability == "full" and self._folder.fd is not None:
-            os.fsync(self._folder.fd)
+        try:
+            if self._durability == "full":
+                self._folder.flush()
+        finally:
+            self._folder.close()
 
     def discard(self) -> None:
         """Closes and removes the temporary file; nothing if it is already published or
@@ -211,9 +124,12 @@ class PartialFile:
         """
         self._close()
         if self._temporary:
-            self._remove(self._temporary)
-            self._remove(self._journal)
-            self._temporary = ""
+            try:
+                self._remove(self._temporary)
+                self._remove(self._journal)
+            finally:
+                self._temporary = ""
+                self._folder.close()
 
     def keep_parts(self, identity: Identity) -> list[Part]:
         """Makes it resumable, and takes over what a dead run left of the same version.
@@ -256,9 +172,10 @@ class PartialFile:
         name = self._folder.name_of(owner.released_name(self._name))
         with contextlib.suppress(FileNotFoundError):
             # The journal first: without one, a file is not gone on with, and is cleaned up.
-            self._rename(self._journal, journal_name(name))
+            self._rename(self._journal, log_name(name))
             self._rename(self._temporary, name)
         self._temporary = ""
+        self._folder.close()
 
     def _left_by_the_dead(self) -> list[str]:
         dead = _dead_in(self._folder, f".{owner.target_of(self._name)}-")
@@ -268,7 +185,7 @@ class PartialFile:
         """Takes a dead run's file in place of the fresh one; only one of several runs succeeds in that."""
         left = self._folder.name_of(name)
         try:
-            self._rename(journal_name(left), self._journal)
+            self._rename(log_name(left), self._journal)
             self._rename(left, self._temporary)
             journal_fd = os.open(self._journal, _REOPEN_FLAGS, dir_fd=self._folder.fd)
             fd = os.open(self._temporary, _REOPEN_FLAGS, dir_fd=self._folder.fd)
@@ -276,7 +193,7 @@ class PartialFile:
             return None
         os.close(self.fd)
         self.fd, self._journal_fd = fd, journal_fd
-        parts = read_journal(journal_fd, identity)
+        parts = read_log(journal_fd, identity)
         self._has_parts = bool(parts)
         if parts is None:  # another version, or garbage
             self._drop_journal()
@@ -285,7 +202,7 @@ class PartialFile:
 
     @property
     def _journal(self) -> str:
-        return journal_name(self._temporary)
+        return log_name(self._temporary)
 
     def _drop_journal(self) -> None:
         os.close(self._journal_fd)
@@ -327,7 +244,7 @@ def open_partial(
     parent, name = os.path.split(destination)
     if folders is None:
         return PartialFile(Folder.open(destination.parent, within), name, durability)
-    return PartialFile(folders.get(parent or os.curdir, within), name, durability)
+    return PartialFile(folders.get(parent or os.curdir, within).share(), name, durability)
 
 
 def reclaim(path: pathlib.Path, within: pathlib.Path) -> int:
@@ -342,19 +259,19 @@ def reclaim(path: pathlib.Path, within: pathlib.Path) -> int:
     """
     if not path.is_dir():
         return 0
-    folder = Folder.open(path, within)
-    dead = _dead_in(folder, ".")
-    useless = [name for name in dead if not _may_be_resumed(name, dead, folder)]
-    for name in useless:
-        with contextlib.suppress(FileNotFoundError):  # another run was quicker
-            os.unlink(folder.name_of(name), dir_fd=folder.fd)
-    return len(useless)
+    with Folder.open(path, within) as folder:
+        dead = _dead_in(folder, ".")
+        useless = [name for name in dead if not _may_be_resumed(name, dead, folder)]
+        for name in useless:
+            with contextlib.suppress(FileNotFoundError):  # another run was quicker
+                os.unlink(folder.name_of(name), dir_fd=folder.fd)
+        return len(useless)
 
 
 def _may_be_resumed(name: str, dead: set[str], folder: Folder) -> bool:
     """Tells whether a dead run's file, or its journal, is of use to a next one: both are there, and not old."""
     is_journal = name.endswith(_JOURNAL_SUFFIX)
-    other = name.removesuffix(_JOURNAL_SUFFIX) + owner.SUFFIX if is_journal else journal_name(name)
+    other = name.removesuffix(_JOURNAL_SUFFIX) + owner.SUFFIX if is_journal else log_name(name)
     if other not in dead:
         return False
     try:

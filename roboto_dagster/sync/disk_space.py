@@ -6,7 +6,8 @@ import pathlib
 import stat
 from collections.abc import Iterable
 
-from roboto_dagster.disk.temp_file import Folder, reclaim
+from roboto_dagster.disk.folder import Folder
+from roboto_dagster.disk.temp_file import reclaim
 from roboto_dagster.errors import DiskSpaceError
 from roboto_dagster.fs.core.settings import MIB
 from roboto_dagster.sync.plan import KnownFile

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 from typing_extensions import Self
 
+from roboto_dagster.disk.paths import unsafe_reason
 from roboto_dagster.errors import ErrorCode
 from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.platform.files import RemoteFile
-from roboto_dagster.sync.plan import Action, KnownFile, place_of, unsafe_reason
+from roboto_dagster.sync.plan import Action, KnownFile, place_of
 
 _BATCH = 5_000
 

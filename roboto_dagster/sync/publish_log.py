@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from roboto_dagster.disk.temp_file import Folder
+from roboto_dagster.disk.folder import Folder
 from roboto_dagster.errors import ManifestError
 from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.sync.inventory import PlannedFile
@@ -68,8 +68,8 @@ class PublishLog:
             ManifestError: It cannot be made.
         """
         try:
-            folder = Folder.open(self._path.parent, self._within)
-            self._fd = os.open(folder.name_of(self._path.name), _FLAGS, 0o666, dir_fd=folder.fd)
+            with Folder.open(self._path.parent, self._within) as folder:
+                self._fd = os.open(folder.name_of(self._path.name), _FLAGS, 0o666, dir_fd=folder.fd)
         except OSError as error:
             raise ManifestError(
                 f"The journal {self._path} cannot be written: {error.strerror or error}. Nothing was fetched. Make room or "

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from roboto_dagster.disk import temp_file
-from roboto_dagster.disk.temp_file import FolderCache, PartialFile, open_partial
+from roboto_dagster.disk import folder
+from roboto_dagster.disk.temp_file import PartialFile, open_partial
 
 
 def write(file: PartialFile, data: bytes) -> PartialFile:
@@ -199,28 +199,10 @@ def test_refusals_leave_no_descriptor_open(
     assert open_descriptors() == before
 
 
-def test_folders_are_opened_once(tmp_path: pathlib.Path) -> None:
-    """A cache keeps the folder of the file before."""
-    cache = FolderCache()
-    open_partial(tmp_path / "a" / "1.mcap", tmp_path, cache).publish()
-    first = cache.get(str(tmp_path / "a"), tmp_path)
-    open_partial(tmp_path / "a" / "2.mcap", tmp_path, cache).publish()
-    assert cache.get(str(tmp_path / "a"), tmp_path) is first
-
-
-def test_folders_are_closed_when_the_cache_is_full(tmp_path: pathlib.Path) -> None:
-    """However many folders a dataset has, only the last ones are open."""
-    cache = FolderCache(size=2)
-    before = open_descriptors()
-    for number in range(10):
-        open_partial(tmp_path / str(number) / "a.mcap", tmp_path, cache).publish()
-    assert open_descriptors() == before + 2
-
-
 @pytest.fixture
 def _by_full_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Works as on Windows, where nothing can be opened relative to a folder."""
-    monkeypatch.setattr(temp_file, "HAS_DIR_FD", False)
+    monkeypatch.setattr(folder, "HAS_DIR_FD", False)
 
 
 @pytest.mark.usefixtures("_by_full_path")

@@ -16,12 +16,14 @@ from typing import TypeVar
 
 import pycurl
 
-from roboto_dagster.disk.resume_log import Part, check_parts
-from roboto_dagster.disk.temp_file import FolderCache, open_partial
+from roboto_dagster.disk.folder import FolderCache
+from roboto_dagster.disk.resume_log import Part
+from roboto_dagster.disk.temp_file import open_partial
 from roboto_dagster.errors import PlatformError, from_os_error
 from roboto_dagster.fs.core.checksums import ChecksumMismatchError, CrcDigest, verdict, verify_file
 from roboto_dagster.fs.core.download import Download, Piece
 from roboto_dagster.fs.core.response import Head
+from roboto_dagster.fs.core.resume import check_parts
 from roboto_dagster.fs.core.scheduler import Scheduler
 from roboto_dagster.fs.credentials import CredentialsError, LiveCredentials
 from roboto_dagster.fs.curl.errors import Failure, from_answer, from_curl

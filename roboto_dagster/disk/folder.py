@@ -1,0 +1,225 @@
+"""Folders opened one component at a time without following links.
+
+Files are then named relative to the open folder, so that a link planted below a destination, before or during a run, is
+never followed. Each open folder is closed when its last user closes it, not when the garbage collector finds it: errors
+that live on in reports keep frames, and frames keep folders.
+"""
+
+import contextlib
+import errno
+import os
+import pathlib
+import stat
+import threading
+from collections import OrderedDict
+from types import TracebackType
+
+from typing_extensions import Self
+
+# Where the platform cannot open relative to a folder (Windows), full paths are used.
+HAS_DIR_FD = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
+
+_FOLDER_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+_users_lock = threading.Lock()
+
+
+class Folder:
+    """An open folder, closed when its last user closes it.
+
+    Attributes:
+        path: Where it was when it was opened; for messages.
+        fd: Its descriptor, or None where the platform cannot open relative to a folder.
+    """
+
+    __slots__ = ("_depth", "_users", "fd", "path")
+
+    def __init__(self, path: pathlib.Path, fd: int | None, depth: int = 0) -> None:
+        self.path = path
+        self.fd = fd
+        self._depth = depth
+        self._users = 1
+
+    @classmethod
+    def open(
+        cls, path: pathlib.Path, within: pathlib.Path | None = None, *, create: bool = True
+    ) -> "Folder":
+        """Open a folder.
+
+        Args:
+            path: The folder.
+            within: A parent of it that the user chose; below it no link is followed. None trusts the whole path.
+            create: Whether to make folders that are missing.
+
+        Returns:
+            The folder, to be closed by the caller.
+
+        Raises:
+            OSError: It cannot be made or opened; `errno.ELOOP` if a link is in the way.
+            ValueError: It is not below `within`.
+        """
+        base = path if within is None else within
+        names = path.relative_to(base).parts
+        if ".." in names:
+            raise ValueError(f"{path} is not below {base}")
+        if not HAS_DIR_FD:
+            _reject_links(path, within)
+            if create:
+                path.mkdir(parents=True, exist_ok=True)
+            return cls(path, None)
+        depth = len(names)
+        if create:
+            depth += _make_parents(base)
+        fd = os.open(base, _FOLDER_FLAGS)
+        for name in names:
+            parent = fd
+            try:
+                fd = _open_child(parent, name, create=create)
+            finally:
+                os.close(parent)
+        return cls(path, fd, depth)
+
+    def share(self) -> "Folder":
+        """Count one more user, who has to close it too.
+
+        Returns:
+            The same folder.
+        """
+        with _users_lock:
+            self._users += 1
+        return self
+
+    def close(self) -> None:
+        """Close it, if this was its last user."""
+        with _users_lock:
+            self._users -= 1
+            fd = self.fd
+            if self._users or fd is None:
+                return
+            self.fd = None
+        os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # A user who was interrupted before `close`.
+        fd, self.fd = getattr(self, "fd", None), None
+        if fd is not None:
+            os.close(fd)
+
+    def name_of(self, name: str) -> str:
+        """Return what system calls need for a file of this folder, together with `fd`."""
+        return name if self.fd is not None else str(self.path / name)
+
+    def lstat(self, name: str) -> os.stat_result:
+        """Return the status of a file of this folder; a link is not followed.
+
+        Raises:
+            OSError: There is none.
+        """
+        return os.stat(self.name_of(name), dir_fd=self.fd, follow_symlinks=False)
+
+    def flush(self) -> None:
+        """Force the folder's entries to the disk, and the first time those of its parents, which may be new as well.
+
+        Raises:
+            OSError: A folder could not be flushed.
+        """
+        if self.fd is None:
+            return
+        os.fsync(self.fd)
+        depth, self._depth = self._depth, 0
+        with contextlib.ExitStack() as stack:
+            fd = self.fd
+            for _ in range(depth):
+                fd = os.open("..", _FOLDER_FLAGS, dir_fd=fd)
+                stack.callback(os.close, fd)
+                os.fsync(fd)
+
+
+def _make_parents(base: pathlib.Path) -> int:
+    """Make the folder that the user chose; return how many folders that took."""
+    missing = 0
+    for folder in (base, *base.parents):
+        if os.path.lexists(folder):
+            break
+        missing += 1
+    base.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _open_child(parent_fd: int, name: str, *, create: bool) -> int:
+    try:
+        return _open_without_following(parent_fd, name)
+    except FileNotFoundError:
+        if not create:
+            raise
+    with contextlib.suppress(FileExistsError):  # another thread or run made it meanwhile
+        os.mkdir(name, dir_fd=parent_fd)
+    return _open_without_following(parent_fd, name)
+
+
+def _open_without_following(parent_fd: int, name: str) -> int:
+    try:
+        return os.open(name, _FOLDER_FLAGS | _NO_FOLLOW, dir_fd=parent_fd)
+    except NotADirectoryError as error:
+        # Linux answers ENOTDIR for a link with O_DIRECTORY | O_NOFOLLOW, and for a plain file in the way.
+        if stat.S_ISLNK(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from error
+        raise
+
+
+def _reject_links(path: pathlib.Path, within: pathlib.Path | None) -> None:
+    folder = path
+    while within is not None and folder != within:
+        if folder.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder))
+        folder = folder.parent
+
+
+class FolderCache:
+    """The folders last used, kept open: most files are beside the one before. For one thread.
+
+    Args:
+        size: How many folders are kept open.
+    """
+
+    def __init__(self, size: int = 64) -> None:
+        self._size = size
+        # By text: comparing paths takes longer than opening a file.
+        self._folders: OrderedDict[tuple[str, pathlib.Path | None], Folder] = OrderedDict()
+
+    def get(self, path: str, within: pathlib.Path | None = None, *, create: bool = True) -> Folder:
+        """Return the open folder, opening it if need be. The cache closes it; who keeps it calls `share`.
+
+        Args:
+            path: The folder.
+            within: A parent of it below which no link is followed; None trusts the whole path.
+            create: Whether to make folders that are missing.
+
+        Raises:
+            OSError: It cannot be made or opened; `errno.ELOOP` if a link is in the way.
+        """
+        key = (path, within)
+        folder = self._folders.pop(key, None)
+        if folder is None:
+            folder = Folder.open(pathlib.Path(path), within, create=create)
+        self._folders[key] = folder
+        if len(self._folders) > self._size:
+            self._folders.popitem(last=False)[1].close()
+        return folder
+
+    def close(self) -> None:
+        """Close all folders that nobody else uses; the cache may be used again."""
+        while self._folders:
+            self._folders.popitem()[1].close()

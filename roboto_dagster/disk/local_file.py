@@ -1,0 +1,121 @@
+"""Opening files that others may have put there: no link is followed, no FIFO waits for a writer, no size surprises.
+
+Manifests, logs and delivered files are on a disk that others write to as well. All errors are `OSError`s that name the
+file, so that a caller needs one `except`.
+"""
+
+import errno
+import os
+import pathlib
+import stat
+from typing import BinaryIO
+
+from roboto_dagster.disk.folder import Folder
+
+_FLAGS = (
+    getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFCHR: "a character device",
+}
+
+
+def open_regular(
+    path: pathlib.Path, within: pathlib.Path | None = None, *, max_bytes: int | None = None
+) -> BinaryIO:
+    """Open a regular file for reading.
+
+    Args:
+        path: The file.
+        within: A parent of it below which no link is followed; None trusts its folder. The file itself may never be a
+            link.
+        max_bytes: The largest size that is accepted, in bytes; None accepts any.
+
+    Returns:
+        The open file, to be closed by the caller.
+
+    Raises:
+        OSError: It is missing, no regular file (`EINVAL`), a link (`ELOOP`), or too large (`EFBIG`).
+    """
+    with Folder.open(path.parent, within, create=False) as folder:
+        fd = open_in(folder, path.name, os.O_RDONLY, max_bytes=max_bytes)
+    return os.fdopen(fd, "rb")
+
+
+def read_regular(
+    path: pathlib.Path, within: pathlib.Path | None = None, *, max_bytes: int
+) -> bytes:
+    """Read a small regular file.
+
+    Args:
+        path: The file.
+        within: A parent of it below which no link is followed; None trusts its folder.
+        max_bytes: The largest size that is accepted, in bytes.
+
+    Raises:
+        OSError: As `open_regular`.
+    """
+    with open_regular(path, within, max_bytes=max_bytes) as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:  # it grew meanwhile
+        raise _too_large(str(path), max_bytes)
+    return data
+
+
+def open_in(folder: Folder, name: str, flags: int, *, max_bytes: int | None = None) -> int:
+    """Open a regular file of an open folder.
+
+    Args:
+        folder: The folder.
+        name: The file's name in it.
+        flags: `os.O_RDONLY`, `os.O_RDWR` or `os.O_WRONLY`, and `os.O_APPEND` if wanted.
+        max_bytes: The largest size that is accepted, in bytes; None accepts any.
+
+    Returns:
+        A descriptor, to be closed by the caller.
+
+    Raises:
+        OSError: As `open_regular`.
+    """
+    # Looked at before it is opened: to open a device may already do something.
+    check_regular(folder.lstat(name), str(folder.path / name))
+    fd = os.open(folder.name_of(name), flags | _FLAGS, dir_fd=folder.fd)
+    try:
+        status = os.fstat(fd)
+        check_regular(status, str(folder.path / name))
+        if max_bytes is not None and status.st_size > max_bytes:
+            raise _too_large(str(folder.path / name), max_bytes)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def check_regular(status: os.stat_result, path: str) -> None:
+    """Raise unless a status is that of a regular file.
+
+    Args:
+        status: From a call that follows no link.
+        path: For the message.
+
+    Raises:
+        OSError: It is none: `EINVAL`, or `ELOOP` for a link.
+    """
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != stat.S_IFREG:
+        number = errno.ELOOP if kind == stat.S_IFLNK else errno.EINVAL
+        reason = f"it is {_KINDS.get(kind, 'a special file')}, not a regular file; move it away"
+        raise OSError(number, reason, path)
+
+
+def _too_large(path: str, max_bytes: int) -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than the {max_bytes:,} bytes accepted here", path)

@@ -1,0 +1,130 @@
+"""The files below one folder that the user chose: compared, opened and removed by one rule, without following links."""
+
+import os
+import pathlib
+import stat
+from types import TracebackType
+from typing import BinaryIO, Literal
+
+from typing_extensions import Self
+
+from roboto_dagster.disk.folder import Folder, FolderCache
+from roboto_dagster.disk.local_file import open_in
+from roboto_dagster.disk.paths import unsafe_reason
+
+Removal = Literal["removed", "absent", "changed", "unsafe", "failed"]
+"""The result of removing a file: `changed` is somebody else's file now and stays, `unsafe` was not touched."""
+
+
+class LocalTree:
+    """The files below one folder, named by relative paths with `/`. For one thread; use it in a `with`.
+
+    Paths may come from a listing, a manifest or a log: each is judged by `paths.unsafe_reason`, and no link below the
+    root is followed.
+
+    Args:
+        root: The folder that the user chose, such as a destination; it may be a link.
+    """
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.root = root
+        self._prefix = f"{root}{os.sep}"
+        self._folders = FolderCache()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the folders that are kept open."""
+        self._folders.close()
+
+    def lstat(self, relative_path: str) -> os.stat_result | None:
+        """Return the status of a file, or None if it is missing, its path is unsafe, or a link is in the way.
+
+        Args:
+            relative_path: Below the root.
+        """
+        if unsafe_reason(relative_path) is not None:
+            return None
+        try:
+            folder, name = self._locate(relative_path)
+            return folder.lstat(name)
+        except OSError:
+            return None
+
+    def open(self, relative_path: str, *, max_bytes: int | None = None) -> BinaryIO:
+        """Open a regular file for reading.
+
+        Args:
+            relative_path: Below the root.
+            max_bytes: The largest size that is accepted, in bytes; None accepts any.
+
+        Returns:
+            The open file, to be closed by the caller.
+
+        Raises:
+            OSError: It is missing, no regular file (`EINVAL`), too large (`EFBIG`), or a link is in the way (`ELOOP`).
+            ValueError: Its path is unsafe.
+        """
+        reason = unsafe_reason(relative_path)
+        if reason is not None:
+            raise ValueError(f"{relative_path!r} is not read: {reason}")
+        folder, name = self._locate(relative_path)
+        return os.fdopen(open_in(folder, name, os.O_RDONLY, max_bytes=max_bytes), "rb")
+
+    def remove(self, relative_path: str, *, size_bytes: int, mtime_ns: int) -> Removal:
+        """Remove a file that is still as it was published, and the folders that this leaves empty.
+
+        Args:
+            relative_path: Below the root; folders are removed up to its first component, which stays.
+            size_bytes: Its size when it was published.
+            mtime_ns: Its modification time when it was published, in ns since the epoch.
+
+        Returns:
+            What became of it. Only `removed` and `absent` mean that nothing is there any more.
+        """
+        if unsafe_reason(relative_path) is not None:
+            return "unsafe"
+        try:
+            parent, _, name = relative_path.rpartition("/")
+            # Opened again: a folder that was moved elsewhere since it was compared is not the one below the root.
+            with Folder.open(pathlib.Path(self._prefix + parent), self.root, create=False) as folder:
+                status = folder.lstat(name)
+                is_same = (status.st_size, status.st_mtime_ns) == (size_bytes, mtime_ns)
+                if not (is_same and stat.S_ISREG(status.st_mode)):
+                    return "changed"
+                os.unlink(folder.name_of(name), dir_fd=folder.fd)
+        except FileNotFoundError:
+            return "absent"
+        except OSError:
+            return "failed"
+        self.remove_empty_folders(relative_path.rpartition("/")[0])
+        return "removed"
+
+    def remove_empty_folders(self, relative_path: str) -> None:
+        """Remove a folder and its parents as long as they are empty; the first component of the path stays.
+
+        Args:
+            relative_path: The innermost folder, below the root.
+        """
+        while "/" in relative_path and unsafe_reason(relative_path) is None:
+            parent, _, name = relative_path.rpartition("/")
+            try:
+                with Folder.open(pathlib.Path(self._prefix + parent), self.root, create=False) as outer:
+                    os.rmdir(outer.name_of(name), dir_fd=outer.fd)
+            except OSError:  # not empty, or a link
+                return
+            relative_path = parent
+
+    def _locate(self, relative_path: str) -> tuple[Folder, str]:
+        parent, _, name = relative_path.rpartition("/")
+        path = self._prefix + parent if parent else str(self.root)
+        return self._folders.get(path, self.root, create=False), name
