@@ -18,6 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "text": set(),
     "redaction": set(),
     "platform": {"platform"} | LEAVES,
+    "disk": {"disk", "errors"},
     "fs": {"fs", "platform", "disk", "version"} | LEAVES,
     "sync": {"sync", "fs", "platform", "disk", "version"} | LEAVES,
 }

@@ -90,10 +90,7 @@ def open_in(folder: Folder, name: str, flags: int, *, max_bytes: int | None = No
     check_regular(folder.lstat(name), str(folder.path / name))
     fd = os.open(folder.name_of(name), flags | _FLAGS, dir_fd=folder.fd)
     try:
-        status = os.fstat(fd)
-        check_regular(status, str(folder.path / name))
-        if max_bytes is not None and status.st_size > max_bytes:
-            raise _too_large(str(folder.path / name), max_bytes)
+        _check(os.fstat(fd), str(folder.path / name), max_bytes)
     except BaseException:
         os.close(fd)
         raise
@@ -115,6 +112,12 @@ def check_regular(status: os.stat_result, path: str) -> None:
         number = errno.ELOOP if kind == stat.S_IFLNK else errno.EINVAL
         reason = f"it is {_KINDS.get(kind, 'a special file')}, not a regular file; move it away"
         raise OSError(number, reason, path)
+
+
+def _check(status: os.stat_result, path: str, max_bytes: int | None) -> None:
+    check_regular(status, path)
+    if max_bytes is not None and status.st_size > max_bytes:
+        raise _too_large(path, max_bytes)
 
 
 def _too_large(path: str, max_bytes: int) -> OSError:

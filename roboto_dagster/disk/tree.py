@@ -96,7 +96,9 @@ class LocalTree:
         try:
             parent, _, name = relative_path.rpartition("/")
             # Opened again: a folder that was moved elsewhere since it was compared is not the one below the root.
-            with Folder.open(pathlib.Path(self._prefix + parent), self.root, create=False) as folder:
+            with Folder.open(
+                pathlib.Path(self._prefix + parent), self.root, create=False
+            ) as folder:
                 status = folder.lstat(name)
                 is_same = (status.st_size, status.st_mtime_ns) == (size_bytes, mtime_ns)
                 if not (is_same and stat.S_ISREG(status.st_mode)):
@@ -118,7 +120,9 @@ class LocalTree:
         while "/" in relative_path and unsafe_reason(relative_path) is None:
             parent, _, name = relative_path.rpartition("/")
             try:
-                with Folder.open(pathlib.Path(self._prefix + parent), self.root, create=False) as outer:
+                with Folder.open(
+                    pathlib.Path(self._prefix + parent), self.root, create=False
+                ) as outer:
                     os.rmdir(outer.name_of(name), dir_fd=outer.fd)
             except OSError:  # not empty, or a link
                 return

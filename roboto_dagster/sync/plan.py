@@ -12,6 +12,7 @@ from roboto_dagster.platform.files import RemoteFile
 
 Action = Literal["fetch", "keep", "refuse"]
 
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFile:
     """What the last manifest says of a file that was whole then.

@@ -65,7 +65,7 @@ def flushed_folders(monkeypatch: pytest.MonkeyPatch, function: Callable[[], None
     fsync = os.fsync
 
     def note(fd: int) -> None:
-        seen.append(os.readlink(f"/proc/self/fd/{fd}"))
+        seen.append(str(pathlib.Path(f"/proc/self/fd/{fd}").readlink()))
         fsync(fd)
 
     monkeypatch.setattr(os, "fsync", note)

@@ -5,6 +5,7 @@ import pytest
 from roboto_dagster.platform.files import RemoteFile
 from roboto_dagster.sync.plan import KnownFile, LocalFile, decide, place_of
 
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
