@@ -15,7 +15,7 @@ import dagster as dg
 from typing_extensions import Self
 
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.platform.datasets import Query
+from roboto_dagster.platform.queries import Query
 from roboto_dagster.sync.manifest import manifest_path
 
 _DESTINATION = "roboto/destination"

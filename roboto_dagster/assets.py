@@ -22,7 +22,7 @@ from roboto_dagster.metadata import (
     summary,
 )
 from roboto_dagster.partitions import Partitioning, partitioning_of
-from roboto_dagster.platform.datasets import Query, checked_query
+from roboto_dagster.platform.queries import Query, checked_query
 from roboto_dagster.platform.scope import Matcher
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.sync.options import (

@@ -17,7 +17,8 @@ import dagster as dg
 
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.platform.datasets import RemoteDataset, all_of, find_datasets, where
+from roboto_dagster.platform.datasets import RemoteDataset, find_datasets
+from roboto_dagster.platform.queries import all_of, where
 from roboto_dagster.platform.scope import Scope
 
 if TYPE_CHECKING:  # the SDK costs about a second at import

@@ -23,17 +23,14 @@ from roboto_dagster.partitions import (
     run_request,
 )
 from roboto_dagster.platform.datasets import (
-    Query,
     RemoteDataset,
-    all_of,
-    checked_query,
     dataset_exists,
     find_datasets,
     find_file_changes,
     has_files,
     newest_file_change,
-    where,
 )
+from roboto_dagster.platform.queries import Query, all_of, any_of, checked_query, where
 from roboto_dagster.platform.scope import is_dataset_id
 from roboto_dagster.resources import RobotoResource
 from roboto_dagster.sensor_cursor import Change, ChangeFeed, CursorError, Revision, SensorCursor
@@ -251,10 +248,7 @@ class _Tick:
     def _note_files(self, changes: dict[str, Change], newest: Mapping[str, Revision]) -> None:
         unknown = [key for key in newest if key not in changes]
         if unknown:
-            these = {
-                "operator": "OR",
-                "conditions": [where("dataset_id", "EQUALS", key) for key in unknown],
-            }
+            these = any_of("dataset_id", unknown)
             for dataset in self._find(these, "created"):  # those that fit the query
                 if self._concerns_us(dataset):
                     changes[dataset.dataset_id] = Change(dataset=dataset)

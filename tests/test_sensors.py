@@ -285,7 +285,7 @@ def test_query_may_be_the_sdks(local: LocalRoboto, ticks: MakeTicks) -> None:
 
 def test_query_must_be_one(ticks: MakeTicks) -> None:
     """A query of another kind is refused when the sensor is built."""
-    with pytest.raises(ConfigurationError, match="is no query"):
+    with pytest.raises(ConfigurationError, match="is not a query"):
         ticks(query="name = 'a'")
 
 

@@ -20,7 +20,7 @@ from roboto_dagster.checks import build_roboto_dataset_checks
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.partitions import PartitionsDef, partitioning_of
-from roboto_dagster.platform.datasets import checked_query
+from roboto_dagster.platform.queries import checked_query
 from roboto_dagster.resources import (
     AwsCredentialsResource,
     ObjectStoreResource,

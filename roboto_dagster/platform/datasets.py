@@ -14,12 +14,10 @@ from typing_extensions import Self
 
 from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.platform.errors import platform_errors
+from roboto_dagster.platform.queries import Query, where
 
 if TYPE_CHECKING:
     from roboto import RobotoClient
-
-Query = Mapping[str, Any]
-"""A condition, `{"field", "comparator", "value"}`, or a group, `{"operator", "conditions"}`."""
 
 MAX_PAGE = 1000
 _DATASETS = "v1/datasets/query"
@@ -68,21 +66,6 @@ class FileChange:
     modified: dt.datetime
 
 
-def where(field: str, comparator: str, value: object) -> Query:
-    """Makes a condition; a time is given to the platform in UTC."""
-    if isinstance(value, dt.datetime):
-        value = value.astimezone(dt.timezone.utc).isoformat()
-    return {"field": field, "comparator": comparator, "value": value}
-
-
-def all_of(*conditions: Query | None) -> Query | None:
-    """Joins conditions, leaving out those that are None; nothing at all is None."""
-    given = [condition for condition in conditions if condition is not None]
-    if len(given) < 2:
-        return given[0] if given else None
-    return {"operator": "AND", "conditions": given}
-
-
 def dataset_url(endpoint: str, *dataset_ids: str) -> str | None:
     """Returns the page of a dataset on the platform's site, `https://app.…` beside `https://api.…`.
 
@@ -97,31 +80,6 @@ def dataset_url(endpoint: str, *dataset_ids: str) -> str | None:
         return None
     site = f"https://app.{endpoint.removeprefix(api)}".rstrip("/")
     return f"{site}/datasets/{dataset_ids[0]}"
-
-
-def checked_query(query: object) -> Query | None:
-    """Returns a query as plain data.
-
-    Args:
-        query: A mapping, or a `Condition` or `ConditionGroup` of the SDK, or None for all datasets.
-
-    Raises:
-        ConfigurationError: It is something else.
-    """
-    dump = getattr(query, "model_dump", None)
-    plain = dump(mode="json") if callable(dump) else query
-    if plain is None:
-        return None
-    if isinstance(plain, Mapping) and (
-        {"field", "comparator"} <= plain.keys() or "conditions" in plain
-    ):
-        return dict(plain)
-    msg = (
-        f"{query!r} is no query: give a condition such as "
-        '{"field": "tags", "comparator": "CONTAINS", "value": "flight"}, a group '
-        '{"operator": "AND", "conditions": […]}, or a Condition or ConditionGroup of roboto.query.'
-    )
-    raise ConfigurationError(msg)
 
 
 def find_datasets(
