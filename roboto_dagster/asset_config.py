@@ -1,22 +1,25 @@
-"""What one dataset asset is about, and how that travels with its definition.
+"""What one dataset asset delivers, and how that travels with its definition.
 
 The asset's definition metadata carries it, so that a sensor, a schedule, a check or an IO manager
-that is given the asset needs to be told nothing twice.
+that is given the asset needs no setting twice.
 """
 
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from typing_extensions import Self
 
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.platform.queries import Query
+from roboto_dagster.platform.queries import Query, checked_query
+from roboto_dagster.platform.scope import Matcher
 from roboto_dagster.sync.manifest import manifest_path
+from roboto_dagster.sync.options import checked_destination
 
 _DESTINATION = "roboto/destination"
 _DATASET_ID = "roboto/dataset_id"
@@ -25,21 +28,21 @@ _EXCLUDE = "roboto/exclude_patterns"
 _QUERY = "roboto/query"
 _MAY_LACK_REFUSED = "roboto/may_lack_refused"
 
-# Part of every code version: a release that would bring other files for the same settings raises it.
+# Part of every code version: a release that would deliver other files for the same settings raises it.
 _GENERATION = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetAssetConfig:
-    """What a dataset asset is configured to bring, and where to.
+    """What a dataset asset delivers, and where to.
 
     Attributes:
         destination: The absolute folder of its files and manifests.
-        dataset_id: Its dataset, if it is about one.
-        include_patterns: Gitignore-style patterns of the files to bring; none means all.
-        exclude_patterns: The same for files to leave out.
-        query: Which datasets belong to it, where partitions are time windows; None for all.
-        may_lack_refused: Whether it is whole without files that no disk could take.
+        dataset_id: Its dataset, if it is about one. Default None.
+        include_patterns: Gitignore-style patterns of the files to deliver. Default: all files.
+        exclude_patterns: The same for files to leave out. Default: none.
+        query: Which datasets belong to it, where partitions are time windows. Default None: all.
+        may_lack_refused: Whether it is complete without files that no disk could take.
     """
 
     destination: pathlib.Path
@@ -49,8 +52,48 @@ class DatasetAssetConfig:
     query: Query | None = None
     may_lack_refused: bool = False
 
+    @classmethod
+    def checked(
+        cls,
+        *,
+        destination: str | os.PathLike[str],
+        dataset_id: str | None = None,
+        include_patterns: Sequence[str] = (),
+        exclude_patterns: Sequence[str] = (),
+        query: Query | None = None,
+        may_lack_refused: bool = False,
+    ) -> Self:
+        """Make it of what a user has set, in Python or in YAML: the one place that checks these settings.
+
+        Args:
+            destination: As in the class, also relative, or with `~`.
+            dataset_id: As in the class.
+            include_patterns: As in the class.
+            exclude_patterns: As in the class.
+            query: As in the class, also a condition of the SDK.
+            may_lack_refused: As in the class.
+
+        Raises:
+            ConfigurationError: A setting cannot work; the message names it.
+        """
+        if isinstance(destination, dg.EnvVar):
+            raise ConfigurationError(
+                f"destination must be a path that is known when the asset is defined, not {destination!r}: read it with "
+                'os.environ["NAME"], or {{ env.NAME }} in YAML.'
+            )
+        config = cls(
+            destination=checked_destination(destination),
+            dataset_id=dataset_id,
+            include_patterns=_patterns("include_patterns", include_patterns),
+            exclude_patterns=_patterns("exclude_patterns", exclude_patterns),
+            query=checked_query(query),
+            may_lack_refused=may_lack_refused,
+        )
+        Matcher(config.include_patterns, config.exclude_patterns)
+        return config
+
     def to_metadata(self) -> dict[str, dg.MetadataValue]:
-        """Returns it as definition metadata."""
+        """Return it as definition metadata."""
         value = dg.MetadataValue
         metadata: dict[str, dg.MetadataValue] = {
             _DESTINATION: value.path(self.destination),
@@ -66,7 +109,7 @@ class DatasetAssetConfig:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Self | None:
-        """Reads it from definition metadata, or returns None where there is none of ours."""
+        """Read it from definition metadata, or return None where there is none of ours."""
         plain = {
             key: value.value if isinstance(value, dg.MetadataValue) else value
             for key, value in metadata.items()
@@ -84,11 +127,16 @@ class DatasetAssetConfig:
 
     @classmethod
     def of(cls, asset: dg.AssetsDefinition) -> Self:
-        """Reads it from an asset.
+        """Read it from an asset.
 
         Raises:
             ConfigurationError: The asset was not built by this package.
         """
+        given: Any = asset
+        if not isinstance(given, dg.AssetsDefinition):
+            raise ConfigurationError(
+                f"{given!r} is no asset: give the one that build_roboto_dataset_asset() has returned."
+            )
         found = cls.from_metadata(asset.metadata_by_key.get(asset.key, {}))
         if found is None:
             msg = (
@@ -99,19 +147,32 @@ class DatasetAssetConfig:
         return found
 
     def manifest(self, asset_key: dg.AssetKey, partition_key: str | None) -> pathlib.Path:
-        """Returns where the manifest of one partition lies; the key is None without partitions.
+        """Return where the manifest of one partition is.
+
+        Args:
+            asset_key: The asset's key.
+            partition_key: The partition; None where there are none.
 
         Raises:
             ConfigurationError: There is neither a key nor a dataset.
         """
         key = partition_key or self.dataset_id
         if key is None:
-            msg = f"The asset {asset_key.to_user_string()} has partitions: say which one is meant."
+            msg = f"The asset {asset_key.to_user_string()} has partitions: name the one that is meant."
             raise ConfigurationError(msg)
         return manifest_path(self.destination, asset_key.to_user_string(), key)
 
     def code_version(self) -> str:
-        """Returns a hash of it, which Dagster shows as a change of code when a setting changes."""
+        """Return a hash of it, which Dagster shows as a change of code when a setting changes."""
         settings = {**dataclasses.asdict(self), "destination": str(self.destination)}
         text = json.dumps([_GENERATION, settings], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _patterns(name: str, patterns: Any) -> tuple[str, ...]:
+    is_list = isinstance(patterns, Sequence) and not isinstance(patterns, str | bytes)
+    if not is_list or not all(isinstance(each, str) for each in patterns):
+        raise ConfigurationError(
+            f"{name} must be a list of patterns such as ['*.mcap'], not {patterns!r} (one text is not a list)."
+        )
+    return tuple(patterns)

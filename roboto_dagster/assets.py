@@ -3,14 +3,13 @@
 import functools
 import logging
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from roboto_dagster.asset_config import DatasetAssetConfig
-from roboto_dagster.errors import RobotoDagsterError
+from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.metadata import (
     Outcome,
@@ -22,8 +21,7 @@ from roboto_dagster.metadata import (
     summary,
 )
 from roboto_dagster.partitions import Partitioning, partitioning_of
-from roboto_dagster.platform.queries import Query, checked_query
-from roboto_dagster.platform.scope import Matcher
+from roboto_dagster.platform.queries import Query
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.sync.options import (
     DEFAULT_RESERVE_BYTES,
@@ -130,16 +128,16 @@ def build_roboto_dataset_asset(
         ConfigurationError: Both or neither of `dataset_id` and `partitions_def` are given, or the
             id is none.
     """
-    Matcher(include_patterns, exclude_patterns)  # a bad pattern fails here, not in the night
-    config = DatasetAssetConfig(
-        destination=pathlib.Path(destination).expanduser().absolute(),
+    config = DatasetAssetConfig.checked(
+        destination=destination,
         dataset_id=dataset_id,
-        include_patterns=tuple(include_patterns),
-        exclude_patterns=tuple(exclude_patterns),
-        query=checked_query(query),
+        include_patterns=include_patterns,
+        exclude_patterns=exclude_patterns,
+        query=query,
         may_lack_refused=on_refused == "skip",
     )
     partitioning = partitioning_of(config, partitions_def)
+    _check_retry(retry)
     options = SyncOptions(
         on_refused=on_refused,
         on_missing=on_missing,
@@ -179,6 +177,14 @@ def build_roboto_dataset_asset(
         )
 
     return roboto_dataset
+
+
+def _check_retry(retry: object) -> None:
+    if retry is not None and not isinstance(retry, RetryConfig):
+        raise ConfigurationError(
+            f"retry must be a RetryConfig such as RetryConfig(max_attempts=3), not {retry!r}. For what Dagster repeats as "
+            "a whole, use retry_policy."
+        )
 
 
 def materialize_partitions(

@@ -5,9 +5,10 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import dagster as dg
+from pydantic import Field
 
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.delivered import DeliveredFile, delivered_files, materialized_keys
@@ -18,6 +19,8 @@ from roboto_dagster.partitions import (
     partitioning_of_asset,
 )
 from roboto_dagster.platform.files import list_files
+from roboto_dagster.sync.report import duration_text
+from roboto_dagster.validation import Settings, checked
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     from roboto import RobotoClient
@@ -27,6 +30,17 @@ Violation = tuple[str, str, str]
 
 NAMED_OFFENDERS = 20
 """So many of them are in a check's metadata."""
+
+
+class CheckSettings(Settings):
+    """What `build_roboto_dataset_checks` was given; the only place that checks it."""
+
+    blocking: bool
+    checksums: Literal["sample", "all", "none"]
+    sample_files: Annotated[int, Field(ge=1)]
+    compare_listing: bool
+    max_age: Annotated[dt.timedelta, Field(gt=dt.timedelta(0))] | None
+    roboto_resource_key: Annotated[str, Field(min_length=1)]
 
 
 class _Findings(NamedTuple):
@@ -74,6 +88,15 @@ def build_roboto_dataset_checks(
         ConfigurationError: The asset is none of this package.
     """
     partitioning = partitioning_of_asset(asset)
+    checked(
+        CheckSettings,
+        blocking=blocking,
+        checksums=checksums,
+        sample_files=sample_files,
+        compare_listing=compare_listing,
+        max_age=max_age,
+        roboto_resource_key=roboto_resource_key,
+    )
     config = partitioning.config
     built = [_build(asset, "files_on_disk", _files_on_disk(config, asset.key), blocking, set())]
     if checksums != "none":
@@ -314,9 +337,15 @@ def _recently_synced(
             except OSError:
                 offences.append((key, "", "was never synced here"))
                 continue
-            age = dt.timedelta(seconds=round(time.time() - synced_at))
+            age = dt.timedelta(seconds=time.time() - synced_at)
             if age > max_age:
-                offences.append((key, "", f"was last synced {age} ago, {max_age} is allowed"))
+                offences.append(
+                    (
+                        key,
+                        "",
+                        f"was last synced {duration_text(age.total_seconds())} ago, {max_age} is allowed",
+                    )
+                )
         return _Findings(0, offences)
 
     return look

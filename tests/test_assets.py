@@ -162,12 +162,26 @@ def test_a_relative_destination_is_of_the_working_directory(
         pytest.param({"dataset_id": ""}, "no dataset id", id="empty-id"),
         pytest.param({"dataset_id": "flight 1"}, "no dataset id", id="no-id"),
         pytest.param(
-            {"dataset_id": "ds_1", "include_patterns": "*.mcap"}, "not one text", id="a-text"
+            {"dataset_id": "ds_1", "include_patterns": "*.mcap"},
+            "one text is not a list",
+            id="a-text",
         ),
         pytest.param(
             {"dataset_id": "ds_1", "exclude_patterns": ["!"]}, "Invalid git pattern", id="pattern"
         ),
         pytest.param({"dataset_id": "ds_1", "on_empty": "ignore"}, "on_empty", id="on-empty"),
+        pytest.param({"dataset_id": "ds_1", "on_missing": "delete"}, "on_missing", id="missing"),
+        pytest.param({"dataset_id": "ds_1", "max_removals": -1}, "max_removals", id="removals"),
+        pytest.param({"dataset_id": "ds_1", "destination": ""}, "destination must", id="empty"),
+        pytest.param({"dataset_id": "ds_1", "destination": "s3://b/x"}, "not a URL", id="url"),
+        pytest.param(
+            {"dataset_id": "ds_1", "destination": dg.EnvVar("X")}, "os.environ", id="env-var"
+        ),
+        pytest.param(
+            {"dataset_id": "ds_1", "include_patterns": [1]}, "include_patterns must", id="number"
+        ),
+        pytest.param({"dataset_id": "ds_1", "retry": {"max_attempts": 2}}, "retry", id="retry"),
+        pytest.param({"dataset_id": "ds_1", "query": "tags"}, "query", id="query"),
     ],
 )
 def test_a_definition_that_cannot_work_fails_when_it_is_loaded(
@@ -175,7 +189,7 @@ def test_a_definition_that_cannot_work_fails_when_it_is_loaded(
 ) -> None:
     """A slip is told when the code location loads, not in the night."""
     with pytest.raises(ConfigurationError, match=message):
-        build_roboto_dataset_asset("logs", destination=tmp_path, **options)
+        build_roboto_dataset_asset("logs", **{"destination": tmp_path, **options})
 
 
 # --- partitions ---

@@ -9,7 +9,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from roboto_dagster import build_roboto_dataset_asset, build_roboto_dataset_checks
+from roboto_dagster import (
+    ConfigurationError,
+    build_roboto_dataset_asset,
+    build_roboto_dataset_checks,
+)
 from roboto_dagster.testing import LocalRoboto, faults
 
 Run = Callable[..., dict[str, dg.AssetCheckEvaluation]]
@@ -185,7 +189,7 @@ def test_blocking_check_keeps_others_waiting(
     """With `blocking=True` what depends on the asset does not run on what a check has failed."""
     logs = build_roboto_dataset_asset("logs", destination=folder, dataset_id=dataset_id)
     checks = build_roboto_dataset_checks(
-        logs, blocking=True, max_age=dt.timedelta(seconds=-60), checksums="none"
+        logs, blocking=True, max_age=dt.timedelta(microseconds=1), checksums="none"
     )
 
     @dg.asset(deps=[logs])
@@ -194,3 +198,40 @@ def test_blocking_check_keeps_others_waiting(
     result = dg.materialize([logs, *checks, downstream], resources=resources, raise_on_error=False)
     assert not result.success
     assert [event.asset_key for event in result.get_asset_materialization_events()] == [logs.key]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"checksums": "some"}, "checksums='some'"),
+        ({"sample_files": 0}, "sample_files=0"),
+        ({"sample_files": True}, "sample_files=True"),
+        ({"sample_files": "10"}, "sample_files='10'"),
+        ({"max_age": 48}, "max_age=48"),
+        ({"max_age": dt.timedelta(0)}, "max_age="),
+        ({"max_age": dt.timedelta(hours=-1)}, "max_age="),
+        ({"blocking": "no"}, "blocking='no'"),
+        ({"compare_listing": None}, "compare_listing=None"),
+        ({"roboto_resource_key": ""}, "roboto_resource_key=''"),
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_work(
+    folder: pathlib.Path, options: dict[str, Any], message: str
+) -> None:
+    """They are refused when the checks are built, with the name of the setting."""
+    asset = build_roboto_dataset_asset("logs", destination=folder, dataset_id="ds_1")
+    with pytest.raises(ConfigurationError, match=message):
+        build_roboto_dataset_checks(asset, **options)
+
+
+def test_checks_of_what_is_no_asset_of_ours() -> None:
+    """An asset of another package is refused by name."""
+
+    @dg.asset
+    def other() -> None: ...
+
+    with pytest.raises(ConfigurationError, match="other is not one of roboto_dagster"):
+        build_roboto_dataset_checks(other)
+    with pytest.raises(ConfigurationError, match="'logs' is no asset"):
+        build_roboto_dataset_checks("logs")  # type: ignore[arg-type]  # on purpose

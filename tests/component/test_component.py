@@ -186,24 +186,70 @@ def test_secret_stays_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "MY_KEY" in repr(getattr(key, "api_key", "MY_KEY"))
 
 
-def test_every_field_is_described() -> None:
-    """Whoever edits YAML finds a sentence for every field."""
+def component_of(**attributes: Any) -> RobotoDatasetComponent:
+    """Load the component as YAML would."""
+    given = {"name": "logs", "destination": "data", "dataset_id": "ds_a", **attributes}
+    component = RobotoDatasetComponent.from_attributes_dict(attributes=given)
+    assert isinstance(component, RobotoDatasetComponent)
+    return component
 
-    def undescribed(model: Any) -> list[str]:
-        names = [name for name, field in model.model_fields.items() if not field.description]
-        return [f"{model.__name__}.{name}" for name in names]
 
-    from roboto_dagster.component import component
+def load(**attributes: Any) -> dg.Definitions:
+    """Build the definitions of the component."""
+    return dg.component_defs(component=component_of(**attributes))
 
-    models = [
-        each
-        for each in vars(component).values()
-        if isinstance(each, type)
-        and issubclass(each, dg.Model)
-        and each.__module__ == component.__name__
-    ]
-    assert len(models) == 8
-    assert [name for model in models for name in undescribed(model)] == []
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        pytest.param({"destination": ""}, "destination must be the path", id="empty"),
+        pytest.param({"destination": "s3://b/x"}, "not a URL", id="scheme"),
+        pytest.param({"include_patterns": ["!"]}, "pattern", id="pattern"),
+        pytest.param({"max_removals": -1}, "max_removals", id="max-removals"),
+        pytest.param({"free_space_reserve_bytes": -5}, "free_space", id="reserve"),
+        pytest.param({"retry": {"max_attempts": 0}}, "max_attempts", id="attempts"),
+        pytest.param({"step_retries": -1}, "step_retries", id="step-retries"),
+        pytest.param({"step_retry_delay_seconds": -1}, "step_retry_delay", id="step-delay"),
+        pytest.param({"dataset_id": "flight 1"}, "dataset id", id="dataset-id"),
+        pytest.param(
+            {"object_store": {"durability": "ful"}}, "durability|Invalid", id="durability"
+        ),
+        pytest.param({"object_store": {"durabilty": "full"}}, "durabilty", id="nested-typo"),
+        pytest.param(
+            {"object_store": {"aws_profile": "x"}}, "aws_profile would have no", id="aws-profile"
+        ),
+        pytest.param({"checks": {"sample_files": 0}}, "sample_files", id="sample"),
+        pytest.param({"checks": {"max_age_hours": -1}}, "max_age", id="max-age"),
+        pytest.param({"checks": {"checksums": "some"}}, "checksums|Invalid", id="checksums"),
+        pytest.param({"sensor": {"vanished": "delete"}}, "vanished|Invalid", id="vanished"),
+        pytest.param({"sensor": {"since": "soon"}}, "since must be a time", id="no-time"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_by_yaml(
+    attributes: dict[str, Any], message: str
+) -> None:
+    """The same checks as for the functions, when the code location loads."""
+    with pytest.raises(Exception, match=message):
+        load(**attributes)
+
+
+def test_names_that_dagster_accepts_for_an_asset_load() -> None:
+    """Ops and resources have names derived from the key, whatever stands in it."""
+    for name in ("3d_scans", "raw-data/logs", "a.b"):
+        definitions = load(name=name, checks={}, sensor={}, schedule={"cron_schedule": "@daily"})
+        dg.Definitions.validate_loadable(definitions)
+
+
+def test_two_components_of_one_name_under_two_prefixes() -> None:
+    """Each has resources, sensor, checks and dynamic partitions of its own."""
+    attributes: dict[str, Any] = {"dataset_id": None, "sensor": {}, "checks": {}}
+    first = load(**attributes)
+    second = load(**attributes, translation={"key_prefix": ["b"]}, roboto={"api_key_env": "B"})
+    both = dg.Definitions.merge(first, second)
+    dg.Definitions.validate_loadable(both)
+    names = {spec.partitions_def.name for spec in both.resolve_all_asset_specs()}  # type: ignore[union-attr]  # dynamic
+    assert names == {"logs_datasets", "b__logs_datasets"}
+    assert {"logs__roboto", "b__logs__roboto"} <= set(both.resources or {})
 
 
 def test_component_runs(local: LocalRoboto, tmp_path: pathlib.Path) -> None:
@@ -304,6 +350,6 @@ def test_scaffolded_project_passes_dgs_checks(project: pathlib.Path) -> None:
     dg_command("scaffold", "defs", name, "all_logs", project=project)
     dg_command("scaffold", "defs", name, "one_log", "--dataset-id", "ds_abc", project=project)
     written = (project / "src/component_project/defs/one_log/defs.yaml").read_text()
-    assert "dataset_id: ds_abc" in written
+    assert 'dataset_id: "ds_abc"' in written
     assert "validated successfully" in dg_command("check", "yaml", project=project)
     assert "loaded successfully" in dg_command("check", "defs", project=project)

@@ -1,0 +1,38 @@
+"""Settings as pydantic models, whose errors read like the rest of this package's."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from roboto_dagster.errors import ConfigurationError
+
+_Settings = TypeVar("_Settings", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Base of settings that are checked as a whole when something is defined.
+
+    Nothing is converted: the text `"100"` is not a number, and `48` is not a `timedelta`.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+def checked(model: type[_Settings], **settings: Any) -> _Settings:
+    """Return settings that can work.
+
+    Args:
+        model: What they are.
+        **settings: The values that a user has set.
+
+    Raises:
+        ConfigurationError: One or more of them cannot work; the message names each.
+    """
+    try:
+        return model(**settings)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}={each['input']!r}: {each['msg']}"
+            for each in error.errors(include_url=False)
+        )
+        raise ConfigurationError(f"A setting cannot work: {problems}.") from None
