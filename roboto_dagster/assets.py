@@ -20,6 +20,7 @@ from roboto_dagster.metadata import (
     outcome_metadata,
     summary,
 )
+from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of
 from roboto_dagster.platform.queries import Query
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
@@ -241,6 +242,7 @@ class _Run:
         self._retry = retry
         self._options = options
         self._outcomes: dict[str | None, Outcome] = {}
+        self._existing = ExistingPartitions(partitioning.whole)
 
     def materialize(self, partition_keys: Sequence[str | None]) -> dg.MaterializeResult[Any]:
         """Syncs every partition, and tells Dagster of each.
@@ -263,6 +265,8 @@ class _Run:
 
     def _sync(self, partition_key: str | None) -> Outcome:
         try:
+            if partition_key is not None:
+                self._existing.require(partition_key)
             scopes = self._partitioning.scopes(partition_key, self._client, self._roboto.org_id)
             return sync(scopes, self._settings(partition_key))
         except RobotoDagsterError as error:

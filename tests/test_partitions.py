@@ -109,6 +109,31 @@ def test_one_bad_partition_of_thirty(
 
 
 @pytest.mark.parametrize(
+    "ends",
+    [("2099-01-01", "2099-01-01"), ("2020-03-05", "2020-03-06"), ("2020-02-01", "2020-02-01")],
+    ids=["not over", "after the end", "before the start"],
+)
+def test_run_of_a_window_that_does_not_exist_fails(
+    resources: dict[str, Any], tmp_path: pathlib.Path, ends: tuple[str, str]
+) -> None:
+    """Dagster would record such a run for no partition at all, as a success."""
+    days = dg.DailyPartitionsDefinition(
+        "2020-03-01", end_date=None if ends[0].startswith("2099") else "2020-03-06"
+    )
+    asset = build_roboto_dataset_asset("logs", destination=tmp_path, partitions_def=days)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [asset],
+            resources=resources,
+            tags={"dagster/partition": ends[1]},
+            instance=instance,
+            raise_on_error=False,
+        )
+        assert not result.success
+        assert instance.get_materialized_partitions(asset.key) == set()
+
+
+@pytest.mark.parametrize(
     "partitions_def",
     [
         dg.MultiPartitionsDefinition(
