@@ -5,26 +5,76 @@ Nothing is connected, and no SDK imported, before a run uses them. Secrets shoul
 """
 
 import abc
+import dataclasses
+import difflib
+import os
 import urllib.parse
 import warnings
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import dagster as dg
 from pydantic import Field
 
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.fs.core.settings import OnRetry
+from roboto_dagster.fs.core.settings import OnRetry, S3Settings
 from roboto_dagster.fs.credentials import CredentialProvider
 from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import ObjectStore, StoreRegistry
 from roboto_dagster.fs.retry import RetryConfig
+from roboto_dagster.platform.client import (
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_TIMEOUT_SECONDS,
+    make_client,
+)
+from roboto_dagster.setting_checks import check_count, check_http_url, check_seconds
 
 if TYPE_CHECKING:  # the SDK costs about a second at import, and no resource field is of its types
     from roboto import RobotoClient
-    from roboto.config import RobotoConfig
+
+ResourceT = TypeVar("ResourceT", bound=dg.ConfigurableResource[Any])
 
 
-class RobotoResource(dg.ConfigurableResource[Any]):
+class _CheckedResource(dg.ConfigurableResource[Any]):
+    """Refuses fields that do not exist and values that cannot work where they are written.
+
+    The value of an `EnvVar` is known in a run only: Dagster makes the resource again there, with the value, which
+    is checked then.
+    """
+
+    def __init__(self, **data: Any) -> None:
+        _check_names(type(self), data)
+        super().__init__(**data)
+        self._check({name: value for name, value in dict(self).items() if not _is_variable(value)})
+
+    def _check(self, known: Mapping[str, Any]) -> None:
+        """Check the values that are known; nothing by default.
+
+        Args:
+            known: The fields whose values are no variables.
+        """
+
+
+def _check_names(kind: type[dg.ConfigurableResource[Any]], data: Mapping[str, Any]) -> None:
+    for name in data:
+        if name not in kind.model_fields:
+            similar = difflib.get_close_matches(name, kind.model_fields, 1)
+            hint = (
+                f"did you mean {similar[0]}?"
+                if similar
+                else f"it has {', '.join(kind.model_fields)}."
+            )
+            raise ConfigurationError(f"{kind.__name__} has no field {name!r}: {hint}")
+
+
+def _is_variable(value: object) -> bool:
+    return isinstance(value, (dg.EnvVar, _INT_VARIABLE))
+
+
+_INT_VARIABLE = type(dg.EnvVar.int("_"))  # Dagster gives this class no public name
+
+
+class RobotoResource(_CheckedResource):
     """The client of the Roboto platform.
 
     Without arguments it reads `ROBOTO_API_KEY` and `ROBOTO_SERVICE_ENDPOINT`, else the SDK's
@@ -38,7 +88,8 @@ class RobotoResource(dg.ConfigurableResource[Any]):
     )
     endpoint: str | None = Field(
         default=None,
-        description="URL of the API. Default: ROBOTO_SERVICE_ENDPOINT, the profile's, https://api.roboto.ai.",
+        description="URL of the API, scheme and host only. Default: ROBOTO_SERVICE_ENDPOINT, the profile's, "
+        "https://api.roboto.ai.",
     )
     profile: str | None = Field(
         default=None,
@@ -53,81 +104,80 @@ class RobotoResource(dg.ConfigurableResource[Any]):
         description="The SDK's configuration file. Default: ROBOTO_CONFIG_FILE, ~/.roboto/config.json.",
     )
     max_attempts: int = Field(
-        default=4,
-        ge=1,
+        default=DEFAULT_MAX_ATTEMPTS,
         description="How often one API request is tried before its error is raised. Default 4.",
     )
     timeout_seconds: float = Field(
-        default=30.0, gt=0, description="How long the API may keep a request waiting. Default 30."
+        default=DEFAULT_TIMEOUT_SECONDS,
+        description="How long an API request may wait for the next bytes; it takes at most twice as long in all. "
+        "Default 30.",
     )
 
+    def _check(self, known: Mapping[str, Any]) -> None:
+        check_count("RobotoResource: max_attempts", known.get("max_attempts", 1))
+        check_seconds("RobotoResource: timeout_seconds", known.get("timeout_seconds", 1.0))
+        if known.get("endpoint"):
+            check_http_url("RobotoResource: endpoint", known["endpoint"], may_have_path=False)
+
     def get_resource_definition(self) -> Any:  # Dagster gives its class no public name
-        """Tells Dagster what this is, which it asks once, where it takes the resource into a code
+        """Return Dagster's definition, which Dagster asks for once, where it takes the resource into a code
         location; in a run, where a variable has become plain text, it does not ask.
         """
-        is_plain = self.api_key is not None and not isinstance(self.api_key, dg.EnvVar)
+        is_plain = self.api_key is not None and not _is_variable(self.api_key)
         if is_plain and not _is_on_this_machine(self.endpoint):
             warnings.warn(_PLAIN_KEY, UserWarning, stacklevel=2)
         return super().get_resource_definition()
 
     def get_client(self) -> "RobotoClient":
-        """Makes a client with bounded retries.
+        """Make a client with bounded retries, times and answers; outside a run too, where variables are read now.
 
         Returns:
             A client of the SDK, safe to use from several threads.
 
         Raises:
-            ConfigurationError: There is no API key anywhere, or the configuration file cannot be
-                used.
+            ConfigurationError: There is no API key anywhere, a variable is not set, or the endpoint or the
+                configuration file cannot be used.
         """
-        from roboto import RobotoClient
-        from roboto.http import BearerTokenDecorator
-        from roboto.http.options import HttpClientOptions, HttpRetryOptions
-
-        config = self._config()
-        options = HttpClientOptions(retry=HttpRetryOptions(max_attempts=self.max_attempts))
-        # A trailing slash would make `//v1/…`, which the platform does not know.
-        return RobotoClient(
-            config.endpoint.rstrip("/"),
-            BearerTokenDecorator(_checked_key(config.api_key)),
-            {"default_timeout": self.timeout_seconds, "options": options},
+        plain = _without_variables(self)
+        return make_client(
+            api_key=plain.api_key,
+            endpoint=plain.endpoint,
+            profile=plain.profile,
+            config_file=plain.config_file,
+            max_attempts=plain.max_attempts,
+            timeout_seconds=plain.timeout_seconds,
         )
 
-    def _config(self) -> "RobotoConfig":
-        from roboto.config import RobotoConfig
-        from roboto.env import RobotoEnv
 
-        environment = RobotoEnv()  # not RobotoEnv.default(), which keeps what it saw first
-        if (
-            self.profile or self.config_file
-        ):  # what is given here wins over a token of the environment
-            environment.api_key = None
-        environment.api_key = self.api_key or environment.api_key
-        environment.config_file = self.config_file or environment.config_file
-        environment.roboto_service_endpoint = self.endpoint or environment.roboto_service_endpoint
-        try:
-            config = RobotoConfig.from_env(self.profile, environment)
-        except (OSError, ValueError) as error:
-            msg = (
-                "There is no Roboto API key: set ROBOTO_API_KEY, or give RobotoResource an api_key or a profile. "
-                f"({str(error).splitlines()[0]})"
-            )
-            raise ConfigurationError(msg) from None
-        config.endpoint = _checked_endpoint(self.endpoint or config.endpoint)
-        return config
+def _without_variables(resource: ResourceT) -> ResourceT:
+    """Return a resource with the values of its variables, as a run would.
+
+    Raises:
+        ConfigurationError: A variable is not set.
+    """
+    values = {name: value for name, value in dict(resource).items() if _is_variable(value)}
+    if not values:
+        return resource
+    found: dict[str, Any] = {}
+    for name, variable in values.items():
+        found[name] = _value_of(f"{type(resource).__name__}.{name}", variable)
+    return type(resource)(**{**dict(resource), **found})
 
 
-def _checked_key(api_key: str) -> str:
-    """Refuses what cannot be a key, before an error of HTTP quotes it."""
-    if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
+def _value_of(field: str, variable: Any) -> str | int:
+    text = os.environ.get(variable.env_var_name)
+    if text is None:
         raise ConfigurationError(
-            "The Roboto API key holds a space, a line break or another character that no key has: look at where it is set."
+            f"{field} is the variable {variable.env_var_name}, which is not set."
         )
-    if api_key.startswith("robo_pat"):
+    if not isinstance(variable, _INT_VARIABLE):
+        return text
+    try:
+        return int(text)
+    except ValueError:
         raise ConfigurationError(
-            "The Roboto API key is of a format that is no longer accepted. Make a new one in the settings of app.roboto.ai."
-        )
-    return api_key
+            f"{field} is the variable {variable.env_var_name}, which is no whole number: {text!r}."
+        ) from None
 
 
 _PLAIN_KEY = (
@@ -137,16 +187,29 @@ _PLAIN_KEY = (
 
 
 def _is_on_this_machine(endpoint: str | None) -> bool:
-    """Tells whether a key is for a platform on this machine, such as `LocalRoboto`: worth nothing elsewhere."""
+    """Return whether a key is for a platform on this machine, such as `LocalRoboto`: worth nothing elsewhere."""
     host = urllib.parse.urlsplit(endpoint or "").hostname
     return host in ("127.0.0.1", "localhost", "::1")
 
 
-def _checked_endpoint(endpoint: str) -> str:
-    if not endpoint.startswith(("http://", "https://")):
-        msg = f"The Roboto endpoint must begin with http:// or https://, not {endpoint!r}."
-        raise ConfigurationError(msg)
-    return endpoint
+def checked_resource(resource: Any, key: str, kind: type[ResourceT]) -> ResourceT:
+    """Return a resource if it is of a kind; Dagster hands over whatever stands under a key.
+
+    Args:
+        resource: What Dagster handed over.
+        key: The key that it was asked for by.
+        kind: The class that is needed; an object with its methods will do.
+
+    Raises:
+        ConfigurationError: It is something else; two resources may be swapped.
+    """
+    needed = "get_client" if issubclass(kind, RobotoResource) else "open_store"
+    if hasattr(resource, needed):
+        return resource  # type: ignore[no-any-return]  # a stand-in with the method is welcome
+    swapped = " Are the resources swapped?" if isinstance(resource, _CheckedResource) else ""
+    raise ConfigurationError(
+        f"The resource {key!r} is {type(resource).__name__}, but {kind.__name__} is needed.{swapped}"
+    )
 
 
 class CredentialProviderResource(dg.ConfigurableResource[Any], abc.ABC):
@@ -154,7 +217,7 @@ class CredentialProviderResource(dg.ConfigurableResource[Any], abc.ABC):
 
     @abc.abstractmethod
     def provider_for(self, session: DownloadSession, bucket_name: str) -> CredentialProvider:
-        """Returns the provider for one session and bucket.
+        """Return the provider for one session and bucket.
 
         Args:
             session: Knows the association and the platform's client.
@@ -162,17 +225,22 @@ class CredentialProviderResource(dg.ConfigurableResource[Any], abc.ABC):
         """
 
 
-class RobotoCredentialsResource(CredentialProviderResource):
+class RobotoCredentialsResource(CredentialProviderResource, _CheckedResource):
     """Short-lived, read-only credentials that the platform hands out for the dataset. The
     default.
     """
 
     def provider_for(self, session: DownloadSession, bucket_name: str) -> CredentialProvider:
-        """Returns the session's own provider."""
+        """Return the session's own provider.
+
+        Args:
+            session: Knows the association and the platform's client.
+            bucket_name: The bucket to read.
+        """
         return session.make_credential_provider(bucket_name)
 
 
-class AwsCredentialsResource(CredentialProviderResource):
+class AwsCredentialsResource(CredentialProviderResource, _CheckedResource):
     """The team's own AWS identity, for buckets of their own: whatever boto3 finds on this
     machine.
     """
@@ -192,13 +260,18 @@ class AwsCredentialsResource(CredentialProviderResource):
         session: DownloadSession,  # noqa: ARG002 - the interface
         bucket_name: str,  # noqa: ARG002
     ) -> CredentialProvider:
-        """Returns a provider that asks boto3, whatever the bucket."""
+        """Return a provider that asks boto3, whatever the bucket.
+
+        Args:
+            session: Not used.
+            bucket_name: Not used.
+        """
         from roboto_dagster.fs.boto.aws_credentials import aws_credential_provider
 
         return aws_credential_provider(self.profile, self.role_arn, self.region)
 
 
-class ObjectStoreResource(dg.ConfigurableResource[Any]):
+class ObjectStoreResource(_CheckedResource):
     """The object store that holds the files.
 
     All else that can be set on an AWS client (CA bundle, proxies, addressing style) comes from
@@ -218,13 +291,11 @@ class ObjectStoreResource(dg.ConfigurableResource[Any]):
     )
     max_connections: int | None = Field(
         default=None,
-        ge=1,
         description="Upper bound of connections in use at once. Default: the engine's choice.",
     )
     stall_timeout_seconds: float = Field(
         default=15.0,
-        gt=0,
-        description="A connection without bytes for so long is dropped and asked again. Default 15.",
+        description="A connection without bytes for so long is closed and its range requested again. Default 15.",
     )
     durability: Literal["none", "file", "full"] = Field(
         default="none",
@@ -242,6 +313,10 @@ class ObjectStoreResource(dg.ConfigurableResource[Any]):
         )  # Dagster drops a nested resource's field default
         super().__init__(**data)
 
+    def _check(self, known: Mapping[str, Any]) -> None:
+        names = {field.name for field in dataclasses.fields(S3Settings)}
+        S3Settings(**{name: value for name, value in known.items() if name in names})
+
     def open_store(
         self,
         session: DownloadSession,
@@ -249,18 +324,22 @@ class ObjectStoreResource(dg.ConfigurableResource[Any]):
         retry: RetryConfig | None = None,
         on_retry: OnRetry | None = None,
     ) -> ObjectStore:
-        """Makes the store for a session, to be used in a `with`.
+        """Make the store for a session, to be used in a `with`.
 
         Args:
             session: Whose files are to be fetched.
             uri: The URI of one of them.
             retry: How a request that fails transiently is repeated. Default: `RetryConfig()`.
-            on_retry: Told of every repetition.
+            on_retry: Called before every repetition. Default None.
+
+        Returns:
+            The store.
         """
+        plain = _without_variables(self)
         bucket_name = uri.partition("://")[2].partition("/")[0]
-        provider = self.credentials.provider_for(session, bucket_name)
+        provider = _without_variables(plain.credentials).provider_for(session, bucket_name)
         options: dict[str, Any] = (
-            self._s3_options(retry, on_retry) if uri.startswith("s3://") else {}
+            plain._s3_options(retry, on_retry) if uri.startswith("s3://") else {}  # noqa: SLF001 - the same class
         )
         return StoreRegistry.get_store_for_uri(uri, provider, **options)
 

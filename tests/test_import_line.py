@@ -12,11 +12,12 @@ PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
 ROOMS = ("disk", "platform", "fs", "sync", "testing")
 SURFACE = "surface"
 
-LEAVES = {"errors", "types", "uri", "text", "redaction"}
+LEAVES = {"errors", "types", "uri", "text", "redaction", "setting_checks"}
 ALLOWED: dict[str, set[str]] = {
     "errors": {"text", "types", "redaction"},
     "text": set(),
     "redaction": set(),
+    "setting_checks": {"errors"},
     "platform": {"platform"} | LEAVES,
     "disk": {"disk", "errors"},
     "fs": {"fs", "platform", "disk", "version"} | LEAVES,

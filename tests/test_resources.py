@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
-import pydantic
 import pytest
 from roboto import Association, RobotoClient
 from roboto.http.request import HttpRequest
@@ -24,6 +23,7 @@ from roboto_dagster import (
     RobotoResource,
 )
 from roboto_dagster.fs.boto.store import BotoStore
+from roboto_dagster.resources import checked_resource
 from roboto_dagster.testing import LocalRoboto, faults
 
 SECRET = "a-key-that-nobody-may-see"
@@ -146,7 +146,9 @@ def test_a_given_endpoint_wins_over_the_profiles(config_file: pathlib.Path) -> N
 )
 def test_a_missing_key_says_what_to_set(settings: dict[str, Any]) -> None:
     """No key anywhere is one error with the settings that would bring one."""
-    with pytest.raises(ConfigurationError, match="no Roboto API key: set ROBOTO_API_KEY, or give"):
+    with pytest.raises(
+        ConfigurationError, match=r"no Roboto API key: .*set ROBOTO_API_KEY, or give"
+    ):
         RobotoResource(**settings).get_client()
 
 
@@ -173,11 +175,44 @@ def test_a_key_of_the_old_format_is_refused() -> None:
         RobotoResource(api_key="robo_pat_1234").get_client()
 
 
-@pytest.mark.parametrize("endpoint", ["platform.example", "ftp://platform.example"])
-def test_an_endpoint_that_is_no_url_is_named(endpoint: str) -> None:
-    """A missing scheme is the usual slip."""
-    with pytest.raises(ConfigurationError, match="must begin with http:// or https://"):
-        RobotoResource(api_key="k", endpoint=endpoint).get_client()
+@pytest.mark.parametrize(
+    ("endpoint", "problem"),
+    [
+        pytest.param("platform.example", "must begin with http:// or https://", id="no-scheme"),
+        pytest.param("https://platform.example/v1/", "without the path /v1/", id="path"),
+    ],
+)
+def test_an_endpoint_that_cannot_work_is_named_with_what_set_it(
+    endpoint: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing scheme and a copied path are the usual slips, also in a variable."""
+    monkeypatch.setenv("ROBOTO_API_KEY", "k")
+    monkeypatch.setenv("ROBOTO_SERVICE_ENDPOINT", endpoint)
+    with pytest.raises(ConfigurationError) as caught:
+        RobotoResource().get_client()
+    assert problem in str(caught.value)
+    assert "set by ROBOTO_SERVICE_ENDPOINT" in str(caught.value)
+
+
+def test_a_broken_profile_is_the_first_cause(config_file: pathlib.Path) -> None:
+    """Where the file is there but cannot be used, that is what the message begins with."""
+    config_file.write_text("[1, 2]")
+    with pytest.raises(
+        ConfigurationError, match=r"^The configuration of the Roboto SDK cannot be used: .*JSON"
+    ):
+        RobotoResource(config_file=str(config_file)).get_client()
+    with pytest.raises(
+        ConfigurationError, match=r"^The configuration of the Roboto SDK cannot be used"
+    ):
+        RobotoResource(config_file=str(config_file), profile="nobody").get_client()
+
+
+def test_a_profile_that_is_not_there_is_named(config_file: pathlib.Path) -> None:
+    """A slip in its name is not taken for a missing key."""
+    with pytest.raises(
+        ConfigurationError, match=r"cannot be used: User profile 'taem' was not found"
+    ):
+        RobotoResource(config_file=str(config_file), profile="taem").get_client()
 
 
 def test_retries_of_the_sdk_are_bounded(local: LocalRoboto) -> None:
@@ -192,12 +227,23 @@ def test_retries_of_the_sdk_are_bounded(local: LocalRoboto) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"max_attempts": 0}, {"timeout_seconds": 0}, {"max_attempts": "many"}], ids=str
+    "settings",
+    [
+        {"max_attempts": 0},
+        {"timeout_seconds": 0},
+        {"timeout_seconds": float("nan")},
+        {"max_attempts": "many"},
+        {"endpoint": "platform.example"},
+        {"endpoint": "https://platform.example/v1"},
+        {"endpoint": "https://user:a-key-that-nobody-may-see@platform.example"},
+    ],
+    ids=str,
 )
 def test_nonsense_is_refused_where_it_is_written(settings: dict[str, Any]) -> None:
-    """Bounds are those of the fields."""
-    with pytest.raises(pydantic.ValidationError):
+    """Bounds and types are checked where the resource is made."""
+    with pytest.raises(ValueError, match=next(iter(settings))) as caught:
         RobotoResource(api_key=SECRET, **settings)
+    assert SECRET not in str(caught.value)
 
 
 def in_a_run(resource: RobotoResource, look: Callable[[RobotoResource], None]) -> None:
@@ -223,6 +269,90 @@ def test_env_vars_are_resolved_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None
         lambda roboto: keys.append(endpoint_and_key(roboto)[1]),
     )
     assert keys == ["from-my-variable"]
+
+
+def test_env_vars_are_resolved_outside_a_run(
+    monkeypatch: pytest.MonkeyPatch, local: LocalRoboto
+) -> None:
+    """A notebook gets a client that works, not one whose key is the variable's name."""
+    monkeypatch.setenv("MY_KEY", "from-my-variable")
+    monkeypatch.setenv("MY_ATTEMPTS", "3")
+    monkeypatch.setenv("MY_STORE", local.s3_url)
+    resource = RobotoResource(
+        api_key=dg.EnvVar("MY_KEY"), max_attempts=dg.EnvVar.int("MY_ATTEMPTS")
+    )
+    assert endpoint_and_key(resource)[1] == "from-my-variable"
+    store = ObjectStoreResource(
+        endpoint_url=dg.EnvVar("MY_STORE"), max_connections=dg.EnvVar.int("MY_ATTEMPTS")
+    )
+    assert store.open_store(session(local, "ds_1"), URI) is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        pytest.param(None, "the variable MY_NUMBER, which is not set", id="not-set"),
+        pytest.param("many", "the variable MY_NUMBER, which is no whole number", id="no-number"),
+        pytest.param("0", "max_attempts must be a whole number, at least 1, not 0", id="bound"),
+    ],
+)
+def test_a_variable_that_cannot_work_is_named(
+    value: str | None, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bounded field takes a variable, whose value is checked when it is known."""
+    resource = RobotoResource(api_key="k", max_attempts=dg.EnvVar.int("MY_NUMBER"))
+    if value is not None:
+        monkeypatch.setenv("MY_NUMBER", value)
+    with pytest.raises(ConfigurationError, match=problem):
+        resource.get_client()
+
+
+@pytest.mark.parametrize("value", ["3", "0"])
+def test_a_number_from_a_variable_is_checked_in_a_run(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster makes the resource again with the value, and the same bounds count."""
+    monkeypatch.setenv("MY_NUMBER", value)
+    seen: list[int] = []
+    resource = RobotoResource(
+        api_key=dg.EnvVar("MY_NUMBER"), max_attempts=dg.EnvVar.int("MY_NUMBER")
+    )
+    if value == "3":
+        in_a_run(resource, lambda roboto: seen.append(roboto.max_attempts))
+        assert seen == [3]
+    else:
+        with pytest.raises(Exception, match=r"max_attempts|resource"):
+            in_a_run(resource, lambda roboto: seen.append(roboto.max_attempts))
+        assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "hint"),
+    [
+        pytest.param(ObjectStoreResource, "max_connection", "max_connections", id="store"),
+        pytest.param(RobotoResource, "apikey", "api_key", id="roboto"),
+        pytest.param(AwsCredentialsResource, "rolearn", "role_arn", id="aws"),
+    ],
+)
+def test_a_misspelt_field_is_refused(kind: Any, name: str, hint: str) -> None:
+    """What would be ignored is refused, with the field that was meant."""
+    with pytest.raises(
+        ConfigurationError, match=f"{kind.__name__} has no field '{name}': did you mean {hint}"
+    ):
+        kind(**{name: "x"})
+
+
+def test_swapped_resources_are_told_apart() -> None:
+    """Dagster hands over whatever stands under a key."""
+    roboto, store = RobotoResource(api_key="k"), ObjectStoreResource()
+    assert checked_resource(roboto, "roboto", RobotoResource) is roboto
+    assert checked_resource(store, "object_store", ObjectStoreResource) is store
+    with pytest.raises(
+        ConfigurationError, match=r"'roboto' is ObjectStoreResource, but .*swapped\?"
+    ):
+        checked_resource(store, "roboto", RobotoResource)
+    with pytest.raises(ConfigurationError, match=r"'object_store' is str, but ObjectStoreResource"):
+        checked_resource("s3", "object_store", ObjectStoreResource)
 
 
 def test_no_repr_shows_the_key() -> None:
@@ -324,14 +454,19 @@ def test_a_store_can_be_opened_outside_a_run(local: LocalRoboto) -> None:
         {"engine": "wget"},
         {"max_connections": 0},
         {"stall_timeout_seconds": 0},
+        {"stall_timeout_seconds": float("inf")},
         {"verify": "never"},
+        {"durability": "ful"},
+        {"endpoint_url": "s3.local"},
+        {"endpoint_url": "http://user:a-key-that-nobody-may-see@s3.local"},
     ],
     ids=str,
 )
 def test_bad_store_settings_are_refused(settings: dict[str, Any]) -> None:
     """A setting that cannot work is refused where it is written."""
-    with pytest.raises(pydantic.ValidationError):
+    with pytest.raises(ValueError, match=next(iter(settings))) as caught:
         ObjectStoreResource(**settings)
+    assert SECRET not in str(caught.value)
 
 
 def test_every_field_is_described() -> None:

@@ -17,6 +17,7 @@ from typing_extensions import Self
 from roboto_dagster.errors import DownloadError, PlatformError
 from roboto_dagster.fs.credentials import CredentialProvider, Credentials
 from roboto_dagster.fs.object_store import FutureLike
+from roboto_dagster.platform.client import make_client
 from roboto_dagster.platform.errors import platform_errors
 from roboto_dagster.types import DownloadableFile
 
@@ -196,14 +197,18 @@ class DownloadSession:
                 self._on_settled(file, future, None)
         self._pending.clear()
 
+    def _client(self) -> "RobotoClient":
+        if self._roboto_client is None:
+            self._roboto_client = make_client()
+        return self._roboto_client
+
     def _request_credentials(self) -> "list[RobotoCredentials]":
-        from roboto import RobotoClient
         from roboto.storage.credentials import RobotoCredentials
 
         association_id = self._association.association_id
         family = "datasets" if self._association.is_dataset else "files/association"
-        with platform_errors(f"asking for read credentials of {association_id}"):
-            client = RobotoClient.defaulted(self._roboto_client)
+        client = self._client()
+        with platform_errors(f"asking for read credentials of {association_id}", client):
             response = client.get(
                 f"v1/{family}/id/{association_id}/credentials",
                 query={"mode": "ReadOnly"},

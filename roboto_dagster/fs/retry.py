@@ -7,7 +7,8 @@ import tenacity
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
-from roboto_dagster.errors import ConfigurationError, is_transient
+from roboto_dagster.errors import is_transient
+from roboto_dagster.setting_checks import check_count, check_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +39,11 @@ class RetryConfig:
     deadline_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            msg = f"RetryConfig: max_attempts counts the first try too, so it is at least 1, not {self.max_attempts}."
-            raise ConfigurationError(msg)
-        if min(self.wait_initial_seconds, self.wait_max_seconds, self.deadline_seconds or 0) < 0:
-            msg = "RetryConfig: waits and the deadline are seconds, at least 0."
-            raise ConfigurationError(msg)
+        check_count("RetryConfig: max_attempts (the first one counts too)", self.max_attempts)
+        for name in ("wait_initial_seconds", "wait_max_seconds"):
+            check_seconds(f"RetryConfig: {name}", getattr(self, name), may_be_zero=True)
+        deadline = self.deadline_seconds
+        check_seconds("RetryConfig: deadline_seconds", deadline, may_be_zero=True, optional=True)
 
     def retrying(self) -> tenacity.Retrying:
         """Returns the tenacity policy: iterate it, or call it with a function; the last error is

@@ -101,7 +101,7 @@ def find_datasets(
         PlatformError: The answer could not be had to its end.
     """
     for record in _walk(client, _DATASETS, query, sort_by, org_id):
-        with platform_errors("reading the records of datasets"):
+        with platform_errors("reading the records of datasets", client):
             dataset = RemoteDataset.from_record(record)
         yield dataset
 
@@ -112,7 +112,7 @@ def find_file_changes(
     """Yields the files of all datasets that were modified since then, oldest first."""
     query = where("modified", "GREATER_THAN_OR_EQUAL", since)
     for record in _walk(client, _FILES, query, "modified", org_id):
-        with platform_errors("reading the records of files"):
+        with platform_errors("reading the records of files", client):
             change = _file_change(record)
         if change.dataset_id.startswith("ds_"):
             yield change
@@ -121,7 +121,7 @@ def find_file_changes(
 def newest_file_change(client: "RobotoClient", *, org_id: str | None = None) -> FileChange | None:
     """Returns the file that was modified last, or None where there are no files."""
     records = _walk(client, _FILES, None, "modified", org_id, limit=1, direction="DESC")
-    with platform_errors("reading the records of files"):
+    with platform_errors("reading the records of files", client):
         return next(map(_file_change, records), None)
 
 
@@ -133,7 +133,7 @@ def has_files(client: "RobotoClient", query: Query, *, org_id: str | None = None
 def dataset_exists(client: "RobotoClient", dataset_id: str) -> bool:
     """Tells whether a dataset is there; unlike a query, this never lags behind."""
     try:
-        with platform_errors(f"looking up dataset {dataset_id}"):
+        with platform_errors(f"looking up dataset {dataset_id}", client):
             client.get(f"v1/datasets/{dataset_id}")
     except PlatformError as error:
         if error.http_status == 404:
@@ -176,7 +176,7 @@ def _walk(
     seen: set[str] = set()
     while True:
         spec = _specification(query, sort_by, direction, limit, after)
-        with platform_errors(f"querying {route.split('/')[1]}"):
+        with platform_errors(f"querying {route.split('/')[1]}", client):
             response = client.post(
                 route, data=spec, owner_org_id=org_id, headers=dict(_CONSISTENCY), idempotent=True
             )

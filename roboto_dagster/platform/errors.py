@@ -9,81 +9,149 @@ import http.client
 import json
 import ssl
 import urllib.error
+import urllib.parse
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from roboto_dagster.errors import PlatformError, RobotoDagsterError
 
+if TYPE_CHECKING:
+    from roboto import RobotoClient
+
+STATUS_HEADER = "X-Roboto-Dagster-Status"
+"""Added by our transport to the headers of an error: the SDK's classes keep only the kind of a status."""
+
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_MAX_TEXT = 300
 
 
 @contextlib.contextmanager
-def platform_errors(doing: str) -> Iterator[None]:
-    """Turns whatever the SDK raises in the body into a `PlatformError`.
+def platform_errors(doing: str, client: "RobotoClient | None" = None) -> Iterator[None]:
+    """Turn whatever the SDK raises in the body into a `PlatformError`.
 
     The original is not chained: errors of validation and of parsing quote the answer, which may
-    hold credentials.
+    hold credentials, and the message has everything else that they have.
 
     Args:
-        doing: What the body does, to begin the message with: "listing the files of ds_1".
+        doing: What the body does, which begins the message: "listing the files of ds_1".
+        client: The client in use, whose endpoint the message names. Default None: it is not named.
 
     Raises:
-        PlatformError: The body failed; `transient` tells whether a retry may help.
+        PlatformError: The body failed; `transient` is whether a retry may help.
     """
     try:
         yield
     except RobotoDagsterError:
         raise
     except Exception as error:  # noqa: BLE001 -- the border: the SDK documents no closed set of errors
-        raise _platform_error(doing, error) from None
+        raise _platform_error(doing, error, _endpoint(client)) from None
 
 
-def _platform_error(doing: str, error: Exception) -> PlatformError:
-    status = _http_status(error)
-    if status is not None:
-        message = (
-            f"{doing}: the Roboto API answered {status}: {_first_line(error)}. {_advice(status)}"
-        )
-        return PlatformError(message, status in _TRANSIENT_STATUSES, status)
-    if isinstance(error, (urllib.error.URLError, OSError, http.client.HTTPException)):
-        reason = getattr(error, "reason", None) or _first_line(error)
-        message = f"{doing}: the Roboto API cannot be reached: {reason}. Check the endpoint and the network."
-        return PlatformError(message, not isinstance(reason, ssl.SSLCertVerificationError))
-    message = f"{doing}: the Roboto API answered something unusable: {_shape_of(error)}. Check the endpoint."
-    return PlatformError(message, isinstance(error, json.JSONDecodeError))
+def shape_of(error: Exception) -> str:
+    """Describe a malformed text by its shape alone, never by its values.
 
-
-def _http_status(error: Exception) -> int | None:
-    """Finds the status that an SDK error stands for; its classes carry it in one of two ways."""
-    for name in ("http_status_code", "status"):
-        value = getattr(error, name, None)
-        if isinstance(value, int):
-            return value
-    return None
-
-
-def _advice(status: int) -> str:
-    if status in (401, 403):
-        return "Check ROBOTO_API_KEY and that its owner may see this."
-    if status == 404:
-        return "Check the id, the endpoint and the organization."
-    if status in _TRANSIENT_STATUSES:
-        return "Run it again later."
-    return "Check the request's settings."
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")[:300]
-
-
-def _shape_of(error: Exception) -> str:
-    """Describes a malformed answer by its shape alone, never by its values."""
+    Args:
+        error: What parsing or validating it raised.
+    """
     errors = getattr(error, "errors", None)
     if callable(errors):  # pydantic.ValidationError: its text would quote the values
         fields = [
             ".".join(str(part) for part in each["loc"]) + ": " + each["type"] for each in errors()
         ]
-        return f"{len(fields)} bad fields ({', '.join(fields[:5])})"
+        count = "1 bad field" if len(fields) == 1 else f"{len(fields)} bad fields"
+        return f"{count} ({', '.join(fields[:5])})"
     if isinstance(error, json.JSONDecodeError):
         return "not JSON"
     return type(error).__name__
+
+
+def _endpoint(client: "RobotoClient | None") -> str:
+    """Name the endpoint and what set it, as far as it is known."""
+    url = getattr(client, "endpoint", None)
+    if not isinstance(url, str):
+        return "the endpoint"
+    source = getattr(client, "endpoint_source", None)
+    return f"the endpoint {url} (set by {source})" if source else f"the endpoint {url}"
+
+
+def _platform_error(doing: str, error: Exception, endpoint: str) -> PlatformError:
+    status = _http_status(error)
+    if status is not None:
+        return _from_answer(doing, error, status, endpoint)
+    if isinstance(error, (urllib.error.URLError, OSError, http.client.HTTPException)):
+        reason = getattr(error, "reason", None) or _first_line(error)
+        message = f"{doing}: the Roboto API cannot be reached: {reason}. Check {endpoint} and the network."
+        return PlatformError(message, not isinstance(reason, ssl.SSLCertVerificationError))
+    if isinstance(error, json.JSONDecodeError):
+        message = f"{doing}: what answers is not the Roboto API: the answer is not JSON. Check {endpoint}."
+        return PlatformError(message, transient=True)
+    message = (
+        f"{doing}: the Roboto API gave an unusable answer: {shape_of(error)}. Check {endpoint}."
+    )
+    return PlatformError(message)
+
+
+def _from_answer(doing: str, error: Exception, status: int, endpoint: str) -> PlatformError:
+    transient = status in _TRANSIENT_STATUSES
+    if 300 <= status < 400:
+        target = _redirect_target(error)
+        message = (
+            f"{doing}: the Roboto API answered {status}: it redirects to {target}, where the API key is not sent. "
+            f"Correct {endpoint}."
+        )
+    elif _first_line(error).startswith("<") and not transient:
+        message = (
+            f"{doing}: what answers is not the Roboto API: HTTP {status} with a page of HTML or XML. "
+            f"Check {endpoint}."
+        )
+    else:
+        text = "a page of HTML or XML" if _first_line(error).startswith("<") else _first_line(error)
+        message = f"{doing}: the Roboto API answered {status}: {text}. {_advice(status, endpoint)}"
+    return PlatformError(message, transient, status)
+
+
+def _header(error: Exception, name: str) -> str:
+    """Return a header of the answer that an SDK error stands for, or nothing."""
+    headers = getattr(error, "headers", None) or {}
+    found = [str(value) for key, value in dict(headers).items() if str(key).lower() == name.lower()]
+    return found[0] if found else ""
+
+
+def _redirect_target(error: Exception) -> str:
+    """Return the origin of a redirect's target; its path and query may hold anything."""
+    try:
+        parts = urllib.parse.urlsplit(_header(error, "Location"))
+    except ValueError:
+        return "another address"
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else "another path"
+
+
+def _http_status(error: Exception) -> int | None:
+    """Find the status that an SDK error stands for; its classes carry it in one of several ways."""
+    exact = _header(error, STATUS_HEADER)
+    if exact.isdecimal():
+        return int(exact)
+    for name in ("http_status_code", "status", "code"):
+        value = getattr(error, name, None)
+        if isinstance(value, int):
+            return int(value)
+    return None
+
+
+def _advice(status: int, endpoint: str) -> str:
+    if status in (401, 403):
+        return "Check ROBOTO_API_KEY and that its owner may see this."
+    if status == 404:
+        return f"Check the id, the organization and {endpoint}."
+    if status in _TRANSIENT_STATUSES:
+        return f"Run it again later; this was {endpoint}."
+    return f"Check the request's settings and {endpoint}."
+
+
+def _first_line(error: Exception) -> str:
+    first: object = error.args[0] if error.args else None
+    message = (
+        first.get("message") if isinstance(first, dict) else None
+    )  # the body of an error, parsed
+    text = str(message or error).strip().strip("'\"") or type(error).__name__
+    return text.splitlines()[0].rstrip(".")[:_MAX_TEXT]

@@ -123,7 +123,7 @@ def _page(
         exclude_patterns=list(scope.exclude_patterns) or None,
         include_inherited=False,
     )
-    with platform_errors(f"listing the files of {scope.dataset_id}"):
+    with platform_errors(f"listing the files of {scope.dataset_id}", client):
         response = client.post(
             f"v1/datasets/{scope.dataset_id}/files/query",
             data=request,
@@ -241,7 +241,7 @@ def _without_target(link: Mapping[str, Any], error: PlatformError) -> RemoteFile
 
 
 def _file_record(client: "RobotoClient", file_id: str, version: str | None) -> dict[str, Any]:
-    with platform_errors(f"resolving the link to {file_id}"):
+    with platform_errors(f"resolving the link to {file_id}", client):
         response = client.get(
             f"v1/files/record/{file_id}", query={"version_id": version} if version else None
         )

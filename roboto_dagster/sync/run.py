@@ -131,7 +131,7 @@ def _check_may_be_empty(scopes: Sequence[Scope]) -> None:
 def _dataset_org_id(client: "RobotoClient", dataset_id: str) -> str:
     from roboto import Dataset
 
-    with platform_errors(f"looking up dataset {dataset_id}"):
+    with platform_errors(f"looking up dataset {dataset_id}", client):
         return str(Dataset.from_id(dataset_id, roboto_client=client).org_id)
 
 

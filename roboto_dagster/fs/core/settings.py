@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from roboto_dagster.disk.temp_file import Durability
 from roboto_dagster.errors import ConfigurationError, DownloadError
 from roboto_dagster.fs.retry import RetryConfig
+from roboto_dagster.setting_checks import check_choice, check_count, check_http_url, check_seconds
 
 Verify = Literal["auto", "checksum", "size"]
 """How the content is checked: the best the store offers, a checksum or failure, or only the
@@ -53,17 +54,18 @@ class S3Settings:
     on_retry: OnRetry | None = None
 
     def __post_init__(self) -> None:
-        if self.endpoint_url is not None and not self.endpoint_url.startswith(
-            ("http://", "https://")
-        ):
-            msg = f"endpoint_url must begin with http:// or https://, not {self.endpoint_url!r}."
-            raise ConfigurationError(msg)
-        if self.max_connections is not None and self.max_connections < 1:
-            msg = f"max_connections must be at least 1, not {self.max_connections}."
-            raise ConfigurationError(msg)
-        if self.verify not in ("auto", "checksum", "size"):
-            msg = f'verify must be "auto", "checksum" or "size", not {self.verify!r}.'
-            raise ConfigurationError(msg)
+        if self.endpoint_url is not None:
+            check_http_url("endpoint_url", self.endpoint_url)
+        check_count("max_connections", self.max_connections, optional=True)
+        check_count("part_size_bytes", self.part_size_bytes)
+        check_seconds("stall_timeout_seconds", self.stall_timeout_seconds)
+        check_seconds("connect_timeout_seconds", self.connect_timeout_seconds)
+        check_choice("verify", self.verify, get_args(Verify))
+        check_choice("durability", self.durability, get_args(Durability))
+        if not isinstance(self.retry, RetryConfig):
+            raise ConfigurationError(f"retry must be a RetryConfig, not {self.retry!r}.")
+        if self.on_retry is not None and not callable(self.on_retry):
+            raise ConfigurationError(f"on_retry must be a function, not {self.on_retry!r}.")
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "S3Settings":

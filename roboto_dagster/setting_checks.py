@@ -1,0 +1,122 @@
+"""Checks of settings, for every surface: functions, YAML, resources and the store registry.
+
+Each setting is checked once, where its dataclass or client is made, when it is written and not in the run.
+Values are untyped here, since YAML and untyped calls bring anything. A message names the setting and
+what it accepts; a password in a URL is masked by the error itself.
+"""
+
+import math
+import urllib.parse
+from collections.abc import Collection
+
+from roboto_dagster.errors import ConfigurationError
+
+
+def check_choice(setting: str, value: object, choices: Collection[str]) -> None:
+    """Check that a text is one of those that have a meaning.
+
+    Args:
+        setting: Its name; the message begins with it.
+        value: The value.
+        choices: What it may be.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if not isinstance(value, str) or value not in choices:
+        quoted = [f'"{choice}"' for choice in choices]
+        raise ConfigurationError(
+            f"{setting} must be {', '.join(quoted[:-1])} or {quoted[-1]}, not {value!r}."
+        )
+
+
+def check_count(
+    setting: str, value: object, *, least: int = 1, most: int | None = None, optional: bool = False
+) -> None:
+    """Check a whole number.
+
+    Args:
+        setting: Its name; the message begins with it.
+        value: The value; a bool is none.
+        least: The smallest that is accepted. Default 1.
+        most: The largest that is accepted. Default None: no bound.
+        optional: Whether None is accepted too. Default False.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if value is None and optional:
+        return
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    if is_count and value >= least and (most is None or value <= most):  # type: ignore[operator]  # it is an int
+        return
+    bounds = f"at least {least}" if most is None else f"from {least} to {most}"
+    raise ConfigurationError(f"{setting} must be a whole number, {bounds}, not {value!r}.")
+
+
+def check_seconds(
+    setting: str, value: object, *, may_be_zero: bool = False, optional: bool = False
+) -> None:
+    """Check a number of seconds.
+
+    Args:
+        setting: Its name; the message begins with it.
+        value: The value; a bool is none.
+        may_be_zero: Whether 0 is accepted. Default False.
+        optional: Whether None is accepted too. Default False.
+
+    Raises:
+        ConfigurationError: It is no finite number in that range.
+    """
+    if value is None and optional:
+        return
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_number and math.isfinite(value) and (value > 0 or (may_be_zero and value == 0)):  # type: ignore[arg-type, operator]  # it is a number
+        return
+    bounds = "0 or more" if may_be_zero else "above 0"
+    raise ConfigurationError(f"{setting} must be a number of seconds {bounds}, not {value!r}.")
+
+
+def check_http_url(setting: str, value: object, *, may_have_path: bool = True) -> str:
+    """Check the URL of an endpoint.
+
+    Args:
+        setting: Its name, and where it was set; the message begins with it.
+        value: The URL.
+        may_have_path: Whether a path may follow the host. Default True.
+
+    Returns:
+        The URL without a trailing slash.
+
+    Raises:
+        ConfigurationError: No client could use it.
+    """
+    problem = _url_problem(value, may_have_path=may_have_path)
+    if problem is not None:
+        raise ConfigurationError(f"{setting} {problem}, not {value!r}.")
+    return str(value).rstrip("/")
+
+
+def _url_problem(url: object, *, may_have_path: bool) -> str | None:
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        return "must begin with http:// or https://"
+    if not (url.isprintable() and url.isascii()) or " " in url:
+        return "must be plain text without spaces and line breaks"
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "must have a valid host and port"
+    return _part_problem(parts, may_have_path=may_have_path)
+
+
+def _part_problem(parts: urllib.parse.SplitResult, *, may_have_path: bool) -> str | None:
+    if "@" in parts.netloc:
+        return "must not hold a user name or password (credentials have their own settings)"
+    if not parts.hostname:
+        return "must name a host"
+    if parts.query or parts.fragment:
+        return "must not have a query or a fragment"
+    if not may_have_path and parts.path.strip("/"):
+        return f"must be scheme and host only, without the path {parts.path}"
+    return None

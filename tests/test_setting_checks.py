@@ -1,0 +1,76 @@
+"""A setting that cannot work is refused by name, whatever type it comes with."""
+
+import pytest
+
+from roboto_dagster import ConfigurationError
+from roboto_dagster.setting_checks import check_choice, check_count, check_http_url, check_seconds
+
+
+@pytest.mark.parametrize("value", ["ful", "", None, 3, ["full"]], ids=repr)
+def test_a_choice_is_one_of_those_there_are(value: object) -> None:
+    """A slip is refused with what would have been accepted."""
+    with pytest.raises(
+        ConfigurationError, match=r'^durability must be "none", "file" or "full", not '
+    ):
+        check_choice("durability", value, ("none", "file", "full"))
+    check_choice("durability", "full", ("none", "file", "full"))
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "3", None, float("nan")], ids=repr)
+def test_a_count_is_a_whole_number(value: object) -> None:
+    """Neither a bool nor a text of digits is one."""
+    with pytest.raises(ConfigurationError, match=r"^parts must be a whole number, at least 1, not"):
+        check_count("parts", value)
+    check_count("parts", 1)
+
+
+def test_a_count_may_have_an_upper_bound_and_be_left_out() -> None:
+    """Both bounds are named, and None is accepted where it has a meaning."""
+    with pytest.raises(ConfigurationError, match="from 0 to 9"):
+        check_count("parts", 10, least=0, most=9)
+    check_count("parts", None, optional=True)
+    check_count("parts", 9, least=0, most=9)
+
+
+@pytest.mark.parametrize("value", [0, -1.0, True, "3", None, float("inf"), float("nan")], ids=repr)
+def test_seconds_are_a_finite_number_above_zero(value: object) -> None:
+    """An infinite wait is none, and neither is a negative one."""
+    with pytest.raises(ConfigurationError, match=r"^timeout must be a number of seconds above 0"):
+        check_seconds("timeout", value)
+
+
+def test_seconds_may_be_zero_or_left_out() -> None:
+    """Where a setting gives them a meaning."""
+    check_seconds("wait", 0, may_be_zero=True)
+    check_seconds("deadline", None, optional=True)
+    with pytest.raises(ConfigurationError, match="0 or more"):
+        check_seconds("wait", -1, may_be_zero=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        pytest.param("platform.example", "must begin with http", id="no-scheme"),
+        pytest.param("ftp://platform.example", "must begin with http", id="scheme"),
+        pytest.param(None, "must begin with http", id="none"),
+        pytest.param("https://", "must name a host", id="no-host"),
+        pytest.param("https://h:port", "valid host and port", id="port"),
+        pytest.param("https://[::1", "valid host and port", id="bracket"),
+        pytest.param("https://h/\n", "without spaces and line breaks", id="line-break"),
+        pytest.param("https://h?x=1", "query", id="query"),
+        pytest.param("https://user:hidden-4711@h", "must not hold a user name", id="password"),
+        pytest.param("https://h/v1", "without the path /v1", id="path"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused(url: object, problem: str) -> None:
+    """The message says what is wrong with it, and never a password."""
+    with pytest.raises(ConfigurationError, match=r"^endpoint ") as caught:
+        check_http_url("endpoint", url, may_have_path=False)
+    assert problem in str(caught.value)
+    assert "hidden-4711" not in repr(caught.value)
+
+
+def test_a_trailing_slash_is_dropped() -> None:
+    """A path is kept where it may be there."""
+    assert check_http_url("endpoint", "https://h:9000//") == "https://h:9000"
+    assert check_http_url("endpoint", "https://h/prefix/") == "https://h/prefix"
