@@ -15,7 +15,7 @@ import pytest
 import roboto.storage.download_session
 import roboto.storage.file_service
 import roboto.storage.object_store
-from roboto import Association, RobotoClient
+from roboto import Association
 
 from roboto_dagster import (
     CredentialProvider,
@@ -498,11 +498,12 @@ def test_a_bad_answer_is_one_error_without_a_secret(
     assert caught.value.__cause__ is None
 
 
-def test_without_a_client_the_sdks_default_is_taken(
+def test_without_a_client_the_environments_is_taken(
     local: LocalRoboto, two_buckets: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in the SDK, no client means the one that the environment describes."""
-    monkeypatch.setattr(RobotoClient, "from_env", local.client)
+    monkeypatch.setenv("ROBOTO_API_KEY", local.api_key)
+    monkeypatch.setenv("ROBOTO_SERVICE_ENDPOINT", local.api_url)
     session = DownloadSession([], Association.dataset(two_buckets))
     assert session.make_credential_provider("first-bucket")()["region"]
 
