@@ -12,6 +12,9 @@ from roboto_dagster.setting_checks import check_count, check_seconds
 
 logger = logging.getLogger(__name__)
 
+# An attempt that a long `Retry-After` puts off to the deadline begins a little before it.
+_LAST_MOMENT = 0.98
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RetryConfig:
@@ -29,8 +32,8 @@ class RetryConfig:
             never repeats.
         wait_initial_seconds: Upper bound of the first wait. Default 0.5.
         wait_max_seconds: Upper bound of any wait. Default 30.
-        deadline_seconds: No attempt is begun once this has passed since the first; None (default)
-            for no such bound.
+        deadline_seconds: No attempt begins later than this after the first one, whatever a store's
+            `Retry-After` asks; None (default) for no such bound.
     """
 
     max_attempts: int = 8
@@ -67,21 +70,31 @@ class RetryConfig:
         """Returns tenacity's stop object: after `max_attempts`, or once the deadline has passed."""
         stop: stop_base = tenacity.stop_after_attempt(self.max_attempts)
         if self.deadline_seconds is not None:
-            stop = stop | tenacity.stop_after_delay(self.deadline_seconds)
+            stop = stop | tenacity.stop_before_delay(self.deadline_seconds)
         return stop
 
-    def pause_seconds(self, attempt: int, elapsed_seconds: float = 0.0) -> float | None:
+    def pause_seconds(
+        self, attempt: int, elapsed_seconds: float = 0.0, *, retry_after_seconds: float = 0.0
+    ) -> float | None:
         """Asks the same wait and stop objects, for an engine that cannot sleep in a loop.
 
         Args:
             attempt: How many attempts have failed, at least 1.
             elapsed_seconds: Time since the first of them began.
+            retry_after_seconds: How long the store asks to wait. Default 0.
 
         Returns:
-            How long to wait before the next attempt, or None if there is none left.
+            How long to wait before the next attempt, or None if there is none left. It begins
+            before the deadline, whatever the store asks.
         """
         state = _state(attempt, elapsed_seconds)
-        return None if self.stop()(state) else self.wait()(state)
+        pause = state.upcoming_sleep = self.wait()(state)
+        if self.stop()(state):
+            return None
+        if self.deadline_seconds is None:
+            return max(pause, retry_after_seconds)
+        left = (self.deadline_seconds - elapsed_seconds) * _LAST_MOMENT
+        return max(pause, min(retry_after_seconds, left))
 
 
 def _may_heal(error: BaseException) -> bool:

@@ -132,7 +132,7 @@ def test_waits_have_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(RetryConfig(max_attempts=2), 1, 0, True, id="one-left"),
         pytest.param(RetryConfig(max_attempts=2), 2, 0, False, id="none-left"),
         pytest.param(RetryConfig(max_attempts=1), 1, 0, False, id="never"),
-        pytest.param(RetryConfig(deadline_seconds=10), 1, 9.9, True, id="before-deadline"),
+        pytest.param(RetryConfig(deadline_seconds=10), 1, 9.4, True, id="before-deadline"),
         pytest.param(RetryConfig(deadline_seconds=10), 1, 10, False, id="after-deadline"),
         pytest.param(RetryConfig(), 1, 10_000, True, id="no-deadline"),
     ],

@@ -35,11 +35,10 @@ from roboto_dagster.fs.boto.errors import ObjectReplacedError, WrongRangeError, 
 from roboto_dagster.fs.core.checksums import (
     NO_CHECKSUM,
     ChecksumMismatchError,
-    etag_of,
     stored_checksum,
     verify_file,
 )
-from roboto_dagster.fs.core.response import Head
+from roboto_dagster.fs.core.response import Head, pinning_etag
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.credential_cache import CredentialCache
 from roboto_dagster.fs.credentials import CredentialProvider, LiveCredentials
@@ -393,7 +392,7 @@ def _receipt(
     stored = stored_checksum(headers)
     return Receipt(
         size_bytes=size_bytes,
-        etag=etag_of(headers),
+        etag=pinning_etag(headers),
         checksum=stored.text if stored else None,
         verified=verified,
         attempts=attempts,

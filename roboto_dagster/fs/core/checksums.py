@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Literal, Protocol
 
+from roboto_dagster.fs.core.response import pinning_etag
+
 try:  # of boto3[crt]; without it CRC64NVME and CRC32C cannot be checked, and CRC32 is zlib's
     # By name: some releases of it are typed and some are not.
     _crt: ModuleType | None = importlib.import_module("awscrt.checksums")
@@ -86,15 +88,8 @@ def stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | None:
     return _md5_of_etag(headers)
 
 
-def etag_of(headers: Mapping[str, str]) -> str | None:
-    """Returns the ETag without quotes, or None where there is none that can pin a version."""
-    etag = headers.get("etag", "").strip()
-    # A weak ETag never satisfies If-Match (RFC 9110, 8.8.3.2), so it pins nothing.
-    return None if not etag or etag.startswith("W/") else etag.strip('"')
-
-
 def _md5_of_etag(headers: Mapping[str, str]) -> StoredChecksum | None:
-    etag = etag_of(headers) or ""
+    etag = pinning_etag(headers) or ""
     if len(etag) != _MD5_HEX_DIGITS:
         return None
     encrypted = headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")

@@ -1,13 +1,15 @@
-"""One file on its way through the curl engine: what is asked, has arrived, and is missing.
+"""One file on its way: what is requested, what has arrived, what is missing. No network.
 
 ```
-plain GET   0 ├──────── front ────────┤ cut where the next range was given to another connection
-ranges                                ├── piece ──┤├── piece ──┤ … If-Match: the front's ETag
+            first_request          validate_response            write … write
+ waiting ───────────────► requested ───────────────► open, sized ───────────► arriving
+    ▲                                                                            │ request_ended
+    │ restart: generation + 1, progress taken back                              ▼
+    ├──────────────── replaced, or wrong bytes ◄──────────────────── complete: `finish`
+    └ over: published, or discarded (its parts are left to a later run where that helps)
 ```
 
-The front is a GET without a range: it tells size, ETag and checksum, needs no HEAD before it, and
-is all there is of a file up to one part. It runs on while the part after it is not taken, so that
-a single connection fetches a whole file in one request. Touches the disk, but no network.
+Not thread-safe: a driver with several threads holds a lock for each file.
 """
 
 import logging
@@ -19,84 +21,92 @@ from collections.abc import Callable, Mapping
 from roboto_dagster.disk.resume_log import Identity, Part
 from roboto_dagster.disk.temp_file import PartialFile
 from roboto_dagster.errors import DownloadError
-from roboto_dagster.fs.core.checksums import (
-    NO_CHECKSUM,
-    Algorithm,
-    CrcDigest,
-    HashDigest,
-    StoredChecksum,
-    etag_of,
-    is_combinable,
-    new_digest,
-    stored_checksum,
-)
+from roboto_dagster.fs.core.checksums import CrcDigest, HashDigest, is_combinable, new_digest
+from roboto_dagster.fs.core.digests import PART_ALGORITHM, RangeDigests
+from roboto_dagster.fs.core.failure import Failure
+from roboto_dagster.fs.core.progress import ProgressReport
+from roboto_dagster.fs.core.ranges import RangePlan
 from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.core.settings import Verify
-from roboto_dagster.fs.curl.errors import Failure, Remedy
+from roboto_dagster.fs.core.validate import (
+    EMPTY_ANSWER,
+    ObjectFacts,
+    read_facts,
+    validate_range,
+    validate_same_object,
+    wrong_size,
+)
+from roboto_dagster.fs.credentials import LiveCredentials
 from roboto_dagster.fs.object_store import BeforePublish, OnProgress, Receipt, Transfer
+from roboto_dagster.types import DownloadableFile
 
 logger = logging.getLogger(__name__)
 
-PART_ALGORITHM: Algorithm = "crc32c" if is_combinable("crc32c") else "crc32"
-"""By which parts are checked that a later run goes on with, where the object's checksum is no CRC."""
-
 UNKNOWN = sys.maxsize
-"""The end of a stream whose length nobody told."""
+"""The end of a stream of unknown length."""
+
+_NO_FACTS = ObjectFacts(None, None, None)
 
 
-class Piece:
-    """A range of a file that one request fetches, and what became of it.
+class RangeRequest:
+    """A range of a file that one request fetches.
 
     Attributes:
         download: The file.
+        credentials: What it is signed with; None before it is sent.
         position: Where the next byte goes.
-        stop: Where the piece ends; `UNKNOWN` until an answer tells.
-        is_plain: Whether it is the front, asked without a range.
-        tries: How often it was tried and counted.
-        first_try_at: When it was tried first, by the loop's clock.
-        replays: How often it was repeated with fresh credentials, or elsewhere.
+        stop: Where the range ends; `UNKNOWN` until an answer reports it.
+        is_initial: Whether it is the initial stream, requested without a range.
+        attempts: How often it was tried and counted.
+        first_attempt_at: When it was sent first, by the driver's clock; negative before.
+        replays: How often it was sent again uncounted.
         cost_bytes: What it takes of the budget of bytes in flight.
     """
 
     __slots__ = (
+        "attempts",
         "cost_bytes",
+        "credentials",
         "digest",
         "download",
-        "epoch",
-        "first_try_at",
-        "is_plain",
+        "first_attempt_at",
+        "generation",
+        "is_initial",
         "position",
         "replays",
         "start",
         "stop",
-        "tries",
     )
 
-    def __init__(self, download: "Download", start: int, stop: int, *, is_plain: bool) -> None:
+    def __init__(self, download: "Download", start: int, stop: int, *, is_initial: bool) -> None:
         self.download = download
-        self.epoch = download.epoch
+        self.generation = download.generation
         self.start = start
         self.position = start
         self.stop = stop
-        self.is_plain = is_plain
+        self.is_initial = is_initial
+        self.credentials: LiveCredentials | None = None
         self.digest: CrcDigest | HashDigest | None = None
-        self.tries = 1
-        self.first_try_at = -1.0
+        self.attempts = 1
+        self.first_attempt_at = -1.0
         self.replays = 0
         self.cost_bytes = 0
 
     @property
     def is_stale(self) -> bool:
-        """Whether the file was begun anew, or ended, since."""
-        return self.epoch != self.download.epoch
+        """Whether the file was started again, or ended, since."""
+        return self.generation != self.download.generation
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether all its bytes are there."""
-        return self.position == self.stop
+        return self.position == self.stop and self.download.size is not None
 
     def write(self, data: bytes | memoryview) -> bool:
-        """Takes bytes in; False if no more are wanted.
+        """Takes bytes in.
+
+        Returns:
+            False if no more are wanted.
 
         Raises:
             OSError: They cannot be written.
@@ -114,52 +124,64 @@ class Piece:
 
 
 class Download:
-    """One file: decides what is asked next, and what an answer means for it.
+    """One file: decides what is requested next, and what an answer means for it.
+
+    Args:
+        transfer: What the caller waits for.
+        source_uri: The object.
+        bucket: Its bucket.
+        key: Its key.
+        destination: Where the file is published.
+        within: A parent of the destination below which no link is followed, or None.
+        before_publish: Called just before the file is renamed into place, or None.
+        expected_size: The size in the file's record, in bytes, or None.
+        on_progress: Called with byte counts, or None.
+        part_size: How many bytes one range has at most.
+        verify: How the content is checked.
 
     Attributes:
-        transfer: What the caller waits for.
-        size: The object's size, or None before the first answer.
-        epoch: Counts the times it was begun anew; pieces of another epoch are void.
+        facts: What the first answer reported of the object.
+        generation: Counts the starts of the file; requests of another generation are void.
+        one_stream: Whether no ranges may be requested.
+        refused_ranges_of: The version of which a range was refused, to see if it changed; or None.
         must_be_read_back: Whether its checksum goes by order, while its ranges come in any.
+        is_checking: Whether the parts that a killed run left are being checked.
     """
 
     __slots__ = (
         "_digests",
-        "_done",
         "_fd",
-        "_fetched",
-        "_first_stop",
-        "_front",
-        "_next_start",
-        "_on_progress",
+        "_initial",
         "_part_size",
-        "_progress_failed",
-        "_reported",
+        "_progress",
+        "_ranges",
         "_verify",
         "before_publish",
-        "began_at",
         "bucket",
         "changes",
         "destination",
-        "epoch",
-        "etag",
         "expected_size",
+        "facts",
+        "generation",
         "is_checking",
         "is_over",
+        "is_publishing",
         "key",
+        "leaves_parts",
         "mismatches",
-        "most_tries",
+        "most_attempts",
         "must_be_read_back",
         "one_stream",
         "partial",
+        "refused_ranges_of",
         "request_id",
         "restarts",
-        "size",
         "size_doubted",
         "source_uri",
-        "stored",
+        "started_at",
         "transfer",
         "within",
+        "workers",
     )
 
     def __init__(
@@ -185,160 +207,160 @@ class Download:
         self.within = within
         self.before_publish = before_publish
         self.expected_size = expected_size
-        self._on_progress = on_progress
+        self._progress = ProgressReport(on_progress, source_uri)
         self._part_size = part_size
-        self._verify = verify
+        self._verify: Verify = verify
         self.partial: PartialFile | None = None
         self._fd = -1
         self.request_id: str | None = None
-        self.began_at = -1.0
-        self.epoch = 0
+        self.started_at = -1.0
+        self.generation = 0
         self.is_over = False
+        self.is_publishing = False
+        self.leaves_parts = False
+        self.workers = 0
         self.one_stream = False
         self.size_doubted = False
+        self.refused_ranges_of: ObjectFacts | None = None
         self.restarts = 0
         self.changes = 0
         self.mismatches = 0
-        self.most_tries = 1
-        self._reported = 0
-        self._progress_failed = False
+        self.most_attempts = 1
         self._forget()
 
     def _forget(self) -> None:
-        self.size: int | None = None
-        self.etag: str | None = None
-        self.stored: StoredChecksum | None = None
-        self._fetched = 0
-        self._next_start = 0
-        self._first_stop = 0
-        self._front: Piece | None = None
-        self._done: dict[int, int] = {}
-        self._digests: dict[int, CrcDigest | HashDigest] = {}
+        self.facts = _NO_FACTS
+        self._ranges = RangePlan(self._part_size)
+        self._initial: RangeRequest | None = None
+        self._digests = RangeDigests()
         self.is_checking = False
         self.must_be_read_back = False
 
-    # What to ask
+    @property
+    def file(self) -> DownloadableFile:
+        """The file as errors name it."""
+        return {
+            "bucket_name": self.bucket,
+            "source_uri": self.source_uri,
+            "destination_path": self.destination,
+        }
 
-    def first_piece(self) -> Piece:
-        """Begins the file, or begins it anew: a plain GET of all of it."""
-        return Piece(self, 0, UNKNOWN, is_plain=True)
+    @property
+    def size(self) -> int | None:
+        """The object's size in bytes, or None while it is not known."""
+        return self._ranges.size_bytes
 
-    def next_piece(self) -> Piece | None:
-        """Takes the next range that nobody fetches, or None."""
-        while self._next_start in self._done:
-            self._next_start = self._done.pop(self._next_start)
-        size, start = self.size, self._next_start
-        if self.is_over or size is None or start >= size or start == 0:
+    # What to request
+
+    def first_request(self) -> RangeRequest:
+        """Returns the initial stream: a GET of the whole object."""
+        return RangeRequest(self, 0, UNKNOWN, is_initial=True)
+
+    def next_request(self) -> RangeRequest | None:
+        """Takes the next range that nobody has requested, or None."""
+        taken = None if self.is_over else self._ranges.take()
+        if taken is None:
             return None
-        stop = min(start + self._part_size, size, *self._done)
-        self._next_start = stop
-        piece = Piece(self, start, stop, is_plain=False)
-        piece.digest = self._new_digest()
-        return piece
+        request = RangeRequest(self, *taken, is_initial=False)
+        request.digest = self._new_digest()
+        return request
 
     @property
     def has_more(self) -> bool:
-        """Whether `next_piece` has something to give."""
-        return self.size is not None and 0 < self._next_start < self.size
+        """Whether `next_request` has something to give."""
+        return self._ranges.has_more
 
-    def extend(self, piece: Piece, end: int) -> bool:
-        """Lets the front run on if the part after it is not taken; False if `end` is too far."""
-        size = self.size
-        if size is None:
-            return True
-        if self.is_checking or self._done:  # what follows may be there already
-            return end < piece.stop
-        self._note(piece)
-        while piece.is_plain and end >= piece.stop == self._next_start < size:
-            piece.stop = self._next_start = min(piece.stop + self._part_size, size)
-        return end < piece.stop
+    def extend(self, request: RangeRequest, end: int) -> bool:
+        """Lets the initial stream continue if the part after it is not taken.
+
+        Args:
+            request: The initial stream, or any other request.
+            end: How far its next bytes reach.
+
+        Returns:
+            False if it may not reach so far.
+        """
+        if self.size is None:
+            return False  # longer than the record allows
+        if not self.is_checking and not self._ranges.has_parts_ahead:
+            self._log_part(request)
+            if request.is_initial:
+                request.stop = self._ranges.extend(request.stop, end)
+        return end < request.stop
 
     # What an answer means
 
-    def refuse(self, piece: Piece, head: Head) -> Failure | None:
-        """Judges the head of an answer of status 2xx; None accepts its body."""
+    def validate_response(self, request: RangeRequest, head: Head) -> Failure | None:
+        """Judges the head of an answer of status 2xx.
+
+        Args:
+            request: What was requested.
+            head: Status and headers.
+
+        Returns:
+            Why its body is not wanted; None if it is.
+        """
         self.request_id = head.request_id
-        if piece.is_plain:
-            return self._judge_whole(piece, head)
-        return self._judge_range(piece, head)
-
-    def _judge_whole(self, piece: Piece, head: Head) -> Failure | None:
-        if head.status != 200:
-            return _wrong_answer(head, f"HTTP {head.status} to a request for the whole object")
-        if self.size is None:
-            return self._learn(piece, head)
-        if (etag_of(head.headers), head.content_length) != (self.etag, self.size):
-            return _replaced(head, "the object was replaced between two requests")
+        if not request.is_initial:
+            return validate_range(head, self.facts, request.position, request.stop)
+        if self.facts is not _NO_FACTS:
+            return validate_same_object(head, self.facts)
+        facts = read_facts(head, expected_size=self.expected_size, verify=self._verify)
+        if isinstance(facts, Failure):
+            return self._doubt_size(facts) if facts.code == "SIZE_MISMATCH" else facts
+        self._learn(request, facts)
         return None
 
-    def _learn(self, piece: Piece, head: Head) -> Failure | None:
-        size = head.content_length
-        if size is not None and self.expected_size not in (None, size):
-            return self._wrong_size(size, head)
-        stored = None if self._verify == "size" else stored_checksum(head.headers)
-        if stored is None and self._verify == "checksum":
-            return Failure(code="CHECKSUM_MISMATCH", reason=NO_CHECKSUM, remedy="fail")
-        if self.expected_size is None and stored is None:
-            if size is None and not _is_chunked(head):
-                return _wrong_answer(head, "an answer without a length")
-            if _looks_like_a_page(head):
-                return _wrong_answer(head, "a page or an error document instead of the object")
-        self.size, self.stored, self.etag = size, stored, etag_of(head.headers)
-        self._divide(piece)
-        piece.digest = self._new_digest()
-        return None
+    def _learn(self, initial: RangeRequest, facts: ObjectFacts) -> None:
+        self.facts = facts
+        if self.refused_ranges_of == facts:  # not replaced: it is ranges that the store refuses
+            self.one_stream = True
+        stored, size = facts.stored, facts.size_bytes
+        if size is None:
+            # One byte more than the record allows is seen, and ends the body.
+            initial.stop = UNKNOWN if self.expected_size is None else self.expected_size + 1
+        else:
+            in_ranges = facts.etag is not None and not self.one_stream
+            initial.stop = self._ranges.divide(size, in_ranges=in_ranges)
+            self._initial = initial
+            by_order = stored is not None and not is_combinable(stored.algorithm)
+            self.must_be_read_back = self.is_divided and by_order
+        initial.digest = self._new_digest()
 
-    def _divide(self, front: Piece) -> None:
-        size = UNKNOWN if self.size is None else self.size
-        can_be_ranged = self.etag is not None and size != UNKNOWN and not self.one_stream
-        front.stop = self._next_start = min(self._part_size, size) if can_be_ranged else size
-        self._first_stop = front.stop
-        self._front = front
-        in_order = front.stop == size or self.stored is None or is_combinable(self.stored.algorithm)
-        self.must_be_read_back = not in_order
-
-    def _wrong_size(self, size: int, head: Head) -> Failure:
-        reason = f"the object has {size} bytes, its record says {self.expected_size}"
-        # Asked once more, since a proxy may have cut this answer; twice the same is the truth.
-        remedy: Remedy = "fail" if self.size_doubted else "retry"
+    def _doubt_size(self, failure: Failure) -> Failure:
+        """Has the object requested once more, since a proxy may have cut the answer."""
+        if self.size_doubted:  # twice the same is the truth
+            return Failure(
+                code=failure.code,
+                reason=failure.reason,
+                remedy="fail",
+                transient=False,
+                request_id=failure.request_id,
+            )
         self.size_doubted = True
-        return Failure(
-            code="SIZE_MISMATCH", reason=reason, remedy=remedy, request_id=head.request_id
-        )
+        return failure
 
-    def _judge_range(self, piece: Piece, head: Head) -> Failure | None:
-        told = head.content_range
-        if head.status == 200 and told is None:
-            return _no_ranges(head, "the store ignores ranges")
-        # Some servers send 200 with ranges that are right (rclone): what is told of the range counts.
-        if head.status not in (200, 206) or told is None:
-            return _wrong_answer(head, f"HTTP {head.status} without a range to a request for one")
-        etag = etag_of(head.headers)
-        if etag is None:
-            return _no_ranges(head, "the store tells no ETag for a range")
-        if etag != self.etag or told[2] != self.size:
-            return _replaced(head, "the object was replaced between two ranges")
-        asked = (piece.position, piece.stop)
-        lengths = (asked[1] - asked[0],) if head.status == 200 else (None, asked[1] - asked[0])
-        if told[:2] != asked or head.content_length not in lengths:
-            return _wrong_answer(head, f"bytes {told[0]}-{told[1] - 1} came, not those asked")
-        return None
+    def can_continue(self, request: RangeRequest) -> bool:
+        """Reports whether a broken request may continue where it stopped, on the same version."""
+        is_sized = self.size is not None and request.stop != UNKNOWN
+        return self.facts.etag is not None and is_sized and not self.one_stream
 
-    def can_continue(self, piece: Piece) -> bool:
-        """Tells whether a broken piece may go on where it stopped, on the same version for sure."""
-        return self.etag is not None and piece.stop != UNKNOWN and not self.one_stream
-
-    def shortfall(self, piece: Piece) -> Failure | None:
+    def shortfall(self, request: RangeRequest) -> Failure | None:
         """Judges a body that ended without an error; None if it is all there."""
-        if piece.stop == UNKNOWN:
-            if self.expected_size in (None, piece.position):
-                piece.stop = self.size = piece.position
+        position = request.position
+        if self.size is None:
+            if not position and self.expected_size is None and self.facts == _NO_FACTS:
+                return Failure(code="SERVER_ERROR", reason=EMPTY_ANSWER)
+            if self.expected_size in (None, position):
+                request.stop = self._ranges.divide(position, in_ranges=False)
                 return None
-            reason = f"{piece.position} bytes came, the record says {self.expected_size}"
-            return Failure(code="SIZE_MISMATCH", reason=reason, transient=False)
-        if piece.is_whole:
+            longer = "more than " if position > (self.expected_size or 0) else ""
+            counted = self.expected_size if longer else position
+            reason = f"{longer}{counted} bytes came, the record says {self.expected_size}"
+            return self._doubt_size(wrong_size(reason))
+        if request.is_complete:
             return None
-        reason = f"the body ended {piece.stop - piece.position} bytes early"
+        reason = f"the body ended {request.stop - position} bytes early"
         return Failure(code="CONNECTION", reason=reason)
 
     # What has arrived
@@ -346,44 +368,58 @@ class Download:
     def open(self, partial: PartialFile) -> list[Part]:
         """Takes the temporary file that the bytes go to.
 
+        Args:
+            partial: The file, open and empty.
+
         Returns:
-            What a dead run has left of this version, to be checked before `go_on_with`.
+            What a killed run has left of this version, to be checked before `resume_with`.
 
         Raises:
-            OSError: The journal of its parts cannot be made.
+            OSError: The log of its parts cannot be made.
         """
         self.partial = partial
-        left = partial.keep_parts(self._identity) if self.is_ranged else []
+        left = partial.keep_parts(self._identity) if self.is_divided else []
         self._fd = partial.fd
         self.is_checking = bool(left)
         return left
 
     @property
     def _identity(self) -> Identity:
-        return Identity(self.source_uri, self.size or 0, self.etag or "")
+        return Identity(self.source_uri, self.size or 0, self.facts.etag or "")
 
-    def go_on_with(self, parts: Mapping[Part, CrcDigest]) -> bool:
-        """Counts in the parts of a dead run that still hold; True if nothing is left to fetch."""
+    def resume_with(self, parts: Mapping[Part, CrcDigest]) -> bool:
+        """Counts in the parts of a killed run that still hold.
+
+        Args:
+            parts: The parts, each with the checksum that was read back.
+
+        Returns:
+            True if nothing is left to fetch.
+        """
         self.is_checking = False
-        front = self._front
+        initial, ranges = self._initial, self._ranges
         for part, digest in parts.items():
-            if part.start == 0 and front is not None:
-                self._report(part.stop - front.position)
+            if part.start == 0 and initial is not None:
+                self._progress.add(part.stop - initial.position)
                 if 0 in self._digests:  # it has ended
-                    self._fetched += part.stop - front.stop
-                    self._digests[0] = digest
-                front.position = front.stop = self._next_start = part.stop  # its stream is cut
-                front.digest = digest
-            elif part.start >= self._next_start:  # what lies before is being fetched already
-                self._done[part.start] = part.stop
-                self._fetched += part.stop - part.start
-                self._digests[part.start] = digest
-                self._report(part.stop - part.start)
-        self._combine()
-        return self._fetched == self.size
+                    ranges.fetched_bytes += part.stop - initial.stop
+                    self._digests.put(0, digest)
+                initial.position = initial.stop = part.stop  # its stream is cut
+                ranges.continue_after(part.stop)
+                initial.digest = digest
+            elif part.start >= ranges.next_start:  # what lies before is being fetched already
+                ranges.add_done(part.start, part.stop)
+                self._digests.put(part.start, digest)
+                self._progress.add(part.stop - part.start)
+        self._digests.combine()
+        return ranges.is_complete
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
-        """Writes bytes where they belong, and tells the caller.
+        """Writes bytes where they belong, and reports them.
+
+        Args:
+            data: The bytes.
+            offset: Where they go in the file.
 
         Raises:
             OSError: They cannot be written.
@@ -391,96 +427,83 @@ class Download:
         written = _pwrite(self._fd, data, offset)
         while written < len(data):  # a disk that fills up takes a part of what it is given
             written += _pwrite(self._fd, data[written:], offset + written)
-        if self._on_progress is not None:
-            self._report(len(data))
+        self._progress.add(len(data))
 
-    def piece_ended(self, piece: Piece) -> bool:
-        """Counts a whole piece in; True if it was the last."""
-        self._fetched += piece.stop - piece.start
-        self._note(piece)
-        if piece.digest is not None:
-            self._digests[piece.start] = piece.digest
-            self._combine()
-        return self._fetched == self.size
+    def request_ended(self, request: RangeRequest) -> bool:
+        """Counts a complete request in; True if it was the last."""
+        self._ranges.fetched_bytes += request.stop - request.start
+        self._log_part(request)
+        if request.digest is not None:
+            self._digests.put(request.start, request.digest)
+            self._digests.combine()
+        return self._ranges.is_complete
 
-    def _note(self, piece: Piece) -> None:
-        """Notes what a piece has brought, for a later run in case this one dies."""
-        if self.is_ranged and self.partial is not None and isinstance(piece.digest, CrcDigest):
-            digest = piece.digest
-            part = Part(piece.start, piece.position, digest.algorithm, digest.text())
+    def _log_part(self, request: RangeRequest) -> None:
+        """Logs what a request has brought, for a later run in case this one is killed."""
+        if self.is_divided and self.partial is not None and isinstance(request.digest, CrcDigest):
+            digest = request.digest
+            part = Part(request.start, request.position, digest.algorithm, digest.text())
             self.partial.note_part(part)
 
-    def _combine(self) -> None:
-        """Takes neighbouring digests together, so that a file of any size keeps a few."""
-        front = self._digests.get(0)
-        if not isinstance(front, CrcDigest):
-            return
-        while front.size_bytes in self._digests and front.size_bytes:
-            following = self._digests.pop(front.size_bytes)
-            if isinstance(following, CrcDigest):
-                front.append(following)
-
     def _new_digest(self) -> CrcDigest | HashDigest | None:
-        if self.stored is not None and not self.must_be_read_back:
-            return new_digest(self.stored.algorithm)
-        return new_digest(PART_ALGORITHM) if self.is_ranged else None
+        if self.facts.stored is not None and not self.must_be_read_back:
+            return new_digest(self.facts.stored.algorithm)
+        return new_digest(PART_ALGORITHM) if self.is_divided else None
 
     @property
-    def is_ranged(self) -> bool:
-        """Whether it is fetched in several parts, which a later run can go on with."""
-        return self.size is not None and 0 < self._first_stop < self.size
+    def is_divided(self) -> bool:
+        """Whether it is fetched in several parts, which a later run can resume."""
+        return self._ranges.is_divided
 
     @property
     def digest(self) -> CrcDigest | HashDigest | None:
-        """The checksum of all bytes, once the last piece has ended."""
-        return self._digests.get(0)
+        """The checksum of all bytes, once the last request has ended."""
+        return self._digests.whole
 
-    def _report(self, count: int) -> None:
-        self._reported += count
-        try:
-            if self._on_progress is not None and count:
-                self._on_progress(count)
-        except Exception:  # the border to the caller's code, which must not break a transfer
-            if not self._progress_failed:
-                logger.exception("on_progress failed for %s", self.source_uri)
-            self._progress_failed = True
+    # How it ends, or starts again
 
-    # How it ends, or begins anew
-
-    def begin_anew(self) -> Piece:
+    def restart(self) -> RangeRequest:
         """Forgets what arrived, and takes the progress back.
 
         Raises:
             OSError: The temporary file cannot be emptied.
         """
-        self.epoch += 1
+        self.generation += 1
         self.restarts += 1
-        self._report(-self._reported)
+        self._progress.take_back()
         self._forget()
         if self.partial is not None:
             self.partial.forget_parts()
-        return self.first_piece()
+        return self.first_request()
 
     @property
     def attempts(self) -> int:
         """How often it was tried, by its most tried range."""
-        return self.most_tries + self.restarts
+        return self.most_attempts + self.restarts
 
     def publish(self, verified: str, now: float) -> Receipt:
-        """Renames the file into place; returns what is known of it.
+        """Renames the file into place.
+
+        Args:
+            verified: The verdict on its content.
+            now: The driver's clock, in seconds.
+
+        Returns:
+            What is known of the file.
 
         Raises:
             OSError: It cannot be published.
         """
         if self.partial is None:
             raise ValueError("publish before open")
+        stored = self.facts.stored
         receipt = Receipt(
             size_bytes=self.size or 0,
-            etag=self.etag,
-            checksum=self.stored.text if self.stored else None,
+            etag=self.facts.etag,
+            checksum=stored.text if stored else None,
             verified=verified,
             attempts=self.attempts,
-            duration_seconds=max(now - self.began_at, 0.0) if self.began_at >= 0 else 0.0,
+            duration_seconds=max(now - self.started_at, 0.0) if self.started_at >= 0 else 0.0,
             request_id=self.request_id,
         )
         if self.before_publish is not None:
@@ -489,27 +512,40 @@ class Download:
         return receipt
 
     def discard(self, *, leave_parts: bool = False) -> None:
-        """Removes what was written, or leaves it to the next run of a sync, which looks for it."""
+        """Removes what was written, once no worker uses it.
+
+        Args:
+            leave_parts: Whether to leave it to the next run of a sync, which looks for it.
+        """
         self.is_over = True
-        self.epoch += 1
-        if self.partial is not None:
-            try:
-                if leave_parts and self.within is not None:
-                    self.partial.release()
-                else:
-                    self.partial.discard()
-            except OSError as error:
-                logger.warning("Could not remove a temporary file: %s", error.strerror)
+        self.generation += 1
+        self.leaves_parts = leave_parts and self.within is not None
         self._fd = -1
+        if not self.workers:
+            self._close()
+
+    def worker_ended(self) -> None:
+        """Counts the end of work on the temporary file in another thread."""
+        self.workers -= 1
+        if self.is_over and not self.workers:
+            self._close()
+
+    def _close(self) -> None:
+        partial, self.partial = self.partial, None
+        if partial is None:
+            return
+        try:
+            if self.leaves_parts:
+                partial.release()
+            else:
+                partial.discard()
+        except OSError as error:
+            logger.warning("Could not remove a temporary file: %s", error.strerror)
 
     def error(self, failure: Failure) -> DownloadError:
-        """Makes the error for the caller."""
+        """Returns the error for the caller."""
         error = DownloadError(
-            {
-                "bucket_name": self.bucket,
-                "source_uri": self.source_uri,
-                "destination_path": self.destination,
-            },
+            self.file,
             failure.code,
             failure.reason,
             failure.transient,
@@ -528,27 +564,3 @@ def _seek_and_write(
 
 
 _pwrite: Callable[[int, bytes | memoryview, int], int] = getattr(os, "pwrite", _seek_and_write)
-
-
-def _is_chunked(head: Head) -> bool:
-    return "chunked" in head.headers.get("transfer-encoding", "").lower()
-
-
-def _looks_like_a_page(head: Head) -> bool:
-    """Stores may answer 200 and then fail, and portals answer anything; objects have an ETag."""
-    content_type = head.headers.get("content-type", "").lower()
-    return "etag" not in head.headers and ("xml" in content_type or "html" in content_type)
-
-
-def _wrong_answer(head: Head, reason: str) -> Failure:
-    return Failure(code="SERVER_ERROR", reason=reason, request_id=head.request_id)
-
-
-def _no_ranges(head: Head, reason: str) -> Failure:
-    return Failure(
-        code="SERVER_ERROR", reason=reason, remedy="one_stream", request_id=head.request_id
-    )
-
-
-def _replaced(head: Head, reason: str) -> Failure:
-    return Failure(code="CHANGED", reason=reason, remedy="restart", request_id=head.request_id)

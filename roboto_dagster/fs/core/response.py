@@ -2,11 +2,17 @@
 
 import datetime as dt
 import email.utils
+import math
 import re
+import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
-_END_OF_HEAD = b"\r\n"
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)$")
+# Lines may end in LF alone (RFC 9112, 2.2), as libcurl accepts them.
+_ENDS_OF_HEAD = (b"\r\n", b"\n")
+# Range units are case-insensitive (RFC 9110, 14.1), and a size may be unknown (14.4).
+_CONTENT_RANGE = re.compile(r"bytes[ \t]+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE)
+_RETRY_AFTER_MAX_SECONDS = 3600.0
 # Error documents are small; a regular expression reads them where an XML parser would have to be
 # kept from entities and from depth, and reads truncated ones too.
 _TAG = "<{0}>([^<]{{0,1000}})</{0}>"
@@ -27,18 +33,24 @@ class Head(NamedTuple):
 
     @property
     def content_length(self) -> int | None:
-        """The length that the body was said to have, or None."""
+        """The length that the body was announced with, in bytes, or None."""
         text = self.headers.get("content-length", "")
-        return int(text) if text.isascii() and text.isdigit() else None
+        if "," in text:  # repeated: valid if it is the same each time (RFC 9110, 8.6)
+            values = {value.strip() for value in text.split(",")}
+            text = values.pop() if len(values) == 1 else ""
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
     @property
-    def content_range(self) -> tuple[int, int, int] | None:
-        """First byte, end (exclusive) and size of the whole object, or None."""
-        match = _CONTENT_RANGE.match(self.headers.get("content-range", ""))
+    def content_range(self) -> tuple[int, int, int | None] | None:
+        """First byte, end (exclusive) and size of the whole object, or None.
+
+        The size is None where the server does not know it.
+        """
+        match = _CONTENT_RANGE.fullmatch(self.headers.get("content-range", ""))
         if match is None:
             return None
-        first, last, size = (int(number) for number in match.groups())
-        return first, last + 1, size
+        first, last, size = match.groups()
+        return int(first), int(last) + 1, None if size == "*" else int(size)
 
     @property
     def request_id(self) -> str | None:
@@ -55,22 +67,74 @@ class Head(NamedTuple):
 
     @property
     def retry_after_seconds(self) -> float:
-        """How long the server asks to wait; 0 if it does not."""
+        """How long the server asks to wait, in seconds; 0 if it does not, at most an hour."""
         text = self.headers.get("retry-after", "")
-        return min(float(text), 3600.0) if text.isascii() and text.isdigit() else 0.0
+        if not text:
+            return 0.0
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = self._seconds_until(text)
+        if not math.isfinite(seconds):
+            return 0.0
+        return min(max(seconds, 0.0), _RETRY_AFTER_MAX_SECONDS)
+
+    def _seconds_until(self, text: str) -> float:
+        """Reads a date (RFC 9110, 5.6.7), by the server's clock where it shows it."""
+        try:
+            moment = email.utils.parsedate_to_datetime(text).timestamp()
+        except (ValueError, TypeError, OverflowError):
+            return 0.0
+        now = self.date
+        return moment - (time.time() if now is None else now)
+
+
+def pinning_etag(headers: Mapping[str, str]) -> str | None:
+    """Returns the ETag that ranges of the same version can be requested with.
+
+    The one place that decides whether an object can be pinned: a weak ETag never satisfies
+    If-Match (RFC 9110, 8.8.3.2), and an empty one is the same for every version.
+
+    Args:
+        headers: Of the answer whose body the ranges shall continue, names in lower case.
+
+    Returns:
+        The ETag without its quotes; None where there is none that pins a version.
+    """
+    etag = headers.get("etag", "")
+    if len(etag) > 1 and etag[0] == etag[-1] == '"':
+        etag = etag[1:-1]
+    elif " " in etag or "," in etag or etag[:2] in ("W/", "w/"):
+        return None
+    if not etag.strip() or '"' in etag or not (etag.isascii() and etag.isprintable()):
+        return None
+    return etag
 
 
 def parse_head(lines: list[bytes]) -> Head:
-    """Reads an answer's header lines; of several heads (a proxy's, `100 Continue`) the last."""
-    while _END_OF_HEAD in lines and (end := lines.index(_END_OF_HEAD) + 1) < len(lines):
-        lines = lines[end:]
-    status_line, *fields = b"".join(lines).decode("latin-1").split("\r\n") if lines else [""]
-    headers = {}
+    """Reads an answer's header lines.
+
+    Args:
+        lines: As they came, line ends included.
+
+    Returns:
+        The head; of several (a proxy's, `100 Continue`) the last. Repeated fields are joined by
+        commas, as RFC 9110, 5.3 has it.
+    """
+    for end_of_head in _ENDS_OF_HEAD:
+        while end_of_head in lines and (end := lines.index(end_of_head) + 1) < len(lines):
+            lines = lines[end:]
+    text = b"".join(lines).decode("latin-1")
+    status_line, *fields = text.replace("\r\n", "\n").split("\n")
+    headers: dict[str, str] = {}
     for field in fields:  # a regular expression takes four times as long
         name, _, value = field.partition(":")
-        headers[name.lower()] = value.strip()
-    status = status_line[9:12]
-    return Head(int(status) if status.isdigit() else 0, headers)
+        name, value = name.strip().lower(), value.strip()
+        if name in headers and name:
+            value = f"{headers[name]}, {value}"
+        headers[name] = value
+    status = status_line.split(" ", 2)[1:2]
+    return Head(int(status[0]) if status and status[0].isdigit() else 0, headers)
 
 
 class ErrorDocument(NamedTuple):

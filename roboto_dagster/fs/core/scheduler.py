@@ -1,6 +1,6 @@
 """Decides which request comes next, over the files and ranges of one loop. Pure.
 
-Small files are bound by connections alone, since each costs a round trip. Large pieces are bound
+Small files are bound by connections alone, since each costs a round trip. Large ranges are bound
 by bytes in flight too: a few connections fill any network, and more only take memory. Large files
 go first, so that none of them is left over at the end, and one after the other, so that few are
 open at once.
@@ -10,17 +10,17 @@ import heapq
 import itertools
 from collections import deque
 
-from roboto_dagster.fs.core.download import UNKNOWN, Download, Piece
+from roboto_dagster.fs.core.download import UNKNOWN, Download, RangeRequest
 
 BULK_BYTES = 1024 * 1024
-"""Pieces of this size and more count as bytes in flight."""
+"""Ranges of this size and more count as bytes in flight."""
 
 
 class Scheduler:
     """The files and ranges that wait.
 
     Args:
-        bytes_in_flight: Bound on the bytes asked at once in large pieces; one may always run.
+        bytes_in_flight: Bound on the bytes asked at once in large ranges; one may always run.
         part_size: What one request asks at most of a file whose size is known.
     """
 
@@ -31,8 +31,8 @@ class Scheduler:
         self._small: deque[Download] = deque()
         self._bulk: deque[Download] = deque()
         self._ranged: deque[Download] = deque()
-        self._again: deque[Piece] = deque()
-        self._later: list[tuple[float, int, Piece]] = []
+        self._again: deque[RangeRequest] = deque()
+        self._later: list[tuple[float, int, RangeRequest]] = []
         self._order = itertools.count()
 
     def add(self, download: Download) -> None:
@@ -41,83 +41,85 @@ class Scheduler:
         (self._small if size is None or size < BULK_BYTES else self._bulk).append(download)
 
     def add_ranges(self, download: Download) -> None:
-        """Takes in the ranges of a file whose front has been answered."""
+        """Takes in the ranges of a file whose first answer has come."""
         self._ranged.append(download)
 
-    def again(self, piece: Piece) -> None:
-        """Puts a piece before all others."""
-        self._again.append(piece)
+    def again(self, request: RangeRequest) -> None:
+        """Puts a request before all others."""
+        self._again.append(request)
 
-    def later(self, piece: Piece, when: float) -> None:
-        """Puts a piece off."""
-        heapq.heappush(self._later, (when, next(self._order), piece))
+    def later(self, request: RangeRequest, when: float) -> None:
+        """Puts a request off."""
+        heapq.heappush(self._later, (when, next(self._order), request))
 
     @property
     def next_due(self) -> float:
-        """When the first piece that was put off is due; infinite if there is none."""
+        """When the first request that was put off is due; infinite if there is none."""
         return self._later[0][0] if self._later else float("inf")
 
     @property
     def has_waiting(self) -> bool:
-        """Whether `next` would return something, pieces that were put off aside."""
+        """Whether `next` would return something, ranges that were put off aside."""
         if self._again or self._small:
             return True
         return self._bytes < self._bytes_bound and bool(self._ranged or self._bulk)
 
-    def next(self, now: float) -> Piece | None:
+    def next(self, now: float) -> RangeRequest | None:
         """Returns what to ask next, or None if nothing may be asked now."""
         while self._later and self._later[0][0] <= now:
             self._again.append(heapq.heappop(self._later)[2])
-        piece = self._next_again() or self._next_bulk() or self._next_small()
-        if piece is not None:
-            self._charge(piece)
-        return piece
+        request = self._next_again() or self._next_bulk() or self._next_small()
+        if request is not None:
+            self._charge(request)
+        return request
 
-    def ended(self, piece: Piece) -> None:
+    def ended(self, request: RangeRequest) -> None:
         """Gives the bytes of a request back to the budget."""
-        self._bytes -= piece.cost_bytes
-        piece.cost_bytes = 0
+        self._bytes -= request.cost_bytes
+        request.cost_bytes = 0
 
     def waiting(self) -> list[Download]:
-        """Empties the queues of files that have not been begun, and returns them."""
+        """Empties the queues of files that have not been started, and returns them."""
         waiting = [*self._small, *self._bulk]
         self._small.clear()
         self._bulk.clear()
         return waiting
 
-    def _next_again(self) -> Piece | None:
+    def _next_again(self) -> RangeRequest | None:
         while self._again:
-            piece = self._again.popleft()
-            if not piece.is_stale:
-                return piece
+            request = self._again.popleft()
+            if not request.is_stale:
+                return request
         return None
 
-    def _next_bulk(self) -> Piece | None:
+    def _next_bulk(self) -> RangeRequest | None:
         if self._bytes >= self._bytes_bound:
             return None
         while self._ranged:
-            piece = self._ranged[0].next_piece()
-            if piece is not None:
-                return piece
+            request = self._ranged[0].next_request()
+            if request is not None:
+                return request
             self._ranged.popleft()
         return _first_of(self._bulk)
 
-    def _next_small(self) -> Piece | None:
+    def _next_small(self) -> RangeRequest | None:
         return _first_of(self._small)
 
-    def _charge(self, piece: Piece) -> None:
+    def _charge(self, request: RangeRequest) -> None:
         size = (
-            piece.download.expected_size if piece.stop == UNKNOWN else piece.stop - piece.position
+            request.download.expected_size
+            if request.stop == UNKNOWN
+            else request.stop - request.position
         )
         cost = min(size or 0, self._part_size)
         if cost >= BULK_BYTES:
-            piece.cost_bytes = cost
+            request.cost_bytes = cost
             self._bytes += cost
 
 
-def _first_of(queue: "deque[Download]") -> Piece | None:
+def _first_of(queue: "deque[Download]") -> RangeRequest | None:
     while queue:
         download = queue.popleft()
         if not download.is_over:
-            return download.first_piece()
+            return download.first_request()
     return None

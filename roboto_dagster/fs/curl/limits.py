@@ -1,45 +1,8 @@
-"""What the loops of one store share: its settings, and what they learnt about store and disk."""
+"""How the loops of one store share its connections, and how many files may wait."""
 
 import threading
 
-from roboto_dagster.fs.core.endpoint import Endpoints
-from roboto_dagster.fs.core.settings import S3Settings
-from roboto_dagster.fs.credential_cache import CredentialCache
-from roboto_dagster.fs.curl.errors import Failure
-from roboto_dagster.fs.curl.throttle import Throttle
-
-_GUESS_BYTES = 1024 * 1024
-
-
-class StoreState:
-    """Facts about one store. Each is written whole, so that reading takes no lock.
-
-    Attributes:
-        loops: How many loops there are.
-        connections: How they share the connections.
-        typical_bytes: The size of files lately, for those of unknown size.
-        disk_full: Why no new file is begun, or None.
-        last_success_at: When an answer was last whole, by the loops' clock.
-        ignores_ranges: Whether the store answered a range with the whole object.
-        skew_seconds: What to add to this machine's clock to have the store's.
-        folders_kept: How many folders a loop may keep open.
-    """
-
-    def __init__(
-        self, settings: S3Settings, broker: CredentialCache, *, connections: int, loops: int
-    ) -> None:
-        self.settings = settings
-        self.broker = broker
-        self.endpoints = Endpoints(settings.endpoint_url)
-        self.throttle = Throttle(connections)
-        self.loops = loops
-        self.connections = Connections(self.throttle, loops)
-        self.typical_bytes = float(_GUESS_BYTES)
-        self.disk_full: Failure | None = None
-        self.last_success_at = float("-inf")
-        self.ignores_ranges = False
-        self.skew_seconds = 0.0
-        self.folders_kept = max(min(64, connections), 1)
+from roboto_dagster.fs.core.throttle import Throttle
 
 
 class Connections:
@@ -93,7 +56,7 @@ class AdmissionLimit:
         self._waiting = 0
         self._condition = threading.Condition()
 
-    def enter(self) -> None:
+    def acquire(self) -> None:
         """Waits for room; a signal handler that raises ends the wait."""
         with self._condition:
             if self._inside >= self._room:
@@ -109,7 +72,7 @@ class AdmissionLimit:
         finally:
             self._waiting -= 1
 
-    def leave(self, count: int) -> None:
+    def release(self, count: int) -> None:
         """Makes room."""
         with self._condition:
             self._inside -= count

@@ -1,4 +1,4 @@
-"""Waits for sockets, and for other threads that want to be heard."""
+"""Waits for sockets, and for other threads."""
 
 import select
 import selectors
@@ -111,7 +111,7 @@ class SelectorPoller:
 
 
 class Waker:
-    """Rung by other threads to end a wait; a pair of sockets, since Windows waits for nothing else.
+    """Lets other threads end a wait; a pair of sockets, since Windows waits for nothing else.
 
     Attributes:
         fd: What to watch.
@@ -123,18 +123,18 @@ class Waker:
         self._far.setblocking(False)
         self.fd = self._near.fileno()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Ends the wait, now or next time."""
         try:
             self._far.send(b"\0")
         except (
             BlockingIOError,
             OSError,
-        ):  # it has been rung often enough, or nobody waits any more
+        ):  # it is awake, or has been closed
             return
 
-    def hush(self) -> None:
-        """Takes the rings in."""
+    def drain(self) -> None:
+        """Takes the wake-ups in."""
         try:
             while len(self._near.recv(4096)) == 4096:
                 pass

@@ -1,34 +1,48 @@
 """One HTTP request over libcurl: exact URL, SigV4, options, and what of its answer is kept.
 
-The only file, with `errors.py` and `loop.py`, that speaks to pycurl. An easy handle lives
+The only file, with `errors.py` and `multi.py`, that speaks to pycurl. An easy handle lives
 as long as its loop: what never changes is set once, since setting options costs more than anything
 else Python does for a small file.
+
+```
+ begin ─► (header lines) ─► read_head at the first byte of the body ─┬─ accepted: bytes to the file
+                                                                     ├─ 3xx-5xx: the body is an error
+                                                                     └─ refused: cut
+```
 """
 
+import dataclasses
 import datetime as dt
+import errno
+import os
+import time
 import urllib.parse
 from collections.abc import Callable
 
 import pycurl
 
-from roboto_dagster.fs.core.download import Piece
+from roboto_dagster.fs.core.download import RangeRequest
 from roboto_dagster.fs.core.endpoint import Endpoint
+from roboto_dagster.fs.core.error_answer import failure_of_answer
+from roboto_dagster.fs.core.failure import Failure, local_failure
 from roboto_dagster.fs.core.response import ERROR_BODY_BYTES, Head, parse_head
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.credentials import LiveCredentials
-from roboto_dagster.fs.curl.errors import Failure
+from roboto_dagster.fs.curl.errors import from_curl
+from roboto_dagster.fs.curl.stall import StallWatch
 from roboto_dagster.fs.curl.write_buffer import WriteBuffer
 
 _RECEIVE_BYTES = 512 * 1024
 _KEEP_ALIVE_SECONDS = 30
-_TRICKLE_BYTES_PER_SECOND = 2048
 _STOP = 0  # fewer bytes than were offered: libcurl ends the transfer
+# Interim answers (`100 Continue`) have no bound in libcurl; heads of S3 have about a dozen lines.
+_MAX_HEAD_LINES = 2000
 
 # Options that pycurl has no names for; the numbers are part of libcurl's stable interface.
 _DNS_SHUFFLE_ADDRESSES = 275
 _SUPPRESS_CONNECT_HEADERS = 265
 
-OnHead = Callable[[Piece, Head], Failure | None]
+OnHead = Callable[[RangeRequest, Head], Failure | None]
 """Judges the head of an answer of status 2xx: why it is refused, or None."""
 
 _USER_AGENT = f"roboto-dagster ({pycurl.version_info()[1]})"
@@ -40,45 +54,43 @@ def quote_key(key: str) -> str:
 
 
 def has_dot_segments(key: str) -> bool:
-    """Tells whether libcurl would take segments of the path for `.` or `..` and drop them.
+    """Reports whether libcurl would take segments of the path for `.` or `..` and drop them.
 
     Signing forbids `CURLOPT_PATH_AS_IS`, which would keep them.
     """
     return "." in key and not {".", ".."}.isdisjoint(key.split("/"))
 
 
-class Request:
+class CurlRequest:
     """An easy handle, used for one request after another.
+
+    Args:
+        settings: The store's settings.
+        on_head: Judges heads.
+        buffer: Gathers what arrives, for all requests of the loop.
 
     Attributes:
         curl: The handle.
-        piece: What it fetches.
-        keys: What it is signed with.
-        failure: Why the answer was refused, or None.
-        local_error: What went wrong on our side of the callbacks, or None.
-        body: The body of an error answer.
+        range: What it fetches; None while it is idle.
     """
 
     __slots__ = (
+        "_body",
         "_buffer",
+        "_credentials",
         "_endpoint",
+        "_failure",
+        "_head",
         "_headers",
         "_is_accepted",
         "_lines",
-        "_moved_at",
+        "_local_error",
         "_on_head",
         "_plain_headers",
-        "_seen",
-        "_window_at",
-        "_window_seen",
-        "body",
+        "_received",
+        "_stall",
         "curl",
-        "failure",
-        "head",
-        "keys",
-        "local_error",
-        "piece",
-        "received",
+        "range",
     )
 
     def __init__(self, settings: S3Settings, on_head: OnHead, buffer: WriteBuffer) -> None:
@@ -86,17 +98,17 @@ class Request:
         self._buffer = buffer
         self._lines: list[bytes] = []
         self._endpoint: Endpoint | None = None
+        self._credentials: LiveCredentials | None = None
         self._plain_headers: list[str] = []
         self._headers: list[str] | None = None
-        self.keys: LiveCredentials | None = None
-        self.piece: Piece | None = None
-        self.head: Head | None = None
-        self.failure: Failure | None = None
-        self.local_error: BaseException | None = None
-        self.body = bytearray()
-        self.received = 0
+        self.range: RangeRequest | None = None
+        self._head: Head | None = None
+        self._failure: Failure | None = None
+        self._local_error: BaseException | None = None
+        self._body = bytearray()
+        self._received = 0
         self._is_accepted = False
-        self.watch_from(0.0)
+        self._stall = StallWatch()
         self.curl = pycurl.Curl()
         self._set_what_never_changes(settings)
 
@@ -125,71 +137,80 @@ class Request:
         for option, value in options.items():
             self.curl.setopt(option, value)
 
-    def begin(
-        self, piece: Piece, keys: LiveCredentials, endpoint: Endpoint, url: str, skew: float
-    ) -> None:
-        """Sets the handle up for a piece; adding it to the multi handle sends it.
+    # Out
+
+    def begin(self, ranged: RangeRequest, endpoint: Endpoint, skew: float, now: float) -> None:
+        """Sets the handle up for a range; adding it to the multi handle sends it.
 
         Args:
-            piece: What to fetch.
-            keys: What to sign with.
+            ranged: What to fetch, and the credentials to sign with.
             endpoint: Where the bucket is.
-            url: The object's URL.
-            skew: What to add to this machine's clock to have the store's.
+            skew: What to add to this machine's clock to have the store's, in seconds.
+            now: The loop's clock, in seconds.
+
+        Raises:
+            UnicodeError: The key is not valid Unicode.
         """
+        url = f"{endpoint.base_url}/{quote_key(ranged.download.key)}"
         self._lines.clear()
-        self.body.clear()
-        self.piece, self.head, self.failure, self.local_error = piece, None, None, None
-        self.received = 0
+        self._body.clear()
+        self.range, self._head, self._failure, self._local_error = ranged, None, None, None
+        self._received = 0
         self._is_accepted = False
-        if keys is not self.keys or endpoint is not self._endpoint:
-            self._sign_with(keys, endpoint)
+        credentials = ranged.credentials
+        if credentials is not self._credentials or endpoint is not self._endpoint:
+            self._sign_with(credentials, endpoint)
         curl = self.curl
         curl.setopt(pycurl.URL, url)
         headers = self._plain_headers
-        if not piece.is_plain or skew:
-            headers = [*headers, *_range_headers(piece), *_date_headers(skew)]
+        if not ranged.is_initial or skew:
+            headers = [*headers, *_range_headers(ranged), *_date_headers(skew)]
         if headers is not self._headers:
             self._headers = headers
             curl.setopt(pycurl.HTTPHEADER, headers)
+        self._stall.start(now, 0)
 
-    def _sign_with(self, keys: LiveCredentials, endpoint: Endpoint) -> None:
-        self.keys, self._endpoint = keys, endpoint
+    def _sign_with(self, credentials: LiveCredentials | None, endpoint: Endpoint) -> None:
+        if credentials is None:
+            raise ValueError("begin without credentials")
+        self._credentials, self._endpoint = credentials, endpoint
         curl = self.curl
         curl.setopt(pycurl.AWS_SIGV4, f"aws:amz:{endpoint.region}:s3")
-        curl.setopt(pycurl.USERNAME, keys.access_key)
-        curl.setopt(pycurl.PASSWORD, keys.secret_key)
+        curl.setopt(pycurl.USERNAME, credentials.access_key)
+        curl.setopt(pycurl.PASSWORD, credentials.secret_key)
         curl.setopt(pycurl.PROXY, endpoint.proxy)  # empty: not even those libcurl would find
         if endpoint.ca_bundle is not None:
             curl.setopt(pycurl.CAINFO, endpoint.ca_bundle)
             curl.setopt(pycurl.PROXY_CAINFO, endpoint.ca_bundle)
-        token = [f"x-amz-security-token: {keys.token}"] if keys.token else []
+        token = [f"x-amz-security-token: {credentials.token}"] if credentials.token else []
         self._plain_headers = [
             "x-amz-content-sha256: UNSIGNED-PAYLOAD",
             "x-amz-checksum-mode: ENABLED",
             *token,
         ]
 
+    # In
+
     def _write(self, data: bytes) -> int | None:
-        if self._buffer.add(self, data):  # the way of nearly all
+        if self._buffer.add(self, data):  # nearly always
             return None
-        if self.head is None:
-            self.read_head()
+        if self._head is None:
+            self._read_head()
         if self._is_accepted:
             return self._gather(data)
-        self.received += len(data)
-        if self.failure is not None or self.local_error is not None:
+        self._received += len(data)
+        if self._failure is not None or self._local_error is not None:
             return _STOP
-        self.body += data[: ERROR_BODY_BYTES - len(self.body)]
-        return None
+        self._body += data[: ERROR_BODY_BYTES - len(self._body)]
+        return _STOP if len(self._body) >= ERROR_BODY_BYTES else None
 
     def _gather(self, data: bytes) -> int | None:
-        """Makes room for bytes in the buffer, or writes them if they end the piece."""
-        buffer, piece = self._buffer, self.piece
+        """Makes room for bytes in the buffer, or writes them if they end the range."""
+        buffer, ranged = self._buffer, self.range
         buffer.flush()
-        if piece is None or self.local_error is not None:
+        if ranged is None or self._local_error is not None:
             return _STOP
-        missing = piece.stop - piece.position
+        missing = ranged.stop - ranged.position
         if len(data) >= missing:
             return None if self.write_body(data) else _STOP
         buffer.lend(self, missing)
@@ -198,83 +219,113 @@ class Request:
 
     def write_body(self, data: bytes | memoryview) -> bool:
         """Writes bytes where they belong; False if no more are wanted, or can be written."""
-        self.received += len(data)
+        self._received += len(data)
         try:
-            return self.piece is not None and self.piece.write(data)
+            return self.range is not None and self.range.write(data)
         except BaseException as error:  # noqa: BLE001 - pycurl would print it and go on
-            self.local_error = error
+            self._local_error = error
             return False
 
-    def read_head(self) -> None:
+    def _read_head(self) -> None:
         """Reads the head of the answer and has it judged, before the first byte of the body."""
-        head = self.head = parse_head(self._lines)
-        if self.piece is None or not 200 <= head.status < 300:
-            return
         try:
-            self.failure = self._on_head(self.piece, head)
-            self._is_accepted = self.failure is None
+            head = self._head = parse_head(self._lines)
+            if self.range is not None and 200 <= head.status < 300:
+                self._failure = self._on_head(self.range, head)
+                self._is_accepted = self._failure is None
         except BaseException as error:  # noqa: BLE001 - pycurl would print it and go on
-            self.local_error = error
+            self._local_error = error
+
+    # How it ended
+
+    def outcome(self, number: int, message: str) -> Failure | None:
+        """Judges the request once libcurl is done with it.
+
+        Args:
+            number: libcurl's `CURLcode`; 0 for success.
+            message: libcurl's text.
+
+        Returns:
+            Why it failed; None if all bytes of its range are there.
+        """
+        ranged = self.range
+        if ranged is None:
+            raise ValueError("outcome of an idle request")
+        if self._head is None and self._lines and not number:
+            self._read_head()  # an answer without a body
+        if self._local_error is not None:
+            return local_failure(ranged.download.file, self._local_error)
+        if self._failure is not None:
+            return self._failure
+        if self._is_accepted and ranged.is_complete:
+            return None  # even if the connection broke then, or was cut by us
+        if self._head is not None and self._head.status >= 300:
+            return failure_of_answer(
+                self._head, bytes(self._body), credentials_expired=self._has_expired_credentials
+            )
+        if self._is_accepted and (not number or ranged.position == ranged.stop):  # cut: too long
+            return ranged.download.shortfall(ranged)
+        return self._curl_failure(ranged, number, message)
+
+    def _curl_failure(self, ranged: RangeRequest, number: int, message: str) -> Failure:
+        local = self.curl.getinfo(pycurl.OS_ERRNO)
+        if local in (errno.EMFILE, errno.ENFILE):  # no socket could be made
+            return local_failure(ranged.download.file, OSError(local, os.strerror(local)))
+        proxy = self._endpoint.proxy if self._endpoint else ""
+        failure = from_curl(number, message, proxy)
+        if failure.code == "CONNECTION" and not self._lines and self._was_on_old_connection:
+            return dataclasses.replace(failure, remedy="replay")  # it was closed while idle
+        return failure
 
     @property
-    def is_accepted(self) -> bool:
-        """Whether the answer is one whose body is wanted."""
-        return self._is_accepted
+    def _has_expired_credentials(self) -> bool:
+        return self._credentials is not None and self._credentials.expires_at <= time.time()
 
     @property
-    def has_head(self) -> bool:
-        """Whether an answer has begun."""
-        return bool(self._lines)
+    def _was_on_old_connection(self) -> bool:
+        """Whether the request went over a connection that had served others before."""
+        return not self.curl.getinfo(pycurl.NUM_CONNECTS)
+
+    # Watching
+
+    @property
+    def _seen(self) -> int:
+        return self._received + len(self._lines)
 
     def watch_from(self, now: float) -> None:
-        """Begins to watch for a stall."""
-        self._moved_at = self._window_at = now
-        self._seen = self._window_seen = self.received + len(self._lines)
+        """Starts to watch for a stall."""
+        self._stall.start(now, self._seen)
 
-    def is_stalled(self, now: float, limit_seconds: float) -> bool:
-        """Tells whether nothing, or next to nothing, has come for too long since the connection."""
-        seen = self.received + len(self._lines)
-        if seen != self._seen:
-            self._seen, self._moved_at = seen, now
-        if now - self._moved_at >= limit_seconds:
-            return not self._is_connecting
-        if now - self._window_at < limit_seconds:
-            return False
-        brought = seen - self._window_seen
-        self._window_at, self._window_seen = now, seen
-        is_trickle = brought < limit_seconds * _TRICKLE_BYTES_PER_SECOND
-        return is_trickle and not self._is_connecting
+    def why_to_end(self, now: float, limit_seconds: float) -> Failure | None:
+        """Returns why the request has to be ended now; None if it does well.
+
+        Args:
+            now: The loop's clock, in seconds.
+            limit_seconds: For how long it may bring next to nothing.
+        """
+        if len(self._lines) > _MAX_HEAD_LINES:
+            return Failure(code="SERVER_ERROR", reason="the answer's headers do not end")
+        if self._stall.is_stalled(now, self._seen, limit_seconds) and not self._is_connecting:
+            reason = f"next to no bytes came for {limit_seconds:g} seconds"
+            return Failure(code="STALLED", reason=reason)
+        return None
 
     @property
     def _is_connecting(self) -> bool:
         return not self._lines and not self.curl.getinfo(pycurl.PRETRANSFER_TIME)
 
-    @property
-    def was_on_old_connection(self) -> bool:
-        """Whether the request went over a connection that had served others before."""
-        return not self.curl.getinfo(pycurl.NUM_CONNECTS)
-
-    @property
-    def proxy(self) -> str:
-        """The proxy's URL, whose password must not be told."""
-        return self._endpoint.proxy if self._endpoint else ""
-
-    def forget(self) -> None:
-        """Lets go of the piece."""
-        self.piece = None
-
     def close(self) -> None:
         """Frees the handle."""
-        self.piece = None
+        self.range = None
         self.curl.close()
 
 
-def _range_headers(piece: Piece) -> list[str]:
-    if piece.is_plain:
+def _range_headers(ranged: RangeRequest) -> list[str]:
+    if ranged.is_initial:
         return []
     return [
-        f"Range: bytes={piece.position}-{piece.stop - 1}",
-        f'If-Match: "{piece.download.etag}"',
+        f"Range: bytes={ranged.position}-{ranged.stop - 1}",
+        f'If-Match: "{ranged.download.facts.etag}"',
     ]
 
 

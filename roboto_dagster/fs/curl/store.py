@@ -14,12 +14,14 @@ from typing_extensions import Self
 
 from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.fs.core.download import Download
+from roboto_dagster.fs.core.failure import credentials_failure
 from roboto_dagster.fs.core.scheduler import BULK_BYTES
 from roboto_dagster.fs.core.settings import MIB, S3Settings
+from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.credential_cache import CredentialCache
 from roboto_dagster.fs.credentials import CredentialProvider
-from roboto_dagster.fs.curl.limits import AdmissionLimit, StoreState
-from roboto_dagster.fs.curl.loop import CurlLoop, credentials_failure
+from roboto_dagster.fs.curl.limits import AdmissionLimit, Connections
+from roboto_dagster.fs.curl.loop import CurlLoop
 from roboto_dagster.fs.curl.request import has_dot_segments
 from roboto_dagster.fs.object_store import (
     BeforePublish,
@@ -59,8 +61,9 @@ class CurlStore:
         self._boto: BotoStore | None = None
         connections = _connections(settings)
         loops = min(_MOST_LOOPS, _cores(), connections)
-        self._state = StoreState(settings, broker, connections=connections, loops=loops)
-        self._gate = AdmissionLimit(max(connections * _FILES_PER_CONNECTION, 64))
+        self._state = StoreState(settings, broker, connections=connections, drivers=loops)
+        self._connections = Connections(self._state.throttle, loops)
+        self._admission = AdmissionLimit(max(connections * _FILES_PER_CONNECTION, 64))
 
     @classmethod
     def create(cls, credential_provider: CredentialProvider, **options: Any) -> "CurlStore":
@@ -165,7 +168,7 @@ class CurlStore:
                 within=within,
                 before_publish=before_publish,
             )
-        self._gate.enter()
+        self._admission.acquire()
         loop = self._loop_for(size_bytes)
         download = Download(
             Transfer(loop.cancel),
@@ -180,7 +183,7 @@ class CurlStore:
             part_size=self._settings.part_size_bytes,
             verify=self._settings.verify,
         )
-        if size_bytes == 0 or bucket in self._state.endpoints or self._find(download):
+        if bucket in self._state.endpoints or self._find(download):
             loop.submit(download)
         return download.transfer
 
@@ -195,10 +198,10 @@ class CurlStore:
             self._state.endpoints.get(download.bucket, region)
         except PlatformError as error:
             download.transfer.fail(download.error(credentials_failure(error)))
-            self._gate.leave(1)
+            self._admission.release(1)
             return False
         except BaseException:
-            self._gate.leave(1)
+            self._admission.release(1)
             raise
         return True
 
@@ -228,14 +231,15 @@ class CurlStore:
         with self._lock:
             if self._loops:
                 return
-            count = self._state.loops
+            count = self._state.drivers
             self._shares = [0.0] * count
             loops = [
                 CurlLoop(
                     self._state,
+                    self._connections,
                     index,
                     bytes_in_flight=_BYTES_IN_FLIGHT // count,
-                    on_ended=self._gate.leave,
+                    on_ended=self._admission.release,
                 )
                 for index in range(count)
             ]

@@ -12,12 +12,12 @@ from roboto_dagster.fs.core.checksums import (
     ChecksumMismatchError,
     CrcDigest,
     StoredChecksum,
-    etag_of,
     new_digest,
     stored_checksum,
     verdict,
     verify_file,
 )
+from roboto_dagster.fs.core.response import pinning_etag
 
 CONTENT = b"a rosbag is a rosbag is a rosbag"
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
@@ -143,5 +143,5 @@ def test_a_file_is_verified_by_reading_it_back(tmp_path: pathlib.Path) -> None:
 
 def test_a_weak_etag_pins_nothing() -> None:
     """An ETag that If-Match can never satisfy is not used."""
-    assert etag_of({"etag": 'W/"abc"'}) is None
-    assert etag_of({"etag": '"abc"'}) == "abc"
+    assert pinning_etag({"etag": 'W/"abc"'}) is None
+    assert pinning_etag({"etag": '"abc"'}) == "abc"

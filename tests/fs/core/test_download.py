@@ -9,7 +9,7 @@ import pytest
 
 from roboto_dagster.disk.temp_file import open_partial
 from roboto_dagster.fs.core.checksums import new_digest
-from roboto_dagster.fs.core.download import UNKNOWN, Download, Piece
+from roboto_dagster.fs.core.download import UNKNOWN, Download, RangeRequest
 from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.object_store import Transfer
 
@@ -52,19 +52,19 @@ def whole(data: bytes = DATA, **headers: str) -> Head:
     return Head(200, {"content-length": str(len(data)), "etag": '"e1"', **headers})
 
 
-def part(piece: Piece, **headers: str) -> Head:
+def part(request: RangeRequest, **headers: str) -> Head:
     """Answer a GET of a range."""
-    told = f"bytes {piece.position}-{piece.stop - 1}/{len(DATA)}"
-    length = str(piece.stop - piece.position)
+    told = f"bytes {request.position}-{request.stop - 1}/{len(DATA)}"
+    length = str(request.stop - request.position)
     good = {"content-range": told, "content-length": length, "etag": '"e1"'}
     return Head(206, {**good, **headers})
 
 
-def begun(download: Download, data: bytes, **headers: str) -> Piece:
+def begun(download: Download, data: bytes, **headers: str) -> RangeRequest:
     """Have the front answered."""
-    piece = download.first_piece()
-    assert download.refuse(piece, whole(data, **headers)) is None
-    return piece
+    request = download.first_request()
+    assert download.validate_response(request, whole(data, **headers)) is None
+    return request
 
 
 def crc_of(data: bytes) -> str:
@@ -77,32 +77,32 @@ def crc_of(data: bytes) -> str:
 def test_a_small_file_is_one_plain_request(make: MakeDownload) -> None:
     """Up to one part, nothing but the front is asked."""
     download = make()
-    piece = begun(download, DATA[:PART])
-    assert (piece.stop, download.has_more, download.next_piece()) == (PART, False, None)
+    request = begun(download, DATA[:PART])
+    assert (request.stop, download.has_more, download.next_request()) == (PART, False, None)
 
 
 def test_nothing_is_asked_besides_the_front_before_it_is_answered(make: MakeDownload) -> None:
     """Ranges need the version that the front tells."""
     download = make()
-    download.first_piece()
-    assert download.next_piece() is None
+    download.first_request()
+    assert download.next_request() is None
 
 
 def test_the_front_runs_on_while_nobody_takes_the_next_part(make: MakeDownload) -> None:
     """A single connection fetches a whole file in one request."""
     download = make()
-    piece = begun(download, DATA)
+    request = begun(download, DATA)
     for start in range(0, len(DATA), 30):
-        assert piece.write(DATA[start : start + 30])
-    assert piece.is_whole
-    assert download.piece_ended(piece)
+        assert request.write(DATA[start : start + 30])
+    assert request.is_complete
+    assert download.request_ended(request)
 
 
 def test_the_front_is_cut_where_the_next_part_was_taken(make: MakeDownload) -> None:
     """No byte is fetched twice."""
     download = make()
     front = begun(download, DATA)
-    following = download.next_piece()
+    following = download.next_request()
     assert following is not None
     assert not front.write(DATA[: PART + 20])
     assert (front.position, following.start) == (PART, PART)
@@ -114,13 +114,13 @@ def test_ranges_in_any_order_make_the_file_and_its_checksum(
     """Parts that arrive backwards are put in place and combined."""
     download = make()
     front = begun(download, DATA, **{"x-amz-checksum-crc64nvme": crc_of(DATA)})
-    pieces = [front, *iter(download.next_piece, None)]
-    for piece in reversed(pieces):
-        assert piece is not None
-        if piece is not front:
-            assert download.refuse(piece, part(piece)) is None
-        piece.write(DATA[piece.start : piece.stop])
-        download.piece_ended(piece)
+    requests = [front, *iter(download.next_request, None)]
+    for request in reversed(requests):
+        assert request is not None
+        if request is not front:
+            assert download.validate_response(request, part(request)) is None
+        request.write(DATA[request.start : request.stop])
+        download.request_ended(request)
     assert download.digest is not None
     assert download.digest.text() == crc_of(DATA)
     download.publish("crc64nvme", 0.0)
@@ -139,10 +139,10 @@ def test_a_hash_of_several_ranges_is_read_back(make: MakeDownload) -> None:
 def test_without_an_etag_there_is_one_stream(make: MakeDownload) -> None:
     """What cannot be pinned is not divided."""
     download = make()
-    piece = download.first_piece()
-    assert download.refuse(piece, Head(200, {"content-length": "350"})) is None
-    assert (piece.stop, download.has_more) == (350, False)
-    assert not download.can_continue(piece)
+    request = download.first_request()
+    assert download.validate_response(request, Head(200, {"content-length": "350"})) is None
+    assert (request.stop, download.has_more) == (350, False)
+    assert not download.can_continue(request)
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_a_range_that_is_not_the_one_asked_is_refused(
     """Nothing but the very bytes of the very version is spliced in."""
     download = make()
     begun(download, DATA)
-    piece = download.next_piece()
-    assert piece is not None
-    failure = download.refuse(piece, part(piece, **change))
+    request = download.next_request()
+    assert request is not None
+    failure = download.validate_response(request, part(request, **change))
     assert failure is not None
     assert failure.remedy == remedy
 
@@ -177,9 +177,9 @@ def test_the_whole_object_instead_of_a_range_is_refused(make: MakeDownload) -> N
     """A 200 is never spliced in."""
     download = make()
     begun(download, DATA)
-    piece = download.next_piece()
-    assert piece is not None
-    failure = download.refuse(piece, whole())
+    request = download.next_request()
+    assert request is not None
+    failure = download.validate_response(request, whole())
     assert failure is not None
     assert failure.remedy == "one_stream"
 
@@ -188,15 +188,15 @@ def test_a_right_range_with_the_wrong_status_is_taken(make: MakeDownload) -> Non
     """What is said of the range counts: `rclone serve s3` sends 200 with it."""
     download = make()
     begun(download, DATA)
-    piece = download.next_piece()
-    assert piece is not None
-    assert download.refuse(piece, part(piece)._replace(status=200)) is None
+    request = download.next_request()
+    assert request is not None
+    assert download.validate_response(request, part(request)._replace(status=200)) is None
 
 
 def test_a_wrong_size_is_asked_once_more(make: MakeDownload) -> None:
     """A proxy may have cut the answer; twice the same is the truth, with both numbers."""
     download = make(expected_size=351)
-    failures = [download.refuse(download.first_piece(), whole()) for _ in range(2)]
+    failures = [download.validate_response(download.first_request(), whole()) for _ in range(2)]
     assert [failure and failure.remedy for failure in failures] == ["retry", "fail"]
     assert [failure and failure.reason for failure in failures] == [
         "the object has 350 bytes, its record says 351"
@@ -206,7 +206,7 @@ def test_a_wrong_size_is_asked_once_more(make: MakeDownload) -> None:
 def test_a_checksum_can_be_demanded(make: MakeDownload) -> None:
     """With `verify="checksum"`, an object without one fails before its bytes are fetched."""
     download = make(verify="checksum")
-    failure = download.refuse(download.first_piece(), whole())
+    failure = download.validate_response(download.first_request(), whole())
     assert failure is not None
     assert (failure.code, failure.remedy) == ("CHECKSUM_MISMATCH", "fail")
 
@@ -214,12 +214,12 @@ def test_a_checksum_can_be_demanded(make: MakeDownload) -> None:
 def test_a_stream_of_unknown_length_is_measured_at_its_end(make: MakeDownload) -> None:
     """Chunked answers have no length before."""
     download = make()
-    piece = download.first_piece()
-    assert download.refuse(piece, Head(200, {"transfer-encoding": "chunked"})) is None
-    piece.write(DATA)
-    assert piece.stop == UNKNOWN
-    assert download.shortfall(piece) is None
-    assert download.piece_ended(piece)
+    request = download.first_request()
+    assert download.validate_response(request, Head(200, {"transfer-encoding": "chunked"})) is None
+    request.write(DATA)
+    assert request.stop == UNKNOWN
+    assert download.shortfall(request) is None
+    assert download.request_ended(request)
     assert download.size == len(DATA)
 
 
@@ -231,7 +231,7 @@ def test_an_answer_that_cannot_be_trusted_is_retried(
 ) -> None:
     """Without size, length, ETag and checksum, nothing tells a page or half a body from a file."""
     download = make()
-    failure = download.refuse(download.first_piece(), Head(200, headers))
+    failure = download.validate_response(download.first_request(), Head(200, headers))
     assert failure is not None
     assert failure.remedy == "retry"
 
@@ -239,9 +239,9 @@ def test_an_answer_that_cannot_be_trusted_is_retried(
 def test_a_body_that_ends_early_is_no_success(make: MakeDownload) -> None:
     """The missing bytes are counted."""
     download = make()
-    piece = begun(download, DATA[:PART])
-    piece.write(DATA[:40])
-    failure = download.shortfall(piece)
+    request = begun(download, DATA[:PART])
+    request.write(DATA[:40])
+    failure = download.shortfall(request)
     assert failure is not None
     assert "60 bytes early" in failure.reason
 
@@ -250,11 +250,11 @@ def test_progress_is_taken_back_when_a_file_is_begun_anew(make: MakeDownload) ->
     """Every byte is told once in the end."""
     told: list[int] = []
     download = make(on_progress=told.append)
-    piece = begun(download, DATA)
-    piece.write(DATA[:60])
-    download.begin_anew()
+    request = begun(download, DATA)
+    request.write(DATA[:60])
+    download.restart()
     assert told == [60, -60]
-    assert piece.is_stale
+    assert request.is_stale
 
 
 def test_a_progress_callback_that_fails_is_logged_once(
@@ -262,8 +262,8 @@ def test_a_progress_callback_that_fails_is_logged_once(
 ) -> None:
     """The caller's bug is told, not repeated, and stops nothing."""
     download = make(on_progress=lambda _: 1 // 0)
-    piece = begun(download, DATA)
-    piece.write(DATA[:10])
-    piece.write(DATA[10:20])
-    assert piece.position == 20
+    request = begun(download, DATA)
+    request.write(DATA[:10])
+    request.write(DATA[10:20])
+    assert request.position == 20
     assert len(caplog.records) == 1

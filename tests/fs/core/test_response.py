@@ -29,7 +29,8 @@ def test_nonsense_has_no_status(lines: list[bytes]) -> None:
     ("text", "expected"),
     [
         ("bytes 10-19/100", (10, 20, 100)),
-        ("bytes 10-19/*", None),
+        ("bytes 10-19/*", (10, 20, None)),
+        ("Bytes 10-19/100", (10, 20, 100)),
         ("bytes */100", None),
         ("10-19/100", None),
         ("bytes 10-19/100x", None),

@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from roboto_dagster.fs.core.download import Download, Piece
+from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.core.scheduler import Scheduler
 from roboto_dagster.fs.object_store import Transfer
@@ -32,20 +32,20 @@ def answered(scheduler: Scheduler, size: int) -> Download:
     """Begin a file and have its front answered."""
     download = a_download(size)
     scheduler.add(download)
-    piece = scheduler.next(0.0)
-    assert piece is not None
+    request = scheduler.next(0.0)
+    assert request is not None
     head = Head(200, {"content-length": str(size), "etag": '"e1"'})
-    assert download.refuse(piece, head) is None
+    assert download.validate_response(request, head) is None
     scheduler.add_ranges(download)
     return download
 
 
-def all_next(scheduler: Scheduler) -> list[Piece]:
+def all_next(scheduler: Scheduler) -> list[RangeRequest]:
     """List what may be asked now."""
-    pieces = []
-    while (piece := scheduler.next(0.0)) is not None:
-        pieces.append(piece)
-    return pieces
+    requests = []
+    while (request := scheduler.next(0.0)) is not None:
+        requests.append(request)
+    return requests
 
 
 def test_large_files_go_before_small_ones() -> None:
@@ -54,19 +54,19 @@ def test_large_files_go_before_small_ones() -> None:
     small, large = a_download(10), a_download(100 * MIB)
     scheduler.add(small)
     scheduler.add(large)
-    assert [piece.download for piece in all_next(scheduler)] == [large, small]
+    assert [request.download for request in all_next(scheduler)] == [large, small]
 
 
 def test_ranges_come_in_order_until_the_end() -> None:
     """The ranges after the front cover the file, each once."""
     scheduler = Scheduler(100 * PART, PART)
     answered(scheduler, 3 * PART + 5)
-    ranges = [(piece.start, piece.stop) for piece in all_next(scheduler)]
+    ranges = [(request.start, request.stop) for request in all_next(scheduler)]
     assert ranges == [(PART, 2 * PART), (2 * PART, 3 * PART), (3 * PART, 3 * PART + 5)]
 
 
 def test_large_pieces_are_bound_by_bytes_in_flight() -> None:
-    """Beyond the bound, no large piece begins; a small file does."""
+    """Beyond the bound, no large request begins; a small file does."""
     scheduler = Scheduler(2 * PART, PART)
     answered(scheduler, 10 * PART)
     assert scheduler.next(0.0) is not None
@@ -90,20 +90,20 @@ def test_an_ended_piece_makes_room() -> None:
 def test_a_piece_that_was_put_off_waits_for_its_time() -> None:
     """Not before, and then before all others."""
     scheduler = Scheduler(PART, PART)
-    piece = a_download(10, "again").first_piece()
-    scheduler.later(piece, when=5.0)
+    request = a_download(10, "again").first_request()
+    scheduler.later(request, when=5.0)
     assert scheduler.next_due == 5.0
     assert scheduler.next(4.9) is None
     scheduler.add(a_download(10))
-    assert scheduler.next(5.0) is piece
+    assert scheduler.next(5.0) is request
 
 
 def test_pieces_of_a_file_that_was_begun_anew_are_dropped() -> None:
     """What belongs to an older attempt is void."""
     scheduler = Scheduler(PART, PART)
     download = a_download(10)
-    scheduler.again(download.first_piece())
-    fresh = download.begin_anew()
+    scheduler.again(download.first_request())
+    fresh = download.restart()
     scheduler.again(fresh)
     assert scheduler.next(0.0) is fresh
     assert scheduler.next(0.0) is None

@@ -3,7 +3,7 @@
 import threading
 
 from roboto_dagster.fs.curl.limits import AdmissionLimit, Connections
-from roboto_dagster.fs.curl.throttle import Throttle
+from roboto_dagster.fs.core.throttle import Throttle
 
 
 def test_a_loop_alone_at_work_has_all_connections() -> None:
@@ -50,9 +50,9 @@ def test_the_gate_opens_when_enough_have_left() -> None:
     """Callers wait while it is full, and go on when a quarter has left."""
     gate = AdmissionLimit(4)
     for _ in range(4):
-        gate.enter()
-    caller = threading.Thread(target=gate.enter)
+        gate.acquire()
+    caller = threading.Thread(target=gate.acquire)
     caller.start()
-    gate.leave(1)
+    gate.release(1)
     caller.join(30)
     assert not caller.is_alive()

@@ -16,6 +16,7 @@ import pytest
 from roboto_dagster.disk import temp_file
 from roboto_dagster.errors import ConfigurationError, DownloadError, ErrorCode
 from roboto_dagster.fs.credentials import CredentialProvider, Credentials
+from roboto_dagster.fs.core import coordinator
 from roboto_dagster.fs.curl import loop as curl_loop
 from roboto_dagster.fs.curl.request import has_dot_segments, quote_key
 from roboto_dagster.fs.curl.store import CurlStore
@@ -264,7 +265,7 @@ def test_a_full_disk_stops_new_work(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(curl_loop, "open_partial", full)
+    monkeypatch.setattr(coordinator, "open_partial", full)
     with make_store(max_connections=1) as store:
         transfers = [store.get(uri, tmp_path / str(number)) for number in range(20)]
     assert {code_of(transfer) for transfer in transfers} == {"NO_SPACE"}
@@ -283,7 +284,7 @@ def test_too_many_open_files_shrink_the_store(
             raise OSError(refusals.pop(), "too many")
         return temp_file.open_partial(*arguments)
 
-    monkeypatch.setattr(curl_loop, "open_partial", scarce)
+    monkeypatch.setattr(coordinator, "open_partial", scarce)
     with make_store(retry=RetryConfig(wait_initial_seconds=0.0)) as store:
         transfers = [store.get(uri, tmp_path / str(n)) for n, uri in enumerate(uris)]
     assert [transfer.exception() for transfer in transfers] == [None] * 20
@@ -298,7 +299,7 @@ def test_a_fault_of_the_loop_leaves_nobody_waiting(
 ) -> None:
     """Should the loop itself break, every file fails, and the store can be left."""
     uri = put("a", b"data")
-    monkeypatch.setattr(curl_loop.CurlLoop, "_collect", lambda _: 1 // 0)
+    monkeypatch.setattr(curl_loop.CurlLoop, "_admit", lambda _: 1 // 0)
     with make_store() as store, caplog.at_level(logging.CRITICAL):
         transfers = [store.get(uri, tmp_path / str(number)) for number in range(3)]
     assert {code_of(transfer) for transfer in transfers} <= {"UNEXPECTED", "CANCELLED"}

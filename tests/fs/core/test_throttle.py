@@ -1,6 +1,6 @@
 """The bound on connections: halved when the store says so, grown back slowly."""
 
-from roboto_dagster.fs.curl.throttle import Throttle
+from roboto_dagster.fs.core.throttle import Throttle
 
 
 def test_a_burst_of_refusals_halves_once() -> None:

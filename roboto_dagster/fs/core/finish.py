@@ -1,0 +1,130 @@
+"""Ends a file whose bytes have all arrived: verdict, read back where needed, publish.
+
+```
+complete ─► digest known ──────────────┬─► matches ──► publish: rename into place
+         └► read back, in a worker ────┘  └► differs ─► restart once, then CHECKSUM_MISMATCH
+```
+"""
+
+import concurrent.futures
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from roboto_dagster.fs.core.checksums import ChecksumMismatchError, verdict, verify_file
+from roboto_dagster.fs.core.download import Download
+from roboto_dagster.fs.core.failure import Failure, local_failure
+from roboto_dagster.fs.object_store import Receipt
+
+T = TypeVar("T")
+
+
+class InWorker(Protocol):
+    """Runs work on a file in another thread; see `Coordinator.in_worker`."""
+
+    def __call__(
+        self,
+        download: Download,
+        work: Callable[[], T],
+        then: Callable[["concurrent.futures.Future[T]"], None],
+        /,
+    ) -> None:
+        """Starts it."""
+        ...
+
+
+class Finisher:
+    """Ends files well, or has them started again.
+
+    Args:
+        in_worker: Runs what takes long in another thread.
+        is_durable: Whether publishing waits for the disk.
+        restart: Starts a file again after a wrong checksum.
+        fail: Ends a file with a failure.
+        published: Takes a file that is in its place.
+    """
+
+    def __init__(
+        self,
+        in_worker: InWorker,
+        *,
+        is_durable: bool,
+        restart: Callable[[Download, Failure], None],
+        fail: Callable[[Download, Failure], None],
+        published: Callable[[Download, Receipt], None],
+    ) -> None:
+        self._in_worker = in_worker
+        self._is_durable = is_durable
+        self._restart = restart
+        self._fail = fail
+        self._published = published
+
+    def finish(self, download: Download) -> None:
+        """Ends a file whose bytes have all arrived."""
+        if download.must_be_read_back:
+            self._read_back(download)
+            return
+        try:
+            verified = verdict(download.facts.stored, download.digest)
+        except ChecksumMismatchError as error:
+            self._mismatch(download, error)
+        else:
+            self._publish(download, verified)
+
+    def _read_back(self, download: Download) -> None:
+        """Verifies in a worker: the driver would stand still for as long as reading takes."""
+        partial, stored, generation = download.partial, download.facts.stored, download.generation
+        fd = -1 if partial is None else partial.fd
+        self._in_worker(
+            download,
+            lambda: verify_file(fd, stored, lambda: download.generation == generation),
+            lambda done: self._was_read(download, done),
+        )
+
+    def _was_read(self, download: Download, done: "concurrent.futures.Future[str]") -> None:
+        error = done.exception()
+        if error is None:
+            self._publish(download, done.result())
+        elif isinstance(error, ChecksumMismatchError):
+            self._mismatch(download, error)
+        else:
+            self._fail(download, local_failure(download.file, error))
+
+    def _mismatch(self, download: Download, error: ChecksumMismatchError) -> None:
+        failure = Failure(
+            code="CHECKSUM_MISMATCH",
+            reason=str(error),
+            request_id=download.request_id,
+            cause=error,
+        )
+        download.mismatches += 1
+        if download.mismatches > 1:
+            self._fail(download, failure)
+        else:
+            self._restart(download, failure)
+
+    def _publish(self, download: Download, verified: str) -> None:
+        if not self._is_durable:
+            try:
+                receipt = download.publish(verified, time.monotonic())
+            except Exception as error:  # noqa: BLE001 - a disk, or the caller's `before_publish`
+                self._fail(download, local_failure(download.file, error))
+            else:
+                self._published(download, receipt)
+            return
+        download.is_publishing = True  # a cancellation comes too late from here on
+        self._in_worker(
+            download,
+            lambda: download.publish(verified, time.monotonic()),
+            lambda done: self._was_published(download, done),
+        )
+
+    def _was_published(
+        self, download: Download, done: "concurrent.futures.Future[Receipt]"
+    ) -> None:
+        download.is_publishing = False
+        error = done.exception()
+        if error is None:
+            self._published(download, done.result())
+        else:
+            self._fail(download, local_failure(download.file, error))

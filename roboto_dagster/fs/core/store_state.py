@@ -1,0 +1,60 @@
+"""What is learnt about one store while files are fetched from it, shared by all that fetch."""
+
+import time
+
+from roboto_dagster.fs.core.endpoint import Endpoints
+from roboto_dagster.fs.core.failure import Failure
+from roboto_dagster.fs.core.settings import S3Settings
+from roboto_dagster.fs.core.throttle import Throttle
+from roboto_dagster.fs.credential_cache import CredentialCache
+
+_GUESS_BYTES = 1024 * 1024
+
+
+class StoreState:
+    """Facts about one store. Each is written at once, so that reading takes no lock.
+
+    Args:
+        settings: The store's settings.
+        credentials: Keeps the credentials fresh.
+        connections: Upper bound of connections in use at once.
+        drivers: How many drivers share them.
+
+    Attributes:
+        endpoints: Where its buckets are.
+        throttle: The bound on connections.
+        typical_bytes: The size of files lately, for those of unknown size.
+        disk_full: Why no new file is started, or None.
+        last_success_at: When a request was last complete, by the drivers' clock.
+        one_stream: Whether the store cannot serve ranges that are safe to combine.
+        skew_seconds: What to add to this machine's clock to have the store's.
+        folders_kept: How many folders a driver may keep open.
+    """
+
+    def __init__(
+        self,
+        settings: S3Settings,
+        credentials: CredentialCache,
+        *,
+        connections: int,
+        drivers: int = 1,
+    ) -> None:
+        self.settings = settings
+        self.credentials = credentials
+        self.drivers = drivers
+        self.endpoints = Endpoints(settings.endpoint_url)
+        self.throttle = Throttle(connections)
+        self.typical_bytes = float(_GUESS_BYTES)
+        self.disk_full: Failure | None = None
+        self.last_success_at = float("-inf")
+        self.one_stream = False
+        self.skew_seconds = 0.0
+        self.folders_kept = max(min(64, connections), 1)
+
+    def learn_time(self, server_time: float) -> None:
+        """Takes the store's time, in seconds since the epoch."""
+        self.skew_seconds = server_time - time.time()
+
+    def learn_size(self, size_bytes: int) -> None:
+        """Takes the size of a file that was published into the average."""
+        self.typical_bytes += (size_bytes - self.typical_bytes) / 8

@@ -1,0 +1,120 @@
+"""The requests of one loop: those under way, and the handles that wait for the next ones."""
+
+import pycurl
+
+from roboto_dagster.fs.core.download import Download, RangeRequest
+from roboto_dagster.fs.core.failure import Failure
+from roboto_dagster.fs.core.store_state import StoreState
+from roboto_dagster.fs.curl.multi import Multi
+from roboto_dagster.fs.curl.request import CurlRequest, OnHead
+from roboto_dagster.fs.curl.write_buffer import WriteBuffer
+
+
+class ActiveRequests:
+    """What libcurl is at.
+
+    Args:
+        state: What the loops of the store share.
+        multi: Carries the requests out.
+        on_head: Judges heads.
+        buffer: Gathers what arrives.
+    """
+
+    def __init__(
+        self, state: StoreState, multi: Multi, on_head: OnHead, buffer: WriteBuffer
+    ) -> None:
+        self._state = state
+        self._multi = multi
+        self._on_head = on_head
+        self._buffer = buffer
+        self._active: dict[pycurl.Curl, CurlRequest] = {}
+        self._idle: list[CurlRequest] = []
+        self._watched_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._active)
+
+    def get(self, curl: pycurl.Curl) -> CurlRequest | None:
+        """Returns the request of a handle; None if it is not under way any more."""
+        return self._active.get(curl)
+
+    def begin(self, ranged: RangeRequest, now: float) -> None:
+        """Sends a request.
+
+        Args:
+            ranged: What to fetch.
+            now: The loop's clock, in seconds.
+
+        Raises:
+            UnicodeError: The key is not valid Unicode.
+            ConfigurationError: The bucket's endpoint cannot be resolved.
+        """
+        credentials = ranged.credentials
+        region = credentials.region if credentials else ""
+        endpoint = self._state.endpoints.get(ranged.download.bucket, region)
+        settings = self._state.settings
+        idle = self._idle
+        request = idle.pop() if idle else CurlRequest(settings, self._on_head, self._buffer)
+        try:
+            request.begin(ranged, endpoint, self._state.skew_seconds, now)
+            # Sent at the next turn: what libcurl ends here would be noticed only after a wait.
+            self._multi.add(request.curl)
+        except BaseException:
+            request.close()
+            raise
+        self._active[request.curl] = request
+
+    def release(self, request: CurlRequest) -> RangeRequest | None:
+        """Takes a request out of libcurl, and its handle back; returns what it fetched."""
+        del self._active[request.curl]
+        self._multi.remove(request.curl)
+        ranged, request.range = request.range, None
+        self._idle.append(request)
+        return ranged
+
+    def of(self, download: Download) -> list[CurlRequest]:
+        """Returns the requests of a file."""
+        return [
+            request
+            for request in self._active.values()
+            if request.range is not None and request.range.download is download
+        ]
+
+    # Stalls
+
+    @property
+    def _watch_interval(self) -> float:
+        return min(max(self._state.settings.stall_timeout_seconds / 5, 0.02), 1.0)
+
+    @property
+    def watch_due(self) -> float:
+        """When the requests are to be looked at next."""
+        return self._watched_at + self._watch_interval if self._active else float("inf")
+
+    def to_be_ended(self, now: float) -> list[tuple[CurlRequest, Failure]]:
+        """Returns the requests that bring nothing, or do not end, and why to end them.
+
+        Args:
+            now: The loop's clock, in seconds.
+        """
+        interval = self._watch_interval
+        pause = now - self._watched_at
+        if pause < interval:
+            return []
+        self._watched_at = now
+        if pause > 5 * interval + 1:  # the loop itself stood still: nobody could bring anything
+            for request in self._active.values():
+                request.watch_from(now)
+            return []
+        limit = self._state.settings.stall_timeout_seconds
+        reasons = [(request, request.why_to_end(now, limit)) for request in self._active.values()]
+        return [(request, failure) for request, failure in reasons if failure is not None]
+
+    def close(self) -> None:
+        """Frees all handles."""
+        for request in self._active.values():
+            self._multi.remove(request.curl)
+        for request in [*self._active.values(), *self._idle]:
+            request.close()
+        self._active.clear()
+        self._idle.clear()

@@ -1,0 +1,88 @@
+"""How other threads reach a loop: files to fetch, functions to call, the request to stop."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from roboto_dagster.fs.core.download import Download
+from roboto_dagster.fs.curl.poller import Waker
+
+
+class Inbox:
+    """What other threads have put in for one loop; it wakes the loop where it waits.
+
+    Attributes:
+        waker: What the loop watches.
+        is_stopping: Whether the loop shall end once its last file has.
+    """
+
+    def __init__(self) -> None:
+        self.waker = Waker()
+        self.is_stopping = False
+        self._lock = threading.Lock()
+        self._arrivals: deque[Download] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._is_waiting = False
+        self._is_over = False
+
+    # For other threads
+
+    def submit(self, download: Download) -> bool:
+        """Puts a file in; False if the loop has ended."""
+        with self._lock:
+            if self._is_over:
+                return False
+            self._arrivals.append(download)
+            if self._is_waiting:
+                self._is_waiting = False  # once is enough: each wake-up takes the GIL from the loop
+                self.waker.wake()
+            return True
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Has the loop call a function."""
+        self._calls.append(function)
+        self.waker.wake()
+
+    def stop(self) -> None:
+        """Has the loop end once its last file has."""
+        self.is_stopping = True
+        self.waker.wake()
+
+    # For the loop
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was put in."""
+        return not self._arrivals and not self._calls
+
+    def before_wait(self) -> bool:
+        """Has those who come from now on wake the loop; True if something is there already."""
+        self._is_waiting = True  # before looking
+        return not self.is_empty
+
+    def after_wait(self) -> None:
+        """Ends what `before_wait` began."""
+        self._is_waiting = False
+
+    def arrivals(self) -> deque[Download]:
+        """Returns the files that were put in; what is taken from it is taken out."""
+        return self._arrivals
+
+    def run_calls(self) -> None:
+        """Calls the functions that were put in."""
+        while self._calls:
+            self._calls.popleft()()
+
+    def close_if_empty(self) -> bool:
+        """Lets nothing in any more, if nothing is there; whether that is so."""
+        with self._lock:
+            self._is_over = self.is_empty
+        return self._is_over
+
+    def close(self) -> list[Download]:
+        """Lets nothing in any more; returns the files that were put in."""
+        with self._lock:
+            self._is_over = True
+            left = list(self._arrivals)
+            self._arrivals.clear()
+        return left
