@@ -259,13 +259,21 @@ def test_an_object_of_another_size_is_refused(
     assert leftovers(tmp_path) == []
 
 
-def test_an_empty_file_costs_no_request(
-    make_store: MakeStore, server: "S3Server", tmp_path: pathlib.Path
+@pytest.mark.parametrize("there", [b"12345678", None], ids=["not-empty", "absent"])
+def test_a_file_recorded_as_empty_is_requested(
+    store: Any, server: "S3Server", tmp_path: pathlib.Path, there: bytes | None
 ) -> None:
-    """A file that is known to be empty is made without the store."""
-    uri = server.put("there", b"")
-    with make_store(endpoint_url="http://127.0.0.1:1") as store:
-        store.get(uri, tmp_path / "file", size_bytes=0).result(timeout=60)
+    """An empty file is published only if the store has an empty object; a record may be wrong."""
+    uri = server.put("there", there or b"")
+    uri, code = (uri, "SIZE_MISMATCH") if there else (f"{uri}-absent", "NOT_FOUND")
+    error = failure_of(store.get(uri, tmp_path / "file", size_bytes=0))
+    assert error.code == code
+    assert leftovers(tmp_path) == []
+
+
+def test_an_empty_file_is_published(store: Any, server: "S3Server", tmp_path: pathlib.Path) -> None:
+    """An empty object is a file like any other."""
+    store.get(server.put("there", b""), tmp_path / "file", size_bytes=0).result(timeout=60)
     assert (tmp_path / "file").read_bytes() == b""
 
 

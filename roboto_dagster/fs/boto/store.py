@@ -312,9 +312,7 @@ class BotoStore:
             job.file["destination_path"], job.within, durability=self._settings.durability
         )
         try:
-            headers: Mapping[str, str] = (
-                {} if job.size_bytes == 0 else self._transfer(job, partial, tries)
-            )
+            headers = self._transfer(job, partial, tries)
             verified = self._verify(job, partial, headers)
             status = os.fstat(partial.fd)
             receipt = _receipt(headers, status.st_size, verified, tries.count, started)

@@ -15,8 +15,8 @@ import pytest
 
 from roboto_dagster.disk import temp_file
 from roboto_dagster.errors import ConfigurationError, DownloadError, ErrorCode
-from roboto_dagster.fs.credentials import CredentialProvider, Credentials
 from roboto_dagster.fs.core import coordinator
+from roboto_dagster.fs.credentials import CredentialProvider, Credentials
 from roboto_dagster.fs.curl import loop as curl_loop
 from roboto_dagster.fs.curl.request import has_dot_segments, quote_key
 from roboto_dagster.fs.curl.store import CurlStore
