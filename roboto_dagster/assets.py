@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from roboto_dagster.asset_config import DatasetAssetConfig
+from roboto_dagster.checks import evaluate_in_failed_step
 from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.metadata import (
@@ -261,6 +262,7 @@ class _Run:
             return self._result()
         self._materialize_whole()
         self._observe_others()
+        evaluate_in_failed_step(self._context, self._partitioning, self._roboto)
         raise failure_of(self._outcomes) from error_of(self._outcomes)
 
     def _sync(self, partition_key: str | None) -> Outcome:

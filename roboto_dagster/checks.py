@@ -1,35 +1,44 @@
-"""Asset checks on what was delivered: there, right, in step with the platform, and recent."""
+"""Asset checks on what was delivered: there, right, in step with the platform, and recent.
+
+All checks of an asset are one op, since a process for each would cost more than the checks. In a
+run of the asset it checks that run's partitions, in any other run all that were ever materialized:
+
+```
+run of the asset ──► partitions of the run ──┐
+other run ─────────► all with a manifest ────┴─► inspections ─► AssetCheckResult*
+asset's step fails ► the asset's own step evaluates the checks of its run (`evaluate_in_failed_step`)
+```
+"""
 
 import datetime as dt
-import os
-import random
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
 
 import dagster as dg
 from pydantic import Field
 
-from roboto_dagster.asset_config import DatasetAssetConfig
-from roboto_dagster.delivered import DeliveredFile, delivered_files, materialized_keys
-from roboto_dagster.errors import ManifestError
-from roboto_dagster.partitions import (
-    RANGE_START_TAG,
-    Partitioning,
-    partitioning_of_asset,
-)
-from roboto_dagster.platform.files import list_files
-from roboto_dagster.sync.report import duration_text
+from roboto_dagster.delivered import materialized_keys
+from roboto_dagster.errors import RobotoDagsterError
+from roboto_dagster.inspections import INSPECTIONS, Findings, Subject, Violation
+from roboto_dagster.naming import derived_name
+from roboto_dagster.partition_existence import ExistingPartitions
+from roboto_dagster.partitions import Partitioning, partitioning_of_asset
+from roboto_dagster.resources import RobotoResource
+from roboto_dagster.sync.report import count
+from roboto_dagster.text import code_span, markdown_text, one_line
 from roboto_dagster.validation import Settings, checked
 
-if TYPE_CHECKING:  # the SDK costs about a second at import
-    from roboto import RobotoClient
-
-Violation = tuple[str, str, str]
-"""A partition, a path in it or nothing, and what is wrong."""
-
-NAMED_OFFENDERS = 20
+MAX_LISTED_VIOLATIONS = 20
 """So many of them are in a check's metadata."""
+
+_SAMPLE_FILES = "roboto/sample_files"
+_MAX_AGE_SECONDS = "roboto/max_age_seconds"
+_DESCRIPTIONS = {
+    "files_on_disk": "Every file of the manifest is on disk, complete and of the right size.",
+    "checksums": "Bytes on disk are those that the store held.",
+    "in_step_with_platform": "The manifest has just what the platform lists.",
+    "recently_synced": "Every partition was synced recently enough.",
+}
 
 
 class CheckSettings(Settings):
@@ -43,16 +52,6 @@ class CheckSettings(Settings):
     roboto_resource_key: Annotated[str, Field(min_length=1)]
 
 
-class _Findings(NamedTuple):
-    """What a check has looked at, and what is wrong with it."""
-
-    looked_at: int
-    offences: Sequence[Violation]
-
-
-_Look = Callable[[dg.AssetCheckExecutionContext, Sequence[str]], _Findings]
-
-
 def build_roboto_dataset_checks(
     asset: dg.AssetsDefinition,
     *,
@@ -63,32 +62,38 @@ def build_roboto_dataset_checks(
     max_age: dt.timedelta | None = None,
     roboto_resource_key: str = "roboto",
 ) -> Sequence[dg.AssetChecksDefinition]:
-    """Builds checks of the files that an asset has delivered.
+    """Build checks of the files that an asset has delivered; one op evaluates them all.
 
     | check | fails if |
     |---|---|
-    | `files_on_disk` | a file of the manifest is missing, of another size, or was never whole |
+    | `files_on_disk` | a file of the manifest is missing, of another size, or was never delivered |
     | `checksums` | bytes are not those that the store held, by the checksum in the manifest |
-    | `in_step_with_platform` | the platform lists files that the manifest does not have, or others |
+    | `in_step_with_platform` | the platform lists other files or versions than the manifest has |
     | `recently_synced` | a partition was last synced longer ago than `max_age` |
 
-    In a run of the asset its partitions are looked at, in a run of the checks alone all that were
-    ever materialized here.
+    In a run of the asset its partitions are checked, in any other run all that were ever
+    materialized here and still exist in Dagster. A check that cannot look fails.
 
     Args:
         asset: From `build_roboto_dataset_asset` or a component.
         blocking: Whether what depends on the asset waits for the checks, and a run fails with them.
-        checksums: Read back a random sample of the files, all, or none (then there is no such check).
-        sample_files: Size of the sample. Default 100.
-        compare_listing: Whether to ask the platform; False leaves `in_step_with_platform` out.
-        max_age: How old a sync may be; None leaves `recently_synced` out.
-        roboto_resource_key: The resource that is the platform.
+            Default false.
+        checksums: Which files to read back: a random sample, all, or none (then there is no such
+            check). Default sample.
+        sample_files: Size of the sample, in files. Default 100.
+        compare_listing: Whether to compare with the platform's listing; false leaves
+            `in_step_with_platform` out. Default true.
+        max_age: How old a sync may be. Default: any age, and no check `recently_synced`.
+        roboto_resource_key: The resource that is the platform. Default roboto.
+
+    Returns:
+        One definition that holds all the checks.
 
     Raises:
-        ConfigurationError: The asset is none of this package.
+        ConfigurationError: The asset is none of this package, or a setting cannot work.
     """
     partitioning = partitioning_of_asset(asset)
-    checked(
+    settings = checked(
         CheckSettings,
         blocking=blocking,
         checksums=checksums,
@@ -97,255 +102,207 @@ def build_roboto_dataset_checks(
         max_age=max_age,
         roboto_resource_key=roboto_resource_key,
     )
-    config = partitioning.config
-    built = [_build(asset, "files_on_disk", _files_on_disk(config, asset.key), blocking, set())]
-    if checksums != "none":
-        size = sample_files if checksums == "sample" else None
-        built.append(
-            _build(asset, "checksums", _checksums(config, asset.key, size), blocking, set())
-        )
-    if compare_listing:
-        look = _in_step(partitioning, asset.key, roboto_resource_key)
-        built.append(_build(asset, "in_step_with_platform", look, blocking, {roboto_resource_key}))
-    if max_age is not None:
-        look = _recently_synced(config, asset.key, max_age)
-        built.append(_build(asset, "recently_synced", look, blocking, set()))
-    return built
+    resource_keys = {roboto_resource_key} if compare_listing else set[str]()
 
-
-_DESCRIPTIONS = {
-    "files_on_disk": "Every file of the manifest is on disk, whole and of the right size.",
-    "checksums": "Bytes on disk are those that the store held.",
-    "in_step_with_platform": "The manifest has just what the platform lists.",
-    "recently_synced": "Every partition was synced recently enough.",
-}
-
-
-def _build(
-    asset: dg.AssetsDefinition,
-    name: str,
-    look: _Look,
-    blocking: bool,  # noqa: FBT001 -- passed through
-    resource_keys: set[str],
-) -> dg.AssetChecksDefinition:
-    config = DatasetAssetConfig.of(asset)
-
-    @dg.asset_check(
-        asset=asset,
-        name=name,
-        description=_DESCRIPTIONS[name],
-        blocking=blocking,
+    @dg.multi_asset_check(
+        name=derived_name(asset.key, "_checks"),
+        specs=_specs(asset.key, settings),
+        can_subset=True,
         required_resource_keys=resource_keys,
     )
-    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        keys = _keys_of_run(context, config, asset.key)
-        return _result(keys, look(context, keys))
+    def roboto_dataset_checks(
+        context: dg.AssetCheckExecutionContext,
+    ) -> Iterator[dg.AssetCheckResult]:
+        keys = _keys_to_check(context, partitioning, asset.key)
+        selected = {key.name for key in context.selected_asset_check_keys}
+        roboto = getattr(context.resources, roboto_resource_key, None) if resource_keys else None
+        for spec in context.check_specs:
+            if spec.name in selected:
+                yield _evaluate(spec, partitioning, keys, roboto, seed=_run_id(context))
 
-    return check
-
-
-def _keys_of_run(
-    context: dg.AssetCheckExecutionContext, config: DatasetAssetConfig, asset_key: dg.AssetKey
-) -> Sequence[str]:
-    """Returns the partitions of the run, or all that were ever materialized here."""
-    if config.dataset_id is not None:
-        return [config.dataset_id]
-    if context.run.tags.keys() & {"dagster/partition", RANGE_START_TAG}:
-        return [str(key) for key in context.op_execution_context.partition_keys]
-    return materialized_keys(config, asset_key)
+    return [roboto_dataset_checks]
 
 
-def _result(keys: Sequence[str], found: _Findings) -> dg.AssetCheckResult:
-    offences = found.offences if keys else [("", "", "no partition was ever materialized here")]
-    columns = [dg.TableColumn(name) for name in ("partition", "relative_path", "problem")]
-    records = [
-        dg.TableRecord({"partition": key, "relative_path": path, "problem": problem})
-        for key, path, problem in offences[:NAMED_OFFENDERS]
+def evaluate_in_failed_step(
+    context: dg.AssetExecutionContext, partitioning: Partitioning, roboto: RobotoResource
+) -> None:
+    """Evaluate the checks of a run whose asset is about to fail.
+
+    Dagster skips what depends on a failed step, and shows "Execution failed" for all its checks, also
+    if one of many partitions has failed. So they are evaluated before, by the step that fails.
+
+    Args:
+        context: Of the asset's op.
+        partitioning: Of the asset.
+        roboto: The platform.
+    """
+    specs = _specs_in_run(context)
+    if not specs:
+        return
+    keys = _keys_of_run(context.op_execution_context, partitioning)
+    for spec in specs:
+        found = _evaluate(spec, partitioning, keys, roboto, seed=context.run.run_id)
+        context.log_event(
+            dg.AssetCheckEvaluation(
+                asset_key=spec.asset_key,
+                check_name=spec.name,
+                passed=found.passed,
+                metadata=found.metadata,
+                severity=found.severity,
+                description=found.description,
+                blocking=spec.blocking,
+            )
+        )
+
+
+def _specs(asset_key: dg.AssetKey, settings: CheckSettings) -> list[dg.AssetCheckSpec]:
+    sample = settings.sample_files if settings.checksums == "sample" else None
+    age = settings.max_age
+    metadata: dict[str, dict[str, Any]] = {"files_on_disk": {}}
+    if settings.checksums != "none":
+        metadata["checksums"] = {} if sample is None else {_SAMPLE_FILES: sample}
+    if settings.compare_listing:
+        metadata["in_step_with_platform"] = {}
+    if age is not None:
+        metadata["recently_synced"] = {_MAX_AGE_SECONDS: age.total_seconds()}
+    return [
+        dg.AssetCheckSpec(
+            name,
+            asset=asset_key,
+            description=_DESCRIPTIONS[name],
+            blocking=settings.blocking,
+            metadata=values,
+        )
+        for name, values in metadata.items()
     ]
+
+
+def _specs_in_run(context: dg.AssetExecutionContext) -> list[dg.AssetCheckSpec]:
+    """Return the specs of this package's checks of the asset that the run is to execute."""
+    try:
+        layer = context.job_def.asset_layer
+    except dg.DagsterError:  # invoked directly
+        return []
+    return [
+        spec
+        for data in layer.data
+        for spec in data.assets_def.check_specs
+        if spec.asset_key == context.asset_key
+        and spec.name in INSPECTIONS
+        and data.assets_def.op.name == derived_name(context.asset_key, "_checks")
+    ]
+
+
+def _keys_to_check(
+    context: dg.AssetCheckExecutionContext, partitioning: Partitioning, asset_key: dg.AssetKey
+) -> Sequence[str]:
+    try:
+        is_run_of_asset = asset_key in context.job_def.asset_layer.selected_asset_keys
+    except dg.DagsterError:  # invoked directly
+        return _recorded_keys(partitioning, asset_key)
+    if is_run_of_asset:
+        return _keys_of_run(context.op_execution_context, partitioning)
+    keys = _recorded_keys(partitioning, asset_key)
+    if partitioning.whole is None:
+        return keys
+    # Partitions that were removed in Dagster are of no interest any more, though files are kept.
+    return ExistingPartitions(partitioning.whole, instance=context.instance).existing(keys)
+
+
+def _recorded_keys(partitioning: Partitioning, asset_key: dg.AssetKey) -> list[str]:
+    config = partitioning.config
+    return [config.dataset_id] if config.dataset_id else materialized_keys(config, asset_key)
+
+
+def _keys_of_run(context: dg.OpExecutionContext, partitioning: Partitioning) -> Sequence[str]:
+    if partitioning.config.dataset_id is not None:
+        return [partitioning.config.dataset_id]
+    return [str(key) for key in context.partition_keys]
+
+
+def _run_id(context: dg.AssetCheckExecutionContext) -> str:
+    """Return what chooses the sample: one a run, and the same again if its step is repeated."""
+    try:
+        return context.run.run_id
+    except dg.DagsterError:
+        return ""
+
+
+def _evaluate(
+    spec: dg.AssetCheckSpec,
+    partitioning: Partitioning,
+    keys: Sequence[str],
+    roboto: RobotoResource | None,
+    *,
+    seed: str,
+) -> dg.AssetCheckResult:
+    settings = spec.metadata or {}
+    seconds = settings.get(_MAX_AGE_SECONDS)
+    subject = Subject(
+        partitioning=partitioning,
+        asset_key=spec.asset_key,
+        keys=keys,
+        sample_files=settings.get(_SAMPLE_FILES),
+        max_age=None if seconds is None else dt.timedelta(seconds=seconds),
+        seed=seed,
+        roboto=roboto,
+    )
+    return _result(spec, keys, _findings(spec.name, subject))
+
+
+def _findings(name: str, subject: Subject) -> Findings:
+    if not subject.keys:
+        return Findings(0, [Violation("no partition was ever materialized here")], "")
+    try:
+        return INSPECTIONS[name](subject)
+    except RobotoDagsterError as error:
+        return Findings(0, [Violation(f"could not be checked: {error}")], "", "")
+
+
+def _result(spec: dg.AssetCheckSpec, keys: Sequence[str], found: Findings) -> dg.AssetCheckResult:
     value = dg.MetadataValue
+    metadata: dict[str, dg.MetadataValue] = {
+        "roboto/partitions_checked": value.int(len(keys)),
+        "roboto/files_checked": value.int(found.files_checked),
+        "roboto/violation_count": value.int(len(found.violations)),
+    }
+    if found.violations:
+        metadata["roboto/violations"] = _table(found.violations)
     return dg.AssetCheckResult(
-        passed=not offences,
-        description=_describe(keys, found.looked_at, offences),
-        metadata={
-            "roboto/partitions_checked": value.int(len(keys)),
-            "roboto/files_checked": value.int(found.looked_at),
-            "roboto/files_failed": value.int(len(offences)),
-            "roboto/offenders": value.table(records, schema=dg.TableSchema(columns=columns)),
-        },
+        asset_key=spec.asset_key,
+        check_name=spec.name,
+        passed=not found.violations,
+        description=_describe(keys, found),
+        metadata=metadata,
     )
 
 
-def _describe(keys: Sequence[str], looked_at: int, offences: Sequence[Violation]) -> str:
-    if not offences:
-        return f"{looked_at} files of {len(keys)} partitions are right."
-    named = "; ".join(" ".join(filter(None, offence)) for offence in offences[:3])
-    more = f"; and {len(offences) - 3} more" if len(offences) > 3 else ""
-    return f"{named}{more}. Materialize the partitions again."
-
-
-def _files_of(
-    config: DatasetAssetConfig, asset_key: dg.AssetKey, keys: Iterable[str]
-) -> Iterator[DeliveredFile | Violation]:
-    """Yields the rows of every manifest; one that cannot be read is an offence instead."""
-    for key in keys:
-        try:
-            yield from delivered_files(config, asset_key, key)
-        except ManifestError as error:  # noqa: PERF203 -- one manifest must not hide the others
-            yield (key, "", str(error))
-
-
-def _offence(file: DeliveredFile, problem: str) -> Violation:
-    return (file.partition_key, file.relative_path, problem)
-
-
-# --- files_on_disk ---
-
-
-def _files_on_disk(config: DatasetAssetConfig, asset_key: dg.AssetKey) -> _Look:
-    def look(_: dg.AssetCheckExecutionContext, keys: Sequence[str]) -> _Findings:
-        looked_at, offences = 0, list[Violation]()
-        for file in _files_of(config, asset_key, keys):
-            looked_at += isinstance(file, DeliveredFile)
-            problem = file if isinstance(file, tuple) else _problem_on_disk(file)
-            if problem is not None:
-                offences.append(problem)
-        return _Findings(looked_at, offences)
-
-    return look
-
-
-def _problem_on_disk(file: DeliveredFile) -> Violation | None:
-    if file.error_code is not None:
-        return _offence(file, f"not whole since the last sync: {file.error_code}")
-    try:
-        size_bytes = file.path.stat().st_size
-    except OSError as error:
-        return _offence(file, f"cannot be read: {error.strerror}")
-    if size_bytes != file.size_bytes:
-        return _offence(file, f"{size_bytes} bytes, where {file.size_bytes} were delivered")
-    return None
-
-
-# --- checksums ---
-
-
-def _checksums(config: DatasetAssetConfig, asset_key: dg.AssetKey, sample: int | None) -> _Look:
-    def look(context: dg.AssetCheckExecutionContext, keys: Sequence[str]) -> _Findings:
-        # One sample a run, and the same again if the run's step is repeated.
-        chance = random.Random(context.run.run_id)  # noqa: S311 -- a sample, not a secret
-        with_checksum = (
-            file
-            for file in _files_of(config, asset_key, keys)
-            if isinstance(file, DeliveredFile) and file.checksum and not file.error_code
+def _table(violations: Sequence[Violation]) -> dg.MetadataValue:
+    # What is wrong comes first: a long path would push it out of sight.
+    columns = [dg.TableColumn(name) for name in ("problem", "partition", "relative_path")]
+    records = [
+        dg.TableRecord(
+            {
+                "problem": one_line(each.problem),
+                "partition": one_line(each.partition_key),
+                "relative_path": one_line(each.relative_path),
+            }
         )
-        chosen = list(with_checksum) if sample is None else _sample(with_checksum, sample, chance)
-        problems = [problem for file in chosen if (problem := _problem_of_bytes(file)) is not None]
-        return _Findings(len(chosen), problems)
-
-    return look
+        for each in violations[:MAX_LISTED_VIOLATIONS]
+    ]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns))
 
 
-def _sample(
-    files: Iterable[DeliveredFile], size: int, chance: random.Random
-) -> list[DeliveredFile]:
-    """Draws some of them, each with the same chance, without holding all (algorithm R)."""
-    drawn: list[DeliveredFile] = []
-    for number, file in enumerate(files):
-        if number < size:
-            drawn.append(file)
-        elif (place := chance.randrange(number + 1)) < size:
-            drawn[place] = file
-    return drawn
+def _describe(keys: Sequence[str], found: Findings) -> str:
+    if not found.violations:
+        return f"Verified {found.verified} in {count(len(keys), 'partition')}."
+    named = "; ".join(map(_describe_one, found.violations[:3]))
+    more = len(found.violations) - 3
+    others = f"; and {more} more" if more > 0 else ""
+    return f"{named}{others}. {found.advice}".strip()
 
 
-def _problem_of_bytes(file: DeliveredFile) -> Violation | None:
-    # Imported here since it brings awscrt, which a code location need not load.
-    from roboto_dagster.fs.core.checksums import ChecksumMismatchError, StoredChecksum, verify_file
-
-    algorithm, _, value = (file.checksum or "").partition(":")
-    stored = StoredChecksum(algorithm=algorithm, value=value)  # type: ignore[arg-type]  # as written
-    try:
-        fd = os.open(file.path, os.O_RDONLY)
-        try:
-            verify_file(fd, stored)
-        finally:
-            os.close(fd)
-    except ChecksumMismatchError as error:
-        return _offence(file, str(error))
-    except OSError as error:
-        return _offence(file, f"cannot be read: {error.strerror}")
-    return None
-
-
-# --- in_step_with_platform ---
-
-
-def _in_step(partitioning: Partitioning, asset_key: dg.AssetKey, resource_key: str) -> _Look:
-    def look(context: dg.AssetCheckExecutionContext, keys: Sequence[str]) -> _Findings:
-        roboto = getattr(context.resources, resource_key)
-        client = roboto.get_client()
-        looked_at, offences = 0, list[Violation]()
-        for key in keys:
-            listed, wrong = _compare(partitioning, asset_key, key, client, roboto.org_id)
-            looked_at += listed
-            offences += wrong
-        return _Findings(looked_at, offences)
-
-    return look
-
-
-def _compare(
-    partitioning: Partitioning,
-    asset_key: dg.AssetKey,
-    key: str,
-    client: "RobotoClient",
-    org_id: str | None,
-) -> tuple[int, list[Violation]]:
-    known: dict[tuple[str, str], tuple[str, int]] = {}
-    for file in _files_of(partitioning.config, asset_key, [key]):
-        if isinstance(file, tuple):
-            return 0, [file]
-        known[file.dataset_id, file.relative_path] = (file.file_id, file.version)
-    looked_at, offences = 0, list[Violation]()
-    partition_key = key if partitioning.whole is not None else None
-    for scope in partitioning.scopes(partition_key, client, org_id):
-        for remote in list_files(client, scope):
-            looked_at += 1
-            mine = known.pop((scope.dataset_id, remote.relative_path), None)
-            if mine is None and remote.code is None:
-                offences.append(
-                    (key, remote.relative_path, "the platform has it, the manifest not")
-                )
-            elif mine is not None and mine != (remote.file_id, remote.version):
-                problem = f"version {remote.version} on the platform, {mine[1]} here"
-                offences.append((key, remote.relative_path, problem))
-    offences += [(key, path, "the platform does not list it any more") for _, path in known]
-    return looked_at, offences
-
-
-# --- recently_synced ---
-
-
-def _recently_synced(
-    config: DatasetAssetConfig, asset_key: dg.AssetKey, max_age: dt.timedelta
-) -> _Look:
-    def look(_: dg.AssetCheckExecutionContext, keys: Sequence[str]) -> _Findings:
-        offences: list[Violation] = []
-        for key in keys:
-            try:
-                synced_at = config.manifest(asset_key, key).stat().st_mtime
-            except OSError:
-                offences.append((key, "", "was never synced here"))
-                continue
-            age = dt.timedelta(seconds=time.time() - synced_at)
-            if age > max_age:
-                offences.append(
-                    (
-                        key,
-                        "",
-                        f"was last synced {duration_text(age.total_seconds())} ago, {max_age} is allowed",
-                    )
-                )
-        return _Findings(0, offences)
-
-    return look
+def _describe_one(violation: Violation) -> str:
+    names = [code_span(each) for each in violation[1:] if each]
+    place = f" ({', '.join(names)})" if names else ""
+    return f"{markdown_text(violation.problem).rstrip('.')}{place}"

@@ -1,19 +1,27 @@
-"""What a partition holds on this disk, according to its manifest. For checks and for the IO manager.
+"""What a partition has on this disk, according to its manifest. For checks and for the IO manager.
 
-Paths are made of the asset's destination anew, not taken from the manifest's column `path`, so that
-a destination that is mounted elsewhere, or was moved, still reads.
+Paths are made of the asset's destination, not taken from the manifest's column `path`, so that a
+destination that is mounted elsewhere, or was moved, still reads.
 """
 
 import dataclasses
 import pathlib
+import stat
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
 from roboto_dagster.asset_config import DatasetAssetConfig
+from roboto_dagster.disk.paths import unsafe_reason
+from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ManifestError
+from roboto_dagster.platform.scope import is_dataset_id
+from roboto_dagster.sync.inventory import KNOWN_COLUMNS
 from roboto_dagster.sync.manifest import file_name, iterate_manifest
+from roboto_dagster.sync.publish_log import PublishLog
+from roboto_dagster.sync.report import count
+from roboto_dagster.text import one_line
 
 _COLUMNS = (
     "dataset_id",
@@ -26,13 +34,15 @@ _COLUMNS = (
     "status",
     "error_code",
 )
-# The plan refuses these before the first byte; an asset may be told to do without them.
+# A manifest remembers what was removed, and what earlier runs left that is not listed any more.
+_OF_EARLIER_RUNS = frozenset({"removed", "not_listed"})
+# The plan refuses these before the first byte; an asset may be defined to do without them.
 _REFUSED_CODES = frozenset({"UNSAFE_PATH", "COLLISION", "BAD_RECORD"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveredFile:
-    """A row of a manifest.
+    """A file of a partition, as a manifest or the log of a run records it.
 
     Attributes:
         partition_key: Its partition; the dataset's id where there are none.
@@ -42,8 +52,9 @@ class DeliveredFile:
         file_id: The platform's id.
         version: Revision of its record.
         size_bytes: Its size when it was published.
-        checksum: Its checksum as `algorithm:value`, where the store told one.
-        error_code: Why it is not whole, or None.
+        checksum: Its checksum as `algorithm:value`, where the store has sent one.
+        error_code: Why it could not be delivered, or None.
+        skipped: Whether the partition is complete without it.
     """
 
     partition_key: str
@@ -55,12 +66,18 @@ class DeliveredFile:
     size_bytes: int
     checksum: str | None
     error_code: str | None
+    skipped: bool = False
+
+    @property
+    def local_path(self) -> str:
+        """Its path below the destination."""
+        return f"{self.dataset_id}/{self.relative_path}"
 
 
-def delivered_files(
+def recorded_files(
     config: DatasetAssetConfig, asset_key: dg.AssetKey, partition_key: str | None
 ) -> Iterator[DeliveredFile]:
-    """Yields the files of one partition, those that are not whole with an `error_code`.
+    """Yield every file that the last sync of a partition has seen: delivered, failed or skipped.
 
     Args:
         config: The asset's.
@@ -74,47 +91,163 @@ def delivered_files(
     key = partition_key or str(config.dataset_id)
     for rows in iterate_manifest(manifest, _COLUMNS):
         for dataset_id, path, file_id, version, size, mtime_ns, checksum, status, code in rows:
-            if status == "removed" or (config.may_lack_refused and code in _REFUSED_CODES):
+            if status in _OF_EARLIER_RUNS:
                 continue
-            is_lost = status == "failed" or mtime_ns is None
+            is_refused = config.may_lack_refused and code in _REFUSED_CODES
+            is_skipped = status == "skipped" or is_refused
+            if not is_skipped:
+                _check_path(manifest, dataset_id, path)
+            is_failed = status == "failed" or mtime_ns is None
             yield DeliveredFile(
                 partition_key=key,
                 dataset_id=dataset_id,
                 relative_path=path,
-                path=config.destination / dataset_id / path,
+                path=config.destination / str(dataset_id) / str(path),
                 file_id=file_id,
                 version=version,
                 size_bytes=size,
                 checksum=checksum,
-                error_code=(code or "UNEXPECTED") if is_lost else None,
+                error_code=(code or "UNEXPECTED") if is_failed else None,
+                skipped=is_skipped,
             )
 
 
-def whole_files(
+def delivered_files(
     config: DatasetAssetConfig, asset_key: dg.AssetKey, partition_key: str | None
-) -> Sequence[DeliveredFile]:
-    """Returns the files of one partition, all of which are whole.
+) -> Iterator[DeliveredFile]:
+    """Yield the files that have to be on disk; those that could not be delivered have an `error_code`.
+
+    Args:
+        config: The asset's.
+        asset_key: The asset's.
+        partition_key: The partition, or None where there are none.
 
     Raises:
-        ManifestError: The partition was never materialized, or is not whole.
+        ManifestError: There is no manifest, or it cannot be read.
+    """
+    return (each for each in recorded_files(config, asset_key, partition_key) if not each.skipped)
+
+
+def published_since(
+    config: DatasetAssetConfig, asset_key: dg.AssetKey, partition_key: str | None
+) -> Mapping[str, DeliveredFile]:
+    """Return what a run has published since the manifest was written, by path below the destination.
+
+    There is something while a run is under way, and after one that was killed.
+
+    Args:
+        config: The asset's.
+        asset_key: The asset's.
+        partition_key: The partition, or None where there are none.
+    """
+    manifest = config.manifest(asset_key, partition_key)
+    key = partition_key or str(config.dataset_id)
+    found: dict[str, DeliveredFile] = {}
+    for rows in PublishLog(manifest, config.destination).read():
+        for row in rows:
+            file = _published(config, key, dict(zip(KNOWN_COLUMNS, row, strict=True)))
+            if file is not None:
+                found[file.local_path] = file
+    return found
+
+
+def complete_files(
+    config: DatasetAssetConfig, asset_key: dg.AssetKey, partition_key: str | None
+) -> Sequence[DeliveredFile]:
+    """Return the files of one partition, all of which are on disk.
+
+    Args:
+        config: The asset's.
+        asset_key: The asset's.
+        partition_key: The partition, or None where there are none.
+
+    Raises:
+        ManifestError: The partition was never materialized, or a file is missing or of another size.
     """
     files = list(delivered_files(config, asset_key, partition_key))
-    lost = [file for file in files if file.error_code is not None]
-    lost += [file for file in files if file.error_code is None and not file.path.is_file()]
+    since = published_since(config, asset_key, partition_key)
+    with LocalTree(config.destination) as tree:
+        lost = [(file, why) for file in files if (why := problem_on_disk(tree, file, since))]
     if lost:
-        named = ", ".join(
-            f"{each.relative_path} ({each.error_code or 'gone'})" for each in lost[:3]
-        )
-        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        msg = (
-            f"{asset_key.to_user_string()}, {lost[0].partition_key}: {len(lost)} of {len(files)} files are not whole on "
-            f"disk: {named}{more}. Materialize it again before what depends on it."
-        )
-        raise ManifestError(msg)
+        raise ManifestError(_incomplete(asset_key, len(files), lost))
     return files
 
 
+def problem_on_disk(
+    tree: LocalTree, file: DeliveredFile, since: Mapping[str, DeliveredFile]
+) -> str | None:
+    """Return why a file is not on disk as it was delivered, or None if it is.
+
+    Args:
+        tree: Of the destination.
+        file: The file.
+        since: From `published_since`: a file that matches it is right as well.
+    """
+    newer = since.get(file.local_path)
+    if file.error_code is not None and newer is None:
+        return f"not delivered by the last sync: {file.error_code}"
+    status = tree.lstat(file.local_path)
+    if status is None:
+        return "missing"
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    expected = [each.size_bytes for each in (file, newer) if each and each.error_code is None]
+    if status.st_size not in expected:
+        return f"{count(status.st_size, 'byte')} on disk, {expected[0]} delivered"
+    return None
+
+
 def materialized_keys(config: DatasetAssetConfig, asset_key: dg.AssetKey) -> list[str]:
-    """Returns the keys of all partitions that have a manifest."""
+    """Return the keys of all partitions that have a manifest.
+
+    Args:
+        config: The asset's.
+        asset_key: The asset's.
+    """
     folder = config.destination / ".roboto" / file_name(asset_key.to_user_string())
     return sorted(urllib.parse.unquote(path.stem) for path in folder.glob("[!.]*.parquet"))
+
+
+def _check_path(manifest: pathlib.Path, dataset_id: object, relative_path: object) -> None:
+    """Fail if a manifest leads out of its destination: others may write to the disk, too."""
+    reason = unsafe_reason(relative_path)
+    if reason is None and not (isinstance(dataset_id, str) and is_dataset_id(dataset_id)):
+        reason = f"{dataset_id!r} is no dataset id"
+    if reason is not None:
+        raise ManifestError(
+            f"The manifest {manifest} has the path {one_line(relative_path)}, which no sync writes: {reason}. Materialize "
+            "the partition again to replace the manifest."
+        )
+
+
+def _published(
+    config: DatasetAssetConfig, key: str, row: Mapping[str, object]
+) -> DeliveredFile | None:
+    dataset_id, path = row["dataset_id"], row["relative_path"]
+    if unsafe_reason(path) is not None or not isinstance(row["size_bytes"], int):
+        return None
+    checksum = row["checksum"]
+    return DeliveredFile(
+        partition_key=key,
+        dataset_id=str(dataset_id),
+        relative_path=str(path),
+        path=config.destination / str(dataset_id) / str(path),
+        file_id=str(row["file_id"]),
+        version=row["version"] if isinstance(row["version"], int) else -1,
+        size_bytes=row["size_bytes"],
+        checksum=checksum if isinstance(checksum, str) else None,
+        error_code=None,
+    )
+
+
+def _incomplete(
+    asset_key: dg.AssetKey, total: int, lost: Iterable[tuple[DeliveredFile, str]]
+) -> str:
+    lost = list(lost)
+    verb = "is" if len(lost) == 1 else "are"
+    named = ", ".join(f"{one_line(file.relative_path)} ({why})" for file, why in lost[:3])
+    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+    return (
+        f"{asset_key.to_user_string()}, {lost[0][0].partition_key}: {len(lost)} of {count(total, 'file')} {verb} not complete "
+        f"on disk: {named}{more}. Materialize the partition again before what depends on it."
+    )

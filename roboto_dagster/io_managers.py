@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from roboto_dagster.asset_config import DatasetAssetConfig
-from roboto_dagster.delivered import DeliveredFile, whole_files
+from roboto_dagster.delivered import DeliveredFile, complete_files
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.platform.scope import Matcher
 from roboto_dagster.sync.manifest import read_manifest
@@ -180,7 +180,7 @@ def _load(
     return DatasetFiles(
         partition_keys=tuple(str(key or config.dataset_id) for key in keys),
         manifests=tuple(config.manifest(asset_key, key) for key in keys),
-        files=tuple(file for key in keys for file in whole_files(config, asset_key, key)),
+        files=tuple(file for key in keys for file in complete_files(config, asset_key, key)),
     )
 
 

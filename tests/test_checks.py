@@ -3,18 +3,28 @@
 import datetime as dt
 import os
 import pathlib
+import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from roboto_dagster import (
     ConfigurationError,
+    RetryConfig,
+    RobotoResource,
     build_roboto_dataset_asset,
     build_roboto_dataset_checks,
 )
+from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.testing import LocalRoboto, faults
+
+if TYPE_CHECKING:
+    from tests.conftest import Syncer
 
 Run = Callable[..., dict[str, dg.AssetCheckEvaluation]]
 
@@ -64,9 +74,9 @@ def check(resources: dict[str, Any], folder: pathlib.Path, dataset_id: str) -> R
     return run
 
 
-def offenders(evaluation: dg.AssetCheckEvaluation) -> list[tuple[Any, Any]]:
-    """Return path and problem of each offender that a check names."""
-    table: Any = evaluation.metadata["roboto/offenders"].value
+def violations(evaluation: dg.AssetCheckEvaluation) -> list[tuple[Any, Any]]:
+    """Return path and problem of each violation that a check names."""
+    table: Any = evaluation.metadata["roboto/violations"].value
     return [(row.data["relative_path"], row.data["problem"]) for row in table.records]
 
 
@@ -91,11 +101,11 @@ def test_missing_and_resized_files_are_named(
     (folder / dataset_id / "b.bin").write_bytes(b"b")
     evaluation = check()["files_on_disk"]
     assert not evaluation.passed
-    assert sorted(offenders(evaluation)) == [
-        ("a.bin", "cannot be read: No such file or directory"),
-        ("b.bin", "1 bytes, where 10 were delivered"),
+    assert sorted(violations(evaluation)) == [
+        ("a.bin", "missing"),
+        ("b.bin", "1 byte on disk, 10 delivered"),
     ]
-    assert "a.bin cannot be read: No such file" in (evaluation.description or "")
+    assert f"missing (`{dataset_id}`, `a.bin`)" in (evaluation.description or "")
 
 
 def test_changed_bytes_are_found(check: Run, folder: pathlib.Path, dataset_id: str) -> None:
@@ -104,7 +114,7 @@ def test_changed_bytes_are_found(check: Run, folder: pathlib.Path, dataset_id: s
     (folder / dataset_id / "c.bin").write_bytes(b"C" * 10)
     found = check(checksums="all")
     assert found["files_on_disk"].passed
-    ((path, problem),) = offenders(found["checksums"])
+    ((path, problem),) = violations(found["checksums"])
     assert path == "c.bin"
     assert "of the bytes is" in problem
 
@@ -127,10 +137,10 @@ def test_manifest_behind_the_platform(check: Run, local: LocalRoboto, dataset_id
     local.add_file(dataset_id, "d.bin", b"d")
     local.replace_file(dataset_id, "a.bin", b"new")
     local.remove_file(dataset_id, "b.bin")
-    assert sorted(offenders(check()["in_step_with_platform"])) == [
-        ("a.bin", "version 2 on the platform, 1 here"),
-        ("b.bin", "the platform does not list it any more"),
-        ("d.bin", "the platform has it, the manifest not"),
+    assert sorted(violations(check()["in_step_with_platform"])) == [
+        ("a.bin", "version 2 on the platform, 1 in the manifest"),
+        ("b.bin", "no longer listed by the platform"),
+        ("d.bin", "listed by the platform, not in the manifest"),
     ]
 
 
@@ -139,7 +149,7 @@ def test_failed_files_stay_named(check: Run, local: LocalRoboto) -> None:
     local.faults.add(faults.status(404), service="s3", key="*a.bin")
     check(sync=True)
     evaluation = check()["files_on_disk"]
-    assert offenders(evaluation) == [("a.bin", "not whole since the last sync: NOT_FOUND")]
+    assert violations(evaluation) == [("a.bin", "not delivered by the last sync: NOT_FOUND")]
 
 
 def test_old_sync(check: Run, folder: pathlib.Path) -> None:
@@ -157,7 +167,7 @@ def test_unreadable_manifest(check: Run, folder: pathlib.Path) -> None:
     manifest.write_bytes(b"no parquet")
     evaluation = check()["files_on_disk"]
     assert not evaluation.passed
-    assert str(manifest) in offenders(evaluation)[0][1]
+    assert str(manifest) in violations(evaluation)[0][1]
 
 
 def test_nothing_materialized(check: Run, dataset_id: str) -> None:
@@ -235,3 +245,306 @@ def test_checks_of_what_is_no_asset_of_ours() -> None:
         build_roboto_dataset_checks(other)
     with pytest.raises(ConfigurationError, match="'logs' is no asset"):
         build_roboto_dataset_checks("logs")  # type: ignore[arg-type]  # on purpose
+
+
+# --- which partitions ---
+
+
+@pytest.fixture
+def two(
+    local: LocalRoboto, dataset_id: str, folder: pathlib.Path
+) -> tuple[str, str, dg.AssetsDefinition]:
+    """Two datasets and an asset with both as partitions, which one run may hold."""
+    other = local.add_dataset()
+    local.add_file(other, "x.bin", b"x")
+    asset = build_roboto_dataset_asset(
+        "logs",
+        destination=folder,
+        partitions_def=dg.StaticPartitionsDefinition([dataset_id, other]),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    return dataset_id, other, asset
+
+
+def materialize_range(
+    definitions: list[Any], first: str, last: str, **options: Any
+) -> dg.ExecuteInProcessResult:
+    """Run several partitions in one run."""
+    tags = {
+        "dagster/asset_partition_range_start": first,
+        "dagster/asset_partition_range_end": last,
+    }
+    return dg.materialize(definitions, tags=tags, raise_on_error=False, **options)
+
+
+def by_name(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    """Return the evaluations of a run by the name of their check."""
+    return {each.check_name: each for each in result.get_asset_check_evaluations()}
+
+
+def test_the_run_of_another_asset_checks_all_partitions(
+    resources: dict[str, Any], two: tuple[str, str, dg.AssetsDefinition]
+) -> None:
+    """A day of another asset is no partition of this one: all that were materialized are checked."""
+    first, last, logs = two
+    checks = build_roboto_dataset_checks(logs)
+
+    @dg.asset(partitions_def=dg.DailyPartitionsDefinition("2026-01-01"))
+    def other() -> None: ...
+
+    materialize_range([logs], first, last, resources=resources)
+    selection = dg.AssetSelection.assets(other) | dg.AssetSelection.checks_for_assets(logs)
+    result = dg.materialize(
+        [logs, other, *checks],
+        selection=selection,
+        resources=resources,
+        partition_key="2026-01-05",
+    )
+    found = by_name(result)
+    assert {each.passed for each in found.values()} == {True}
+    assert found["files_on_disk"].metadata["roboto/partitions_checked"].value == 2
+
+
+def test_a_deleted_dataset_hides_no_other(
+    local: LocalRoboto, resources: dict[str, Any], two: tuple[str, str, dg.AssetsDefinition]
+) -> None:
+    """What the platform has no more is a violation of that partition; the others are checked."""
+    first, last, logs = two
+    checks = build_roboto_dataset_checks(logs)
+    materialize_range([logs], first, last, resources=resources)
+    local.client().delete(f"v1/datasets/{first}")
+    result = dg.materialize(
+        [logs, *checks],
+        selection=dg.AssetSelection.checks_for_assets(logs),
+        resources=resources,
+    )
+    evaluation = by_name(result)["in_step_with_platform"]
+    table: Any = evaluation.metadata["roboto/violations"].value
+    assert [row.data["partition"] for row in table.records] == [first]
+    assert evaluation.metadata["roboto/files_checked"].value == 1
+
+
+def test_removed_partitions_are_left_out(
+    local: LocalRoboto, resources: dict[str, Any], folder: pathlib.Path, dataset_id: str
+) -> None:
+    """A dynamic partition that a sensor has removed is not checked, although its files are kept."""
+    gone = local.add_dataset()
+    local.add_file(gone, "x.bin", b"x")
+    partitions = dg.DynamicPartitionsDefinition(name="flights")
+    logs = build_roboto_dataset_asset("logs", destination=folder, partitions_def=partitions)
+    checks = build_roboto_dataset_checks(logs)
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("flights", [dataset_id, gone])
+        options: dict[str, Any] = {"resources": resources, "instance": instance}
+        for key in (dataset_id, gone):
+            dg.materialize([logs], partition_key=key, **options)
+        local.client().delete(f"v1/datasets/{gone}")
+        instance.delete_dynamic_partition("flights", gone)
+        selection = dg.AssetSelection.checks_for_assets(logs)
+        result = dg.materialize([logs, *checks], selection=selection, **options)
+    found = by_name(result)
+    assert {name: each.passed for name, each in found.items()} == dict.fromkeys(found, True)
+    assert found["files_on_disk"].metadata["roboto/partitions_checked"].value == 1
+
+
+# --- one op ---
+
+
+def test_all_checks_are_one_op(resources: dict[str, Any], folder: pathlib.Path) -> None:
+    """One step evaluates them all; each can be selected alone."""
+    logs = build_roboto_dataset_asset("logs", destination=folder, dataset_id="ds_1")
+    (checks,) = build_roboto_dataset_checks(logs, max_age=dt.timedelta(hours=1))
+    assert (checks.op.name, len(list(checks.check_keys))) == ("logs_checks", 4)
+    one = dg.AssetSelection.checks(dg.AssetCheckKey(logs.key, "files_on_disk"))
+    result = dg.materialize([logs, checks], selection=one, resources=resources)
+    assert set(by_name(result)) == {"files_on_disk"}
+
+
+def test_a_failed_partition_does_not_redden_the_checks(
+    local: LocalRoboto, resources: dict[str, Any], two: tuple[str, str, dg.AssetsDefinition]
+) -> None:
+    """The checks of a run that fails for one partition are evaluated, none is "Execution failed"."""
+    first, last, logs = two
+    local.faults.add(faults.status(404), service="s3", key="*a.bin")
+    checks = build_roboto_dataset_checks(logs, max_age=dt.timedelta(hours=1), blocking=True)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize_range(
+            [logs, *checks], first, last, resources=resources, instance=instance
+        )
+        keys = [key for check in checks for key in check.check_keys]
+        records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    statuses = {key.name: record.status.value for key, record in records.items()}
+    assert not result.success
+    assert statuses == {
+        "files_on_disk": "FAILED",
+        "checksums": "SUCCEEDED",
+        "in_step_with_platform": "SUCCEEDED",
+        "recently_synced": "SUCCEEDED",
+    }
+
+
+def test_checks_after_a_step_that_was_retried(
+    local: LocalRoboto, resources: dict[str, Any], folder: pathlib.Path, dataset_id: str
+) -> None:
+    """Evaluated by the failed attempt, and again by their own step: the last verdict counts."""
+    logs = build_roboto_dataset_asset(
+        "logs",
+        destination=folder,
+        dataset_id=dataset_id,
+        retry=RetryConfig(max_attempts=1),
+        retry_policy=dg.RetryPolicy(max_retries=1),
+    )
+    local.faults.add(faults.status(503), service="s3", key="*a.bin", times=1)
+    (checks,) = build_roboto_dataset_checks(logs)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([logs, checks], resources=resources, instance=instance)
+        records = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+            list(checks.check_keys)
+        )
+    assert result.success
+    assert {record.status.value for record in records.values()} == {"SUCCEEDED"}
+
+
+def test_all_blocking_checks_are_evaluated(check: Run, folder: pathlib.Path) -> None:
+    """One that fails does not keep the others of the op from being evaluated."""
+    check(sync=True)
+    for path in folder.rglob("*.bin"):
+        path.unlink()
+    found = check(blocking=True, max_age=dt.timedelta(hours=1))
+    assert {name: each.passed for name, each in found.items()} == {
+        "files_on_disk": False,
+        "checksums": False,
+        "in_step_with_platform": True,
+        "recently_synced": True,
+    }
+
+
+def test_direct_invocation(
+    resources: dict[str, Any], folder: pathlib.Path, dataset_id: str
+) -> None:
+    """The checks can be called in a unit test, as Dagster documents it."""
+    logs = build_roboto_dataset_asset("logs", destination=folder, dataset_id=dataset_id)
+    (checks,) = build_roboto_dataset_checks(logs, max_age=dt.timedelta(hours=1))
+    dg.materialize([logs], resources=resources)
+    context = dg.build_asset_check_context(resources={"roboto": resources["roboto"]})
+    results: Any = checks(context)
+    assert {each.check_name: each.passed for each in results} == {
+        "files_on_disk": True,
+        "checksums": True,
+        "in_step_with_platform": True,
+        "recently_synced": True,
+    }
+
+
+# --- what cannot be looked at ---
+
+
+def test_no_check_passes_on_what_it_has_not_seen(check: Run, folder: pathlib.Path) -> None:
+    """With a manifest that is none, every check that reads it fails."""
+    check(sync=True)
+    (manifest,) = folder.rglob("*.parquet")
+    manifest.write_bytes(b"no parquet")
+    found = check()
+    assert {each.passed for each in found.values()} == {False}
+
+
+def test_a_platform_that_cannot_be_reached_fails_its_check_alone(
+    check: Run, resources: dict[str, Any]
+) -> None:
+    """The other checks do not need it."""
+    check(sync=True)
+    resources["roboto"] = RobotoResource(api_key="x", endpoint="http://127.0.0.1:9", max_attempts=1)
+    found = check()
+    assert {name: each.passed for name, each in found.items()} == {
+        "files_on_disk": True,
+        "checksums": True,
+        "in_step_with_platform": False,
+    }
+
+
+def test_special_files_and_links_are_not_opened(
+    check: Run, folder: pathlib.Path, dataset_id: str
+) -> None:
+    """A FIFO would wait for ever, a link lead out of the destination."""
+    check(sync=True)
+    (folder / dataset_id / "a.bin").unlink()
+    os.mkfifo(folder / dataset_id / "a.bin")
+    (folder / dataset_id / "b.bin").rename(folder / "elsewhere")
+    (folder / dataset_id / "b.bin").symlink_to(folder / "elsewhere")
+    found = check(checksums="all")
+    assert sorted(violations(found["files_on_disk"])) == [
+        ("a.bin", "not a regular file"),
+        ("b.bin", "not a regular file"),
+    ]
+    assert [path for path, _ in sorted(violations(found["checksums"]))] == ["a.bin", "b.bin"]
+
+
+def test_a_manifest_that_leads_out_of_the_destination(check: Run, folder: pathlib.Path) -> None:
+    """A planted `..` is not followed: the manifest is called what it is."""
+    check(sync=True)
+    (manifest,) = folder.rglob("*.parquet")
+    table = pq.read_table(manifest)
+    paths = pa.array(["../../etc/passwd", "b.bin", "c.bin"])
+    position = table.schema.get_field_index("relative_path")
+    planted = table.set_column(position, table.schema.field(position), paths)
+    pq.write_table(planted, manifest)
+    ((_, problem),) = violations(check()["files_on_disk"])
+    assert "../../etc/passwd" in problem
+
+
+# --- while a run is under way ---
+
+
+def test_a_file_that_a_run_has_just_replaced_is_right(
+    local: LocalRoboto, folder: pathlib.Path, dataset_id: str, check: Run, syncer: "Syncer"
+) -> None:
+    """The manifest is that of the last run until this one ends: its log counts as well."""
+    check(sync=True)
+    local.replace_file(dataset_id, "a.bin", b"A" * 11)
+    local.add_file(dataset_id, "slow.bin", b"s")
+    held, go = threading.Event(), threading.Event()
+
+    def hold(_: Any, answer: Any) -> Any:
+        held.set()
+        go.wait(30)
+        return answer
+
+    local.faults.add(faults.Fault(name="hold", after=hold), service="s3", key="*/slow.bin")
+    syncer.destination = folder
+    syncer.manifest = manifest_path(folder, "logs", dataset_id)
+    run = threading.Thread(target=syncer, args=[dataset_id])
+    run.start()
+    try:
+        assert held.wait(30)
+        while (folder / dataset_id / "a.bin").stat().st_size != 11:
+            time.sleep(0.01)
+        found = check(checksums="all", compare_listing=False)
+        assert {name: each.passed for name, each in found.items()} == {
+            "files_on_disk": True,
+            "checksums": True,
+        }
+    finally:
+        go.set()
+        run.join()
+
+
+# --- what is shown ---
+
+
+def test_names_are_escaped_in_the_description(
+    local: LocalRoboto, check: Run, folder: pathlib.Path, dataset_id: str
+) -> None:
+    """A file's name is chosen by whoever uploads it: no image is fetched for it, no line forged."""
+    name = "![x](http:evil).bin"
+    local.add_file(dataset_id, name, b"x")
+    check(sync=True)
+    (folder / dataset_id / name).unlink()
+    description = check()["files_on_disk"].description or ""
+    assert f"`{name}`" in description
+
+
+def test_what_was_verified_is_counted(check: Run) -> None:
+    """Numbers agree with their nouns, and nothing is shown that is empty."""
+    evaluation = check(sync=True)["files_on_disk"]
+    assert evaluation.description == "Verified 3 files in 1 partition."
+    assert "roboto/violations" not in evaluation.metadata

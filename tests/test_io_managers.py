@@ -137,7 +137,9 @@ def test_moved_destination(local: LocalRoboto, load: Load, tmp_path: pathlib.Pat
 def test_partition_that_is_not_whole(local: LocalRoboto, load: Load) -> None:
     """A partition with failed files is an error that names them, not a shorter list."""
     local.faults.add(faults.status(404), service="s3", key="*a.bin")
-    with pytest.raises(Exception, match=r"1 of 2 files are not whole on disk: a.bin \(NOT_FOUND\)"):
+    with pytest.raises(
+        Exception, match=r"1 of 2 files is not complete on disk: a.bin \(not delivered.*NOT_FOUND\)"
+    ):
         load(list[pathlib.Path], add(local, a_bin=b"a", b_bin=b"b"))
 
 
@@ -154,7 +156,7 @@ def test_file_that_is_gone(local: LocalRoboto, load: Load, tmp_path: pathlib.Pat
     dataset_id = add(local, a_bin=b"a")
     load(list[pathlib.Path], dataset_id)
     (tmp_path / "data" / dataset_id / "a.bin").unlink()
-    with pytest.raises(Exception, match=r"a.bin \(gone\)"):
+    with pytest.raises(Exception, match=r"a.bin \(missing\)"):
         load(list[pathlib.Path], dataset_id, materialize=False)
 
 
