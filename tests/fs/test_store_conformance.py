@@ -5,7 +5,7 @@ import os
 import pathlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -13,20 +13,16 @@ from roboto_dagster.errors import ConfigurationError, DownloadError
 from roboto_dagster.fs.credentials import CredentialProvider, Credentials
 from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.fs.retry import RetryConfig
-
-if TYPE_CHECKING:
-    from tests.fs.conftest import S3Server
+from tests.fs.s3_servers import S3Server, servers
 
 MIB = 1024 * 1024
 PART = 5 * MIB  # the smallest that S3 knows
 AT_ONCE = RetryConfig(max_attempts=2, wait_initial_seconds=0.0, wait_max_seconds=0.0)
 
-# `rclone serve s3` stores objects as files, so it has no empty segments, nor one that is a folder.
+# Some servers store objects as files, so they have no empty segments, nor one that is a folder.
 KEYS = [
     "plain",
     "with space",
-    "hash#tag",
-    "question?mark",
     "and&equals=",
     "plus+plus",
     "percent%20",
@@ -35,22 +31,29 @@ KEYS = [
     "semi;colon,comma",
     "quote'\"",
     "[brackets](round){curly}<angle>",
-    "back\\slash",
-    "tab\tkey",
-    "new\nline",
     "ünïcode/文件/🤖",
     "pipe|star*colon:at@dollar$",
-    "trailing/",
     "dots..in.names/.hidden/a..",
     "long/" + "x" * 200,
 ]
-KEYS_OF_OBJECT_STORES = ["two//slashes", "/leading", "//", "dir/../up", "./here", "..", "a/./b/.."]
+# pys3local takes these apart as a URL.
+KEYS_WITH_DELIMITERS = ["hash#tag", "question?mark", "back\\slash", "tab\tkey", "new\nline"]
+KEYS_THAT_ARE_NO_PATHS = [
+    "trailing/",
+    "two//slashes",
+    "/leading",
+    "//",
+    "dir/../up",
+    "./here",
+    "..",
+    "a/./b/..",
+]
 
 MakeStore = Callable[..., Any]
 
 
 @pytest.fixture
-def make_store(engine: str, server: "S3Server") -> MakeStore:
+def make_store(engine: str, server: S3Server) -> MakeStore:
     """Makes stores of the engine in turn for the server in turn."""
 
     def make(provider: CredentialProvider = server.credentials, **options: Any) -> Any:
@@ -86,7 +89,7 @@ def leftovers(folder: pathlib.Path) -> list[pathlib.Path]:
 
 @pytest.mark.parametrize("key", KEYS, ids=repr)
 def test_a_key_is_asked_exactly_as_it_is(
-    store: Any, server: "S3Server", tmp_path: pathlib.Path, key: str
+    store: Any, server: S3Server, tmp_path: pathlib.Path, key: str
 ) -> None:
     """Whatever a key is made of, its object arrives."""
     uri = server.put(f"keys/{key}", key.encode())
@@ -94,10 +97,21 @@ def test_a_key_is_asked_exactly_as_it_is(
     assert key.encode() == (tmp_path / "file").read_bytes()
 
 
-@pytest.mark.parametrize("server", ["moto"], indirect=True)
-@pytest.mark.parametrize("key", KEYS_OF_OBJECT_STORES, ids=repr)
+@servers("moto", "rclone", "seaweedfs")
+@pytest.mark.parametrize("key", KEYS_WITH_DELIMITERS, ids=repr)
+def test_a_key_with_delimiters_is_asked_exactly_as_it_is(
+    store: Any, server: S3Server, tmp_path: pathlib.Path, key: str
+) -> None:
+    """What ends a path in a URL does not end a key."""
+    uri = server.put(f"keys/{key}", key.encode())
+    store.get(uri, tmp_path / "file").result(timeout=60)
+    assert key.encode() == (tmp_path / "file").read_bytes()
+
+
+@servers("moto")
+@pytest.mark.parametrize("key", KEYS_THAT_ARE_NO_PATHS, ids=repr)
 def test_a_key_that_is_no_path_is_asked_exactly_as_it_is(
-    store: Any, server: "S3Server", tmp_path: pathlib.Path, key: str
+    store: Any, server: S3Server, tmp_path: pathlib.Path, key: str
 ) -> None:
     """Keys are not paths: empty segments and dots are kept."""
     uri = server.put(key, key.encode())
@@ -110,7 +124,7 @@ def test_a_key_that_is_no_path_is_asked_exactly_as_it_is(
     "size", [0, 1, PART - 1, PART, PART + 1, 3 * PART, 3 * PART + 123], ids=str
 )
 def test_a_file_of_any_size_arrives_verified(
-    store: Any, server: "S3Server", tmp_path: pathlib.Path, size: int, size_is: str
+    store: Any, server: S3Server, tmp_path: pathlib.Path, size: int, size_is: str
 ) -> None:
     """At and around the bounds of a part, the bytes are the object's and the receipt says so."""
     data = os.urandom(size)
@@ -119,14 +133,15 @@ def test_a_file_of_any_size_arrives_verified(
     transfer.result(timeout=60)
     assert data == (tmp_path / "file").read_bytes()
     assert size == transfer.receipt.size_bytes
-    assert transfer.receipt.attempts == 1
+    # A store that ignores ranges is asked once more, for one stream.
+    assert transfer.receipt.attempts <= (1 if server.has_ranges else 2)
     if size:
         assert server.verified == transfer.receipt.verified
 
 
 @pytest.mark.parametrize("size", [0, 1, 3 * PART + 7])
 def test_progress_adds_up_to_the_size(
-    store: Any, server: "S3Server", tmp_path: pathlib.Path, size: int
+    store: Any, server: S3Server, tmp_path: pathlib.Path, size: int
 ) -> None:
     """Every byte is told once."""
     uri = server.put("progress", os.urandom(size))
@@ -136,7 +151,7 @@ def test_progress_adds_up_to_the_size(
 
 
 def test_a_broken_progress_callback_breaks_no_transfer(
-    store: Any, server: "S3Server", tmp_path: pathlib.Path
+    store: Any, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """What the caller's callback raises is the caller's affair."""
     uri = server.put("progress", b"data")
@@ -144,7 +159,7 @@ def test_a_broken_progress_callback_breaks_no_transfer(
     assert (tmp_path / "file").read_bytes() == b"data"
 
 
-def test_many_files_arrive(store: Any, server: "S3Server", tmp_path: pathlib.Path) -> None:
+def test_many_files_arrive(store: Any, server: S3Server, tmp_path: pathlib.Path) -> None:
     """More files than connections, in one store."""
     uris = {name: server.put(f"many/{name}", name.encode()) for name in map(str, range(60))}
     transfers = [store.get(uri, tmp_path / name) for name, uri in uris.items()]
@@ -154,7 +169,7 @@ def test_many_files_arrive(store: Any, server: "S3Server", tmp_path: pathlib.Pat
 
 
 def test_leaving_the_store_waits_for_what_is_running(
-    make_store: MakeStore, server: "S3Server", tmp_path: pathlib.Path
+    make_store: MakeStore, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """After the `with`, every transfer has ended."""
     uri = server.put("one", b"data")
@@ -164,7 +179,7 @@ def test_leaving_the_store_waits_for_what_is_running(
     assert (tmp_path / "file").read_bytes() == b"data"
 
 
-def test_a_missing_object_is_named(store: Any, server: "S3Server", tmp_path: pathlib.Path) -> None:
+def test_a_missing_object_is_named(store: Any, server: S3Server, tmp_path: pathlib.Path) -> None:
     """The failure says which file, and that it is not there; nothing is left."""
     uri = server.put("there", b"data").replace("there", "not-there")
     error = failure_of(store.get(uri, tmp_path / "file"))
@@ -175,7 +190,7 @@ def test_a_missing_object_is_named(store: Any, server: "S3Server", tmp_path: pat
 
 
 def test_a_missing_object_does_not_stop_the_others(
-    store: Any, server: "S3Server", tmp_path: pathlib.Path
+    store: Any, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """One file's failure is its own."""
     uri = server.put("there", b"data")
@@ -195,7 +210,7 @@ def with_fields(provider: CredentialProvider, **fields: str) -> CredentialProvid
 
 
 def test_a_wrong_secret_is_refused(
-    make_store: MakeStore, server: "S3Server", tmp_path: pathlib.Path
+    make_store: MakeStore, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """The failure says that the credentials are wrong, and does not quote them."""
     uri = server.put("there", b"data")
@@ -207,9 +222,9 @@ def test_a_wrong_secret_is_refused(
     assert leftovers(tmp_path) == []
 
 
-@pytest.mark.parametrize("server", ["moto"], indirect=True)
+@servers("moto")
 def test_a_wrong_token_is_refused(
-    make_store: MakeStore, server: "S3Server", tmp_path: pathlib.Path
+    make_store: MakeStore, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """A session token that the store does not know is refused."""
     uri = server.put("there", b"data")
@@ -221,7 +236,7 @@ def test_a_wrong_token_is_refused(
 
 @pytest.mark.parametrize("answer", [{}, [], None, "html", {"access_key": "a"}], ids=repr)
 def test_garbled_credentials_are_named(
-    make_store: MakeStore, server: "S3Server", tmp_path: pathlib.Path, answer: Any
+    make_store: MakeStore, server: S3Server, tmp_path: pathlib.Path, answer: Any
 ) -> None:
     """Credentials of another shape fail the files, with the shape that was wrong."""
     uri = server.put("there", b"data")
@@ -231,7 +246,7 @@ def test_garbled_credentials_are_named(
 
 
 def test_the_provider_is_asked_once(
-    make_store: MakeStore, server: "S3Server", tmp_path: pathlib.Path
+    make_store: MakeStore, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """Credentials that live cost one call, whatever the number of files."""
     uri = server.put("there", b"data")
@@ -248,7 +263,7 @@ def test_the_provider_is_asked_once(
 
 
 def test_an_object_of_another_size_is_refused(
-    store: Any, server: "S3Server", tmp_path: pathlib.Path
+    store: Any, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """A recorded size that is not the object's is a failure with both numbers; nothing is left."""
     uri = server.put("size", b"12345678")
@@ -277,14 +292,14 @@ def test_an_empty_file_is_published(store: Any, server: "S3Server", tmp_path: pa
     assert (tmp_path / "file").read_bytes() == b""
 
 
-def test_parent_folders_are_made(store: Any, server: "S3Server", tmp_path: pathlib.Path) -> None:
+def test_parent_folders_are_made(store: Any, server: S3Server, tmp_path: pathlib.Path) -> None:
     """A destination's folders need not be there."""
     uri = server.put("there", b"data")
     store.get(uri, tmp_path / "a" / "b" / "file", within=tmp_path).result(timeout=60)
     assert leftovers(tmp_path) == [tmp_path / "a" / "b" / "file"]
 
 
-def test_an_older_file_is_replaced(store: Any, server: "S3Server", tmp_path: pathlib.Path) -> None:
+def test_an_older_file_is_replaced(store: Any, server: S3Server, tmp_path: pathlib.Path) -> None:
     """What stood at the destination gives way to what was fetched."""
     uri = server.put("there", b"new")
     (tmp_path / "file").write_bytes(b"older and longer")
@@ -293,7 +308,7 @@ def test_an_older_file_is_replaced(store: Any, server: "S3Server", tmp_path: pat
 
 
 def test_an_older_file_survives_a_failure(
-    store: Any, server: "S3Server", tmp_path: pathlib.Path
+    store: Any, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """What stood at the destination stays if the fetch fails."""
     uri = server.put("there", b"new")
@@ -304,7 +319,7 @@ def test_an_older_file_survives_a_failure(
 
 
 def test_a_file_is_seen_whole_or_not_at_all(
-    store: Any, server: "S3Server", tmp_path: pathlib.Path
+    store: Any, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """While bytes arrive, the final name does not exist."""
     uri = server.put("big", os.urandom(3 * PART))
@@ -320,7 +335,7 @@ def test_a_file_is_seen_whole_or_not_at_all(
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="no symbolic links here")
 @pytest.mark.parametrize("linked", ["folder", "file"])
 def test_a_planted_link_is_not_followed(
-    store: Any, server: "S3Server", tmp_path: pathlib.Path, linked: str
+    store: Any, server: S3Server, tmp_path: pathlib.Path, linked: str
 ) -> None:
     """A link below the destination leads nowhere: it is refused, or replaced by the file."""
     uri = server.put("there", b"data")
@@ -340,7 +355,7 @@ def test_a_planted_link_is_not_followed(
 
 
 def test_a_folder_in_the_way_is_a_local_error(
-    store: Any, server: "S3Server", tmp_path: pathlib.Path
+    store: Any, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """A destination that is a folder fails that file, and nothing is left."""
     uri = server.put("there", b"data")
@@ -350,7 +365,7 @@ def test_a_folder_in_the_way_is_a_local_error(
 
 
 def test_a_cancelled_transfer_leaves_nothing(
-    store: Any, server: "S3Server", tmp_path: pathlib.Path
+    store: Any, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """`cancel` ends a running transfer with a failure of its own code."""
     uri = server.put("big", os.urandom(8 * PART))
@@ -369,7 +384,7 @@ def test_a_cancelled_transfer_leaves_nothing(
 
 
 def test_leaving_the_store_on_an_error_cancels(
-    make_store: MakeStore, server: "S3Server", tmp_path: pathlib.Path
+    make_store: MakeStore, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """An exception in the `with` wins, and what was running is cancelled."""
     uri = server.put("big", os.urandom(8 * PART))
@@ -394,7 +409,7 @@ def test_leaving_the_store_on_an_error_cancels(
 
 
 def test_a_closed_store_refuses_work(
-    make_store: MakeStore, server: "S3Server", tmp_path: pathlib.Path
+    make_store: MakeStore, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """After the `with`, the store says so."""
     with make_store() as store:
@@ -403,8 +418,8 @@ def test_a_closed_store_refuses_work(
         store.get(server.put("there", b""), tmp_path / "file")
 
 
-@pytest.mark.parametrize("server", ["rclone"], indirect=True)  # the other's keys only read
-def test_what_was_put_can_be_got(store: Any, server: "S3Server", tmp_path: pathlib.Path) -> None:
+@servers("rclone", "seaweedfs", "pys3local")  # the keys of the other only read
+def test_what_was_put_can_be_got(store: Any, server: S3Server, tmp_path: pathlib.Path) -> None:
     """Both engines upload."""
     uri = server.put("put", b"before")
     (tmp_path / "source").write_bytes(b"after")
