@@ -3,37 +3,35 @@
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import dagster as dg
 from pydantic import Field
 
 from roboto_dagster.asset_config import DatasetAssetConfig
-from roboto_dagster.delivered import DeliveredFile, complete_files
-from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.delivered import DeliveredFile, complete_files, materialized_keys
+from roboto_dagster.errors import ConfigurationError, ManifestError
 from roboto_dagster.platform.scope import Matcher
-from roboto_dagster.sync.manifest import read_manifest
+from roboto_dagster.resources import check_field_names, is_variable
+from roboto_dagster.sync.options import checked_destination
+from roboto_dagster.sync.report import count
+from roboto_dagster.tables import (
+    FORMATS,
+    DataFormat,
+    checked_format,
+    delivered_table,
+    empty_dataset,
+    open_dataset,
+)
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package
     import pyarrow as pa
     import pyarrow.dataset as pad
 
-DataFormat = Literal["parquet", "csv", "ipc", "feather"]
-"""What `pyarrow.dataset` reads here."""
-
-_FORMATS: dict[str, DataFormat] = {
-    ".parquet": "parquet",
-    ".csv": "csv",
-    ".arrow": "ipc",
-    ".ipc": "ipc",
-    ".feather": "feather",
-}
-"""The same by the end of a file's name."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetFiles:
-    """The whole files of one or several partitions, on this disk.
+    """The files of one or several partitions, all of which are complete on this disk.
 
     Iterating it yields their paths.
 
@@ -59,48 +57,56 @@ class DatasetFiles:
         return list(self)
 
     def matching(self, *patterns: str) -> list[pathlib.Path]:
-        """Returns the paths of the files that gitignore-style patterns match in their dataset."""
+        """Return the paths of the files that gitignore-style patterns match in their dataset.
+
+        Args:
+            *patterns: Such as `*.csv`; a file is returned if the last one that matches is not negated.
+        """
         matcher = Matcher(patterns, ())
         return [file.path for file in self.files if matcher.matches(file.relative_path)]
 
     def table(self) -> "pa.Table":
-        """Returns the manifests as one table, a row a file."""
-        import pyarrow as pa
-
-        return pa.concat_tables([read_manifest(path) for path in self.manifests])
+        """Return the manifests' rows of the files as one table, with the paths where the files are now."""
+        return delivered_table(self.manifests)
 
     def dataset(self, data_format: DataFormat | None = None) -> "pad.Dataset":
-        """Returns the data in the files, to be read as far as it is asked for.
+        """Return the data in the files, to be read as far as it is needed.
+
+        Columns that only some of the files have are null for the others. Where there are no files at
+        all, the dataset has no rows and no columns.
 
         Args:
             data_format: `parquet`, `csv`, `ipc` or `feather`: only such files are read. Default: the one
                 of them that is there.
 
         Raises:
-            ConfigurationError: There are no such files, or files of several formats.
+            ConfigurationError: There are no such files, files of several formats, or files whose
+                columns cannot be read together.
         """
-        import pyarrow.dataset as pad
-
-        found: dict[DataFormat, list[str]] = {}
+        if not self.files:
+            return empty_dataset()
+        found: dict[DataFormat, list[pathlib.Path]] = {}
         for path in self:
-            known = _FORMATS.get(path.suffix.lower())
+            known = FORMATS.get(path.suffix.lower())
             if known is not None and data_format in (None, known):
-                found.setdefault(known, []).append(str(path))
+                found.setdefault(known, []).append(path)
         if len(found) != 1:
-            msg = (
-                f"The partitions {', '.join(self.partition_keys)} hold {len(self)} files, and of the formats of tables "
-                f"{', '.join(sorted(found)) or 'none'}: narrow the asset's include_patterns, or choose one by "
-                'AssetIn(metadata={"format": "csv"}).'
-            )
-            raise ConfigurationError(msg)
+            raise ConfigurationError(self._no_single_format(sorted(found)))
         ((only, paths),) = found.items()
-        return pad.dataset(paths, format=only)
+        return open_dataset(paths, only)
+
+    def _no_single_format(self, formats: Sequence[str]) -> str:
+        return (
+            f"The partitions {', '.join(self.partition_keys)} have {count(len(self), 'file')}, and of the formats of "
+            f"tables {', '.join(formats) or 'none'}: narrow the asset's include_patterns, or choose one by "
+            'AssetIn(metadata={"format": "csv"}).'
+        )
 
 
 class RobotoFilesIOManager(dg.ConfigurableIOManager):
     """Loads what dataset assets have delivered; it stores nothing.
 
-    An asset says by annotation what it wants of an upstream dataset asset, whose `input_manager_key`
+    An asset chooses by annotation what it gets of an upstream dataset asset, whose `input_manager_key`
     (or whose `io_manager_key`) names this resource:
 
     | annotation | value |
@@ -108,11 +114,12 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
     | `DatasetFiles`, or none | the files, with their manifests |
     | `list[pathlib.Path]` | the paths of the files |
     | `pyarrow.Table` | the manifest, a row a file |
-    | `pyarrow.dataset.Dataset` | the data in Parquet, CSV, Arrow or Feather files |
+    | `pyarrow.dataset.Dataset` | the data in Parquet, CSV, Arrow or Feather files, with the columns of all |
     | `dict[str, …]` of one of those | the same by partition key |
 
-    Several partitions are loaded as one value, or by key into a `dict`. A partition that is not
-    whole on disk is an error that says so.
+    Several partitions are loaded as one value, or by key into a `dict`; no partitions, or partitions
+    without files, as an empty one. A partition that is not complete on disk is an error that names its
+    files.
     """
 
     destination: str | None = Field(
@@ -121,8 +128,18 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         "location. Default: the destination of the asset.",
     )
 
+    def __init__(self, **data: Any) -> None:
+        check_field_names(type(self), data)
+        super().__init__(**data)
+        if self.destination is not None and not is_variable(self.destination):
+            checked_destination(self.destination)
+
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Refuses: dataset assets write their files themselves, and others need another IO manager.
+        """Refuse: dataset assets write their files themselves, and others need another IO manager.
+
+        Args:
+            context: Of the output.
+            obj: The value; None is accepted.
 
         Raises:
             ConfigurationError: An asset returned a value to be stored.
@@ -135,23 +152,24 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
             raise ConfigurationError(msg)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Loads the partitions that an asset asks for.
+        """Load the partitions that an asset needs.
+
+        Args:
+            context: Of the input.
 
         Raises:
             ConfigurationError: The annotation is none that can be loaded, or the upstream asset is none of
                 this package.
-            ManifestError: A partition was never materialized, or is not whole.
+            ManifestError: A partition was never materialized, or is not complete.
         """
         config = self._config_of(context)
-        keys = sorted(context.asset_partition_keys) if context.has_asset_partitions else [None]
-        data_format = context.definition_metadata.get("format")
+        keys = _keys(context, config)
+        data_format = checked_format(context.definition_metadata.get("format"))
         wanted = context.dagster_type.typing_type
         if get_origin(wanted) is dict:
             _, of_each = get_args(wanted)
             return {
-                str(key or config.dataset_id): _value(
-                    of_each, _load(config, context.asset_key, [key]), data_format
-                )
+                key: _value(of_each, _load(config, context.asset_key, [key]), data_format)
                 for key in keys
             }
         return _value(wanted, _load(config, context.asset_key, keys), data_format)
@@ -161,7 +179,7 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         metadata = dict(upstream.definition_metadata or {}) if upstream is not None else {}
         config = DatasetAssetConfig.from_metadata(metadata)
         if self.destination is not None:
-            folder = pathlib.Path(self.destination).expanduser().absolute()
+            folder = checked_destination(self.destination)
             return dataclasses.replace(
                 config or DatasetAssetConfig(destination=folder), destination=folder
             )
@@ -174,11 +192,31 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         return config
 
 
-def _load(
-    config: DatasetAssetConfig, asset_key: dg.AssetKey, keys: Sequence[str | None]
-) -> DatasetFiles:
+def _keys(context: dg.InputContext, config: DatasetAssetConfig) -> list[str]:
+    """Return the partitions to load; the dataset's id where there are none."""
+    if context.has_asset_partitions:
+        return sorted(map(str, context.asset_partition_keys))
+    if config.dataset_id is not None:
+        return [config.dataset_id]
+    # Defined in another code location, which is known by its key alone: the disk knows more.
+    found = materialized_keys(config, context.asset_key)
+    if len(found) == 1:
+        return found
+    name = context.asset_key.to_user_string()
+    if not found:
+        raise ManifestError(
+            f"There is no manifest of {name} below {config.destination}: materialize it first, or correct the destination "
+            "of RobotoFilesIOManager."
+        )
+    raise ConfigurationError(
+        f"{name} has {len(found)} partitions below {config.destination}: give its AssetSpec the partitions_def that it has "
+        "in its own code location."
+    )
+
+
+def _load(config: DatasetAssetConfig, asset_key: dg.AssetKey, keys: Sequence[str]) -> DatasetFiles:
     return DatasetFiles(
-        partition_keys=tuple(str(key or config.dataset_id) for key in keys),
+        partition_keys=tuple(keys),
         manifests=tuple(config.manifest(asset_key, key) for key in keys),
         files=tuple(file for key in keys for file in complete_files(config, asset_key, key)),
     )

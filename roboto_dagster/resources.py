@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import dagster as dg
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.core.settings import OnRetry, S3Settings
@@ -43,9 +43,9 @@ class _CheckedResource(dg.ConfigurableResource[Any]):
     """
 
     def __init__(self, **data: Any) -> None:
-        _check_names(type(self), data)
+        check_field_names(type(self), data)
         super().__init__(**data)
-        self._check({name: value for name, value in dict(self).items() if not _is_variable(value)})
+        self._check({name: value for name, value in dict(self).items() if not is_variable(value)})
 
     def _check(self, known: Mapping[str, Any]) -> None:
         """Check the values that are known; nothing by default.
@@ -55,7 +55,16 @@ class _CheckedResource(dg.ConfigurableResource[Any]):
         """
 
 
-def _check_names(kind: type[dg.ConfigurableResource[Any]], data: Mapping[str, Any]) -> None:
+def check_field_names(kind: type[BaseModel], data: Mapping[str, Any]) -> None:
+    """Check that all fields exist, since Dagster ignores others.
+
+    Args:
+        kind: The resource or IO manager.
+        data: Its fields, as they were given.
+
+    Raises:
+        ConfigurationError: There is another field; the message names one of a similar name.
+    """
     for name in data:
         if name not in kind.model_fields:
             similar = difflib.get_close_matches(name, kind.model_fields, 1)
@@ -67,7 +76,8 @@ def _check_names(kind: type[dg.ConfigurableResource[Any]], data: Mapping[str, An
             raise ConfigurationError(f"{kind.__name__} has no field {name!r}: {hint}")
 
 
-def _is_variable(value: object) -> bool:
+def is_variable(value: object) -> bool:
+    """Return whether a value is an environment variable, which is read in a run only."""
     return isinstance(value, (dg.EnvVar, _INT_VARIABLE))
 
 
@@ -123,7 +133,7 @@ class RobotoResource(_CheckedResource):
         """Return Dagster's definition, which Dagster asks for once, where it takes the resource into a code
         location; in a run, where a variable has become plain text, it does not ask.
         """
-        is_plain = self.api_key is not None and not _is_variable(self.api_key)
+        is_plain = self.api_key is not None and not is_variable(self.api_key)
         if is_plain and not _is_on_this_machine(self.endpoint):
             warnings.warn(_PLAIN_KEY, UserWarning, stacklevel=2)
         return super().get_resource_definition()
@@ -155,7 +165,7 @@ def _without_variables(resource: ResourceT) -> ResourceT:
     Raises:
         ConfigurationError: A variable is not set.
     """
-    values = {name: value for name, value in dict(resource).items() if _is_variable(value)}
+    values = {name: value for name, value in dict(resource).items() if is_variable(value)}
     if not values:
         return resource
     found: dict[str, Any] = {}

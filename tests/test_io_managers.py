@@ -10,7 +10,12 @@ import pyarrow.dataset as pad
 import pyarrow.parquet as pq
 import pytest
 
-from roboto_dagster import DatasetFiles, RobotoFilesIOManager, build_roboto_dataset_asset
+from roboto_dagster import (
+    ConfigurationError,
+    DatasetFiles,
+    RobotoFilesIOManager,
+    build_roboto_dataset_asset,
+)
 from roboto_dagster.testing import LocalRoboto, faults
 
 Load = Callable[..., Any]
@@ -197,3 +202,215 @@ def test_nothing_is_stored() -> None:
 
     with pytest.raises(Exception, match="RobotoFilesIOManager only loads files"):
         dg.materialize([other], resources={"files": RobotoFilesIOManager()})
+
+
+# --- columns that differ ---
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_columns_of_all_files(local: LocalRoboto, load: Load, *, turned: bool) -> None:
+    """A column that only some files have is null for the others, whichever file comes first."""
+    bodies = [b"x\n1\n", b"x,y\n2,9\n"]
+    ids = [add(local, t_csv=body) for body in (reversed(bodies) if turned else bodies)]
+    rows = load(pad.Dataset, *ids).to_table().sort_by("x").to_pydict()
+    assert rows == {"x": [1, 2], "y": [None, 9]}
+
+
+def test_numbers_of_two_widths_go_together(local: LocalRoboto, load: Load) -> None:
+    """Whole numbers in one file and fractions in another are fractions."""
+    ids = [add(local, t_csv=b"x\n1\n"), add(local, t_csv=b"x\n2.5\n")]
+    assert sorted(load(pad.Dataset, *ids).to_table()["x"].to_pylist()) == [1.0, 2.5]
+
+
+def test_types_that_do_not_go_together(local: LocalRoboto, load: Load) -> None:
+    """The error names the column, its types and the files."""
+    ids = [add(local, one_csv=b"x\n1\n"), add(local, two_csv=b"x\nabc\n")]
+    with pytest.raises(Exception, match=r"column x is int64 in .*one.csv; string in .*two.csv"):
+        load(pad.Dataset, *ids)
+
+
+def test_a_file_that_is_no_table(local: LocalRoboto, load: Load) -> None:
+    """An empty CSV file, or a Parquet file that is none, is named."""
+    with pytest.raises(Exception, match=r"t.parquet cannot be read as parquet"):
+        load(pad.Dataset, add(local, t_parquet=b"not parquet"))
+
+
+def test_a_format_that_does_not_exist(local: LocalRoboto, load: Load) -> None:
+    """A slip in the input's metadata is an error with the choices."""
+    with pytest.raises(Exception, match=r"format 'json' cannot be read: .*parquet, csv"):
+        load(pad.Dataset, add(local, a_csv=b"x\n1\n"), metadata={"format": "json"})
+
+
+# --- nothing, and elsewhere ---
+
+
+Elsewhere = Callable[..., Any]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: pathlib.Path) -> Elsewhere:
+    """Loads an asset that is known only by its key from another code location."""
+
+    def run(spec: dg.AssetSpec, annotation: Any, key: str | None = None, **manager: Any) -> Any:
+        loaded = []
+
+        def reader(logs: Any) -> None:
+            loaded.append(logs)
+
+        reader.__annotations__["logs"] = annotation
+        reads = dg.asset(
+            ins={"logs": dg.AssetIn(key=spec.key, input_manager_key="files")},
+            partitions_def=spec.partitions_def,
+        )(reader)
+        manager = {"destination": str(tmp_path / "data"), **manager}
+        dg.materialize(
+            [spec, reads],
+            selection=[reads],
+            resources={"files": RobotoFilesIOManager(**manager)},
+            partition_key=key,
+        )
+        return loaded[0]
+
+    return run
+
+
+def deliver(
+    resources: dict[str, Any], folder: pathlib.Path, key: str | None = None, **options: Any
+) -> dg.AssetsDefinition:
+    """Materialize the asset `logs`, and return it."""
+    logs = build_roboto_dataset_asset("logs", destination=folder / "data", **options)
+    assert dg.materialize([logs], resources=resources, partition_key=key).success
+    return logs
+
+
+def test_an_unpartitioned_asset_of_another_code_location(
+    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path, elsewhere: Elsewhere
+) -> None:
+    """Its one manifest tells what it holds."""
+    deliver(resources, tmp_path, dataset_id=add(local, a_bin=b"a"))
+    (path,) = elsewhere(dg.AssetSpec("logs"), list[pathlib.Path])
+    assert path.read_bytes() == b"a"
+
+
+def test_a_partitioned_asset_of_another_code_location(
+    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path, elsewhere: Elsewhere
+) -> None:
+    """With its partitions the one that is asked for is loaded; without, the error says what is missing."""
+    ids = [add(local, a_bin=b"a"), add(local, b_bin=b"b")]
+    partitions = dg.StaticPartitionsDefinition(ids)
+    for key in ids:
+        deliver(resources, tmp_path, key, partitions_def=partitions)
+    spec = dg.AssetSpec("logs", partitions_def=partitions)
+    (path,) = elsewhere(spec, list[pathlib.Path], ids[1])
+    assert path.name == "b.bin"
+    with pytest.raises(Exception, match=r"logs has 2 partitions .*: give its AssetSpec the parti"):
+        elsewhere(dg.AssetSpec("logs"), list[pathlib.Path])
+
+
+def test_an_asset_that_never_was_elsewhere(elsewhere: Elsewhere) -> None:
+    """No manifest is an error that says where it was looked for."""
+    with pytest.raises(Exception, match=r"There is no manifest of logs below .*data"):
+        elsewhere(dg.AssetSpec("logs"), list[pathlib.Path])
+
+
+def test_paths_of_the_table_after_a_move(
+    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path, elsewhere: Elsewhere
+) -> None:
+    """The table has the paths where the files are, not where they were."""
+    deliver(resources, tmp_path, dataset_id=add(local, a_bin=b"a"))
+    (tmp_path / "data").rename(tmp_path / "moved")
+    table = elsewhere(dg.AssetSpec("logs"), pa.Table, destination=str(tmp_path / "moved"))
+    (path,) = table["path"].to_pylist()
+    assert pathlib.Path(path).read_bytes() == b"a"
+    assert path.startswith(str(tmp_path / "moved"))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "is_empty"),
+    [
+        (list[pathlib.Path], lambda value: value == []),
+        (DatasetFiles, lambda value: len(value) == 0 and value.table().num_rows == 0),
+        (pa.Table, lambda value: value.num_rows == 0 and "path" in value.schema.names),
+        (pad.Dataset, lambda value: value.to_table().num_rows == 0),
+        (dict[str, pa.Table], lambda value: value == {}),
+    ],
+    ids=str,
+)
+def test_no_partitions_are_an_empty_value(
+    tmp_path: pathlib.Path, annotation: Any, is_empty: Callable[[Any], bool]
+) -> None:
+    """Before the sensor has found a dataset there is nothing to load, and that is no error."""
+    loaded = []
+
+    def reader(logs: Any) -> None:
+        loaded.append(logs)
+
+    reader.__annotations__["logs"] = annotation
+    logs = build_roboto_dataset_asset(
+        "logs", destination=tmp_path, partitions_def=dg.DynamicPartitionsDefinition(name="none")
+    )
+    reads = dg.asset(ins={"logs": dg.AssetIn(input_manager_key="files")})(reader)
+    resources = {"files": RobotoFilesIOManager(), "roboto": None, "object_store": None}
+    dg.materialize([logs, reads], selection=[reads], resources=resources)
+    assert is_empty(loaded[0])
+
+
+@pytest.mark.parametrize("annotation", [pa.Table, pad.Dataset, list[pathlib.Path]], ids=str)
+def test_a_window_without_files_is_an_empty_value(
+    resources: dict[str, Any], tmp_path: pathlib.Path, elsewhere: Elsewhere, annotation: Any
+) -> None:
+    """A day on which nothing was recorded is complete and empty."""
+    days = dg.DailyPartitionsDefinition("2001-01-01", end_date="2001-01-03")
+    deliver(resources, tmp_path, "2001-01-02", partitions_def=days)
+    value = elsewhere(dg.AssetSpec("logs", partitions_def=days), annotation, "2001-01-02")
+    rows = (
+        value
+        if isinstance(value, list)
+        else value.to_table()
+        if annotation is pad.Dataset
+        else value
+    )
+    assert len(rows) == 0
+
+
+# --- what is not as it was delivered ---
+
+
+def test_a_file_of_another_size_is_not_handed_on(
+    local: LocalRoboto, load: Load, tmp_path: pathlib.Path
+) -> None:
+    """Half a file is no input for whoever trains on it."""
+    dataset_id = add(local, a_bin=b"1234")
+    load(list[pathlib.Path], dataset_id)
+    (tmp_path / "data" / dataset_id / "a.bin").write_bytes(b"12")
+    with pytest.raises(Exception, match=r"a.bin \(2 bytes on disk, 4 delivered\)"):
+        load(list[pathlib.Path], dataset_id, materialize=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"destination": "s3://bucket/x"}, "not a URL"),
+        ({"destination": ""}, "destination must"),
+        ({"destinaton": "data"}, "no field 'destinaton': did you mean destination"),
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_work(settings: dict[str, str], message: str) -> None:
+    """They are refused where the IO manager is defined."""
+    with pytest.raises(ConfigurationError, match=message):
+        RobotoFilesIOManager(**settings)
+
+
+def test_destination_from_the_environment(
+    local: LocalRoboto,
+    resources: dict[str, Any],
+    tmp_path: pathlib.Path,
+    elsewhere: Elsewhere,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A variable is read in the run, and its value is checked there."""
+    deliver(resources, tmp_path, dataset_id=add(local, a_bin=b"a"))
+    monkeypatch.setenv("FILES", str(tmp_path / "data"))
+    (path,) = elsewhere(dg.AssetSpec("logs"), list[pathlib.Path], destination=dg.EnvVar("FILES"))
+    assert path.read_bytes() == b"a"
