@@ -1,17 +1,34 @@
-"""Keeps credentials fresh for any number of threads."""
+"""Keeps credentials fresh for any number of threads: one call of the provider at a time.
+
+```
+            refresh due                     answer
+  (empty) ───────────────► fetching ──────────────────────► live ──┐ two thirds of its life
+     ▲                      │  ▲  ▲                          │     │ have passed: fetching, while
+     │   provider failed,   │  │  └──────────────────────────┘◄────┘ the live ones go on serving
+     │   nothing live       │  │            rejected by the store
+     │                      ▼  │ pause over
+     │  attempts used up   paused
+     └──────── failed ◄─────┘
+```
+
+Live credentials serve as long as they live, whatever the provider does. Without any, a transient
+failure of the provider pauses everybody who needs them (`get_nowait` returns None) instead of failing
+file after file, for as long as the retry policy allows.
+"""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
 
-from roboto_dagster.errors import PlatformError
+from roboto_dagster.errors import ErrorCode, PlatformError, RobotoDagsterError
 from roboto_dagster.fs.credentials import (
     CredentialProvider,
     CredentialsError,
     LiveCredentials,
     check_credentials,
 )
+from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.redaction import redact_library_logs
 
 logger = logging.getLogger(__name__)
@@ -19,6 +36,13 @@ logger = logging.getLogger(__name__)
 _PAUSE_SECONDS = 1.0
 _PAUSE_MAX_SECONDS = 30.0
 _REJECTIONS_TO_GIVE_UP = 3
+# A plain "access denied" for temporary credentials older than this may mean that they have expired.
+_SUSPECT_AGE_SECONDS = 60.0
+_WAIT_SECONDS = 0.1
+
+
+class _NoOthersError(CredentialsError):
+    """The provider returned the credentials that the store rejected; asking again at once is no use."""
 
 
 def _in_background(work: Callable[[], None]) -> None:
@@ -26,16 +50,16 @@ def _in_background(work: Callable[[], None]) -> None:
 
 
 class CredentialCache:
-    """Keeps credentials fresh for any number of threads: one fetch at a time, ahead of the expiry.
-
-    Reading costs no lock and no call. A fetch begins once two thirds of the keys' life have passed,
-    and at once when the store refused them. While the provider fails, the current keys are used as
-    long as they live. LiveCredentials that a refresh does not mend are not asked for again and again.
+    """The credentials of one store; reading them costs no lock and no call while they are live.
 
     Args:
-        provider: Returns fresh credentials; may block.
+        provider: Returns fresh credentials; may block. Its attribute `advice`, if it has one, is what to
+            do when the store rejects them.
         clock: Seconds since the epoch.
         in_background: Runs a fetch; by default in a thread of its own.
+        retry: How a provider that fails transiently is asked again while there are no live credentials.
+            Default: `RetryConfig()`.
+        pause: Waits for some seconds and returns whether the cache was closed meanwhile; for tests.
     """
 
     def __init__(
@@ -43,14 +67,20 @@ class CredentialCache:
         provider: CredentialProvider,
         clock: Callable[[], float] = time.time,
         in_background: Callable[[Callable[[], None]], None] = _in_background,
+        *,
+        retry: RetryConfig | None = None,
+        pause: Callable[[float], bool] | None = None,
     ) -> None:
         redact_library_logs()
         self._provider = provider
         self._clock = clock
         self._in_background = in_background
+        self._retry = retry or RetryConfig()
+        self._closed = threading.Event()
+        self._pause = pause or self._closed.wait
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
-        self._keys: LiveCredentials | None = None
+        self._live: LiveCredentials | None = None
         self._fetch: threading.Event | None = None
         self._failure: PlatformError | None = None
         self._failures_in_row = 0
@@ -58,90 +88,179 @@ class CredentialCache:
         self._rejected_generation = -1
         self._accepted_generation = -1
         self._rejections_in_row = 0
+        self._rejection: tuple[ErrorCode, str] = ("CREDENTIALS_EXPIRED", "the store rejected them")
+        self._suspected_generation = -1
+        self._unsuspicious_generation = -1
 
-    def current(self) -> LiveCredentials:
-        """Returns live keys, waiting for the provider if there are none.
+    # Reading
+
+    def current(self, is_cancelled: Callable[[], bool] | None = None) -> LiveCredentials:
+        """Return live credentials, waiting for the provider if there are none.
+
+        Args:
+            is_cancelled: Asked every tenth of a second while waiting; once true, the wait ends with an
+                error. Default None: the wait ends with the fetch, or when the cache is closed.
 
         Raises:
-            PlatformError: There are no live keys, and the provider failed.
+            PlatformError: There are no live credentials, and the provider failed; or the wait was
+                cancelled.
         """
         while True:
-            keys = self.get_nowait()
-            if keys is not None:
-                return keys
+            live = self.get_nowait()
+            if live is not None:
+                return live
             fetch = self._fetch
-            if fetch is not None:
-                fetch.wait()
+            while fetch is not None and not fetch.wait(_WAIT_SECONDS):
+                if is_cancelled is not None and is_cancelled():
+                    raise CredentialsError("the wait for credentials was cancelled", transient=True)
 
     def get_nowait(self) -> LiveCredentials | None:
-        """Returns live keys, or None while they are being fetched; never waits.
+        """Return live credentials, or None while they are being fetched; never waits.
 
         Raises:
-            PlatformError: There are no live keys, and the provider failed a moment ago.
+            PlatformError: There are no live credentials, and the provider failed a moment ago.
         """
-        keys = self._keys
+        live = self._live
         if (
-            keys is not None
-            and keys.generation != self._rejected_generation
-            and self._clock() < keys.refresh_at
+            live is not None
+            and live.generation != self._rejected_generation
+            and self._clock() < live.refresh_at
         ):
-            return keys
+            return live
         return self._get_while_due()
 
-    def mark_rejected(self, generation: int) -> None:
-        """Says that the store refused these keys; a fetch begins unless there are newer ones."""
-        with self._lock:
-            keys = self._keys
-            if keys is None or keys.generation != generation:
-                return
-            if self._rejected_generation == generation:
-                return
-            self._rejected_generation = generation
-            was_accepted = self._accepted_generation == generation
-            self._rejections_in_row = 0 if was_accepted else self._rejections_in_row + 1
-            if self._rejections_in_row >= _REJECTIONS_TO_GIVE_UP:
-                message = f"the store refused {self._rejections_in_row} fresh credentials in a row"
-                self._fail(CredentialsError(message), _PAUSE_MAX_SECONDS)
-        self.refresh_if_due()
-
-    def mark_accepted(self, generation: int) -> None:
-        """Says that the store accepted these keys."""
-        if self._accepted_generation != generation:
-            self._accepted_generation = generation
-            self._rejections_in_row = 0
-
     def refresh_if_due(self) -> None:
-        """Lets a fetch begin if one is due."""
+        """Start a fetch if one is due."""
         try:
             self.get_nowait()
         except PlatformError:
             return
 
+    def advice_for(self, code: ErrorCode) -> str | None:
+        """Return what to do about a failure of the credentials, or None where the code says it.
+
+        Args:
+            code: The code of the failure.
+        """
+        if code not in ("CREDENTIALS_INVALID", "ACCESS_DENIED"):
+            return None
+        advice = getattr(self._provider, "advice", None)
+        return advice if isinstance(advice, str) else None
+
+    # What the store answered
+
+    def mark_rejected(
+        self,
+        generation: int,
+        code: ErrorCode = "CREDENTIALS_EXPIRED",
+        reason: str = "the store rejected them",
+    ) -> None:
+        """Note that the store rejected credentials; a fetch starts unless there are newer ones.
+
+        Args:
+            generation: Whose rejection it is.
+            code: What the store's answer stands for. Default `CREDENTIALS_EXPIRED`.
+            reason: The store's own code and message, for the failure if there are no others.
+        """
+        with self._lock:
+            live = self._live
+            if live is None or live.generation != generation:
+                return
+            if self._rejected_generation == generation != self._suspected_generation:
+                return
+            self._rejected_generation, self._suspected_generation = generation, -1
+            self._rejection = (code, reason)
+            was_accepted = self._accepted_generation == generation
+            self._rejections_in_row = 0 if was_accepted else self._rejections_in_row + 1
+            if self._rejections_in_row >= _REJECTIONS_TO_GIVE_UP:
+                times = f"{self._rejections_in_row} fresh credentials in a row were rejected"
+                self._fail(CredentialsError(f"{reason} ({times})", code=code), _PAUSE_MAX_SECONDS)
+        self.refresh_if_due()
+
+    def mark_accepted(self, generation: int) -> None:
+        """Note that the store accepted credentials.
+
+        Args:
+            generation: Which.
+        """
+        if self._accepted_generation != generation:
+            self._accepted_generation = generation
+            self._rejections_in_row = 0
+
+    def suspect(self, generation: int) -> bool:
+        """Note a plain "access denied", which some stores answer to expired credentials too.
+
+        Temporary credentials that may have expired are fetched again, once for each generation.
+
+        Args:
+            generation: Whose answer it is.
+
+        Returns:
+            Whether repeating the request makes sense, with the credentials that come next.
+        """
+        with self._lock:
+            live = self._live
+            if live is None or live.generation != generation:
+                return live is not None
+            if self._rejected_generation == generation:  # being fetched again already
+                return True
+            if generation == self._unsuspicious_generation or not self._may_have_expired(live):
+                return False
+            self._rejected_generation = self._suspected_generation = generation
+        self.refresh_if_due()
+        return True
+
+    def _may_have_expired(self, live: LiveCredentials) -> bool:
+        if not live.token:
+            return False
+        is_old = self._clock() - live.fetched_at >= _SUSPECT_AGE_SECONDS
+        return is_old or live.expiry_time is None
+
+    # Listening
+
     def subscribe(self, listener: Callable[[], None]) -> None:
-        """Has `listener` called, from any thread, whenever a fetch has ended."""
+        """Have a function called, from any thread, whenever a fetch has ended.
+
+        Args:
+            listener: The function.
+        """
         with self._lock:
             self._listeners.append(listener)
 
     def unsubscribe(self, listener: Callable[[], None]) -> None:
-        """Ends `subscribe`."""
+        """End `subscribe`.
+
+        Args:
+            listener: The function that was given to it.
+        """
         with self._lock:
             self._listeners.remove(listener)
+
+    def close(self) -> None:
+        """End a pause, so that nobody waits for credentials that nobody needs any more."""
+        self._closed.set()
+
+    # Fetching
 
     def _get_while_due(self) -> LiveCredentials | None:
         fetch: threading.Event | None = None
         with self._lock:
-            now, keys = self._clock(), self._keys
-            refused = keys is None or keys.generation == self._rejected_generation
-            live = None if keys is None or refused or now >= keys.expires_at else keys
+            now, live = self._clock(), self._usable()
             if self._fetch is None and now >= self._retry_at and _is_due(live, now):
                 fetch = self._fetch = threading.Event()
             elif self._fetch is None and live is None and self._failure is not None:
                 raise self._failure.with_traceback(None)
         if fetch is not None:
-            self._begin(fetch)
+            self._start(fetch)
         return live
 
-    def _begin(self, fetch: threading.Event) -> None:
+    def _usable(self) -> LiveCredentials | None:
+        live = self._live
+        if live is None or live.generation == self._rejected_generation:
+            return None
+        return live if self._clock() < live.expires_at else None
+
+    def _start(self, fetch: threading.Event) -> None:
         # Outside the lock, for work that is done at once.
         try:
             self._in_background(lambda: self._end(fetch, self._outcome()))
@@ -149,12 +268,52 @@ class CredentialCache:
             self._end(fetch, _provider_failed(error))
 
     def _outcome(self) -> LiveCredentials | PlatformError:
+        """Ask the provider, again and again while it fails transiently and nothing is live."""
+        started_at, attempts = self._clock(), 0
+        while True:
+            outcome = self._ask()
+            attempts += 1
+            if isinstance(outcome, (LiveCredentials, _NoOthersError)) or not outcome.transient:
+                return outcome
+            seconds = self._retry.pause_seconds(attempts, self._clock() - started_at)
+            if seconds is None or not self._is_needed():
+                return _given_up(outcome, attempts)
+            logger.warning("No credentials, the next attempt is in %.1f s: %s", seconds, outcome)
+            if self._pause(seconds):
+                return outcome
+
+    def _is_needed(self) -> bool:
+        """Return whether everybody waits: live or merely suspected credentials serve meanwhile."""
+        with self._lock:
+            return self._usable() is None and self._suspected_generation < 0
+
+    def _ask(self) -> LiveCredentials | PlatformError:
         try:
-            return self._ask()
+            return self._fresh()
         except PlatformError as error:
             return error
+        except RobotoDagsterError as error:  # such as a ConfigurationError: its text is the user's
+            return CredentialsError(str(error), error.transient)
         except BaseException as error:  # noqa: BLE001 - foreign code, and those who wait must wake
             return _provider_failed(error)
+
+    def _fresh(self) -> LiveCredentials:
+        previous = self._live
+        generation = previous.generation + 1 if previous else 0
+        live = check_credentials(self._provider(), now=self._clock(), generation=generation)
+        if (
+            previous
+            and previous.generation == self._rejected_generation
+            and live.is_same_as(previous)
+        ):
+            code, reason = self._rejection
+            raise _NoOthersError(
+                f"{reason} (the credential provider has no others)",
+                transient=code == "CREDENTIALS_EXPIRED",
+                code=code,
+                attempts=self._retry.max_attempts,
+            )
+        return live
 
     def _end(self, fetch: threading.Event, outcome: LiveCredentials | PlatformError) -> None:
         with self._lock:
@@ -165,36 +324,39 @@ class CredentialCache:
         for listener in listeners:
             listener()
 
-    def _ask(self) -> LiveCredentials:
-        previous = self._keys
-        generation = previous.generation + 1 if previous else 0
-        keys = check_credentials(self._provider(), now=self._clock(), generation=generation)
-        if (
-            previous
-            and previous.generation == self._rejected_generation
-            and keys.is_same_as(previous)
-        ):
-            message = "the store refused the credentials, and the provider has no others"
-            raise CredentialsError(message, code="CREDENTIALS_EXPIRED", transient=True)
-        return keys
-
     def _settle(self, outcome: LiveCredentials | PlatformError) -> None:
+        suspected, self._suspected_generation = self._suspected_generation, -1
         if isinstance(outcome, LiveCredentials):
-            self._keys, self._failure = outcome, None
+            self._live, self._failure = outcome, None
             self._failures_in_row, self._retry_at = 0, 0.0
+            if suspected >= 0 and outcome.expiry_time is None:
+                self._unsuspicious_generation = outcome.generation
+        elif suspected >= 0:  # there are no others: the denial was about the object
+            self._rejected_generation = -1
+            self._unsuspicious_generation = suspected
         else:
-            pause = min(_PAUSE_SECONDS * 2**self._failures_in_row, _PAUSE_MAX_SECONDS)
+            seconds = min(_PAUSE_SECONDS * 2**self._failures_in_row, _PAUSE_MAX_SECONDS)
             self._failures_in_row += 1
-            self._fail(outcome, pause)
+            self._fail(outcome, seconds)
 
-    def _fail(self, failure: PlatformError, pause: float) -> None:
+    def _fail(self, failure: PlatformError, seconds: float) -> None:
         self._failure = failure
-        self._retry_at = self._clock() + pause
-        logger.warning("No fresh credentials, next try in %.0f s: %s", pause, failure)
+        self._retry_at = self._clock() + seconds
+        logger.warning("No fresh credentials, the next attempt is in %.0f s: %s", seconds, failure)
 
 
 def _is_due(live: LiveCredentials | None, now: float) -> bool:
     return live is None or now >= live.refresh_at
+
+
+def _given_up(failure: PlatformError, attempts: int) -> PlatformError:
+    """Return the failure of a provider that was asked as often as the policy allows."""
+    if isinstance(failure, CredentialsError):
+        failure.attempts = max(failure.attempts, attempts)
+        return failure
+    error = CredentialsError(failure.message, failure.transient, attempts=attempts)
+    error.__cause__ = failure.__cause__
+    return error
 
 
 def _provider_failed(error: BaseException) -> CredentialsError:

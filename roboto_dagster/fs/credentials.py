@@ -1,4 +1,4 @@
-"""Credentials of an object store: their shape, their source, and how they are kept fresh."""
+"""Credentials of an object store: their shape, and the check of what a provider returned."""
 
 import dataclasses
 import datetime as dt
@@ -11,8 +11,8 @@ from roboto_dagster.redaction import register_secret
 
 logger = logging.getLogger(__name__)
 
-# Credentials that are over when they arrive, by a wrong clock here or there, may well be good: the
-# store decides, and new ones are asked for at this pace.
+# Credentials that have expired when they arrive, by a wrong clock here or there, may well be good: the
+# store decides, and new ones are fetched at this pace.
 _REFRESH_IF_OVER_SECONDS = 60.0
 _REFRESH_PAUSE_SECONDS = 1.0
 
@@ -39,13 +39,31 @@ CredentialProvider = Callable[[], Credentials]
 """Called whenever fresh credentials are needed, from any thread."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class DescribedProvider:
+    """A credential provider that knows what to do when the store rejects its credentials.
+
+    Attributes:
+        provide: Returns fresh credentials.
+        advice: One sentence for messages, which names the provider.
+    """
+
+    provide: CredentialProvider
+    advice: str
+
+    def __call__(self) -> Credentials:
+        """Return fresh credentials."""
+        return self.provide()
+
+
 class CredentialsError(PlatformError):
     """There are no usable credentials; the message says why, and holds none of them.
 
     Args:
         message: What was wrong with them.
-        transient: Whether asking again later may help.
-        code: The code for the files that need them.
+        transient: Whether asking again later may help. Default False.
+        code: The code for the files that need them. Default `CREDENTIALS_INVALID`.
+        attempts: How often the provider was asked, which counts as attempts of these files. Default 1.
     """
 
     def __init__(
@@ -53,25 +71,28 @@ class CredentialsError(PlatformError):
         message: str,
         transient: bool = False,  # noqa: FBT001, FBT002 - positional, to survive pickling
         code: ErrorCode = "CREDENTIALS_INVALID",
+        attempts: int = 1,
     ) -> None:
         super().__init__(message, transient)
-        self.args = (self.message, transient, code)
+        self.args = (self.message, transient, code, attempts)
         self.code: ErrorCode = code
+        self.attempts = attempts
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LiveCredentials:
-    """One generation of credentials, checked; its text shows no secret.
+    """One generation of credentials, checked; its `repr` shows no secret.
 
     Attributes:
         access_key: Access key id.
         secret_key: Secret access key.
         token: Session token, or empty.
         region: Region of the bucket, or empty.
-        expiry_time: As the provider told it, or None.
+        expiry_time: As the provider returned it, or None.
         expires_at: End of their life in seconds since the epoch; infinite if they do not expire.
-        refresh_at: When to ask for the next ones: once two thirds of their life have passed.
-        generation: Counts the fetches of one broker.
+        refresh_at: When to fetch the next ones: once two thirds of their life have passed.
+        fetched_at: When they were fetched, in seconds since the epoch.
+        generation: Counts the fetches of one cache.
     """
 
     access_key: str = dataclasses.field(repr=False)
@@ -81,10 +102,15 @@ class LiveCredentials:
     expiry_time: str | None
     expires_at: float
     refresh_at: float
+    fetched_at: float
     generation: int
 
     def is_same_as(self, other: "LiveCredentials | None") -> bool:
-        """Tells whether these are the very credentials of another generation."""
+        """Return whether these are the very credentials of another generation.
+
+        Args:
+            other: The other generation, or None.
+        """
         return other is not None and (self.access_key, self.secret_key, self.token) == (
             other.access_key,
             other.secret_key,
@@ -93,12 +119,15 @@ class LiveCredentials:
 
 
 def check_credentials(credentials: Any, *, now: float, generation: int = 0) -> LiveCredentials:
-    """Checks the shape of what a provider returned.
+    """Check the shape of what a provider returned.
 
     Args:
         credentials: Anything.
         now: Seconds since the epoch.
-        generation: The number of this fetch.
+        generation: The number of this fetch. Default 0.
+
+    Returns:
+        The credentials, with the times of their refresh and of their end.
 
     Raises:
         CredentialsError: They are not credentials; the message names the field, never its value.
@@ -116,6 +145,7 @@ def check_credentials(credentials: Any, *, now: float, generation: int = 0) -> L
         expiry_time=None if expiry_time is None else str(expiry_time),
         expires_at=expires_at,
         refresh_at=refresh_at,
+        fetched_at=now,
         generation=generation,
     )
     register_secret(live.secret_key, live.token)  # for debug logs of libraries that send them
@@ -139,12 +169,12 @@ def _text(credentials: Mapping[str, Any], field: str, *, may_be_empty: bool = Fa
 
 
 def _life(expiry_time: Any, now: float) -> tuple[float, float]:
-    """Returns when the keys end, and when to ask for the next ones."""
+    """Return when the credentials end, and when to fetch the next ones."""
     if expiry_time is None:
         return float("inf"), float("inf")
     expires_at = _parse_time(expiry_time)
     if expires_at <= now:
-        logger.warning("Credentials expired before they arrived: is this machine's clock right?")
+        logger.warning("The credentials expired before they arrived: check this machine's clock.")
         return float("inf"), now + _REFRESH_IF_OVER_SECONDS
     # A provider that keeps what it has until the end is not asked ever faster.
     return expires_at, max(expires_at - (expires_at - now) / 3, now + _REFRESH_PAUSE_SECONDS)

@@ -77,7 +77,8 @@ def download_error(  # noqa: PLR0911 - a return for each border
         return _from_answer(file, error, attempts)
     if isinstance(error, PlatformError):  # the credential provider failed
         code = error.code if isinstance(error, CredentialsError) else "CREDENTIALS_INVALID"
-        return DownloadError(file, code, error.message, error.transient, attempts)
+        attempts = max(attempts, getattr(error, "attempts", 0))
+        return DownloadError(file, code, error.message.rstrip("."), error.transient, attempts)
     for error_class, code in _BY_CLASS:
         if isinstance(error, error_class):
             return DownloadError(file, code, _reason(error), None, attempts)

@@ -117,7 +117,8 @@ class BotoStore:
             credential_provider: Called whenever fresh credentials are needed, from any thread.
             **options: The fields of `S3Settings`.
         """
-        return cls(CredentialCache(credential_provider), S3Settings.from_options(options))
+        settings = S3Settings.from_options(options)
+        return cls(CredentialCache(credential_provider, retry=settings.retry), settings)
 
     def __enter__(self) -> Self:
         return self
@@ -136,6 +137,7 @@ class BotoStore:
         if self._manager is not None:
             self._manager.shutdown(cancel=exc_type is not None)
             self._manager.client.close()
+        self._broker.close()
         return False
 
     def cancel(self) -> None:
@@ -444,7 +446,7 @@ class _Tries:
             return False
         self._refreshes += 1
         self._refreshed_generation = self.keys.generation
-        self._broker.mark_rejected(self.keys.generation)
+        self._broker.mark_rejected(self.keys.generation, failure.code, failure.reason)
         self.keys = None
         return True
 

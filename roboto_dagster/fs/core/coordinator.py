@@ -16,6 +16,7 @@ No socket and no thread. Everything is called in the driver's thread, or under t
 """
 
 import concurrent.futures
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -29,6 +30,7 @@ from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.failure import CANCELLED, Failure, credentials_failure, local_failure
 from roboto_dagster.fs.core.finish import Finisher
 from roboto_dagster.fs.core.recovery import (
+    MAX_REPLAYS,
     AdjustClock,
     GiveUp,
     RefreshCredentials,
@@ -274,6 +276,8 @@ class Coordinator:
             return
         download = request.download
         download.request_id = failure.request_id or download.request_id
+        if failure.remedy == "denied" and self._may_have_expired(request):
+            failure = dataclasses.replace(failure, remedy="replay")
         match next_action(download, request, failure, self._settings.retry, now):
             case GiveUp(is_exhausted):
                 self._give_up(request, failure, is_exhausted=is_exhausted)
@@ -288,11 +292,18 @@ class Coordinator:
                 self._adapt_limits(failure, after_seconds)
                 self._retry(request, failure, after_seconds)
             case action:
-                self._learn(action, request)
+                self._learn(action, request, failure)
                 request.replays += 1
                 self.scheduler.again(self._continued(request))
 
-    def _learn(self, action: object, request: RangeRequest) -> None:
+    def _may_have_expired(self, request: RangeRequest) -> bool:
+        """Returns whether a denied request deserves fresh credentials, which are then fetched."""
+        credentials = request.credentials
+        if credentials is None or request.replays >= MAX_REPLAYS:
+            return False
+        return self._state.credentials.suspect(credentials.generation)
+
+    def _learn(self, action: object, request: RangeRequest, failure: Failure) -> None:
         """Takes in what a replay needs."""
         match action:
             case AdjustClock(server_time):
@@ -300,7 +311,9 @@ class Coordinator:
             case Relocate(region):
                 self._state.endpoints.learn_region(request.download.bucket, region)
             case RefreshCredentials() if request.credentials is not None:
-                self._state.credentials.mark_rejected(request.credentials.generation)
+                self._state.credentials.mark_rejected(
+                    request.credentials.generation, failure.code, failure.reason
+                )
 
     def _retry(self, request: RangeRequest, failure: Failure, pause: float) -> None:
         download = request.download
@@ -371,6 +384,8 @@ class Coordinator:
         self._driver.abort(download)
         download.discard(leave_parts=failure.code in _RESUMABLE_CODES)
         self._forget(download)
+        advice = self._state.credentials.advice_for(failure.code)
+        failure = dataclasses.replace(failure, advice=failure.advice or advice)
         download.transfer.fail(download.error(failure))
         if failure.code == "NO_SPACE" and self._state.disk_full is None:
             self._state.disk_full = failure

@@ -549,8 +549,9 @@ class Download:
             failure.code,
             failure.reason,
             failure.transient,
-            self.attempts,
+            max(self.attempts, failure.attempts),
             failure.request_id,
+            failure.advice,
         )
         error.__cause__ = failure.cause
         return error

@@ -45,6 +45,8 @@ class Failure:
         request_id: The store's id of the request.
         retry_after_seconds: How long the store asks to wait.
         hint: What the remedy needs: the region, or the store's time in seconds since the epoch.
+        attempts: How often it was tried outside the file's own requests, such as by asking for credentials.
+        advice: What to do next, where that depends on more than the code. Default None: as the code says.
         cause: The original error.
     """
 
@@ -56,6 +58,8 @@ class Failure:
     request_id: str | None = None
     retry_after_seconds: float = 0.0
     hint: str = ""
+    attempts: int = 0
+    advice: str | None = None
     cause: BaseException | None = None
 
 
@@ -102,7 +106,12 @@ def credentials_failure(error: PlatformError) -> Failure:
     Args:
         error: Why there are no credentials.
     """
-    code = error.code if isinstance(error, CredentialsError) else "CREDENTIALS_INVALID"
+    known = error if isinstance(error, CredentialsError) else CredentialsError("")
     return Failure(
-        code=code, reason=str(error), remedy="fail", transient=error.transient, cause=error
+        code=known.code,
+        reason=error.message.rstrip("."),
+        remedy="fail",
+        transient=error.transient,
+        attempts=known.attempts,
+        cause=error.__cause__,  # the error itself has nothing that the reason has not
     )

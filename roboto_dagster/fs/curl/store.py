@@ -76,7 +76,8 @@ class CurlStore:
         Raises:
             ConfigurationError: An option is unknown or wrong.
         """
-        return cls(CredentialCache(credential_provider), S3Settings.from_options(options))
+        settings = S3Settings.from_options(options)
+        return cls(CredentialCache(credential_provider, retry=settings.retry), settings)
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +97,7 @@ class CurlStore:
             self._end(cancel=True)
             raise
         finally:
+            self._broker.close()
             if self._boto is not None:
                 self._boto.__exit__(exc_type, exc_val, exc_tb)
         return False
