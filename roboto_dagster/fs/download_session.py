@@ -1,11 +1,12 @@
-"""A batch of downloads of one association with shared credentials: what is fetched, and what became
-of it.
+"""A batch of downloads of one association with shared credentials: what is fetched, and its outcome.
 
 The session starts no transfer itself: the caller asks a store for each file and registers the
 future. It holds no transaction on the platform.
 """
 
 import collections
+import concurrent.futures
+import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import Self
 
-from roboto_dagster.errors import DownloadError, PlatformError
-from roboto_dagster.fs.credentials import CredentialProvider, Credentials
+from roboto_dagster.errors import DownloadError, PlatformError, RobotoDagsterError
+from roboto_dagster.fs.credentials import CredentialProvider, Credentials, DescribedProvider
 from roboto_dagster.fs.object_store import FutureLike
 from roboto_dagster.platform.client import make_client
 from roboto_dagster.platform.errors import platform_errors
@@ -32,18 +33,21 @@ logger = logging.getLogger(__name__)
 
 
 OnSettled = Callable[[DownloadableFile, FutureLike[None], DownloadError | None], None]
-"""Told once of every registered file, by the waiting thread: the file, its future, and its failure
-or None.
+"""Called once for every registered file, by the waiting thread: with the file, its future, and its
+failure or None.
 """
+
+_SWEEP_EVERY = 1000
+_MAX_LOGGED = 20
+_MAX_KEPT = 100  # failures in the group of a session whose `on_settled` gets every one
 
 
 class DownloadSession:
     """Manages one batch of downloads with shared credentials.
 
     Iterating it yields the files; when all have been yielded it waits for what was registered, and
-    raises one
-    `ExceptionGroup` that holds every failure. Memory does not grow with the number of files that
-    went well.
+    raises one `ExceptionGroup` that holds every failure. Memory does not grow with the number of files
+    that succeeded.
 
     As a context manager it waits on leaving. If the body raised, what is running is cancelled and
     the body's error wins.
@@ -51,9 +55,11 @@ class DownloadSession:
     Args:
         items: The files. A lazy iterable is consumed as the session is iterated.
         association: Whose files they are: a dataset, a device, an org.
-        roboto_client: Client of the platform; None takes the SDK's default, from the environment.
-        caller_org_id: Organization to act for, where the files belong to another one.
-        on_settled: Told of every file once, when its end is noticed.
+        roboto_client: Client of the platform. Default None: one that the environment describes, as with the
+            SDK.
+        caller_org_id: Organization to act for, where the files belong to another one. Default None.
+        on_settled: Called once for every file, when its end is noticed. With it, the group holds the first
+            hundred failures only, since the function got them all. Default None.
 
     Example:
         ```python
@@ -86,6 +92,7 @@ class DownloadSession:
             collections.deque()
         )
         self._failures: list[DownloadError] = []
+        self._failed = 0
         self._sweep_at = _SWEEP_EVERY
 
     def __enter__(self) -> Self:
@@ -113,15 +120,14 @@ class DownloadSession:
         return self.make_credential_provider()
 
     def make_credential_provider(self, bucket_name: str | None = None) -> CredentialProvider:
-        """Returns a provider of read-only credentials for the association's files.
+        """Return a provider of read-only credentials for the association's files.
 
         Args:
-            bucket_name: The bucket they shall be for; None takes the first that the platform
-                offers.
+            bucket_name: The bucket they are for. Default None: the first that the platform offers.
 
         Returns:
             A function that asks the platform each time it is called. It raises `PlatformError` if
-            the platform refuses, offers none, or none for this bucket.
+            the platform rejects that, offers none, or none for this bucket.
         """
 
         def provide_credentials() -> Credentials:
@@ -129,10 +135,10 @@ class DownloadSession:
             chosen = _choose(offered, bucket_name, self._association.association_id)
             return chosen.to_object_store_credentials()
 
-        return provide_credentials
+        return DescribedProvider(provide_credentials, _ADVICE)
 
     def register_download(self, file: DownloadableFile, future: FutureLike[None]) -> None:
-        """Registers a transfer under way; call it right after starting one.
+        """Register a transfer under way; call it right after starting one.
 
         Args:
             file: The file, as the session yielded it.
@@ -143,7 +149,7 @@ class DownloadSession:
             self._sweep()
 
     def await_downloads(self) -> None:
-        """Waits for every registered download, inside the store's `with`.
+        """Wait for every registered download, inside the store's `with`.
 
         Raises:
             ExceptionGroup: One `DownloadError` for each file that failed; once raised they are
@@ -158,14 +164,15 @@ class DownloadSession:
             self._cancel_pending()
             raise
         failures, self._failures = self._failures, []
+        failed, self._failed = self._failed, 0
         if failures:
-            files = "1 file" if len(failures) == 1 else f"{len(failures)} files"
+            files = "1 file" if failed == 1 else f"{failed} files"
             msg = f"{files} of {self._association.association_id} could not be downloaded"
             raise ExceptionGroup(msg, failures)
 
     def _sweep(self) -> None:
-        """Settles what has ended, so that the list does not grow with the batch; amortised
-        constant time a file.
+        """Settle what has ended, so that the list does not grow with the batch; amortised constant
+        time a file.
         """
         running: collections.deque[tuple[DownloadableFile, FutureLike[None]]] = collections.deque()
         for file, future in self._pending:
@@ -180,20 +187,32 @@ class DownloadSession:
         failure: DownloadError | None = None
         try:
             future.result()
-        except Exception as error:  # noqa: BLE001 -- any store's future may raise anything; it becomes a named failure
+        except BaseException as error:
+            if not _is_the_futures(error, future):
+                raise
             failure = _as_download_error(file, error)
-            logger.error("Download failed: %s", failure)  # noqa: TRY400 -- the group carries the traceback
-            self._failures.append(failure)
+            self._note(failure)
         if self._on_settled:
             self._on_settled(file, future, failure)
 
+    def _note(self, failure: DownloadError) -> None:
+        """Log and keep a failure; of thousands, as in an outage, the first are enough."""
+        self._failed += 1
+        if self._failed <= _MAX_LOGGED:
+            logger.error("Download failed: %s", failure)
+        elif self._failed == _MAX_LOGGED + 1:
+            logger.error("More downloads failed; they are not logged one by one.")
+        if self._on_settled is None or len(self._failures) < _MAX_KEPT:
+            self._failures.append(failure)
+
     def _cancel_pending(self) -> None:
         for file, future in self._pending:
-            cancel = getattr(future, "cancel", None)
             if not future.done():
-                if cancel is not None:
-                    cancel()
-            elif self._on_settled and _went_well(future):  # it is whole, and may be known to be
+                with contextlib.suppress(
+                    Exception
+                ):  # a foreign future's; the others are cancelled too
+                    getattr(future, "cancel", _do_nothing)()
+            elif self._on_settled and _has_succeeded(future):
                 self._on_settled(file, future, None)
         self._pending.clear()
 
@@ -217,14 +236,29 @@ class DownloadSession:
             return response.to_record_list(RobotoCredentials)
 
 
-_SWEEP_EVERY = 1000
+_ADVICE = "Check ROBOTO_API_KEY, whose owner needs read access, and that the bucket is registered with the platform."
+
+
+def _do_nothing() -> None:
+    """Stand in for the `cancel` of a future that has none."""
+
+
+def _is_the_futures(error: BaseException, future: FutureLike[None]) -> bool:
+    """Return whether an error is the outcome of a future, and not an interrupt of the wait for it."""
+    if isinstance(error, Exception):
+        return True
+    # asyncio's is no Exception; an interrupt may come while a future that has ended is looked at, so the
+    # name has to fit too.
+    return type(error).__name__ == "CancelledError" and future.done()
 
 
 def _choose(
     offered: "list[RobotoCredentials]", bucket_name: str | None, association_id: str
 ) -> "RobotoCredentials":
     if not offered:
-        msg = f"The platform offers no credentials for {association_id}: does the dataset hold any file yet?"
+        msg = (
+            f"The platform offers no credentials for {association_id}. Check that it holds a file."
+        )
         raise PlatformError(msg)
     if bucket_name is None:
         return offered[0]
@@ -239,8 +273,8 @@ def _choose(
     raise PlatformError(msg)
 
 
-def _went_well(future: FutureLike[None]) -> bool:
-    """Tells whether a future that has ended did so without an error, an interrupt included."""
+def _has_succeeded(future: FutureLike[None]) -> bool:
+    """Return whether a future that has ended did so without an error, an interrupt included."""
     try:
         future.result()
     except BaseException:  # noqa: BLE001 -- asked on the way out: the caller's own error wins
@@ -248,14 +282,17 @@ def _went_well(future: FutureLike[None]) -> bool:
     return True
 
 
-def _as_download_error(file: DownloadableFile, error: Exception) -> DownloadError:
-    """Makes any store's error one of ours that names its file; the original is its cause."""
+def _as_download_error(file: DownloadableFile, error: BaseException) -> DownloadError:
+    """Make any store's error one of ours that names its file, and chain the original, unless that is ours
+    too and its message is quoted.
+    """
     if isinstance(error, DownloadError):
         return error
     from roboto_dagster.fs.boto.errors import (
         download_error,
     )  # imports botocore: only failures need it
 
-    failure = download_error(file, error)
-    failure.__cause__ = error
+    known = error if isinstance(error, Exception) else concurrent.futures.CancelledError()
+    failure = download_error(file, known)
+    failure.__cause__ = error.__cause__ if isinstance(error, RobotoDagsterError) else error
     return failure

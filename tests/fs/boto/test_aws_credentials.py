@@ -11,6 +11,7 @@ import pytest
 
 from roboto_dagster import ConfigurationError
 from roboto_dagster.fs.boto.aws_credentials import aws_credential_provider
+from roboto_dagster.fs.credentials import CredentialsError
 
 SECRET = "a-secret-of-the-team"
 
@@ -69,7 +70,8 @@ echo '{{"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": "{SECRET}",
     )
     helper.chmod(helper.stat().st_mode | stat.S_IXUSR)
     aws_file.write_text(f"[profile team]\ncredential_process = {helper}\nregion = eu-west-1\n")
-    assert aws_credential_provider("team", None, None)()["token"] == "token"
+    found = aws_credential_provider("team", None, None)()
+    assert (found["token"], found["expiry_time"]) == ("token", "2099-01-01T00:00:00+00:00")
 
 
 class AssumingSession:
@@ -134,6 +136,48 @@ def test_no_identity_says_what_to_check(profile: str | None, message: str) -> No
     """Without keys the error names the resource that was to bring them."""
     with pytest.raises(ConfigurationError, match=f"{message}.*AwsCredentialsResource"):
         aws_credential_provider(profile, None, None)()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(
+            botocore.exceptions.EndpointConnectionError(endpoint_url="https://sts"), id="no-answer"
+        ),
+        pytest.param(
+            botocore.exceptions.ClientError(
+                {"Error": {"Code": "Throttling", "Message": "slow"}}, "AssumeRole"
+            ),
+            id="throttled",
+        ),
+        pytest.param(
+            botocore.exceptions.ClientError(
+                {"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 503}},  # type: ignore[typeddict-item]  # partly
+                "AssumeRole",
+            ),
+            id="503",
+        ),
+    ],
+)
+def test_an_outage_of_sts_is_transient(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the same call may succeed later, files wait for it instead of failing."""
+
+    class Failing(AssumingSession):
+        def assume_role(self, **_: str) -> dict[str, Any]:
+            raise error
+
+    monkeypatch.setattr(boto3, "Session", Failing)
+    with pytest.raises(CredentialsError, match=r"^No AWS credentials from .*role 'r'") as caught:
+        aws_credential_provider(None, "r", None)()
+    assert (caught.value.transient, caught.value.__cause__) == (True, None)
+
+
+def test_the_advice_names_the_identity() -> None:
+    """Where a store rejects the credentials, the message says whose they are."""
+    provider: Any = aws_credential_provider("team", "arn:aws:iam::1:role/logs", None)
+    assert "profile 'team', role 'arn:aws:iam::1:role/logs'" in provider.advice
+    found: Any = aws_credential_provider(None, None, None)
+    assert "AwsCredentialsResource (the usual search of boto3)" in found.advice
 
 
 def test_nothing_is_asked_before_it_is_needed() -> None:
