@@ -192,7 +192,13 @@ def is_transient(error: BaseException) -> bool:
 
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-_TOO_MANY_OPEN = frozenset({errno.EMFILE, errno.ENFILE})
+# Too many open files, and a temporary file that was taken over or removed: the next attempt makes a new one.
+_RETRYABLE = frozenset({errno.EMFILE, errno.ENFILE, errno.ESTALE})
+
+
+def is_no_space(error: OSError) -> bool:
+    """Return whether a disk error means that the disk, or the user's share of it, is full."""
+    return error.errno in _NO_SPACE
 
 
 def from_os_error(file: DownloadableFile, error: OSError, attempts: int = 1) -> DownloadError:
@@ -207,8 +213,8 @@ def from_os_error(file: DownloadableFile, error: OSError, attempts: int = 1) -> 
         The failure; the caller chains it to `error`.
     """
     reason = f"{error.strerror or error}"
-    if error.errno in _NO_SPACE:
+    if is_no_space(error):
         return DownloadError(file, "NO_SPACE", reason, False, attempts)
     if error.errno == errno.ELOOP:
         return DownloadError(file, "UNSAFE_PATH", "a symbolic link is in the way", False, attempts)
-    return DownloadError(file, "LOCAL_IO", reason, error.errno in _TOO_MANY_OPEN, attempts)
+    return DownloadError(file, "LOCAL_IO", reason, error.errno in _RETRYABLE, attempts)

@@ -31,13 +31,15 @@ class Folder:
     Attributes:
         path: Where it was when it was opened; for messages.
         fd: Its descriptor, or None where the platform cannot open relative to a folder.
+        where: Its path relative to the boundary below which no link is followed, with `/`.
     """
 
-    __slots__ = ("_depth", "_users", "fd", "path")
+    __slots__ = ("_depth", "_users", "fd", "path", "where")
 
-    def __init__(self, path: pathlib.Path, fd: int | None, depth: int = 0) -> None:
+    def __init__(self, path: pathlib.Path, fd: int | None, where: str = "", depth: int = 0) -> None:
         self.path = path
         self.fd = fd
+        self.where = where
         self._depth = depth
         self._users = 1
 
@@ -67,7 +69,7 @@ class Folder:
             _reject_links(path, within)
             if create:
                 path.mkdir(parents=True, exist_ok=True)
-            return cls(path, None)
+            return cls(path, None, "/".join(names))
         depth = len(names)
         if create:
             depth += _make_parents(base)
@@ -78,7 +80,7 @@ class Folder:
                 fd = _open_child(parent, name, create=create)
             finally:
                 os.close(parent)
-        return cls(path, fd, depth)
+        return cls(path, fd, "/".join(names), depth)
 
     def share(self) -> "Folder":
         """Count one more user, who has to close it too.
@@ -128,6 +130,15 @@ class Folder:
             OSError: There is none.
         """
         return os.stat(self.name_of(name), dir_fd=self.fd, follow_symlinks=False)
+
+    def names(self) -> list[str]:
+        """Return the names of everything in it, in order.
+
+        Raises:
+            OSError: It cannot be listed.
+        """
+        with os.scandir(self.path if self.fd is None else self.fd) as entries:
+            return sorted(each.name for each in entries)
 
     def flush(self) -> None:
         """Force the folder's entries to the disk, and the first time those of its parents, which may be new as well.

@@ -1,11 +1,13 @@
-"""Whose a temporary file is, told by its name alone: locks are faked by some network filesystems.
+"""Who owns a temporary file: its name refers to the record of a run, and the record to a process.
 
 ```
-.<target>-<host>-<process>-<start>-<random>.part
+.<target>-<token>-<serial>.part                  the file, while it is written
+.<target>-<token>-<serial>.parts.part            the log of its parts, see `resume_log`
+.<target>-<token>-<serial>-released[.parts].part left for the next attempt or run
 ```
 
-A name holds a hash of the final name, and the host, process and start of the process that writes it. So a later run can
-tell a file that is being written from one whose process died, and find the one that was for the same target.
+A name alone proves nothing: anybody may have made a file of that form. A file counts as ours only if the destination has
+a record with its token which names its folder (`run_record`), and as abandoned only if the record's process is.
 """
 
 import functools
@@ -15,118 +17,187 @@ import os
 import pathlib
 import re
 import socket
-import time
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 SUFFIX = ".part"
+LOG_SUFFIX = ".parts.part"
 
-FOREIGN_AGE_SECONDS = 24 * 3600.0
-"""A file of another host counts as given up when it was not written to for so long."""
+HEARTBEAT_SECONDS = 20.0
+"""How often a living run touches its record."""
 
-# Counted, not random: within a process that is enough, and it costs no system call for a small file.
-_serial = itertools.count(int.from_bytes(os.urandom(2), "big") << 16)
-_NOBODY = 0
+SILENT_AFTER_SECONDS = 180.0
+"""A run that cannot be looked at from here counts as alive if its record was touched within so many seconds."""
+
+_MAX_PID = 2**31 - 1
+_RELEASED = "-released"
 _NAME = re.compile(
-    r"\.([0-9a-f]{12})-([0-9a-f]{8})-([0-9a-f]+)-([0-9a-f]+)-([0-9a-f]{8})(?:\.parts)?\.part"
+    rf"\.([0-9a-f]{{12}})-([0-9a-f]{{16}})-[0-9a-f]{{8}}({_RELEASED})?(\.parts)?\.part"
 )
 _START_TIME_FIELD = 19  # of /proc/<pid>/stat after the command name, see proc_pid_stat(5)
+_GONE = ("Z", "X")  # killed, and perhaps never waited for
+
+# Counted, not random: within a run that is enough, and it costs no system call for a small file.
+_serial = itertools.count(int.from_bytes(os.urandom(2), "big") << 16)
+
+Liveness = Literal["alive", "dead", "silent"]
+"""`dead` is certain. `silent` is presumed: it cannot be looked at, and did not touch its record for minutes."""
 
 
-class Temporary(NamedTuple):
-    """What the name of a temporary file tells.
+class TemporaryName(NamedTuple):
+    """What the name of a temporary file consists of.
 
     Attributes:
         target: Hash of the final name.
-        host: Hash of the host's name.
-        pid: The process that writes it.
-        start: When that process started, in the system's own unit; 0 where it is not told.
+        token: Of the run whose record proves the ownership.
+        is_released: Whether its writer has closed it for good.
+        is_log: Whether it is the log of a file's parts.
     """
 
     target: str
+    token: str
+    is_released: bool
+    is_log: bool
+
+
+def new_token() -> str:
+    """Return a token for a run, which no other run anywhere has."""
+    return os.urandom(8).hex()
+
+
+def new_name(final_name: str, token: str) -> str:
+    """Return a new temporary name.
+
+    Args:
+        final_name: The name under which the file will be published.
+        token: Of the run that writes it.
+    """
+    return f".{target_of(final_name)}-{token}-{next(_serial) & 0xFFFFFFFF:08x}{SUFFIX}"
+
+
+def released_name(temporary_name: str) -> str:
+    """Return the name of a temporary file after its writer has closed it for good."""
+    return temporary_name.removesuffix(SUFFIX).removesuffix(_RELEASED) + _RELEASED + SUFFIX
+
+
+def target_of(final_name: str) -> str:
+    """Return the hash by which a temporary name refers to its target."""
+    return hashlib.blake2s(os.fsencode(final_name), digest_size=6).hexdigest()
+
+
+def parse_name(name: str) -> TemporaryName | None:
+    """Return the parts of a temporary name; None for any other name."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    target, token, released, log = match.groups()
+    return TemporaryName(target, token, released is not None, log is not None)
+
+
+class Owner(NamedTuple):
+    """A process, named so that no other one has the same name.
+
+    Attributes:
+        host: The name of its host or container.
+        boot_id: Of its kernel since the last start; empty where the system has none.
+        pid_namespace: In which its number counts; empty where the system has none.
+        pid: Its number.
+        start: When it started, in the system's own unit; 0 where the system does not report it.
+    """
+
     host: str
+    boot_id: str
+    pid_namespace: str
     pid: int
     start: int
 
 
-def new_name(final_name: str) -> str:
-    """Returns a fresh temporary name, owned by this process, for a file of this final name."""
-    pid = os.getpid()
-    return _name_of(final_name, _owner(pid, _own_start(pid)))
-
-
-def released_name(final_name: str) -> str:
-    """Returns a fresh temporary name that no living process owns, for what the next run may go on with."""
-    return _name_of(final_name, _owner(_NOBODY, os.getpid()))
-
-
-def _name_of(final_name: str, owner: str) -> str:
-    return f".{target_of(final_name)}-{owner}-{next(_serial) & 0xFFFFFFFF:08x}{SUFFIX}"
+def this_process() -> Owner:
+    """Return the owner of what this process writes."""
+    return _process(os.getpid())
 
 
 @functools.lru_cache(maxsize=2)
-def _owner(pid: int, start: int) -> str:
-    return f"{_host()}-{pid:x}-{start:x}"
+def _process(pid: int) -> Owner:
+    state = _read_state(pid)
+    return Owner(socket.gethostname(), _boot_id(), _pid_namespace(), pid, state[1] if state else 0)
 
 
-def target_of(final_name: str) -> str:
-    """Returns the hash by which a temporary name tells its target."""
-    return hashlib.blake2s(os.fsencode(final_name), digest_size=6).hexdigest()
-
-
-def parse_name(name: str) -> Temporary | None:
-    """Takes a temporary name apart; None for any other name, such as a user's own."""
-    match = _NAME.fullmatch(name)
-    if match is None:
-        return None
-    target, host, pid, start, _ = match.groups()
-    return Temporary(target, host, int(pid, 16), int(start, 16))
-
-
-def is_alive(temporary: Temporary, modified_at: float, now: float | None = None) -> bool:
-    """Tells whether a temporary file may still be written to.
+def parse_owner(fields: object) -> Owner | None:
+    """Return the owner that a record names, or None if the record is damaged.
 
     Args:
-        temporary: From its name.
-        modified_at: Its modification time, seconds since the epoch.
-        now: The time, seconds since the epoch.
+        fields: What was read, of any type.
     """
-    if temporary.pid == _NOBODY:
+    match fields:
+        case {
+            "host": str(host),
+            "boot_id": str(boot_id),
+            "pid_namespace": str(namespace),
+            "pid": int(pid),
+            "start": int(start),
+        } if 0 < pid <= _MAX_PID and not isinstance(pid, bool):
+            return Owner(host, boot_id, namespace, pid, start)
+    return None
+
+
+def liveness(owner: Owner, beat_age_seconds: float) -> Liveness:
+    """Return whether a process may still write.
+
+    Args:
+        owner: The process.
+        beat_age_seconds: How long ago it touched its record. A time far in the future is as good as none.
+    """
+    if _can_look_at(owner):
+        is_running = _is_running(owner)
+        if is_running is not None:
+            return "alive" if is_running else "dead"
+    return "alive" if abs(beat_age_seconds) < SILENT_AFTER_SECONDS else "silent"
+
+
+def _can_look_at(owner: Owner) -> bool:
+    """Return whether the owner's number means the same process here as there."""
+    here = this_process()
+    if os.name == "nt":  # there, signal 0 would not be harmless
         return False
-    if temporary.host != _host() or os.name == "nt":  # there, signal 0 would not be harmless
-        return (time.time() if now is None else now) - modified_at < FOREIGN_AGE_SECONDS
-    return _is_running(temporary.pid) and _start_of(temporary.pid) == temporary.start
+    if not here.boot_id:
+        return (owner.host, owner.boot_id) == (here.host, "")
+    return (owner.boot_id, owner.pid_namespace) == (here.boot_id, here.pid_namespace)
 
 
-def _is_running(pid: int) -> bool:
+def _is_running(owner: Owner) -> bool | None:
+    """Return whether the process runs; None if the system does not tell it (hidepid, macOS)."""
     try:
-        os.kill(pid, 0)
+        os.kill(owner.pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is another user's, or the platform cannot tell
-        return True
-    return True
+    except OSError:  # another user's: there is one of that number
+        pass
+    state = _read_state(owner.pid)
+    if state is None or not owner.start:
+        return None
+    # Numbers are used again; with its start a process is named uniquely.
+    return state[0] not in _GONE and state[1] == owner.start
+
+
+def _read_state(pid: int) -> tuple[str, int] | None:
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        fields = stat.rpartition(")")[2].split()
+        return fields[0], int(fields[_START_TIME_FIELD])
+    except (OSError, IndexError, ValueError):
+        return None
 
 
 @functools.lru_cache(maxsize=1)
-def _host() -> str:
-    return hashlib.blake2s(socket.gethostname().encode(), digest_size=4).hexdigest()
-
-
-def _start_of(pid: int) -> int:
-    """Process ids are used again; with its start a process has a name of its own. Linux tells it."""
-    if pid == os.getpid():
-        return _own_start(pid)
-    return _read_start(pid)
-
-
-@functools.lru_cache(maxsize=2)
-def _own_start(pid: int) -> int:
-    return _read_start(pid)
-
-
-def _read_start(pid: int) -> int:
+def _boot_id() -> str:
     try:
-        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _pid_namespace() -> str:
+    try:
+        return str(pathlib.Path("/proc/self/ns/pid").readlink())
     except OSError:
-        return 0
-    return int(stat.rpartition(")")[2].split()[_START_TIME_FIELD])
+        return ""

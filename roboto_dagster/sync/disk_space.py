@@ -1,13 +1,10 @@
 """The local disk around a sync: room for what is planned, what dead runs left, and removing what is no longer wanted."""
 
-import contextlib
 import os
 import pathlib
 import stat
-from collections.abc import Iterable
 
 from roboto_dagster.disk.folder import Folder
-from roboto_dagster.disk.temp_file import reclaim
 from roboto_dagster.errors import DiskSpaceError
 from roboto_dagster.fs.core.settings import MIB
 from roboto_dagster.sync.plan import KnownFile
@@ -42,17 +39,6 @@ def check_space(destination: pathlib.Path, files: int, size_bytes: int, reserve_
             f"NO_SPACE: {files:,} files are to be made, but the filesystem of {destination} has {room.f_favail:,} inodes "
             "left. Nothing was fetched. Remove files, choose another destination, or set free_space_reserve_bytes=None."
         )
-
-
-def reclaim_all(folders: Iterable[pathlib.Path], within: pathlib.Path) -> int:
-    """Removes what dead runs left in some folders; returns how many files that were."""
-    removed = 0
-    for folder in folders:
-        with contextlib.suppress(
-            OSError
-        ):  # a link or a file in its place: the transfer will name it
-            removed += reclaim(folder, within)
-    return removed
 
 
 def remove_file(path: pathlib.Path, known: KnownFile, within: pathlib.Path) -> bool:

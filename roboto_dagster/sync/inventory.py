@@ -337,17 +337,35 @@ class Inventory:
         """How many files were removed."""
         return int(self._db.execute("SELECT count(*) FROM removed").fetchone()[0])
 
-    def folders_to_fill(self, destination: pathlib.Path) -> Iterator[pathlib.Path]:
-        """Yields every folder into which something is to be fetched."""
-        last = None
+    def names_to_fetch(self, folder: str) -> Iterator[str]:
+        """Yield the names of what is to be fetched into a folder.
+
+        Args:
+            folder: Relative to the destination, so that it starts with the dataset.
+        """
+        dataset_id, _, below = folder.partition("/")
+        prefix = f"{below}/" if below else ""
         rows = self._db.execute(
-            "SELECT dataset_id, relative_path FROM file WHERE action = 'fetch' ORDER BY dataset_id, relative_path"
+            "SELECT relative_path FROM file WHERE action = 'fetch' AND dataset_id = ?"
+            " AND substr(relative_path, 1, ?) = ?",
+            (dataset_id, len(prefix), prefix),
         )
-        for dataset_id, relative_path in rows:
-            folder = f"{dataset_id}/{relative_path}".rpartition("/")[0]
-            if folder != last:
-                last = folder
-                yield destination / folder
+        names = (str(path)[len(prefix) :] for (path,) in rows)
+        return (name for name in names if "/" not in name)
+
+    def is_listed_or_known(self, path: str) -> bool:
+        """Return whether the platform lists a file, or the last manifest has it.
+
+        Args:
+            path: Relative to the destination, so that it starts with the dataset.
+        """
+        dataset_id, _, relative_path = path.partition("/")
+        query = (
+            "SELECT EXISTS (SELECT 1 FROM file WHERE dataset_id = ?1 AND relative_path = ?2)"
+            " OR EXISTS (SELECT 1 FROM known WHERE dataset_id = ?1 AND relative_path = ?2)"
+        )
+        (found,) = self._db.execute(query, (dataset_id, relative_path)).fetchone()
+        return bool(found)
 
     def refused(self) -> Iterator[tuple[PlannedFile, ErrorCode, str]]:
         """Yields the files that the plan refused, with code and reason."""

@@ -14,19 +14,21 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from roboto_dagster.disk.run_record import RunRecord
 from roboto_dagster.errors import ConfigurationError, DownloadError, RemovalError
 from roboto_dagster.fs.core.settings import MIB
 from roboto_dagster.platform.datasets import dataset_url
 from roboto_dagster.platform.errors import platform_errors
 from roboto_dagster.platform.files import list_files
 from roboto_dagster.platform.scope import Scope
-from roboto_dagster.sync.disk_space import check_space, reclaim_all, remove_file
+from roboto_dagster.sync.disk_space import check_space, remove_file
 from roboto_dagster.sync.inventory import KNOWN_COLUMNS, Inventory
 from roboto_dagster.sync.manifest import iterate_manifest, write_manifest
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.plan import Action, LocalFile, decide
 from roboto_dagster.sync.publish_log import PublishLog
 from roboto_dagster.sync.report import DeliveredFile, SyncReport, count
+from roboto_dagster.sync.temporary_files import reclaim_leftovers, recorded_run
 from roboto_dagster.sync.transfer import Transfer, planned_download
 
 if TYPE_CHECKING:
@@ -54,9 +56,12 @@ def sync(scopes: Sequence[Scope], settings: SyncSettings) -> SyncReport:
     started = time.monotonic()
     _check_destination(settings.destination)
     journal = PublishLog(settings.manifest, settings.destination)
-    with Inventory() as inventory:
+    with (
+        recorded_run(settings.destination, settings.manifest) as record,
+        Inventory() as inventory,
+    ):
         org_ids = _collect(inventory, scopes, settings, journal)
-        refused = _plan(inventory, settings)
+        refused = _plan(inventory, settings, record)
         transfer = Transfer(inventory, settings, org_ids, journal)
         with _manifest_at_the_end(inventory, settings, journal):
             transfer.run()
@@ -135,7 +140,7 @@ def _dataset_org_id(client: "RobotoClient", dataset_id: str) -> str:
         return str(Dataset.from_id(dataset_id, roboto_client=client).org_id)
 
 
-def _plan(inventory: Inventory, settings: SyncSettings) -> list[DownloadError]:
+def _plan(inventory: Inventory, settings: SyncSettings, record: RunRecord) -> list[DownloadError]:
     """Decides about every file before the first byte; returns those that are refused."""
     inventory.refuse_collisions()
     inventory.set_actions(_decisions(inventory, f"{settings.destination}{os.sep}"))
@@ -149,10 +154,11 @@ def _plan(inventory: Inventory, settings: SyncSettings) -> list[DownloadError]:
         f"{count(to_fetch.files, 'file')} to fetch ({to_fetch.size_bytes / MIB:.1f} MiB), {unchanged.files} unchanged"
         + (f", {len(refused)} refused by the plan" if refused else ""),
     )
-    reclaim_all(inventory.folders_to_fill(settings.destination), settings.destination)
+    present_bytes = reclaim_leftovers(record, inventory, settings.manifest)
     reserve_bytes = settings.options.free_space_reserve_bytes
     if to_fetch.files and reserve_bytes is not None:
-        check_space(settings.destination, *to_fetch, reserve_bytes)
+        missing_bytes = max(to_fetch.size_bytes - present_bytes, 0)
+        check_space(settings.destination, to_fetch.files, missing_bytes, reserve_bytes)
     return refused
 
 

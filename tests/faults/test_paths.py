@@ -224,11 +224,13 @@ def test_a_users_file_with_our_name_is_kept(lab: Lab, monkeypatch: pytest.Monkey
     """A temporary name that is taken is not touched: another one is chosen."""
     lab.add("file.bin", SMALL)
     lab.local_path("file.bin").parent.mkdir()
-    users_own = owner.new_name("file.bin")
+    users_own = owner.new_name("file.bin", owner.new_token())
     lab.local_path(users_own).write_bytes(b"mine")
     names = iter([users_own])
     new_name = owner.new_name
-    monkeypatch.setattr(owner, "new_name", lambda final: next(names, None) or new_name(final))
+    monkeypatch.setattr(
+        owner, "new_name", lambda final, token: next(names, None) or new_name(final, token)
+    )
     run = lab.run_unchecked()
     assert run.success
     assert lab.local_path(users_own).read_bytes() == b"mine"

@@ -1,14 +1,18 @@
 """A big file goes on from the parts that an earlier run left, and from nothing else."""
 
+import json
 import os
 import pathlib
 import random
 import threading
+import time
 from typing import Any
 
 import pytest
 
-from roboto_dagster.disk.temp_file import reclaim
+from roboto_dagster.disk.cleanup import RESUMABLE_AGE_SECONDS, reclaim
+from roboto_dagster.disk.owner import SILENT_AFTER_SECONDS
+from roboto_dagster.disk.run_record import hold
 from roboto_dagster.errors import DownloadError
 from roboto_dagster.fs.credentials import CredentialProvider
 from roboto_dagster.fs.curl.store import CurlStore
@@ -63,8 +67,11 @@ class Flight:
         return left
 
     def files(self) -> list[str]:
-        """Returns the names of all files in the folder."""
-        return [path.name for path in self.folder.iterdir()]
+        """Return the names of all files in the folder, and of the records of runs."""
+        records = self.folder / ".roboto" / ".runs"
+        return [
+            path.name for path in (*self.folder.iterdir(), *records.glob("*")) if path.is_file()
+        ]
 
     def ranges(self) -> list[str | None]:
         """Returns the ranges that were asked of the store."""
@@ -114,13 +121,49 @@ def test_a_garbled_journal_is_ignored(flight: Flight) -> None:
     assert flight.files() == ["big.bin"]
 
 
-def test_what_may_be_gone_on_with_is_not_reclaimed(flight: Flight) -> None:
+def test_parts_that_can_be_resumed_are_not_reclaimed(flight: Flight) -> None:
     """Cleaning up after dead runs leaves parts that the next one can use, for a week."""
     left = flight.interrupt()
-    reclaim(flight.folder, flight.folder)
-    assert left.exists()
-    (journal,) = flight.folder.glob(".*.parts.part")
-    for path in (left, journal):
-        os.utime(path, (0, 0))
-    reclaim(flight.folder, flight.folder)
+    with hold(flight.folder, "any") as record:
+        assert reclaim(record).files_removed == 0
+        assert left.exists()
+        in_a_week = time.time() + RESUMABLE_AGE_SECONDS + 60
+        assert reclaim(record, now=in_a_week).files_removed == 2
     assert flight.files() == []
+
+
+def test_parts_of_a_run_that_cannot_be_looked_at_are_copied(flight: Flight) -> None:
+    """Another container's run that has been silent for minutes may still have its file open: it keeps that one."""
+    left = written_elsewhere(flight.folder, flight.interrupt())
+    with left.open("rb") as held:  # as long as it is open its number is not used again
+        inode = os.fstat(held.fileno()).st_ino
+        assert flight.fetch() == DATA
+        assert os.fstat(held.fileno()).st_nlink == 0
+    starts = [int(each.removeprefix("bytes=").split("-")[0]) for each in flight.ranges() if each]
+    assert min(starts, default=len(DATA)) >= 2 * PART
+    assert (flight.folder / "big.bin").stat().st_ino != inode
+    assert flight.files() == ["big.bin"]
+
+
+def test_parts_that_do_not_match_are_not_copied(flight: Flight) -> None:
+    """A byte that flipped in another container's file stays out of ours."""
+    left = written_elsewhere(flight.folder, flight.interrupt())
+    with left.open("r+b") as file:
+        file.seek(PART + 7)
+        file.write(bytes([DATA[PART + 7] ^ 1]))
+    assert flight.fetch() == DATA
+    assert flight.files() == ["big.bin"]
+
+
+def written_elsewhere(folder: pathlib.Path, left: pathlib.Path) -> pathlib.Path:
+    """Make what a run left look as if it was killed minutes ago, in another container, while it wrote."""
+    (record,) = (folder / ".roboto" / ".runs").iterdir()
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
+    lines[0] |= {"host": "another", "pid_namespace": "pid:[1]"}
+    lines = [line for line in lines if "ended" not in line]
+    record.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    os.utime(record, (time.time() - SILENT_AFTER_SECONDS - 60,) * 2)
+    file = left.with_name(left.name.replace("-released", ""))
+    for path in (left, left.with_name(left.name.removesuffix(".part") + ".parts.part")):
+        path.rename(path.with_name(path.name.replace("-released", "")))
+    return file

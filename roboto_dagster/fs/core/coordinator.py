@@ -21,6 +21,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from roboto_dagster.disk.adoption import LeftParts
 from roboto_dagster.disk.folder import FolderCache
 from roboto_dagster.disk.resume_log import Part
 from roboto_dagster.disk.temp_file import open_partial
@@ -183,14 +184,14 @@ class Coordinator:
             return failure
         if download.refused_ranges_of is not None and download.one_stream:
             self._state.one_stream = True
-        left = self._open(download) if download.partial is None else []
-        if left:
+        left = self._open(download) if download.partial is None else None
+        if left is not None:
             self._check_parts(download, left)
         elif is_first and download.has_more:
             self.scheduler.add_ranges(download)
         return None
 
-    def _open(self, download: Download) -> list[Part]:
+    def _open(self, download: Download) -> LeftParts | None:
         """Opens the temporary file; returns what a killed run left of this version."""
         return download.open(
             open_partial(
@@ -198,9 +199,8 @@ class Coordinator:
             )
         )
 
-    def _check_parts(self, download: Download, left: list[Part]) -> None:
+    def _check_parts(self, download: Download, left: LeftParts) -> None:
         """Reads back what a killed run left, in a worker; meanwhile the initial stream goes on."""
-        fd = -1 if download.partial is None else download.partial.fd
         generation = download.generation
 
         def resume(checking: "concurrent.futures.Future[dict[Part, CrcDigest]]") -> None:
@@ -212,7 +212,7 @@ class Coordinator:
                 download.is_checking = False
                 self.scheduler.add_ranges(download)
 
-        self.in_worker(download, lambda: check_parts(fd, left), resume)
+        self.in_worker(download, lambda: check_parts(left), resume)
 
     def in_worker(
         self,

@@ -18,6 +18,7 @@ import pathlib
 import sys
 from collections.abc import Callable, Mapping
 
+from roboto_dagster.disk.adoption import LeftParts
 from roboto_dagster.disk.resume_log import Identity, Part
 from roboto_dagster.disk.temp_file import PartialFile
 from roboto_dagster.errors import DownloadError
@@ -365,7 +366,7 @@ class Download:
 
     # What has arrived
 
-    def open(self, partial: PartialFile) -> list[Part]:
+    def open(self, partial: PartialFile) -> LeftParts | None:
         """Takes the temporary file that the bytes go to.
 
         Args:
@@ -378,9 +379,9 @@ class Download:
             OSError: The log of its parts cannot be made.
         """
         self.partial = partial
-        left = partial.keep_parts(self._identity) if self.is_divided else []
+        left = partial.keep_parts(self._identity) if self.is_divided else None
         self._fd = partial.fd
-        self.is_checking = bool(left)
+        self.is_checking = left is not None
         return left
 
     @property

@@ -1,6 +1,7 @@
 """Why a request or a file failed, as a value: what a driver reports and `recovery` decides on."""
 
 import dataclasses
+import errno
 from typing import Literal
 
 from roboto_dagster.errors import DownloadError, ErrorCode, PlatformError, from_os_error
@@ -86,7 +87,8 @@ def local_failure(file: DownloadableFile, error: BaseException) -> Failure:
         return Failure(
             code=translated.code,
             reason=translated.reason,
-            remedy="retry" if translated.transient else "fail",
+            # A temporary file that is gone comes back only with the next attempt of the file.
+            remedy="retry" if translated.transient and error.errno != errno.ESTALE else "fail",
             transient=translated.transient,
             cause=error,
         )

@@ -1,9 +1,9 @@
 """Checks what an earlier run left of a big file: a part is kept only if its bytes still have the logged checksum."""
 
 import os
-from collections.abc import Sequence
 from typing import cast
 
+from roboto_dagster.disk.adoption import LeftParts
 from roboto_dagster.disk.resume_log import Part
 from roboto_dagster.fs.core.checksums import Algorithm, CrcDigest, is_combinable, new_digest
 
@@ -34,15 +34,35 @@ def check_part(fd: int, part: Part) -> CrcDigest | None:
     return digest if isinstance(digest, CrcDigest) and digest.text() == part.checksum else None
 
 
-def check_parts(fd: int, parts: Sequence[Part]) -> dict[Part, CrcDigest]:
-    """Read parts back.
+def check_parts(left: LeftParts) -> dict[Part, CrcDigest]:
+    """Read parts back, copying those that have to be, and close them; for a thread that may wait for the disk.
 
     Args:
-        fd: Of the file they are in.
-        parts: As logged.
+        left: From `PartialFile.keep_parts`.
 
     Returns:
-        The checksums of those that still match.
+        The checksums of those that are in the file.
+
+    Raises:
+        OSError: The disk fails.
     """
-    checked = {part: check_part(fd, part) for part in parts}
-    return {part: digest for part, digest in checked.items() if digest is not None}
+    checked = {}
+    try:
+        for part in left.parts:
+            digest = check_part(left.source_fd, part)
+            if digest is None or not left.take(part):
+                continue
+            if left.needs_copy and not _is_copied(left, part):
+                continue
+            checked[part] = digest
+    finally:
+        left.close()
+    return checked
+
+
+def _is_copied(left: LeftParts, part: Part) -> bool:
+    if check_part(left.target_fd, part) is None:
+        left.spoil()
+        return False
+    left.confirm(part)
+    return True

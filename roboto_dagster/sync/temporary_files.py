@@ -1,0 +1,74 @@
+"""Whose the temporary files of a sync are, and what earlier runs left of theirs."""
+
+import contextlib
+import logging
+import pathlib
+from collections.abc import Iterator
+
+from roboto_dagster.disk import run_record
+from roboto_dagster.disk.cleanup import reclaim
+from roboto_dagster.disk.run_record import RunRecord
+from roboto_dagster.errors import DiskSpaceError, ManifestError, is_no_space
+from roboto_dagster.sync.inventory import Inventory
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def recorded_run(destination: pathlib.Path, manifest: pathlib.Path) -> Iterator[RunRecord]:
+    """Keep the record by which later runs know the temporary files of this one.
+
+    Args:
+        destination: The folder that the user chose.
+        manifest: The manifest of what is written.
+
+    Yields:
+        The record.
+
+    Raises:
+        DiskSpaceError: There is no room for it.
+        ManifestError: It cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            record = stack.enter_context(run_record.hold(destination, _scope(manifest)))
+        except OSError as error:
+            where = destination / ".roboto" / ".runs"
+            reason = error.strerror or error
+            if is_no_space(error):
+                raise DiskSpaceError(
+                    f"NO_SPACE: nothing can be written to {where}: {reason}. Nothing was fetched. Make room, then run it again."
+                ) from error
+            raise ManifestError(
+                f"The record of this run cannot be written to {where}: {reason}. Nothing was fetched. Correct the "
+                "permissions, or move away what is in its place, then run it again."
+            ) from error
+        yield record
+
+
+def reclaim_leftovers(record: RunRecord, inventory: Inventory, manifest: pathlib.Path) -> int:
+    """Remove what killed runs left at the destination and this one cannot use.
+
+    Args:
+        record: Of this run.
+        inventory: After its actions are set: what it fetches is kept, what it lists or knows is never touched.
+        manifest: The manifest of what is written.
+
+    Returns:
+        The bytes that are on disk already of what is to be fetched.
+    """
+    try:
+        reclaimed = reclaim(
+            record,
+            _scope(manifest),
+            names_wanted=inventory.names_to_fetch,
+            is_held=inventory.is_listed_or_known,
+        )
+    except OSError as error:  # no reason to fetch nothing
+        logger.warning("What earlier runs left could not be looked at: %s", error.strerror)
+        return 0
+    return reclaimed.resumable_bytes
+
+
+def _scope(manifest: pathlib.Path) -> str:
+    return f"{manifest.parent.name}/{manifest.name}"
