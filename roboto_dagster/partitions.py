@@ -9,23 +9,19 @@
 """
 
 import dataclasses
-import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+import functools
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.platform.datasets import RemoteDataset, find_datasets
+from roboto_dagster.platform.datasets import find_datasets
 from roboto_dagster.platform.queries import all_of, where
 from roboto_dagster.platform.scope import Scope
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     from roboto import RobotoClient
-
-RANGE_START_TAG = "dagster/asset_partition_range_start"
-RANGE_END_TAG = "dagster/asset_partition_range_end"
 
 MANY_PARTITIONS = 90_000
 """From here on a warning: Dagster recommends at most 100,000 partitions an asset."""
@@ -33,7 +29,7 @@ MANY_PARTITIONS = 90_000
 PartitionsDef = dg.PartitionsDefinition[Any]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Partitioning:
     """The partitions of one dataset asset.
 
@@ -107,27 +103,34 @@ class Partitioning:
         keys = _keys_by_dimension(self.whole, partition_key)
         return keys[of_datasets], self._window(keys[of_windows])
 
-    def key_of(self, dataset: RemoteDataset) -> str | None:
-        """Returns the partition that a change of a dataset belongs to, or None if to no partition of this asset.
+    def key_for(self, dataset_id: str, window_key: str | None) -> str:
+        """Return the key of a partition; it need not exist.
 
-        Of dataset by time windows it is the window in which the change happened.
+        Args:
+            dataset_id: The dataset; of no account where partitions are windows of time alone.
+            window_key: The window; None where there are none.
         """
-        if self.windows is None:
-            return dataset.dataset_id
-        time = dataset.modified if self.dimensions else dataset.created
-        window_key = self._window_key(time)
-        if self.dimensions is None or window_key is None:
-            return window_key
-        of_datasets, of_windows = self.dimensions
-        return dg.MultiPartitionKey({of_datasets: dataset.dataset_id, of_windows: window_key})
-
-    def accepts(self, dataset: RemoteDataset) -> bool:
-        """Tells whether a dataset may belong to this asset: a fixed list of datasets takes no others."""
         if self.whole is None:
-            return dataset.dataset_id == self.config.dataset_id
+            return ""
+        if self.dimensions is None:
+            return dataset_id if window_key is None else window_key
+        of_datasets, of_windows = self.dimensions
+        keys = {of_datasets: dataset_id, of_windows: window_key or ""}
+        return str(dg.MultiPartitionKey(keys))
+
+    def accepts(self, dataset_id: str) -> bool:
+        """Return whether a dataset may belong to this asset: a fixed list takes no others."""
+        fixed = self.fixed_dataset_ids
+        return fixed is None or dataset_id in fixed
+
+    @functools.cached_property
+    def fixed_dataset_ids(self) -> frozenset[str] | None:
+        """The only datasets that may belong to this asset; None if any may."""
+        if self.config.dataset_id is not None:
+            return frozenset([self.config.dataset_id])
         if isinstance(self.datasets, dg.StaticPartitionsDefinition):
-            return self.datasets.has_partition_key(dataset.dataset_id)
-        return True
+            return frozenset(self.datasets.get_partition_keys())
+        return None
 
     def _scope(self, dataset_id: str, window: dg.TimeWindow | None) -> Scope:
         return Scope(
@@ -147,14 +150,6 @@ class Partitioning:
 
     def _window(self, key: str) -> dg.TimeWindow | None:
         return self.windows.time_window_for_partition_key(key) if self.windows else None
-
-    def _window_key(self, time: dt.datetime) -> str | None:
-        if self.windows is None:
-            return None
-        key = self.windows.get_partition_key_for_timestamp(time.timestamp())
-        window = self.windows.time_window_for_partition_key(key)
-        in_window = window.start <= time < window.end
-        return key if in_window and time >= self.windows.start else None
 
 
 def partitioning_of(
@@ -193,28 +188,6 @@ def partitioning_of_asset(asset: dg.AssetsDefinition) -> Partitioning:
         ConfigurationError: The asset was not built by this package.
     """
     return partitioning_of(DatasetAssetConfig.of(asset), asset.partitions_def)
-
-
-def run_request(
-    partitioning: Partitioning, key: str, *, run_key: str, tags: Mapping[str, str]
-) -> dg.RunRequest:
-    """Requests a run of one partition, or of the asset if it has none.
-
-    The tags of the partition come along, since Dagster would otherwise look every single key up in
-    its database.
-    """
-    if partitioning.whole is None:
-        return dg.RunRequest(run_key=run_key, tags=tags)
-    of_partition = partitioning.whole.get_tags_for_partition_key(key)
-    of_partition = {
-        name: str(value) for name, value in of_partition.items()
-    }  # no MultiPartitionKey
-    return dg.RunRequest(run_key=run_key, partition_key=key, tags={**tags, **of_partition})
-
-
-def range_tags(first: str, last: str) -> dict[str, str]:
-    """Returns the tags by which Dagster lets one run hold several partitions."""
-    return {RANGE_START_TAG: first, RANGE_END_TAG: last}
 
 
 def _names_datasets(partitions_def: PartitionsDef) -> bool:
@@ -257,26 +230,3 @@ def _keys_by_dimension(partitions_def: PartitionsDef | None, key: str) -> dict[s
         assert isinstance(partitions_def, dg.MultiPartitionsDefinition)  # noqa: S101 -- it has dimensions
         key = partitions_def.get_partition_key_from_str(key)
     return dict(key.keys_by_dimension)
-
-
-def contiguous_ranges(
-    chosen: Sequence[str], in_order: Sequence[str], longest: int | None = None
-) -> Iterator[tuple[str, str]]:
-    """Yields the ends of the stretches that chosen keys form: Dagster's range tags know no gaps.
-
-    Args:
-        chosen: The keys that are wanted.
-        in_order: All keys of the partitions, in their order.
-        longest: How many keys one stretch may hold; None for any number.
-    """
-    wanted = set(chosen)
-    stretch: list[str] = []
-    for key in in_order:
-        is_full = longest is not None and len(stretch) >= longest
-        if stretch and (is_full or key not in wanted):
-            yield stretch[0], stretch[-1]
-            stretch = []
-        if key in wanted:
-            stretch.append(key)
-    if stretch:
-        yield stretch[0], stretch[-1]

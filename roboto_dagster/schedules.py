@@ -10,13 +10,8 @@ import dagster as dg
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.naming import derived_name
-from roboto_dagster.partitions import (
-    Partitioning,
-    contiguous_ranges,
-    partitioning_of_asset,
-    range_tags,
-    run_request,
-)
+from roboto_dagster.partitions import Partitioning, partitioning_of_asset
+from roboto_dagster.run_requests import contiguous_ranges, range_tags, run_request
 
 SelectKeys = Callable[[Sequence[str]], Sequence[str]]
 """Given all keys of the partitions, returns those to run."""

@@ -9,7 +9,6 @@ import dagster as dg
 import pytest
 
 from roboto_dagster import ConfigurationError, build_roboto_dataset_asset
-from roboto_dagster.partitions import contiguous_ranges
 from roboto_dagster.testing import LocalRoboto, faults
 
 DAYS = dg.DailyPartitionsDefinition("2020-03-01", end_date="2020-03-06")
@@ -161,21 +160,3 @@ def test_code_version_follows_the_configuration(tmp_path: pathlib.Path) -> None:
 
     assert version() == version()
     assert version() != version(include_patterns=["*.mcap"])
-
-
-@pytest.mark.parametrize(
-    ("chosen", "longest", "ranges"),
-    [
-        ("abcd", None, ["ad"]),
-        ("abd", None, ["ab", "dd"]),
-        ("dab", None, ["ab", "dd"]),
-        ("abcd", 3, ["ac", "dd"]),
-        ("abcd", 1, ["aa", "bb", "cc", "dd"]),
-        ("", None, []),
-        ("x", None, []),
-    ],
-)
-def test_contiguous_ranges(chosen: str, longest: int | None, ranges: list[str]) -> None:
-    """Chosen keys become stretches without gaps, none longer than allowed."""
-    found = contiguous_ranges(list(chosen), list("abcd"), longest)
-    assert ["".join(ends) for ends in found] == ranges

@@ -1,55 +1,259 @@
-"""What the sensor remembers survives its text, and stays small."""
+"""What a cursor and a run key contain: nothing is lost, nothing is asked twice, and it stays small."""
 
+import contextlib
 import datetime as dt
+import json
 
 import pytest
 
 from roboto_dagster.platform.datasets import RemoteDataset
-from roboto_dagster.sensor_cursor import Change, ChangeFeed, CursorError, Revision, SensorCursor
+from roboto_dagster.sensor_cursor import (
+    MAX_MARKS,
+    Change,
+    ChangeFeed,
+    CursorError,
+    PendingPartition,
+    Revision,
+    SensorCursor,
+    Walk,
+)
 
 NOON = dt.datetime(2026, 11, 1, 12, tzinfo=dt.timezone.utc)
 MINUTE = dt.timedelta(minutes=1)
+OVERLAP = 5 * MINUTE
 DATASET = RemoteDataset(dataset_id="ds_a", version=3, created=NOON - MINUTE, modified=NOON)
+
+
+def revision(record_id: str = "ds_a", version: int = 1, minutes: float = 0) -> Revision:
+    """Return a state that was reached some minutes after noon."""
+    return Revision(
+        record_id=record_id, version=str(version), modified=NOON + dt.timedelta(minutes=minutes)
+    )
+
+
+def change(*revisions: Revision) -> Change:
+    """Return a change of the dataset that stands for revisions."""
+    found = Change.of(DATASET)
+    for each in revisions:
+        found = found.with_revision(each)
+    return found
+
+
+def full_cursor() -> SensorCursor:
+    """Return a cursor in which every field is set."""
+    feed = ChangeFeed(watermark=NOON).paused_at(
+        Walk(started=NOON, position=NOON, page_token="p2"),
+        [revision(), revision("fl_b")],
+        OVERLAP,
+    )
+    return SensorCursor(
+        datasets=feed,
+        files=ChangeFeed().advanced_to(NOON, [revision("fl_a")], OVERLAP),
+        waiting={"ds_a": change(revision()).with_revision(revision("fl_a"), "2026-11-01")},
+        pending={"2026-11-01": PendingPartition.of(change(revision()))},
+        last_deletion_scan=NOON,
+        requested_in_walk={"ds_a": NOON},
+    )
+
+
+# --- the text ---
 
 
 def test_cursor_survives_its_text() -> None:
     """What is written is what is read."""
-    cursor = SensorCursor(
-        datasets=ChangeFeed(upto=NOON, recent={"ds_a": Revision(version="3", modified=NOON)}),
-        waiting={"ds_a": Change(dataset=DATASET, files_modified=NOON)},
-        swept=NOON,
-    )
+    cursor = full_cursor()
     assert SensorCursor.from_json(cursor.to_json()) == cursor
 
 
 def test_no_text_is_a_new_cursor() -> None:
     """A sensor that never ran begins with nothing."""
-    assert SensorCursor.from_json(None) == SensorCursor()
+    assert SensorCursor.from_json(None).datasets == ChangeFeed()
+    assert SensorCursor.from_json("").waiting == {}
 
 
-def test_version_of_a_later_release_is_told() -> None:
-    """The error names both versions."""
-    with pytest.raises(CursorError, match="of version 7, and this release reads version 1"):
+def test_versions_are_named() -> None:
+    """The error names the version of the text and the one that can be read."""
+    with pytest.raises(CursorError, match="of version 7, and this release reads version 2"):
         SensorCursor.from_json('{"version":7}')
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nonsense",
+        "{}",
+        "[1]",
+        "null",
+        "[" * 100_000,
+        '{"version":"2"}',
+        '{"version":true}',
+        '{"version":2,"cursor_id":7}',
+        '{"version":2,"cursor_id":"x y"}',
+        '{"version":2,"unknown":1}',
+        '{"version":2,"datasets":[]}',
+        '{"version":2,"datasets":{"watermark":1}}',
+        '{"version":2,"datasets":{"watermark":"2026-11-01T12:00:00"}}',
+        '{"version":2,"datasets":{"watermark":"99999-11-01T12:00:00Z"}}',
+        '{"version":2,"datasets":{"marks":{"1":"short"}}}',
+        '{"version":2,"datasets":{"marks":{"x":""}}}',
+        '{"version":2,"waiting":{"ds_a":{}}}',
+        '{"version":2,"waiting":{"../x":{"dataset_id":"../x"}}}',
+        '{"version":2,"pending":{"2026-11-01":{"digest":"no hex"}}}',
+        '{"version":2,"pending":{"2026-11-01":null}}',
+    ],
+)
+def test_text_of_another_kind_is_refused(text: str) -> None:
+    """Whatever stands in the cursor is a `CursorError`, and no other exception."""
+    with pytest.raises(CursorError):
+        SensorCursor.from_json(text)
+
+
+@pytest.mark.parametrize("field", sorted(SensorCursor.model_fields))
+@pytest.mark.parametrize("value", [None, 0, "x", [], {"x": 1}, {"x": {"y": "z"}}, -1.5, True])
+def test_every_field_is_checked(field: str, value: object) -> None:
+    """A field of another type is refused, or read as the cursor that it is."""
+    plain = {**json.loads(full_cursor().to_json()), field: value}
+    with contextlib.suppress(CursorError):
+        assert isinstance(SensorCursor.from_json(json.dumps(plain)), SensorCursor)
+
+
+# --- run keys ---
+
+
+def run_key(cursor: SensorCursor, *revisions: Revision) -> str:
+    """Return the run key of a partition that stands for revisions."""
+    return cursor.run_key("ds_a", PendingPartition.of(change(*revisions)))
+
+
+def test_run_key_is_the_same_for_the_same_state() -> None:
+    """A tick that is evaluated twice requests the same run, which Dagster then drops."""
+    cursor = full_cursor()
+    again = SensorCursor.from_json(cursor.to_json())
+    assert run_key(cursor, revision(), revision("fl_a")) == run_key(
+        again, revision(), revision("fl_a")
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [revision(version=2)],
+        [revision(minutes=1)],
+        [revision(), revision("fl_a")],
+        [revision("fl_a")],
+        [revision(), revision()],
+    ],
+)
+def test_run_key_changes_with_every_part_of_the_state(other: list[Revision]) -> None:
+    """Another version, time, file or number of changes is another key."""
+    cursor = SensorCursor()
+    assert run_key(cursor, revision()) != run_key(cursor, *other)
+
+
+def test_new_cursor_never_uses_an_old_key() -> None:
+    """After a lost cursor the same state has another key, or Dagster would drop the request."""
+    assert run_key(SensorCursor(), revision()) != run_key(SensorCursor(), revision())
+
+
+def test_run_key_of_a_window_stands_for_all_its_datasets() -> None:
+    """A further dataset in the window is another key; the tag of a single dataset goes."""
+    one = PendingPartition.of(change(revision()))
+    other = Change.of(RemoteDataset(dataset_id="ds_b", version=1, created=NOON, modified=NOON))
+    both = one.merged_with(PendingPartition.of(other))
+    cursor = SensorCursor()
+    assert cursor.run_key("2026-11", one) != cursor.run_key("2026-11", both)
+    assert (one.dataset_id, both.dataset_id) == ("ds_a", None)
+
+
+def test_names_from_the_platform_cannot_break_the_cursor() -> None:
+    """A name with control characters or half a letter is escaped and cut."""
+    dataset = RemoteDataset(
+        dataset_id="ds_a", version=1, created=NOON, modified=NOON, name="\ud800\n" + "x" * 999
+    )
+    cursor = SensorCursor(waiting={"ds_a": Change.of(dataset)})
+    name = SensorCursor.from_json(cursor.to_json()).waiting["ds_a"].name
+    assert name is not None
+    assert name.startswith("\\ud800\\nx")
+    assert len(name) == 200
+
+
+# --- feeds ---
+
+
+def test_only_the_same_revision_is_seen() -> None:
+    """Another version, another record, or the same record at another time is new."""
+    feed = ChangeFeed().advanced_to(NOON, [revision(version=2)], OVERLAP)
+    assert feed.has_seen(revision(version=2))
+    assert not feed.has_seen(revision(version=1))
+    assert not feed.has_seen(revision(version=2, minutes=-1))
+    assert not feed.has_seen(revision("ds_b", version=2))
+
+
+def test_change_shown_late_is_not_seen() -> None:
+    """An older change than the newest one seen is new as long as nobody has seen it."""
+    feed = ChangeFeed().advanced_to(NOON, [revision("fl_new")], OVERLAP)
+    assert not feed.has_seen(revision("fl_late", minutes=-1))
+
+
+def test_next_walk_starts_an_overlap_before_the_last_one() -> None:
+    """What the last walk could not be shown yet is looked for again."""
+    feed = ChangeFeed().advanced_to(NOON, [], OVERLAP)
+    assert feed.next_walk(NOON + MINUTE, OVERLAP).position == NOON - OVERLAP
+
+
+def test_first_walk_starts_where_it_is_told_to() -> None:
+    """Without a watermark everything since then, or ever, is looked at."""
+    assert ChangeFeed().next_walk(NOON, OVERLAP).position is None
+    assert ChangeFeed().next_walk(NOON, OVERLAP, since=NOON).position == NOON
+
+
+def test_watermark_ahead_of_the_clock_is_not_trusted() -> None:
+    """A cursor written by a machine whose clock was wrong does not blind the sensor."""
+    feed = ChangeFeed(watermark=NOON + 600 * MINUTE)
+    assert feed.next_walk(NOON, OVERLAP).position == NOON - OVERLAP
+
+
+def test_walk_goes_on_where_it_paused() -> None:
+    """A walk of several ticks keeps its start, and the marks of what may come again."""
+    walk = Walk(started=NOON, position=NOON - 60 * MINUTE)
+    feed = ChangeFeed(watermark=NOON - 90 * MINUTE).paused_at(
+        walk, [revision(minutes=-60), revision(minutes=-80)], OVERLAP
+    )
+    assert feed.next_walk(NOON + MINUTE, OVERLAP) == walk
+    assert feed.has_seen(revision(minutes=-60))
+    assert not feed.has_seen(revision(minutes=-80))
+
+
 def test_old_marks_are_forgotten() -> None:
-    """Only what the overlap can show again is remembered."""
-    old = {"ds_a": Revision(version="1", modified=NOON - 10 * MINUTE)}
-    new = {"ds_b": Revision(version="1", modified=NOON)}
-    feed = ChangeFeed().noting(old, 5 * MINUTE).noting(new, 5 * MINUTE)
-    assert (feed.upto, list(feed.recent)) == (NOON, ["ds_b"])
+    """Only what a walk may meet again is remembered."""
+    feed = ChangeFeed().advanced_to(NOON, [revision(minutes=-6), revision()], OVERLAP)
+    feed = feed.advanced_to(NOON + 2 * MINUTE, [], OVERLAP)
+    assert feed.has_seen(revision())
+    assert len(feed.marks) == 1
+    assert feed.advanced_to(NOON + 60 * MINUTE, [], OVERLAP).marks == {}
 
 
-def test_later_state_is_not_known() -> None:
-    """A state that was seen is known, and older ones, but no later one."""
-    feed = ChangeFeed(upto=NOON, recent={"ds_a": Revision(version="2", modified=NOON)})
-    assert feed.knows("ds_a", Revision(version="2", modified=NOON))
-    assert feed.knows("ds_a", Revision(version="1", modified=NOON - MINUTE))
-    assert not feed.knows("ds_a", Revision(version="3", modified=NOON + MINUTE))
+def test_revisions_from_the_future_stay_remembered() -> None:
+    """A record dated ahead is met in every walk until its time has passed."""
+    feed = ChangeFeed().advanced_to(NOON, [revision(minutes=60)], OVERLAP)
+    later = feed.advanced_to(NOON + 30 * MINUTE, [], OVERLAP)
+    assert later.watermark == NOON + 30 * MINUTE - OVERLAP
+    assert later.has_seen(revision(minutes=60))
 
 
-def test_revision_tells_record_and_files_apart() -> None:
-    """Run keys change with the record's version and with the newest file."""
-    assert Change(dataset=DATASET).revision == "ds_a@3"
-    assert Change(dataset=DATASET, files_modified=NOON).revision.startswith("ds_a@3+2026-11-01")
+def test_cursor_stays_small_after_a_bulk_upload() -> None:
+    """10,000 changed files of the last minutes cost 8 letters each, and none once they are old."""
+    files = [revision(f"fl_{i}", minutes=i / 10_000) for i in range(10_000)]
+    cursor = SensorCursor(files=ChangeFeed().advanced_to(NOON, files, OVERLAP))
+    assert len(cursor.to_json()) < 81_000
+    later = cursor.files.advanced_to(NOON + 60 * MINUTE, [], OVERLAP)
+    assert len(SensorCursor(files=later).to_json()) < 200
+
+
+def test_marks_are_bounded() -> None:
+    """Beyond the bound the oldest minutes are forgotten."""
+    many = [revision(f"fl_{i}", minutes=i % 2) for i in range(MAX_MARKS + 2)]
+    feed = ChangeFeed().advanced_to(NOON, many, OVERLAP)
+    assert sum(map(len, feed.marks.values())) <= MAX_MARKS * 8
+    assert feed.has_seen(many[1])
+    assert not feed.has_seen(many[0])

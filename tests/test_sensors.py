@@ -208,7 +208,7 @@ def test_many_datasets_are_spread_over_ticks(local: LocalRoboto, ticks: MakeTick
 def test_tick_ends_with_its_time(local: LocalRoboto, ticks: MakeTicks) -> None:
     """A tick without any time left takes nothing, and loses nothing."""
     dataset_id = local.add_dataset()
-    hasty, patient = ticks(time_budget_seconds=0.0), ticks()
+    hasty, patient = ticks(time_budget_seconds=1e-9), ticks()
     assert hasty.keys() == []
     patient.cursor = hasty.cursor
     assert patient.keys() == [dataset_id]
@@ -306,7 +306,7 @@ def test_dataset_in_flux_waits(local: LocalRoboto, ticks: MakeTicks, clock: Cloc
     assert sensor.keys() == []
     clock.wait(100)
     result = sensor.tick()
-    assert "1 changed datasets are not settled yet" in result.skip_message
+    assert "Changed datasets that are not settled yet: 1" in result.skip_message
     clock.wait(21)
     assert sensor.keys() == [dataset_id]
     assert sensor.keys() == []
@@ -395,8 +395,9 @@ def test_datasets_outside_all_windows_are_left_out(local: LocalRoboto, ticks: Ma
 
 
 def test_dataset_by_day(local: LocalRoboto, ticks: MakeTicks, instance: dg.DagsterInstance) -> None:
-    """Of dataset by day, the dataset is added and the day of the change is run."""
-    dataset_id = local.add_dataset(created=START - dt.timedelta(days=1))
+    """Of dataset by day, the dataset is added and the days of its files are run."""
+    dataset_id = local.add_dataset(created=START)
+    local.add_file(dataset_id, "a.bin", b"a", created=START - dt.timedelta(days=1))
     by_day = dg.MultiPartitionsDefinition(
         {"dataset": PARTITIONS, "day": dg.DailyPartitionsDefinition("2026-10-01")}
     )

@@ -1,0 +1,122 @@
+"""Looks for partitions whose dataset is gone, and for datasets whose partition is."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Collection, Iterator
+
+from roboto_dagster.errors import PlatformError
+from roboto_dagster.platform.datasets import RemoteDataset
+from roboto_dagster.platform.scope import is_dataset_id
+from roboto_dagster.sensor_walk import Deadline
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionScan:
+    """The result of one scan.
+
+    Attributes:
+        gone: Keys of partitions whose dataset is gone.
+        returned: Datasets that are listed but have no partition: they were gone for a while.
+        is_complete: Whether every partition was looked at.
+    """
+
+    gone: list[str]
+    returned: list[RemoteDataset]
+    is_complete: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionScanner:
+    """Compares dynamic partitions with the platform's datasets.
+
+    Attributes:
+        list_all: Lists every dataset, whether the sensor watches it or not.
+        list_watched: Lists those that it watches; None if these are the same.
+        exists: Looks one dataset up: a listing may lag behind.
+        since: Datasets last modified before are left alone; None for none.
+        most: Most datasets to look up, and to return.
+        warn: Called with a line about what could not be looked up.
+    """
+
+    list_all: Callable[[], Iterator[RemoteDataset]]
+    list_watched: Callable[[], Iterator[RemoteDataset]] | None
+    exists: Callable[[str], bool]
+    since: dt.datetime | None
+    most: int
+    warn: Callable[[str], None]
+
+    def scan(
+        self, partition_keys: Collection[str], handled: Collection[str], deadline: Deadline
+    ) -> DeletionScan:
+        """Compare once.
+
+        Args:
+            partition_keys: Keys of all dynamic partitions.
+            handled: Ids of datasets that have a change under way.
+            deadline: When to give up; the scan is then not complete.
+
+        Raises:
+            PlatformError: The datasets could not be listed.
+        """
+        listed = _until(deadline, self.list_all())
+        if listed is None:
+            self.warn(
+                "Listing all datasets takes longer than this tick has time for, so deleted ones were not looked for. "
+                "Raise time_budget_seconds (Dagster's own limit is 60 seconds)."
+            )
+            return DeletionScan(gone=[], returned=[], is_complete=False)
+        missing = [key for key in partition_keys if key not in listed]
+        gone, is_complete = self._confirmed(missing, deadline)
+        returned = self._returned(listed, {*partition_keys, *handled}, deadline)
+        return DeletionScan(
+            gone=gone,
+            returned=returned[: self.most],
+            is_complete=is_complete and len(returned) <= self.most,
+        )
+
+    def _confirmed(self, missing: list[str], deadline: Deadline) -> tuple[list[str], bool]:
+        gone: list[str] = []
+        for number, key in enumerate(missing):
+            if number >= self.most or deadline.has_passed:
+                return gone, False
+            if self._is_gone(key):
+                gone.append(key)
+        return gone, True
+
+    def _is_gone(self, key: str) -> bool:
+        if not is_dataset_id(key):
+            return True
+        try:
+            return not self.exists(key)
+        except PlatformError as error:
+            if error.transient:
+                raise
+            # Not allowed to see it is not the same as deleted, and must not stop the others.
+            self.warn(f"Whether dataset {key} was deleted could not be found out: {error}")
+            return False
+
+    def _returned(
+        self, listed: dict[str, RemoteDataset], known: Collection[str], deadline: Deadline
+    ) -> list[RemoteDataset]:
+        if all(dataset_id in known for dataset_id in listed):
+            return []
+        if self.list_watched is not None:
+            watched = _until(deadline, self.list_watched())
+            listed = watched if watched is not None else {}
+        return [
+            dataset
+            for dataset_id, dataset in listed.items()
+            if dataset_id not in known and (self.since is None or dataset.modified >= self.since)
+        ]
+
+
+def _until(
+    deadline: Deadline, datasets: Iterator[RemoteDataset]
+) -> dict[str, RemoteDataset] | None:
+    """Read a listing to its end; None if there is no time for it."""
+    listed: dict[str, RemoteDataset] = {}
+    for dataset in datasets:
+        listed[dataset.dataset_id] = dataset
+        if deadline.has_passed:
+            return None
+    return listed

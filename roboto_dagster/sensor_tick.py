@@ -1,0 +1,332 @@
+"""One evaluation of the dataset sensor.
+
+```
+ cursor ─► follow datasets ─► follow files ─► settle ─► scan for deleted ─► request runs ─► cursor
+ share of     30 %               60 %          85 %          100 %           asks the platform
+ the time                                   (when due)                       nothing
+```
+
+Each part ends at its share of `time_budget_seconds`, and the next tick goes on where it ended: a part
+that takes long never keeps a later one from its turn. If the platform fails in any part, the cursor
+stays as it was.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+
+from roboto_dagster.partition_windows import WindowFinder
+from roboto_dagster.partitions import MANY_PARTITIONS, Partitioning
+from roboto_dagster.platform.changes import ChangeQueries, FileChange
+from roboto_dagster.platform.datasets import RemoteDataset, dataset_exists, find_datasets
+from roboto_dagster.platform.queries import Query, all_of, any_of
+from roboto_dagster.resources import RobotoResource
+from roboto_dagster.sensor_changes import (
+    ChangeCollection,
+    DatasetSink,
+    FileSink,
+    dataset_revision,
+)
+from roboto_dagster.sensor_cursor import Change, ChangeFeed, CursorError, SensorCursor
+from roboto_dagster.sensor_deletions import DeletionScan, DeletionScanner
+from roboto_dagster.sensor_options import SensorOptions
+from roboto_dagster.sensor_requests import RunRequester
+from roboto_dagster.sensor_settling import Settling
+from roboto_dagster.sensor_walk import ChangeWalker, Deadline
+
+# Dagster gives a tick 60 seconds; with these one request of the API may fail for 20 of them.
+_MAX_ATTEMPTS = 2
+_MAX_TIMEOUT_SECONDS = 10.0
+_DATASETS_SHARE, _FILES_SHARE, _SETTLING_SHARE = 0.3, 0.6, 0.85
+_MAX_IDS_OF_QUERY = 100
+
+
+class SensorTick:
+    """One evaluation of the sensor."""
+
+    def __init__(
+        self,
+        context: dg.SensorEvaluationContext,
+        roboto: RobotoResource,
+        partitioning: Partitioning,
+        options: SensorOptions,
+        now: dt.datetime,
+    ) -> None:
+        """Prepare a tick.
+
+        Args:
+            context: Of the evaluation.
+            roboto: The platform.
+            partitioning: Of the asset.
+            options: Of the sensor.
+            now: The time, with its zone.
+        """
+        self._started = Deadline.after(0)
+        self._context = context
+        self._partitioning = partitioning
+        self._options = options
+        self._now = now
+        self._client = _with_short_limits(roboto).get_client()
+        self._queries = ChangeQueries(client=self._client, org_id=getattr(roboto, "org_id", None))
+        self._cursor = read_cursor(context)
+        windows = partitioning.windows
+        self._windows = WindowFinder(windows, now) if windows is not None else None
+        self._known = set(self._dynamic_keys())
+
+    def run(self) -> dg.SensorResult:
+        """Follow the changes, and request what they call for.
+
+        Raises:
+            PlatformError: The platform could not be asked; the cursor stays as it was.
+        """
+        collection = self._collection(self._cursor.waiting)
+        datasets = self._follow_datasets(collection)
+        files = self._follow_files(collection)
+        settled, waiting = self._settle(collection, _SETTLING_SHARE)
+        handled = {*waiting, *(change.dataset_id for change in settled)}
+        scan = self._scan(handled) if datasets.watermark is not None else None
+        if scan is not None and scan.returned:
+            more_settled, more_waiting = self._settle(self._returned(scan), 1.0)
+            settled, waiting = [*settled, *more_settled], {**waiting, **more_waiting}
+        gone = frozenset(scan.gone if scan is not None else ())
+        last_scan = self._now if scan is not None and scan.is_complete else None
+        cursor = self._cursor.model_copy(
+            update={
+                "datasets": datasets,
+                "files": files,
+                "waiting": {key: each for key, each in waiting.items() if key not in gone},
+                "last_deletion_scan": last_scan or self._cursor.last_deletion_scan,
+            }
+        )
+        return self._result(
+            [change for change in settled if change.dataset_id not in gone], gone, cursor
+        )
+
+    # --- what has changed ---
+
+    def _collection(self, waiting: Mapping[str, Change]) -> ChangeCollection:
+        by_dimensions = self._partitioning.dimensions is not None
+        return ChangeCollection(
+            self._partitioning,
+            waiting,
+            is_known=self._is_known,
+            windows=self._windows if by_dimensions else None,
+            changed_files_since=None
+            if self._options.watch_files
+            else self._cursor.datasets.watermark,
+        )
+
+    def _is_known(self, dataset: RemoteDataset) -> bool:
+        """Return whether the windows of a dataset's files have been looked for since the cursor is there."""
+        watermark = self._cursor.datasets.watermark
+        if watermark is None:
+            return False
+        if self._partitioning.dynamic_name is not None:
+            return dataset.dataset_id in self._known
+        return dataset.created < watermark
+
+    def _follow_datasets(self, collection: ChangeCollection) -> ChangeFeed:
+        """Add the datasets whose records have changed, as many as a tick may take."""
+        most = self._options.max_datasets_per_tick
+        query = all_of(self._options.query, self._fixed("dataset_id"))
+        walker = ChangeWalker(
+            read_page=lambda since, token: self._queries.datasets(query, since, token),
+            sink=DatasetSink(
+                collection, self._partitioning, most=most, warn=self._context.log.warning
+            ),
+            now=self._now,
+            overlap=self._options.overlap,
+            since=self._options.since,
+            warn=self._context.log.warning,
+        )
+        return walker.follow(self._cursor.datasets, self._deadline(_DATASETS_SHARE))
+
+    def _follow_files(self, collection: ChangeCollection) -> ChangeFeed:
+        """Add the datasets whose files have changed, as many as a tick may take."""
+        if not self._options.watch_files:
+            return self._cursor.files
+        sink = FileSink(
+            collection,
+            self._partitioning,
+            most=self._options.max_datasets_per_tick,
+            is_covered=self._is_covered,
+        )
+        query = self._fixed("association_id")
+        # At first only what its dataset's listing may have come too early for: all datasets are new then.
+        first = self._now - self._options.overlap
+        since = self._options.since
+        walker = ChangeWalker(
+            read_page=lambda since, token: self._queries.files(query, since, token),
+            sink=sink,
+            now=self._now,
+            overlap=self._options.overlap,
+            since=first if since is None else max(first, since),
+            warn=self._context.log.warning,
+        )
+        feed = walker.follow(self._cursor.files, self._deadline(_FILES_SHARE))
+        sink.add_to_collection(self._watched)
+        return feed
+
+    def _is_covered(self, file: FileChange) -> bool:
+        """Return whether a run that was requested in this walk already delivers a file.
+
+        It lists all files of the dataset: those that it cannot have been shown yet are not covered.
+        """
+        requested = self._cursor.requested_in_walk.get(file.dataset_id)
+        return requested is not None and file.modified < requested - self._options.overlap
+
+    def _fixed(self, field: str) -> Query | None:
+        """Return the condition that only the asset's datasets fulfil, if they are few and fixed."""
+        fixed = self._partitioning.fixed_dataset_ids
+        if fixed is None or not 0 < len(fixed) <= _MAX_IDS_OF_QUERY:
+            return None
+        return any_of(field, sorted(fixed))
+
+    def _watched(self, dataset_ids: list[str]) -> Iterator[RemoteDataset]:
+        """Look datasets up, of which only those are returned that fit the sensor's query."""
+        for first in range(0, len(dataset_ids), _MAX_IDS_OF_QUERY):
+            these = any_of("dataset_id", dataset_ids[first : first + _MAX_IDS_OF_QUERY])
+            yield from self._find(all_of(self._options.query, these))
+
+    def _find(self, query: Query | None) -> Iterator[RemoteDataset]:
+        return find_datasets(self._client, query, org_id=self._queries.org_id)
+
+    # --- what is settled, and what is gone ---
+
+    def _settle(
+        self, collection: ChangeCollection, share: float
+    ) -> tuple[list[Change], dict[str, Change]]:
+        settling = Settling(
+            queries=self._queries, options=self._options, now=self._now, windows=self._windows
+        )
+        return settling.sort(collection.by_dataset, self._deadline(share))
+
+    def _scan(self, handled: set[str]) -> DeletionScan | None:
+        """Compare partitions with datasets, if that is wanted and due.
+
+        Not before the first walk has ended: until then datasets lack a partition for no other reason.
+        """
+        last = self._cursor.last_deletion_scan
+        is_due = last is None or self._now - last >= self._options.deletion_scan_interval
+        if self._options.vanished == "keep" or not is_due:
+            return None
+        query = self._options.query
+        scanner = DeletionScanner(
+            list_all=lambda: self._find(None),
+            list_watched=None if query is None else lambda: self._find(query),
+            exists=lambda dataset_id: dataset_exists(self._client, dataset_id),
+            since=self._options.since,
+            most=self._options.max_datasets_per_tick,
+            warn=self._context.log.warning,
+        )
+        return scanner.scan(sorted(self._known), handled, self._deadline(1.0))
+
+    def _returned(self, scan: DeletionScan) -> ChangeCollection:
+        """Return changes of datasets that are back; the time of the scan makes their run keys new."""
+        collection = self._collection({})
+        for dataset in scan.returned:
+            revision = dataset_revision(dataset)
+            collection.add_dataset(dataset, revision)
+            back = f"back at {self._now.isoformat()}"
+            collection.by_dataset[dataset.dataset_id] = collection.by_dataset[
+                dataset.dataset_id
+            ].with_event(back)
+        return collection
+
+    # --- what to request ---
+
+    def _result(
+        self, settled: list[Change], gone: frozenset[str], cursor: SensorCursor
+    ) -> dg.SensorResult:
+        requester = RunRequester(
+            self._partitioning,
+            self._options,
+            now=self._now,
+            windows=self._windows,
+            log=self._context.log.info,
+        )
+        pending = requester.pending(cursor.pending, settled, gone)
+        runs, left = requester.request(pending, cursor.run_key)
+        requested = requester.requested(runs, settled)
+        cursor = cursor.model_copy(
+            update={"pending": left, "requested_in_walk": self._in_walk(requested, cursor)}
+        )
+        new = requester.datasets_of(runs, settled) - self._known
+        return dg.SensorResult(
+            run_requests=runs,
+            skip_reason=None if runs else self._skip_reason(len(new), len(gone), cursor),
+            dynamic_partitions_requests=self._partition_requests(new, gone) or None,
+            cursor=cursor.to_json(),
+        )
+
+    def _in_walk(self, requested: set[str], cursor: SensorCursor) -> dict[str, dt.datetime]:
+        if cursor.files.walk is None or self._partitioning.dimensions is not None:
+            return {}
+        return {**cursor.requested_in_walk, **dict.fromkeys(requested, self._now)}
+
+    def _partition_requests(
+        self, new: set[str], gone: frozenset[str]
+    ) -> list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]:
+        name = self._partitioning.dynamic_name
+        requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
+        if name and new:
+            self._warn_of_many(len(self._known) + len(new))
+            requests.append(dg.AddDynamicPartitionsRequest(name, sorted(new)))
+        if name and gone:
+            self._context.log.info(f"Partitions of deleted datasets: {', '.join(sorted(gone))}")
+            requests.append(dg.DeleteDynamicPartitionsRequest(name, sorted(gone)))
+        return requests
+
+    def _skip_reason(self, new: int, gone: int, cursor: SensorCursor) -> str:
+        if new or gone:
+            return f"No run to request. Partitions added: {new}, removed: {gone}."
+        if cursor.waiting:
+            return f"Changed datasets that are not settled yet: {len(cursor.waiting)}."
+        if cursor.pending:
+            return f"Partitions with changes that do not exist yet: {', '.join(list(cursor.pending)[:5])}."
+        watermark = cursor.datasets.watermark
+        if watermark is None:
+            return "The first look at all datasets goes on in the next tick."
+        return f"No dataset has changed since {(watermark + self._options.overlap).isoformat()}."
+
+    def _warn_of_many(self, count: int) -> None:
+        if count >= MANY_PARTITIONS:
+            self._context.log.warning(
+                f"{count} partitions: Dagster becomes slow beyond 100,000 an asset. Narrow the sensor's query, set "
+                'vanished="remove", or partition by time windows.'
+            )
+
+    def _dynamic_keys(self) -> list[str]:
+        name = self._partitioning.dynamic_name
+        return list(self._context.instance.get_dynamic_partitions(name)) if name else []
+
+    def _deadline(self, share: float) -> Deadline:
+        return Deadline(self._started.at + share * self._options.time_budget_seconds)
+
+
+def read_cursor(context: dg.SensorEvaluationContext) -> SensorCursor:
+    """Return the cursor of a context; one that cannot be read is replaced by a new one, with a warning.
+
+    Args:
+        context: Of the evaluation.
+    """
+    try:
+        return SensorCursor.from_json(context.cursor)
+    except CursorError as error:
+        context.log.warning(
+            f"The sensor's cursor cannot be read: {error}. It starts again and requests every dataset once more; files "
+            "that have not changed cost nothing."
+        )
+        return SensorCursor()
+
+
+def _with_short_limits(roboto: RobotoResource) -> RobotoResource:
+    """Return the resource with limits by which a tick fails in time to report why."""
+    if not hasattr(roboto, "model_copy"):
+        return roboto  # a stand-in of somebody's test
+    limits = {
+        "max_attempts": min(roboto.max_attempts, _MAX_ATTEMPTS),
+        "timeout_seconds": min(roboto.timeout_seconds, _MAX_TIMEOUT_SECONDS),
+    }
+    return roboto.model_copy(update=limits)
