@@ -3,17 +3,20 @@
 #
 #     demo.txt  ⊂  dev.txt  ⊂  bench.txt      one set of versions, so one environment grows from the left to the right
 
-# Set it to choose an interpreter: make PYTHON=python3.12 test
+# Set it to choose an interpreter: make PYTHON=python3.12 test. Another one than that of .venv makes .venv again.
 PYTHON ?=
 # More arguments for the command that a target runs: make test ARGS="-k manifest"
 ARGS ?=
 # Where `make ui` listens.
 PORT ?= 3000
+# Processes that `make test` uses. Tests wait a lot: twice the number of cores is fastest. 0: one process, for a debugger.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((2 * n > 8 ? 8 : 2 * n)))
 
 VENV := .venv
 BIN := $(VENV)/bin
 # `python -m` rather than the scripts in $(BIN): those name the interpreter by a path, which may be too long for a script.
 RUN := $(BIN)/python -m
+PYTEST = $(RUN) pytest -n $(WORKERS) --dist loadgroup
 
 # The environment of whoever calls must not decide which interpreter or which packages are used.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
@@ -29,22 +32,46 @@ export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export PIP_CACHE_DIR := $(CURDIR)/.cache/pip
 endif
 
+# PYTHON is given and .venv was made with another one: its stamp is removed, so that the targets make .venv again.
+identity = $(shell $(1) -c 'import sys; print(sys.base_prefix, sys.version.split()[0])' 2>/dev/null)
+ifneq ($(and $(PYTHON),$(wildcard $(VENV)/.uv)),)
+ifeq ($(call identity,$(PYTHON)),)
+$(error PYTHON=$(PYTHON) cannot be run)
+endif
+ifneq ($(call identity,$(PYTHON)),$(call identity,$(BIN)/python))
+$(info $(VENV) is of another Python than $(PYTHON): making it again)
+$(shell rm -f $(VENV)/.uv)
+endif
+endif
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo ui test lint types images bench lock clean
+.PHONY: help demo ui test test-fast test-programs test-bounds lint types images bench lock clean
 
 help: ## list the targets
 	@printf 'usage: make TARGET [ARGS="…"] [PYTHON=python3.x]\n\n'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo .dagster/dagster.yaml ## watch real robot logs arrive as Dagster assets, on this machine
+demo: $(VENV)/.demo .dagster/dagster.yaml ## watch sample robot logs arrive as Dagster assets, on this machine
 	@DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/python examples/demo.py $(ARGS)
 
 ui: $(VENV)/.demo .dagster/dagster.yaml ## open the example in Dagster's UI (PORT=3000)
-	@DAGSTER_HOME="$(CURDIR)/.dagster" $(RUN) dagster dev -w workspace.yaml -p $(PORT) $(ARGS)
+	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null || \
+		{ echo "make: port $(PORT) is in use. Stop what listens there, or choose another: make ui PORT=3001" >&2; exit 1; }
+	@DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/python -W 'ignore:Function `dev_command` is superseded:FutureWarning' \
+		-m dagster dev -w workspace.yaml -p $(PORT) $(ARGS)
 
-test: $(VENV)/.dev ## run the tests (ARGS goes to pytest)
-	$(RUN) pytest $(ARGS)
+test: $(VENV)/.dev ## run the tests, side by side (ARGS goes to pytest)
+	$(PYTEST) -m "not programs" $(ARGS)
+
+test-fast: $(VENV)/.dev ## run the tests without the slow ones
+	$(PYTEST) -m "not programs and not slow" $(ARGS)
+
+test-programs: $(VENV)/.dev ## run the tests that need Chromium or nginx
+	$(PYTEST) -m programs $(ARGS)
+
+test-bounds: $(VENV)/.uv ## try the oldest and the newest dependencies (ARGS=--quick for one Python)
+	$(BIN)/python tests/bounds.py $(ARGS)
 
 lint: $(VENV)/.dev ## check style and format
 	$(RUN) ruff check $(ARGS)
@@ -53,13 +80,13 @@ lint: $(VENV)/.dev ## check style and format
 types: $(VENV)/.dev ## check types, strictly
 	$(RUN) mypy $(ARGS)
 
-images: $(VENV)/.dev ## take the pictures of docs/images anew, from the UI in a browser
+images: $(VENV)/.dev ## take the pictures in docs/images again, from the UI in a browser
 	UI_IMAGES=docs/images $(RUN) pytest -m ui $(ARGS)
 
 bench: $(VENV)/.bench ## measure the engine side by side with its peers
 	$(RUN) benchmarks $(ARGS)
 
-lock: $(VENV)/.uv ## resolve requirements/ again after a change in pyproject.toml (ARGS=--upgrade for newer versions)
+lock: $(VENV)/.uv ## resolve requirements/ again (ARGS=--upgrade for newer versions)
 	$(COMPILE) --group installer -o requirements/uv.txt
 	$(COMPILE) pyproject.toml --extra local --group dev --group bench -o requirements/bench.txt
 	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/bench.txt -o requirements/dev.txt
@@ -75,11 +102,14 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(RUN) uv pip compile --quiet --
 
 # $(call install,requirements/NAME.txt): what the lock names, checked against its hashes, then the project itself.
 # uv takes seconds. It does not read pip's configuration, so where only pip knows a way to the registry, pip does it:
-# without resolving, since the lock is whole, and older pips stumble over a pin that lacks the extra that is asked for.
+# without resolving, since the lock is complete, and older pips stumble over a pin that lacks the extra that is asked for.
+# What either writes goes to a log, whose end is shown only if both fail.
 define install
 	@echo "Installing $(1) into $(VENV)"
-	@$(RUN) uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) || \
-		{ echo "uv could not install it; trying pip"; $(RUN) pip install --quiet --no-deps --require-hashes -r $(1); }
+	@$(RUN) uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) >$(VENV)/install.log 2>&1 || \
+		$(RUN) pip install --quiet --retries 1 --no-deps --require-hashes -r $(1) >>$(VENV)/install.log 2>&1 || \
+		{ tail -n 3 $(VENV)/install.log >&2; \
+		echo "make: $(1) could not be installed. Is a package registry reachable? All of it: $(VENV)/install.log" >&2; exit 1; }
 	@$(RUN) pip install --quiet --no-deps --no-build-isolation --no-index -e .
 	@touch $(VENV)/.demo
 endef

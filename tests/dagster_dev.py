@@ -29,9 +29,6 @@ _REPOSITORIES = (
 )
 _LAUNCH = """mutation ($p: ExecutionParams!) {launchRun(executionParams: $p) {
     __typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}"""
-_BACKFILL = """mutation ($p: LaunchBackfillParams!) {launchPartitionBackfill(backfillParams: $p) {
-    __typename ... on LaunchBackfillSuccess {backfillId} ... on PythonError {message}}}"""
-_RUNS = """query ($f: RunsFilter) {runsOrError(filter: $f) {... on Runs {results {runId status tags {key value}}}}}"""
 _STATUS = """query ($r: ID!) {runOrError(runId: $r) {... on Run {status}}}"""
 _TERMINATE = """mutation ($r: String!) {terminateRun(runId: $r) {__typename}}"""
 
@@ -115,15 +112,15 @@ class DagsterDev:
         data: dict[str, Any] = answer["data"]
         return data
 
-    def launch(self, asset: str, partition_key: str | None = None) -> str:
-        """Launch a run of one asset; return its id."""
+    def launch(self, *assets: str, partition_key: str | None = None) -> str:
+        """Launch a run of some assets; return its id."""
         tags = [{"key": "dagster/partition", "value": partition_key}] if partition_key else []
         parameters = {
             "selector": {
                 "repositoryName": self._repository["name"],
                 "repositoryLocationName": self._repository["location"]["name"],
                 "jobName": "__ASSET_JOB",
-                "assetSelection": [{"path": [asset]}],
+                "assetSelection": [{"path": [asset]} for asset in assets],
                 "assetCheckSelection": [],
             },
             "executionMetadata": {"tags": tags},
@@ -132,27 +129,6 @@ class DagsterDev:
         launched = self.ask(_LAUNCH, p=parameters)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
-
-    def backfill(self, assets: Sequence[str], partition_keys: Sequence[str]) -> str:
-        """Launch a backfill; return its id. The daemon makes its runs a little later."""
-        parameters = {
-            "assetSelection": [{"path": [asset]} for asset in assets],
-            "partitionNames": list(partition_keys),
-            "runConfigData": _IN_PROCESS,
-        }
-        launched = self.ask(_BACKFILL, p=parameters)["launchPartitionBackfill"]
-        assert launched["__typename"] == "LaunchBackfillSuccess", launched
-        return str(launched["backfillId"])
-
-    def runs_of(self, backfill_id: str) -> dict[str, tuple[str, str]]:
-        """Return id and status of a backfill's runs by their partitions."""
-        tag = {"key": "dagster/backfill", "value": backfill_id}
-        runs = self.ask(_RUNS, f={"tags": [tag]})["runsOrError"]["results"]
-        tags = [{each["key"]: each["value"] for each in run["tags"]} for run in runs]
-        return {
-            tag["dagster/partition"]: (run["runId"], run["status"])
-            for run, tag in zip(runs, tags, strict=True)
-        }
 
     def status(self, run_id: str) -> str:
         """Return the status of a run."""

@@ -70,7 +70,7 @@ def test_a_report_names_no_path(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.peers
+@pytest.mark.programs
 @pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
 def test_the_quick_mode_runs_what_is_installed(tmp_path: pathlib.Path) -> None:
     """`python -m benchmarks --quick` measures every contender and writes its report."""

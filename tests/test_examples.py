@@ -62,6 +62,7 @@ def test_the_quickstart_is_the_same_in_the_next_process(quickstart: ModuleType) 
         again.PLATFORM.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("logs", ["written", "given"])
 def test_the_demo_keeps_its_promise(logs: str, tmp_path: pathlib.Path) -> None:
     """`make demo` ends well with logs that it writes, and with a folder of the reader's own."""

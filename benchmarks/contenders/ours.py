@@ -10,7 +10,7 @@ from benchmarks.contenders.job import ACCESS_KEY, SECRET_KEY, Job, run
 from benchmarks.shapes import BUCKET
 from roboto_dagster import Credentials, StoreRegistry
 
-ENGINES = {"curl": "curl_store", "boto3": "boto_store"}
+ENGINES = {"curl": "curl.store", "boto3": "boto.store"}
 """The module of each engine."""
 
 

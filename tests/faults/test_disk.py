@@ -17,6 +17,8 @@ from tests.faults.lab import BIG, SMALL, Lab, noise
 from tests.faults.matrix import covers
 from tests.faults.processes import mounted, needs_mounts, run_to_end, started
 
+pytestmark = pytest.mark.slow
+
 
 def run_on_tmpfs(lab: Lab, options: str, **told: Any) -> dict[str, Any]:
     """Runs with the destination on a tmpfs, whose content is copied out when the run has ended."""

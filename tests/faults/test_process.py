@@ -166,6 +166,8 @@ from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.testing import LocalRoboto
 from tests.faults.lab import SmallPartStore
 
+pytestmark = pytest.mark.slow
+
 destination, count, engine = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 with LocalRoboto(page_size=1000) as local:
     dataset_id = local.add_dataset("large", dataset_id="ds_large")

@@ -20,6 +20,8 @@ from tests.faults.lab import BIG, PART, SMALL, Lab, noise
 from tests.faults.matrix import covers
 from tests.faults.processes import started
 
+pytestmark = pytest.mark.slow
+
 LONG = os.environ.get("ROBOTO_FAULTS") == "long"
 
 

@@ -145,7 +145,7 @@ def test_a_terminated_run_stops_at_once(
 ) -> None:
     """Terminated from the UI, a run is silent within two seconds, CANCELED, and leaves whole files only."""
     with DagsterDev(["-f", str(LOCATION)], tmp_path / "home", scene.environment) as dagster:
-        run_id = dagster.launch("logs", scene.dataset_id)
+        run_id = dagster.launch("logs", partition_key=scene.dataset_id)
         scene.wait_for_slow_ones()
         dagster.terminate(run_id)
         scene.assert_silence(since=time.monotonic())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from roboto_dagster.testing import LocalRoboto, faults
-from tests.dagster_dev import ENDED, DagsterDev, wait_until
+from tests.dagster_dev import DagsterDev
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -36,11 +36,14 @@ OPTIONS = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here is marked `ui`."""
+    """Mark everything here: it needs a browser, and one worker, which shares the UI among them."""
     for item in items:
         if item.path.is_relative_to(pathlib.Path(__file__).parent):
             item.add_marker(pytest.mark.ui)
+            item.add_marker(pytest.mark.programs)
+            item.add_marker(pytest.mark.xdist_group("ui"))
 
 
 @pytest.fixture(scope="session")
@@ -87,20 +90,15 @@ def dagster(robots: LocalRoboto, home: pathlib.Path) -> Iterator[DagsterDev]:
 
 @pytest.fixture(scope="session")
 def runs(dagster: DagsterDev) -> dict[str, tuple[str, str]]:
-    """Id and status of a backfill's runs and of the broken dataset's, by dataset.
-
-    The latter does not wait for the daemon that makes a backfill's runs, which looks twice a minute.
-    """
-    backfill = dagster.backfill(["robot_logs", "log_formats"], WHOLE)
-    broken = dagster.launch("robot_logs", BROKEN)
-
-    def have_ended() -> bool:
-        found = dagster.runs_of(backfill)
-        return len(found) == len(WHOLE) and all(status in ENDED for _, status in found.values())
-
-    status = dagster.wait_for(broken, 120)
-    wait_until(have_ended, 120)
-    return {**dagster.runs_of(backfill), BROKEN: (broken, status)}
+    """Id and status of one run for each dataset, by dataset; all of them run at once."""
+    ids = {
+        dataset_id: dagster.launch("robot_logs", "log_formats", partition_key=dataset_id)
+        for dataset_id in WHOLE
+    }
+    ids[BROKEN] = dagster.launch("robot_logs", partition_key=BROKEN)
+    return {
+        dataset_id: (run_id, dagster.wait_for(run_id, 120)) for dataset_id, run_id in ids.items()
+    }
 
 
 @pytest.fixture(scope="session")

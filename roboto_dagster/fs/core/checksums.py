@@ -10,6 +10,7 @@ import base64
 import binascii
 import dataclasses
 import errno
+import functools
 import hashlib
 import importlib
 import os
@@ -17,6 +18,8 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Literal, Protocol
+
+from roboto_dagster.fs.core import crc_combine
 
 from roboto_dagster.fs.core.response import pinning_etag
 
@@ -179,7 +182,7 @@ def new_digest(algorithm: Algorithm) -> CrcDigest | HashDigest:
 
 def is_combinable(algorithm: Algorithm) -> bool:
     """Tells whether checksums of ranges can be combined into the whole object's."""
-    return _crt is not None and algorithm in _CRC_FUNCTIONS
+    return algorithm in _CRC_FUNCTIONS
 
 
 def verdict(stored: StoredChecksum | None, digest: Digest | None) -> str:
@@ -242,17 +245,17 @@ _Combine = Callable[[int, int, int], int]
 
 
 def _crc_functions() -> dict[str, tuple[_Add, _Combine]]:
-    if _crt is None:  # pragma: no cover - see the import
-        return {"crc32": (zlib.crc32, _cannot_combine)}
-    return {
-        "crc64nvme": (_crt.crc64nvme, _crt.combine_crc64nvme),
-        "crc32c": (_crt.crc32c, _crt.combine_crc32c),
-        "crc32": (_crt.crc32, _crt.combine_crc32),
-    }
+    """Return how each CRC that can be computed here is continued and combined.
 
-
-def _cannot_combine(first: int, second: int, second_size: int) -> int:
-    raise NotImplementedError
+    Before release 0.31, awscrt has no `combine_*`, or not all of them.
+    """
+    functions: dict[str, tuple[_Add, _Combine]] = {}
+    for name in ("crc64nvme", "crc32c", "crc32"):
+        add = getattr(_crt, name, None)
+        if add is not None:
+            combine = functools.partial(crc_combine.combine, name)
+            functions[name] = (add, getattr(_crt, f"combine_{name}", combine))
+    return functions or {"crc32": (zlib.crc32, functools.partial(crc_combine.combine, "crc32"))}
 
 
 _CRC_FUNCTIONS = _crc_functions()

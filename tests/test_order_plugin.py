@@ -1,0 +1,41 @@
+"""The order in which the tests run."""
+
+import dataclasses
+import itertools
+import pathlib
+
+import pytest
+
+from tests.order_plugin import shuffled
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """What the order depends on."""
+
+    path: pathlib.PurePosixPath
+    nodeid: str
+
+
+ITEMS = [
+    Item(pathlib.PurePosixPath(f"test_{file}.py"), f"test_{file}.py::test_{number}")
+    for file in "abcdefgh"
+    for number in range(8)
+]
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_a_seed_repeats_its_order(seed: str) -> None:
+    """Each seed has an order of its own, whatever the order before."""
+    order = sorted(ITEMS, key=shuffled(seed))
+    again = sorted(reversed(ITEMS), key=shuffled(seed))
+    other = sorted(ITEMS, key=shuffled("3"))
+    assert order == again
+    assert order not in (other, ITEMS)
+
+
+def test_a_file_stays_together() -> None:
+    """The tests of a file follow each other, since they share fixtures."""
+    files = [item.path for item in sorted(ITEMS, key=shuffled("1"))]
+    changes = sum(one != other for one, other in itertools.pairwise(files))
+    assert changes == len(set(files)) - 1
