@@ -70,7 +70,7 @@ test-fast: $(VENV)/.dev ## run the tests without the slow ones
 test-programs: $(VENV)/.dev ## run the tests that need Chromium or nginx
 	$(PYTEST) -m programs $(ARGS)
 
-test-bounds: $(VENV)/.uv ## try the oldest and the newest dependencies (ARGS=--quick for one Python)
+test-bounds: $(VENV)/.uv ## try the oldest and the newest dependencies (ARGS=--all: on each Python)
 	$(BIN)/python tests/bounds.py $(ARGS)
 
 lint: $(VENV)/.dev ## check style and format

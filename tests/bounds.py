@@ -45,7 +45,9 @@ def find_pythons() -> dict[str, pathlib.Path]:
         candidates += [path / "bin" / "python" for path in sorted(pyenv.glob(f"{version}.*"))]
     for path in filter(pathlib.Path.is_file, candidates):
         done = subprocess.run([path, "-c", _VERSION], capture_output=True, text=True, check=False)
-        found.setdefault(done.stdout.strip(), path)  # a shim without a Python behind it prints nothing
+        found.setdefault(
+            done.stdout.strip(), path
+        )  # a shim without a Python behind it prints nothing
     return found
 
 
@@ -73,7 +75,8 @@ def passes(python: pathlib.Path, end: str, wheel: pathlib.Path, folder: pathlib.
     uv(*install, "--no-deps", wheel)
     done = try_out(binary, folder)
     verdict = "works" if done.returncode == 0 else f"FAILED:\n{done.stdout}{done.stderr}"
-    print(f"{python}, {end}, {time.monotonic() - started:.0f} s: {verdict}", flush=True)
+    sys.stdout.write(f"{python}, {end}, {time.monotonic() - started:.0f} s: {verdict}\n")
+    sys.stdout.flush()
     return done.returncode == 0
 
 

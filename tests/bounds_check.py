@@ -10,6 +10,7 @@ from roboto import Association
 
 import roboto_dagster
 from roboto_dagster import (
+    DownloadableFile,
     DownloadSession,
     ObjectStoreResource,
     StoreRegistry,
@@ -33,7 +34,7 @@ def download(local: LocalRoboto, dataset_id: str, engine: str, folder: pathlib.P
     """Download a big file and a missing one: the first arrives, the second is reported."""
     uri = local.record(dataset_id, "big.bin")["uri"]
     items = [
-        {"bucket_name": "b", "source_uri": one, "destination_path": folder / engine / name}
+        DownloadableFile(bucket_name="b", source_uri=one, destination_path=folder / engine / name)
         for one, name in ((uri, "big.bin"), (f"{uri}-missing", "missing.bin"))
     ]
     session = DownloadSession(items, Association.dataset(dataset_id), local.client())

@@ -20,7 +20,6 @@ from types import ModuleType
 from typing import Literal, Protocol
 
 from roboto_dagster.fs.core import crc_combine
-
 from roboto_dagster.fs.core.response import pinning_etag
 
 try:  # of boto3[crt]; without it CRC64NVME and CRC32C cannot be checked, and CRC32 is zlib's
