@@ -4,6 +4,7 @@ import base64
 import itertools
 import pathlib
 import random
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -257,6 +258,74 @@ def test_a_range_may_be_spelt_otherwise(fetch: Fetch, content_range: str) -> Non
     fetched = fetch(answer, size_bytes=len(DATA))
     assert fetched.data == DATA
     assert any(asked.byte_range for asked in fetched.asked)
+
+
+def test_ranges_without_their_place_end_in_one_stream(fetch: Fetch) -> None:
+    """A 206 that does not say which bytes it holds is never spliced in."""
+
+    def answer(asked: Asked) -> Iterator[bytes]:
+        for piece in slow().answer(asked):
+            yield re.sub(rb"Content-Range: [^\r]*\r\n", b"", piece)
+
+    assert fetch(answer, size_bytes=len(DATA)).data == DATA
+
+
+def test_an_etag_that_changes_with_each_answer_ends_in_one_stream(fetch: Fetch) -> None:
+    """One answer is one version, whatever is said of it."""
+
+    def answer(asked: Asked) -> Iterable[bytes]:
+        return slow(etag=f'"{asked.number}"', checks_if_match=False).answer(asked)
+
+    fetched = fetch(answer, size_bytes=len(DATA))
+    assert (fetched.data, len(fetched.asked) < 20) == (DATA, True)
+
+
+# Checksums
+
+
+def test_an_etag_that_is_no_md5_is_no_mismatch(fetch: Fetch) -> None:
+    """The same bytes twice under an ETag of 32 digits that is another hash: verdict `size`."""
+    stored = StoredObject(data=TEN, etag=f'"{"ab" * 16}"', checksum=False)
+    fetched = fetch(stored.answer, size_bytes=10)
+    assert (fetched.data, fetched.verified, len(fetched.asked)) == (TEN, "size", 2)
+
+
+def test_bytes_that_differ_each_time_are_a_mismatch(fetch: Fetch) -> None:
+    """What a bad line makes of a file is noticed by its MD5."""
+
+    def answer(asked: Asked) -> Iterator[bytes]:
+        yield head(200, {"ETag": f'"{"ab" * 16}"', "Content-Length": "10"})
+        yield b"%010d" % asked.number
+
+    fetched = fetch(answer, size_bytes=10)
+    assert (fetched.code, fetched.data) == ("CHECKSUM_MISMATCH", None)
+
+
+def test_where_etags_are_md5s_a_wrong_one_is_a_mismatch(
+    engine: str, tmp_path: pathlib.Path
+) -> None:
+    """A store that has shown what its ETags are is held to it, for bytes that rotted too."""
+
+    def answer(asked: Asked) -> Iterable[bytes]:
+        wrong = f'"{"ab" * 16}"' if asked.path.endswith("rotten") else ""
+        return StoredObject(data=TEN, etag=wrong, checksum=False).answer(asked)
+
+    with ScriptedServer(answer) as server:
+        store: Any = StoreRegistry.get_store_for_uri(
+            "s3://bucket/key", credentials, endpoint_url=server.url, engine=engine
+        )
+        with store:
+            store.get("s3://bucket/good", tmp_path / "good", size_bytes=10).result(60)
+            rotten = store.get("s3://bucket/rotten", tmp_path / "rotten", size_bytes=10)
+            error = rotten.exception(60)
+    assert isinstance(error, DownloadError)
+    assert error.code == "CHECKSUM_MISMATCH"
+
+
+def test_a_checksum_that_is_demanded_is_demanded_of_an_etag_too(fetch: Fetch) -> None:
+    """With `verify="checksum"`, an ETag that is no MD5 is a failure."""
+    stored = StoredObject(data=TEN, etag=f'"{"ab" * 16}"', checksum=False)
+    assert fetch(stored.answer, size_bytes=10, verify="checksum").code == "CHECKSUM_MISMATCH"
 
 
 # Names

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import importlib
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
@@ -37,6 +38,7 @@ NO_CHECKSUM = 'the store tells no checksum of the whole object, and verify="chec
 READ_BACK_BYTES = 1024 * 1024
 
 _MD5_HEX_DIGITS = 32
+_MULTIPART_ETAG = re.compile(r".+-\d+")
 _CRC_WIDTHS: dict[Algorithm, int] = {"crc64nvme": 8, "crc32c": 4, "crc32": 4}
 # S3 Express ETags are random, see "Working with directory buckets" in the S3 user guide.
 _STORAGE_CLASS_WITHOUT_MD5 = "EXPRESS_ONEZONE"
@@ -82,12 +84,24 @@ def stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | None:
     Returns:
         The checksum, or None if the headers tell none that can be checked.
     """
-    if headers.get("x-amz-checksum-type", "").upper() != "COMPOSITE":
+    if _is_of_whole_object(headers):
         for algorithm, header, width in _HEADERS:
             value = headers.get(header)
             if value and _is_base64_of(value, width):
                 return StoredChecksum(algorithm=algorithm, value=value)
     return _md5_of_etag(headers)
+
+
+def _is_of_whole_object(headers: Mapping[str, str]) -> bool:
+    """Reports whether a checksum is known to be that of the bytes, not of the parts' checksums.
+
+    Stores that do not say which it is have been seen to send that of the parts of a multipart
+    upload without its suffix; such an object is known by the `-<parts>` of its ETag.
+    """
+    kind = headers.get("x-amz-checksum-type", "").upper()
+    if kind:
+        return kind == "FULL_OBJECT"
+    return _MULTIPART_ETAG.fullmatch(headers.get("etag", "").strip('"')) is None
 
 
 def _md5_of_etag(headers: Mapping[str, str]) -> StoredChecksum | None:

@@ -103,7 +103,7 @@ class Coordinator:
         self._folders = FolderCache(state.folders_kept)
         self._finisher = Finisher(
             self.in_worker,
-            is_durable=state.settings.durability != "none",
+            state,
             restart=self._restart,
             fail=self.fail,
             published=self._published,
@@ -285,8 +285,9 @@ class Coordinator:
                 download.changes += 1
                 download.refused_ranges_of = None if request.is_initial else download.facts
                 self._restart(download, failure)
-            case RestartAsOneStream():
-                download.one_stream = self._state.one_stream = True
+            case RestartAsOneStream(for_all):
+                download.one_stream = True
+                self._state.one_stream |= for_all
                 self._restart(download, failure)
             case Retry(after_seconds):
                 self._adapt_limits(failure, after_seconds)
@@ -369,7 +370,7 @@ class Coordinator:
     def _published(self, download: Download, receipt: Receipt) -> None:
         download.is_over = True
         self._forget(download)
-        self._state.learn_size(receipt.size_bytes)
+        self._state.learn_file(receipt.size_bytes, receipt.verified)
         download.transfer.succeed(receipt)
 
     def fail(self, download: Download, failure: Failure) -> None:

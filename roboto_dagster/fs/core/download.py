@@ -145,6 +145,7 @@ class Download:
         generation: Counts the starts of the file; requests of another generation are void.
         one_stream: Whether no ranges may be requested.
         refused_ranges_of: The version of which a range was refused, to see if it changed; or None.
+        mismatched: The checksum of bytes that were not those stored; None while none came.
         must_be_read_back: Whether its checksum goes by order, while its ranges come in any.
         is_checking: Whether the parts that a killed run left are being checked.
     """
@@ -169,7 +170,7 @@ class Download:
         "is_publishing",
         "key",
         "leaves_parts",
-        "mismatches",
+        "mismatched",
         "most_attempts",
         "must_be_read_back",
         "one_stream",
@@ -225,7 +226,7 @@ class Download:
         self.refused_ranges_of: ObjectFacts | None = None
         self.restarts = 0
         self.changes = 0
-        self.mismatches = 0
+        self.mismatched: str | None = None
         self.most_attempts = 1
         self._forget()
 
@@ -350,7 +351,7 @@ class Download:
         """Judges a body that ended without an error; None if it is all there."""
         position = request.position
         if self.size is None:
-            if not position and self.expected_size is None and self.facts == _NO_FACTS:
+            if not position and self.expected_size is None and not self.facts.is_identified:
                 return Failure(code="SERVER_ERROR", reason=EMPTY_ANSWER)
             if self.expected_size in (None, position):
                 request.stop = self._ranges.divide(position, in_ranges=False)

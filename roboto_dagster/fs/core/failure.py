@@ -16,6 +16,7 @@ Remedy = Literal[
     "denied",
     "region",
     "clock",
+    "range",
     "restart",
     "one_stream",
 ]
@@ -28,6 +29,7 @@ Remedy = Literal[
 - `denied`: fresh credentials, if these may have expired; else nothing
 - `region`: the region that the store named
 - `clock`: the store's time
+- `range`: the same range once more, then as `one_stream`, since the answer was another range
 - `restart`: the file from its start, since the object seems to have been replaced
 - `one_stream`: the file from its start in one stream, since the store cannot serve ranges
 """

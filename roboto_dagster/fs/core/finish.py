@@ -4,9 +4,13 @@
 complete ─► digest known ──────────────┬─► matches ──► publish: rename into place
          └► read back, in a worker ────┘  └► differs ─► restart once, then CHECKSUM_MISMATCH
 ```
+
+An ETag that looks like an MD5 need not be one (encryption, a server's own hash). It is none if the
+same bytes came twice, unless ETags of this store have been seen to be MD5s: the verdict is `size`.
 """
 
 import concurrent.futures
+import logging
 import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -14,7 +18,10 @@ from typing import Protocol, TypeVar
 from roboto_dagster.fs.core.checksums import ChecksumMismatchError, verdict, verify_file
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.failure import Failure, local_failure
+from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.object_store import Receipt
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -38,7 +45,7 @@ class Finisher:
 
     Args:
         in_worker: Runs what takes long in another thread.
-        is_durable: Whether publishing waits for the disk.
+        state: What is learnt about the store.
         restart: Starts a file again after a wrong checksum.
         fail: Ends a file with a failure.
         published: Takes a file that is in its place.
@@ -47,14 +54,15 @@ class Finisher:
     def __init__(
         self,
         in_worker: InWorker,
+        state: StoreState,
         *,
-        is_durable: bool,
         restart: Callable[[Download, Failure], None],
         fail: Callable[[Download, Failure], None],
         published: Callable[[Download, Receipt], None],
     ) -> None:
         self._in_worker = in_worker
-        self._is_durable = is_durable
+        self._state = state
+        self._is_durable = state.settings.durability != "none"
         self._restart = restart
         self._fail = fail
         self._published = published
@@ -91,17 +99,30 @@ class Finisher:
             self._fail(download, local_failure(download.file, error))
 
     def _mismatch(self, download: Download, error: ChecksumMismatchError) -> None:
+        if self._is_no_md5(download, error):
+            logger.info("%s: its ETag is not the MD5 of its content", download.source_uri)
+            download.facts = download.facts._replace(stored=None)
+            self._publish(download, "size")
+            return
         failure = Failure(
             code="CHECKSUM_MISMATCH",
             reason=str(error),
             request_id=download.request_id,
             cause=error,
         )
-        download.mismatches += 1
-        if download.mismatches > 1:
+        if download.mismatched is not None:
             self._fail(download, failure)
         else:
+            download.mismatched = error.computed
             self._restart(download, failure)
+
+    def _is_no_md5(self, download: Download, error: ChecksumMismatchError) -> bool:
+        return (
+            error.stored.algorithm == "md5"
+            and error.computed == download.mismatched
+            and not self._state.etags_are_md5
+            and self._state.settings.verify == "auto"
+        )
 
     def _publish(self, download: Download, verified: str) -> None:
         if not self._is_durable:

@@ -5,8 +5,9 @@
                      ├ clock ─────────► AdjustClock       │ a request; then GiveUp, and Retry
  failure.remedy ─────┼ region ────────► Relocate          │ after a replay
                      ├ credentials ───► RefreshCredentials┘
-                     ├ restart ───────► Restart, once; a second replacement: GiveUp
-                     ├ one_stream ────► RestartAsOneStream, once; then GiveUp
+                     ├ restart ───────► Restart, once; then as one_stream
+                     ├ range ─────────► Retry, once; then as one_stream
+                     ├ one_stream ────► RestartAsOneStream: one answer is one version; then GiveUp
                      ├ retry ─────────► Retry after a pause, as long as the policy allows; then GiveUp
                      └ fail ──────────► GiveUp
 ```
@@ -64,7 +65,13 @@ class Restart:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RestartAsOneStream:
-    """Start the file again as one stream; the store cannot serve ranges."""
+    """Start the file again as one stream.
+
+    Attributes:
+        for_all: Whether the store cannot serve ranges, so that it holds for its other files too.
+    """
+
+    for_all: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,15 +111,17 @@ def next_action(
     """
     match failure.remedy:
         case "restart":
-            return _restart(download)
+            return _restart(download, for_all=False)
         case "fail" | "retry" if _is_refusal_of_range(request, failure):
-            return _restart(download)
+            return _restart(download, for_all=True)
         case "one_stream":
-            return GiveUp() if download.one_stream else RestartAsOneStream()
-        case "retry":
-            return _retry(request, failure, policy, now)
-        case "replay" if request.replays >= MAX_REPLAYS:  # it is not only this connection
-            return _retry(request, failure, policy, now)
+            return _one_stream(download, for_all=True)
+        case "range" if request.attempts > 1:
+            return _one_stream(download, for_all=True)
+    # A replay that does not help was not only about one connection.
+    is_worn = failure.remedy == "replay" and request.replays >= MAX_REPLAYS
+    if failure.remedy in ("retry", "range") or is_worn:
+        return _retry(request, failure, policy, now)
     return _replay(request, failure)
 
 
@@ -120,8 +129,13 @@ def _is_refusal_of_range(request: RangeRequest, failure: Failure) -> bool:
     return not request.is_initial and failure.status in _REFUSALS_OF_RANGES
 
 
-def _restart(download: Download) -> Action:
-    return GiveUp() if download.changes else Restart()
+def _restart(download: Download, *, for_all: bool) -> Action:
+    """Starts the file again; where that has not helped, in one stream, which is of one version."""
+    return _one_stream(download, for_all=for_all) if download.changes else Restart()
+
+
+def _one_stream(download: Download, *, for_all: bool) -> Action:
+    return GiveUp() if download.one_stream else RestartAsOneStream(for_all)
 
 
 def _replay(request: RangeRequest, failure: Failure) -> Action:

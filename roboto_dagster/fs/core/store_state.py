@@ -27,6 +27,7 @@ class StoreState:
         disk_full: Why no new file is started, or None.
         last_success_at: When a request was last complete, by the drivers' clock.
         one_stream: Whether the store cannot serve ranges that are safe to combine.
+        etags_are_md5: Whether the MD5 of some content was its ETag.
         skew_seconds: What to add to this machine's clock to have the store's.
         folders_kept: How many folders a driver may keep open.
     """
@@ -48,6 +49,7 @@ class StoreState:
         self.disk_full: Failure | None = None
         self.last_success_at = float("-inf")
         self.one_stream = False
+        self.etags_are_md5 = False
         self.skew_seconds = 0.0
         self.folders_kept = max(min(64, connections), 1)
 
@@ -55,6 +57,13 @@ class StoreState:
         """Takes the store's time, in seconds since the epoch."""
         self.skew_seconds = server_time - time.time()
 
-    def learn_size(self, size_bytes: int) -> None:
-        """Takes the size of a file that was published into the average."""
+    def learn_file(self, size_bytes: int, verified: str) -> None:
+        """Takes in what a published file shows.
+
+        Args:
+            size_bytes: Its size, for the average.
+            verified: The verdict on it.
+        """
         self.typical_bytes += (size_bytes - self.typical_bytes) / 8
+        if verified == "md5":
+            self.etags_are_md5 = True

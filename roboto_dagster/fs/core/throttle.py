@@ -8,7 +8,7 @@ no more than that.
 import threading
 
 _HALVE_AGAIN_AFTER_SECONDS = 1.0
-_GROW_PER_SUCCESS = 0.25
+_GROW_PER_ROUND_TRIP = 1.0
 
 
 class Throttle:
@@ -47,5 +47,5 @@ class Throttle:
     def succeeded(self) -> None:
         """Lets the bound grow; to be called per answer while it is below the most."""
         with self._lock:
-            # A whole round of answers at the present bound adds `_GROW_PER_SUCCESS` of it.
-            self.limit = min(self.limit + _GROW_PER_SUCCESS, float(self.most))
+            # As many answers as there are connections, one round trip, add one connection.
+            self.limit = min(self.limit + _GROW_PER_ROUND_TRIP / self.limit, float(self.most))

@@ -23,11 +23,13 @@ class ObjectFacts(NamedTuple):
         size_bytes: Its size; None for a stream without a length.
         etag: The ETag that its ranges can be pinned to; None if there is none that can.
         stored: The checksum of all of it, or None.
+        is_identified: Whether anything shows that it is an object: an ETag of any kind, or a checksum.
     """
 
     size_bytes: int | None
     etag: str | None
     stored: StoredChecksum | None
+    is_identified: bool = True
 
 
 def read_facts(head: Head, *, expected_size: int | None, verify: Verify) -> ObjectFacts | Failure:
@@ -50,7 +52,8 @@ def read_facts(head: Head, *, expected_size: int | None, verify: Verify) -> Obje
         doubt = _doubt(head, size)
         if doubt:
             return wrong_answer(head, doubt)
-    return ObjectFacts(size, pinning_etag(head.headers), stored)
+    is_identified = stored is not None or bool(head.headers.get("etag"))
+    return ObjectFacts(size, pinning_etag(head.headers), stored, is_identified)
 
 
 def _doubt(head: Head, size: int | None) -> str | None:
@@ -93,7 +96,7 @@ def validate_range(head: Head, facts: ObjectFacts, start: int, stop: int) -> Fai
         return _no_ranges(head, "the store ignores ranges")
     # Some servers send 200 with ranges that are right (rclone): what is said of the range counts.
     if head.status not in (200, 206) or answered is None:
-        return wrong_answer(head, f"HTTP {head.status} without a range to a request for one")
+        return _wrong_range(head, f"HTTP {head.status} without a range to a request for one")
     etag = pinning_etag(head.headers)
     if etag is None:
         return _no_ranges(head, "the store sends no ETag with a range")
@@ -105,7 +108,7 @@ def validate_range(head: Head, facts: ObjectFacts, start: int, stop: int) -> Fai
         length == stop - start or (length is None and head.status == 206)
     ):
         reason = f"bytes {answered[0]}-{answered[1] - 1} came, not those requested"
-        return wrong_answer(head, reason)
+        return _wrong_range(head, reason)
     return None
 
 
@@ -133,6 +136,10 @@ def wrong_size(reason: str, head: Head | None = None) -> Failure:
 
 def _is_chunked(head: Head) -> bool:
     return "chunked" in head.headers.get("transfer-encoding", "").lower()
+
+
+def _wrong_range(head: Head, reason: str) -> Failure:
+    return Failure(code="SERVER_ERROR", reason=reason, remedy="range", request_id=head.request_id)
 
 
 def _no_ranges(head: Head, reason: str) -> Failure:

@@ -61,6 +61,8 @@ def test_each_algorithm_agrees_with_the_published_check_value(algorithm: Algorit
     [
         {"x-amz-checksum-crc32": CRC32, "x-amz-checksum-type": "COMPOSITE"},
         {"x-amz-checksum-crc32": f"{CRC32}-3"},
+        {"x-amz-checksum-crc32": CRC32, "etag": f'"{MD5}-3"'},
+        {"x-amz-checksum-crc32": CRC32, "x-amz-checksum-type": "SOMETHING_NEW"},
         {"x-amz-checksum-crc32": "not base64"},
         {"x-amz-checksum-crc32": SHA256},
         {"x-amz-checksum-crc128": CRC32},

@@ -83,7 +83,10 @@ def test_a_first_failure_has_its_remedy(failure: Failure, action: Action) -> Non
     ("remedy", "state", "action"),
     [
         ("retry", {"attempts": 3}, GiveUp(is_exhausted=True)),
-        ("restart", {"changes": 1}, GiveUp()),
+        ("restart", {"changes": 1}, RestartAsOneStream(for_all=False)),
+        ("restart", {"changes": 1, "one_stream": True}, GiveUp()),
+        ("range", {}, Retry(0.0)),
+        ("range", {"attempts": 2}, RestartAsOneStream(for_all=True)),
         ("one_stream", {"one_stream": True}, GiveUp()),
         ("credentials", {"replays": MAX_REPLAYS}, GiveUp()),
         ("region", {"replays": MAX_REPLAYS}, GiveUp()),
@@ -104,7 +107,8 @@ def test_a_refused_range_starts_the_file_again(status: int, remedy: str) -> None
     request = a_request(is_initial=False)
     assert decide(request, a_failure(remedy, status=status)) == Restart()
     request.download.changes = 1
-    assert decide(request, a_failure(remedy, status=status)) == GiveUp()
+    again = decide(request, a_failure(remedy, status=status))
+    assert again == RestartAsOneStream(for_all=remedy != "restart")
 
 
 def test_a_refusal_with_a_better_remedy_keeps_it() -> None:

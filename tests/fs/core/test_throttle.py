@@ -28,6 +28,15 @@ def test_successes_let_it_grow_back_to_the_most() -> None:
     assert throttle.limit == 8
 
 
+def test_a_round_trip_adds_one_connection() -> None:
+    """It takes as many round trips to double the bound as it has connections."""
+    throttle = Throttle(256)
+    throttle.slow_down(now=0.0)
+    for _ in range(128):  # as many answers as connections
+        throttle.succeeded()
+    assert 128.5 < throttle.limit <= 129
+
+
 def test_the_pause_a_store_asks_for_is_everybodys() -> None:
     """`Retry-After` holds all requests; a shorter one later does not shorten it."""
     throttle = Throttle(8)

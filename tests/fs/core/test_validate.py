@@ -14,6 +14,7 @@ from roboto_dagster.fs.core.validate import (
 )
 
 FACTS = ObjectFacts(350, "e1", None)
+UNIDENTIFIED = ObjectFacts(350, None, None, is_identified=False)
 CHUNKED = {"transfer-encoding": "chunked"}
 
 
@@ -30,10 +31,10 @@ def outcome(verdict: Any) -> Any:
         (200, {"content-length": "350", "etag": "e1"}, 350, FACTS),
         (200, {"content-length": "350", "etag": 'W/"e1"'}, 350, ObjectFacts(350, None, None)),
         (200, {"content-length": "350", "etag": '""'}, 350, ObjectFacts(350, None, None)),
-        (200, {"content-length": "350", "etag": ""}, 350, ObjectFacts(350, None, None)),
+        (200, {"content-length": "350", "etag": ""}, 350, UNIDENTIFIED),
         (200, {"content-length": "350", "etag": '"a", "b"'}, 350, ObjectFacts(350, None, None)),
         (200, {**CHUNKED, "etag": '"e1"'}, None, ObjectFacts(None, "e1", None)),
-        (200, {"content-length": "0"}, 0, ObjectFacts(0, None, None)),
+        (200, {"content-length": "0"}, 0, UNIDENTIFIED._replace(size_bytes=0)),
         (200, {"content-length": "0"}, None, ("SERVER_ERROR", "retry")),
         (200, {"content-length": "0", "etag": '"e1"'}, None, ObjectFacts(0, "e1", None)),
         (200, {"content-length": "3000"}, 0, ("SIZE_MISMATCH", "retry")),
@@ -61,9 +62,9 @@ def test_the_first_answer_reports_the_object(
         ({"etag": '"e2"'}, ("CHANGED", "restart")),
         ({"etag": ""}, ("SERVER_ERROR", "one_stream")),
         ({"etag": '""'}, ("SERVER_ERROR", "one_stream")),
-        ({"content-range": "bytes 0-99/350"}, ("SERVER_ERROR", "retry")),
-        ({"content-range": "bytes */350"}, ("SERVER_ERROR", "retry")),
-        ({"content-length": "99"}, ("SERVER_ERROR", "retry")),
+        ({"content-range": "bytes 0-99/350"}, ("SERVER_ERROR", "range")),
+        ({"content-range": "bytes */350"}, ("SERVER_ERROR", "range")),
+        ({"content-length": "99"}, ("SERVER_ERROR", "range")),
     ],
     ids=str,
 )
