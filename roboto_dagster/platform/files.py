@@ -1,63 +1,40 @@
-"""Lists the files of a scope: page by page, links resolved, patterns re-checked, bad records named.
+"""Lists the files of a scope: page by page, patterns checked again, links resolved, bad records named.
 
-Pages are asked for through the SDK's client and parsed record by record, because
-`Dataset.list_files` fails as a whole on one bad record and follows a looping page token for ever.
+```
+ page ─► no file (directory, deleted, reserved): left out
+      ─► outside the window or the patterns: left out
+      ─► a bad record: its own BAD_RECORD
+      ─► a link: its target is looked up, with the other links of the page
+      ─► a file
+```
+
+Pages are requested through the SDK's client and parsed record by record, because `Dataset.list_files` fails
+as a whole on one bad record and follows a looping page token for ever.
 """
 
-import dataclasses
-import re
-from collections.abc import Iterator, Mapping
+import collections
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from roboto_dagster.errors import ErrorCode, PlatformError
+from roboto_dagster.errors import PlatformError
 from roboto_dagster.platform.datasets import parse_time
 from roboto_dagster.platform.errors import platform_errors
-from roboto_dagster.platform.scope import Scope
-from roboto_dagster.uri import split_s3_uri
+from roboto_dagster.platform.links import LinkResolver, file_record
+from roboto_dagster.platform.pagination import walk_pages
+from roboto_dagster.platform.records import RemoteFile, bad_record, problem_of
+from roboto_dagster.platform.scope import Matcher, Scope
 
 if TYPE_CHECKING:
     from roboto import RobotoClient
 
-_LINK = re.compile(r"roboto://file/(?P<file_id>[A-Za-z0-9_-]+)(?:\?v=(?P<version>[0-9]+))?")
-_LINK_CODES: dict[int, ErrorCode] = {404: "NOT_FOUND", 401: "ACCESS_DENIED", 403: "ACCESS_DENIED"}
-_MAX_INT = 2**63 - 1  # of SQLite and Parquet
+__all__ = ["RemoteFile", "is_gone", "list_files"]
 
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteFile:
-    """A file as the platform lists it.
-
-    Attributes:
-        file_id: The platform's id.
-        version: Revision of its record; equal id and version mean that nothing changed.
-        relative_path: Where the platform puts it in the dataset.
-        size_bytes: Size according to the record.
-        uri: `s3://bucket/key` of its object; a link's is its target's.
-        association_id: Whose credentials read the object; a link's target may belong to another
-            dataset.
-        code: Why it cannot be fetched at all, or None.
-        reason: The same in words.
-    """
-
-    file_id: str
-    version: int
-    relative_path: str
-    size_bytes: int
-    uri: str
-    association_id: str
-    code: ErrorCode | None = None
-    reason: str | None = None
-
-    @property
-    def bucket_name(self) -> str:
-        """The bucket of its object, taken from the URI by hand: a URL parser would mistake `?` and
-        `#` in keys.
-        """
-        return self.uri.partition("://")[2].partition("/")[0]
+_NOT_FOUND = 404
+_REMEMBERED = 10_000  # pages that shift while they are read repeat what stood at their border
 
 
 def list_files(client: "RobotoClient", scope: Scope) -> Iterator[RemoteFile]:
-    """Yields the files of a scope, in the platform's order. Directories and files not yet uploaded
+    """Yield the files of a scope, in the platform's order. Directories and files not yet uploaded
     are left out.
 
     Args:
@@ -65,51 +42,104 @@ def list_files(client: "RobotoClient", scope: Scope) -> Iterator[RemoteFile]:
         scope: The dataset and its patterns.
 
     Yields:
-        Every file once. A record that cannot be used comes with a `code` instead of failing the
+        Every file once, also where pages shift while they are read; a file that was changed meanwhile may come
+        again with its new version. A record that cannot be used comes with a `code` instead of failing the
         listing.
 
     Raises:
         PlatformError: The dataset is unknown, or a page could not be had: the listing is then
             incomplete.
     """
-    matcher = scope.matcher()
-    for record in _records(client, scope):
-        if not isinstance(record, Mapping):
-            yield _bad_record({}, "it is no object")
-        elif (
-            record.get("fs_type", "file") == "directory"
-            or record.get("status", "available") != "available"
-        ):
-            continue
-        elif not scope.has_window or _in_window(scope, record):
-            file = _parse(client, record)
-            if matcher.matches(file.relative_path) or not record.get("relative_path"):
-                yield file
+    matcher, links, seen = scope.matcher(), LinkResolver(client), _Recent(_REMEMBERED)
+
+    def fetch(token: str | None) -> tuple[Sequence[Any], str | None]:
+        return _page(client, scope, token)
+
+    for page in walk_pages(fetch, f"listing the files of {scope.dataset_id}"):
+        wanted = [each for each in page if _is_wanted(each, scope, matcher) and not seen.has(each)]
+        resolved = links.resolve([each for each in wanted if _is_good_link(each)])
+        for record in wanted:
+            yield next(resolved) if _is_good_link(record) else _file(record)
 
 
-def _in_window(scope: Scope, record: Mapping[str, Any]) -> bool:
-    """Tells whether a file was created in the scope's window; who knows no better keeps it."""
+def is_gone(client: "RobotoClient", dataset_id: str, file_id: str, relative_path: str) -> bool:
+    """Look up whether a file that a listing lacks is really gone: pages may shift while they are read, and a
+    record may be unavailable for a moment.
+
+    Args:
+        client: Client of the platform.
+        dataset_id: The dataset that it was in.
+        file_id: The file.
+        relative_path: Where it was in the dataset.
+
+    Returns:
+        True only if its record is gone or deleted, or is that of another path or dataset now.
+
+    Raises:
+        PlatformError: The platform could not be asked.
+    """
+    try:
+        record = file_record(client, file_id, doing=f"looking up file {file_id}")
+    except PlatformError as error:
+        if error.http_status == _NOT_FOUND:
+            return True
+        raise
+    if record.get("status") == "deleted":
+        return True
+    place = (record.get("association_id"), record.get("relative_path"))
+    return place != (dataset_id, relative_path)
+
+
+class _Recent:
+    """The records of the last pages, by id and version."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._keys: collections.OrderedDict[tuple[str, str], None] = collections.OrderedDict()
+
+    def has(self, record: object) -> bool:
+        """Return whether this record was there already, and remember it."""
+        if not isinstance(record, Mapping) or not record.get("file_id"):
+            return False
+        key = (str(record["file_id"]), str(record.get("version")))
+        if key in self._keys:
+            return True
+        self._keys[key] = None
+        if len(self._keys) > self._most:
+            self._keys.popitem(last=False)
+        return False
+
+
+def _is_wanted(record: object, scope: Scope, matcher: Matcher) -> bool:
+    """Return whether a record is of a file that is there, in the window, and matches; a bad one is wanted, to be
+    named.
+    """
+    if not isinstance(record, Mapping):
+        return True
+    if record.get("fs_type", "file") == "directory" or not _is_available(record):
+        return False
+    if scope.has_window and not _is_in_window(scope, record):
+        return False
+    path = record.get("relative_path")
+    return not isinstance(path, str) or not path or matcher.matches(path)
+
+
+def _is_available(record: Mapping[str, Any]) -> bool:
+    return bool(record.get("status", "available") == "available")
+
+
+def _is_in_window(scope: Scope, record: Mapping[str, Any]) -> bool:
+    """Return whether a file was created in the scope's window; one whose time cannot be read is kept."""
     try:
         return scope.holds_time(parse_time(record.get("created")))
-    except ValueError:
+    except (ValueError, OverflowError):
         return True
 
 
-def _records(client: "RobotoClient", scope: Scope) -> Iterator[Any]:
-    page_token: str | None = None
-    seen_tokens: set[str] = set()
-    while True:
-        items, page_token = _page(client, scope, page_token)
-        yield from items
-        if not page_token:
-            return
-        if page_token in seen_tokens:
-            msg = (
-                f"listing the files of {scope.dataset_id}: the Roboto API repeats page {page_token!r}, so the list is "
-                "incomplete and nothing was changed. Run it again later."
-            )
-            raise PlatformError(msg, transient=True)
-        seen_tokens.add(page_token)
+def _is_good_link(record: object) -> bool:
+    if not isinstance(record, Mapping) or record.get("fs_type") != "link":
+        return False
+    return problem_of(record) is None
 
 
 def _page(
@@ -137,12 +167,10 @@ def _page(
         return items, next_token
 
 
-def _parse(client: "RobotoClient", record: Mapping[str, Any]) -> RemoteFile:
-    complaint = _complaint(record)
-    if complaint is not None:
-        return _bad_record(record, complaint)
-    if record.get("fs_type") == "link":
-        return _resolve_link(client, record)
+def _file(record: Any) -> RemoteFile:
+    problem = problem_of(record)
+    if problem is not None:
+        return bad_record(record, problem)
     return RemoteFile(
         file_id=record["file_id"],
         version=record["version"],
@@ -151,105 +179,3 @@ def _parse(client: "RobotoClient", record: Mapping[str, Any]) -> RemoteFile:
         uri=record["uri"],
         association_id=record["association_id"],
     )
-
-
-def _complaint(record: Mapping[str, Any]) -> str | None:
-    """Tells what is wrong with a record, or None; by hand, since a model per record would double
-    the listing's time.
-    """
-    for name in ("file_id", "relative_path", "uri", "association_id"):
-        if not isinstance(record.get(name), str) or not record[name]:
-            return f"{name} is {record.get(name)!r}"
-        if name != "relative_path" and not _is_unicode(record[name]):  # the plan judges paths
-            return f"{name} is {record[name]!r}"
-    for name in ("size", "version"):
-        value = record.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_INT:
-            return f"{name} is {value!r}"
-    if record.get("fs_type", "file") not in ("file", "link"):
-        return f"fs_type is {record.get('fs_type')!r}"
-    return None if record.get("fs_type") == "link" else _uri_complaint(record["uri"])
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _uri_complaint(uri: str) -> str | None:
-    scheme = uri.partition("://")[0]
-    if scheme != "s3":
-        return None if "://" in uri else f"uri is {uri!r}"
-    try:
-        split_s3_uri(uri)
-    except ValueError:
-        return f"uri is {uri!r}"
-    return None
-
-
-def _bad_record(record: Mapping[str, Any], complaint: str) -> RemoteFile:
-    file_id = str(record.get("file_id") or "")
-    return RemoteFile(
-        file_id=file_id,
-        version=0,
-        relative_path=str(record.get("relative_path") or file_id or "?"),
-        size_bytes=0,
-        uri=str(record.get("uri") or ""),
-        association_id=str(record.get("association_id") or ""),
-        code="BAD_RECORD",
-        reason=f"the platform's record is unusable: {complaint}",
-    )
-
-
-def _resolve_link(client: "RobotoClient", link: Mapping[str, Any]) -> RemoteFile:
-    """Finds the object behind a link; its own id and path stay, the rest is the target's."""
-    target_id, version = _parse_link(link["uri"])
-    if target_id is None:
-        return _bad_record(link, f"the link points to {link['uri']!r}")
-    try:
-        target = _file_record(client, target_id, version)
-    except PlatformError as error:
-        if error.transient:
-            raise
-        return _without_target(link, error)
-    if target.get("status", "available") != "available":
-        return _without_target(link, PlatformError("it was deleted", http_status=404))
-    complaint = _complaint(target)
-    if complaint is not None or target.get("fs_type") == "link":
-        return _bad_record(link, f"its target {target_id}: {complaint or 'is a link itself'}")
-    return RemoteFile(
-        file_id=link["file_id"],
-        version=link["version"],
-        relative_path=link["relative_path"],
-        size_bytes=target["size"],
-        uri=target["uri"],
-        association_id=target["association_id"],
-    )
-
-
-def _without_target(link: Mapping[str, Any], error: PlatformError) -> RemoteFile:
-    code = _LINK_CODES.get(error.http_status or 0, "BAD_RECORD")
-    reason = f"the link points to {link['uri']}, which " + {
-        "NOT_FOUND": "is not there",
-        "ACCESS_DENIED": "these credentials may not see",
-        "BAD_RECORD": f"cannot be had: {error.message}",
-    }[code].rstrip(".")
-    return dataclasses.replace(_bad_record(link, ""), code=code, reason=reason)
-
-
-def _file_record(client: "RobotoClient", file_id: str, version: str | None) -> dict[str, Any]:
-    with platform_errors(f"resolving the link to {file_id}", client):
-        response = client.get(
-            f"v1/files/record/{file_id}", query={"version_id": version} if version else None
-        )
-        record = response.to_dict(json_path=["data"])
-        return dict(record)
-
-
-def _parse_link(uri: str) -> tuple[str | None, str | None]:
-    """Takes `roboto://file/<id>?v=<version>` apart."""
-    found = _LINK.fullmatch(uri)
-    return (found["file_id"], found["version"]) if found else (None, None)

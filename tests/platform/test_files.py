@@ -1,11 +1,13 @@
 """How a scope's files are listed: page by page, links resolved, bad records named."""
 
+import datetime as dt
+import threading
 from typing import Any
 
 import pytest
 
 from roboto_dagster import PlatformError
-from roboto_dagster.platform.files import RemoteFile, list_files
+from roboto_dagster.platform.files import RemoteFile, is_gone, list_files
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.testing import LocalRoboto, faults
 
@@ -126,11 +128,24 @@ def test_what_is_no_file_is_left_out(
         pytest.param(record(uri="a.mcap"), id="no-scheme"),
         pytest.param(record(uri="s3://b"), id="no-key"),
         pytest.param(record(uri="s3:///k"), id="no-bucket"),
+        pytest.param(record(uri="s3://../k"), id="dots-as-bucket"),
+        pytest.param(record(uri="s3://a@evil.com/k"), id="user-in-bucket"),
+        pytest.param(record(uri="s3://evil.com:80/k"), id="port-in-bucket"),
+        pytest.param(record(uri="s3://evil.com?x=/k"), id="query-in-bucket"),
+        pytest.param(record(uri="s3://evil.com#/k"), id="fragment-in-bucket"),
+        pytest.param(record(uri="s3://a b/k"), id="space-in-bucket"),
+        pytest.param(record(uri="s3://arn:aws:s3:::a@b/k"), id="odd-arn"),
+        pytest.param(record(uri="://b/k"), id="empty-scheme"),
+        pytest.param(record(uri="a b://b/k"), id="odd-scheme"),
+        pytest.param(record(association_id="../../x"), id="path-as-association"),
+        pytest.param(record(file_id="fl_1/../x"), id="path-as-id"),
         pytest.param(record(size=None), id="no-size"),
         pytest.param(record(size=-1), id="negative-size"),
         pytest.param(record(size="5"), id="size-as-text"),
         pytest.param(record(size=True), id="size-as-truth"),
         pytest.param(record(size=2**64), id="enormous-size"),
+        pytest.param(record(size=2**63 - 1), id="largest-integer-as-size"),
+        pytest.param(record(version=2**63), id="enormous-version"),
         pytest.param(record(version=None), id="no-version"),
         pytest.param(record(version=1.5), id="half-a-version"),
         pytest.param(record(association_id=None), id="nobodys"),
@@ -151,6 +166,40 @@ def test_unknown_fields_do_not_matter(local: LocalRoboto, dataset_id: str) -> No
     """A newer platform may tell more."""
     local.faults.add(page(record(colour="blue")), route=QUERY)
     assert [file.code for file in listed(local, dataset_id)] == [None]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://UPPER_case.legacy/k",
+        "s3://bucket/../../etc",
+        "s3://bucket/a\r\nX-Injected: 1",
+        "s3://arn:aws:s3:us-west-2:123456789012:accesspoint:ap/k",
+        "s3://bucket/a@b?c#d",
+    ],
+)
+def test_unusual_uris_are_no_bad_records(local: LocalRoboto, dataset_id: str, uri: str) -> None:
+    """Older buckets, access points and any key are what a store may hold."""
+    local.faults.add(page(record(uri=uri)), route=QUERY)
+    assert [(file.code, file.uri) for file in listed(local, dataset_id)] == [(None, uri)]
+
+
+def test_a_file_is_listed_once_although_pages_shift(local: LocalRoboto, dataset_id: str) -> None:
+    """A file that is added meanwhile pushes the last of a page to the next one."""
+    first = page(record(file_id="fl_2", relative_path="2"), record(), next_token="p2")
+    second = page(record(), record(file_id="fl_0", relative_path="0"))
+    local.faults.add(first, route=QUERY, times=1)
+    local.faults.add(second, route=QUERY)
+    assert [file.file_id for file in listed(local, dataset_id)] == ["fl_2", "fl_1", "fl_0"]
+
+
+def test_a_file_that_was_changed_while_pages_shift_comes_with_its_new_version(
+    local: LocalRoboto, dataset_id: str
+) -> None:
+    """The later answer is the newer one."""
+    local.faults.add(page(record(), next_token="p2"), route=QUERY, times=1)
+    local.faults.add(page(record(version=2)), route=QUERY)
+    assert [file.version for file in listed(local, dataset_id)] == [1, 2]
 
 
 def test_other_stores_uris_are_taken_as_they_are(local: LocalRoboto, dataset_id: str) -> None:
@@ -266,6 +315,50 @@ def test_a_target_that_cannot_be_asked_for_now_breaks_the_listing(
         listed(local, dataset_id)
 
 
+def test_only_wanted_links_are_resolved(local: LocalRoboto, dataset_id: str) -> None:
+    """Neither pattern nor window lets the others cost a request, or fail the listing."""
+    links = [
+        record(
+            file_id=f"fl_link{number}",
+            relative_path=f"links/{number}",
+            fs_type="link",
+            uri=f"roboto://file/fl_{number}?v=1",
+            created="2026-01-01T00:00:00Z",
+        )
+        for number in range(5)
+    ]
+    local.faults.add(page(*links, record()), route=QUERY)
+    local.faults.add(faults.status(503), route="/v1/files/record/*")
+    assert paths(listed(local, dataset_id, exclude_patterns=("links/",))) == ["a.mcap"]
+    later = dt.datetime(2026, 2, 1, tzinfo=dt.timezone.utc)
+    assert paths(listed(local, dataset_id, created_from=later)) == ["a.mcap"]
+    assert local.requests.count(route="/v1/files/record/*") == 0
+
+
+def test_links_are_resolved_side_by_side_and_each_target_once(
+    local: LocalRoboto, dataset_id: str
+) -> None:
+    """Thirty links to three files are three requests under way together; the order stays."""
+    other = local.add_dataset("other")
+    targets = [local.add_file(other, f"{number}", b"x", key=f"k{number}") for number in range(3)]
+    links = [
+        record(
+            file_id=f"fl_link{number}",
+            relative_path=f"{number:02}",
+            fs_type="link",
+            uri=f"roboto://file/{targets[number % 3]}?v=1",
+        )
+        for number in range(30)
+    ]
+    local.faults.add(page(*links), route=QUERY)
+    together = threading.Barrier(3, timeout=20)
+    local.faults.add(faults.call(together.wait), route="/v1/files/record/*")
+    files = listed(local, dataset_id)
+    assert [file.relative_path for file in files] == [f"{number:02}" for number in range(30)]
+    assert {file.uri for file in files} == {f"s3://roboto-managed/k{number}" for number in range(3)}
+    assert local.requests.count(route="/v1/files/record/*") == 3
+
+
 @pytest.mark.parametrize(
     "uri",
     [
@@ -286,3 +379,38 @@ def test_a_link_to_anything_else_is_a_bad_record(
     local.requests.clear()
     assert [file.code for file in listed(local, dataset_id)] == ["BAD_RECORD"]
     assert local.requests.count(route="/v1/files/record/*") == 0
+
+
+# --- what a listing lacks ---
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({}, False, id="there"),
+        pytest.param({"status": "reserved"}, False, id="not-available-just-now"),
+        pytest.param({"version": 9, "size": 9}, False, id="replaced"),
+        pytest.param({"status": "deleted"}, True, id="deleted"),
+        pytest.param({"relative_path": "b.mcap"}, True, id="renamed"),
+        pytest.param({"association_id": "ds_2"}, True, id="moved"),
+    ],
+)
+def test_only_a_record_that_says_so_is_gone(
+    local: LocalRoboto, changes: dict[str, Any], *, expected: bool
+) -> None:
+    """What a listing lacks may be there all the same: its record decides."""
+    local.faults.add(faults.answer_json({"data": record(**changes)}), route="/v1/files/record/*")
+    assert is_gone(local.client(), "ds_1", "fl_1", "a.mcap") is expected
+
+
+def test_a_record_that_is_not_there_is_gone(local: LocalRoboto) -> None:
+    """The platform knows no such file."""
+    assert is_gone(local.client(), "ds_1", "fl_none", "a.mcap")
+
+
+def test_a_platform_that_cannot_be_asked_says_nothing(local: LocalRoboto) -> None:
+    """Neither an outage nor a missing right is a deletion."""
+    for status in (503, 403):
+        local.faults.add(faults.status(status), route="/v1/files/record/*", times=1)
+        with pytest.raises(PlatformError, match="looking up file fl_1"):
+            is_gone(local.client(max_attempts=1), "ds_1", "fl_1", "a.mcap")
