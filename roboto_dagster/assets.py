@@ -1,7 +1,5 @@
 """The Dagster asset: a Roboto dataset on disk, one partition a dataset."""
 
-import functools
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,20 +7,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from roboto_dagster.asset_config import DatasetAssetConfig
-from roboto_dagster.checks import evaluate_in_failed_step
-from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
+from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.metadata import (
-    Outcome,
-    describe_in_markdown,
-    error_of,
-    failure_of,
-    is_whole,
-    outcome_metadata,
-    summary,
-)
-from roboto_dagster.partition_existence import ExistingPartitions
-from roboto_dagster.partitions import Partitioning, partitioning_of
+from roboto_dagster.materialize import materialize_partitions
+from roboto_dagster.partitions import partitioning_of
 from roboto_dagster.platform.queries import Query
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.sync.options import (
@@ -31,13 +19,12 @@ from roboto_dagster.sync.options import (
     OnMissing,
     OnRefused,
     SyncOptions,
-    SyncSettings,
 )
-from roboto_dagster.sync.report import SyncReport
-from roboto_dagster.sync.run import sync
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
-    from roboto import RobotoClient
+    pass
+
+__all__ = ["KINDS", "build_roboto_dataset_asset", "materialize_partitions"]
 
 KINDS = frozenset({"roboto", "s3"})
 
@@ -71,12 +58,12 @@ def build_roboto_dataset_asset(
     pool: str | None = None,
     io_manager_key: str | None = None,
 ) -> dg.AssetsDefinition:
-    """Builds an asset that brings Roboto datasets to the local disk.
+    """Build an asset that delivers Roboto datasets to the local disk.
 
     It is about one dataset, or about several by partitions: each key is the id of a dataset, or a
     window of time that holds the datasets created in it, or one of each (`roboto_dagster.partitions`
     has the table). A run may hold one partition or, with a `BackfillPolicy`, many: each then
-    succeeds or fails by itself, and the whole ones are materialized in any case.
+    succeeds or fails by itself, and the complete ones are materialized in any case.
 
     Files go to `<destination>/<dataset id>/<relative path>`, the manifest to
     `<destination>/.roboto/<asset key>/<partition key>.parquet`. Files that have not changed cost no
@@ -92,11 +79,11 @@ def build_roboto_dataset_asset(
         dataset_id: The dataset, if the asset is about one.
         partitions_def: Static or named dynamic partitions whose keys are dataset ids, time windows,
             or one of each as a `MultiPartitionsDefinition`, if it is about several.
-        include_patterns: Gitignore-style patterns of the files to bring. Default: all.
+        include_patterns: Gitignore-style patterns of the files to deliver. Default: all.
         exclude_patterns: The same for files to leave out; they win over the included.
         query: Which datasets belong to a window of time: a condition of the platform's query
             language, as a mapping or of the SDK. Default: all that were created in it.
-        retry: How what fails transiently is repeated inside the step. Default: `RetryConfig()`.
+        retry: How what fails transiently is retried inside the step. Default: `RetryConfig()`.
         on_refused: Whether files whose path is unsafe or collides, or whose record is bad, make the
             partition fail (`"fail"`, default) or are only listed in its metadata (`"skip"`).
         on_missing: Whether files that the platform no longer lists are kept (`"keep"`, default) or
@@ -110,14 +97,14 @@ def build_roboto_dataset_asset(
         backfill_policy: Whether one run may hold many partitions. Default: one run for each.
         key_prefix: Prefix of the asset's key.
         group_name: Group in the UI.
-        description: Shown in the UI. Default: what it brings and where to.
+        description: Shown in the UI. Default: what it delivers, and where to.
         kinds: Kinds shown in the UI. Default: roboto and s3.
         owners: Owners of the asset.
         tags: Tags of the asset.
         metadata: Definition metadata of the asset.
         deps: Assets that it depends on.
         automation_condition: When Dagster materializes it by itself.
-        retry_policy: What Dagster repeats as a whole, on top of `retry`. Permanent failures are
+        retry_policy: How Dagster repeats the whole step, on top of `retry`. Permanent failures are
             never repeated.
         pool: Concurrency pool of the op.
         io_manager_key: The resource by which other assets load it, a `RobotoFilesIOManager`.
@@ -187,151 +174,3 @@ def _check_retry(retry: object) -> None:
             f"retry must be a RetryConfig such as RetryConfig(max_attempts=3), not {retry!r}. For what Dagster repeats as "
             "a whole, use retry_policy."
         )
-
-
-def materialize_partitions(
-    context: dg.AssetExecutionContext,
-    partitioning: Partitioning,
-    *,
-    roboto: RobotoResource,
-    object_store: ObjectStoreResource,
-    retry: RetryConfig | None = None,
-    options: SyncOptions | None = None,
-) -> dg.MaterializeResult[Any]:
-    """Brings the partitions of a run to the local disk: the body of the asset, for assets of your own.
-
-    Args:
-        context: Of the asset's op.
-        partitioning: What the asset's partitions hold.
-        roboto: The platform.
-        object_store: The store of the files.
-        retry: How what fails transiently is repeated. Default: `RetryConfig()`.
-        options: How what is not as it should be is treated. Default: `SyncOptions()`.
-
-    Raises:
-        dagster.Failure: A partition is not whole; those that are have been materialized.
-    """
-    keys = [None] if partitioning.whole is None else context.partition_keys
-    run = _Run(
-        context,
-        partitioning,
-        roboto,
-        object_store,
-        retry=retry or RetryConfig(),
-        options=options or SyncOptions(),
-    )
-    return run.materialize(keys)
-
-
-class _Run:
-    """One run of the asset's op: any number of partitions, each with its own outcome."""
-
-    def __init__(
-        self,
-        context: dg.AssetExecutionContext,
-        partitioning: Partitioning,
-        roboto: RobotoResource,
-        object_store: ObjectStoreResource,
-        *,
-        retry: RetryConfig,
-        options: SyncOptions,
-    ) -> None:
-        self._context = context
-        self._partitioning = partitioning
-        self._roboto = roboto
-        self._object_store = object_store
-        self._retry = retry
-        self._options = options
-        self._outcomes: dict[str | None, Outcome] = {}
-        self._existing = ExistingPartitions(partitioning.whole)
-
-    def materialize(self, partition_keys: Sequence[str | None]) -> dg.MaterializeResult[Any]:
-        """Syncs every partition, and tells Dagster of each.
-
-        Raises:
-            dagster.Failure: A partition is not whole; those that are have been materialized.
-        """
-        try:
-            for key in partition_keys:
-                self._outcomes[key] = self._sync(key)
-                self._say_end(key, self._outcomes[key])
-        except BaseException:  # an interrupt: what is whole by now stays materialized
-            self._materialize_whole()
-            raise
-        if all(is_whole(outcome) for outcome in self._outcomes.values()):
-            return self._result()
-        self._materialize_whole()
-        self._observe_others()
-        evaluate_in_failed_step(self._context, self._partitioning, self._roboto)
-        raise failure_of(self._outcomes) from error_of(self._outcomes)
-
-    def _sync(self, partition_key: str | None) -> Outcome:
-        try:
-            if partition_key is not None:
-                self._existing.require(partition_key)
-            scopes = self._partitioning.scopes(partition_key, self._client, self._roboto.org_id)
-            return sync(scopes, self._settings(partition_key))
-        except RobotoDagsterError as error:
-            return error
-
-    @functools.cached_property
-    def _client(self) -> "RobotoClient":
-        # Once a run: reading the SDK's configuration takes a sixth of a small partition.
-        return self._roboto.get_client()
-
-    def _settings(self, partition_key: str | None) -> SyncSettings:
-        config = self._partitioning.config
-        return SyncSettings(
-            client=self._client,
-            org_id=self._roboto.org_id,
-            open_store=self._object_store.open_store,
-            destination=config.destination,
-            manifest=config.manifest(self._context.asset_key, partition_key),
-            retry=self._retry,
-            options=self._options,
-            log=self._context.log.log,
-        )
-
-    def _say_end(self, partition_key: str | None, outcome: Outcome) -> None:
-        prefix = f"{partition_key}: " if partition_key else ""
-        if isinstance(outcome, SyncReport):
-            self._context.log.log(
-                logging.WARNING if outcome.failures else logging.INFO, f"{prefix}{summary(outcome)}"
-            )
-        else:
-            self._context.log.error(f"{prefix}{outcome}")
-
-    def _result(self) -> dg.MaterializeResult[Any]:
-        """All is whole: Dagster itself makes one materialization a partition, each with its own
-        metadata.
-        """
-        for key, outcome in self._outcomes.items():
-            self._context.add_asset_metadata(outcome_metadata(outcome), partition_key=key)
-        return dg.MaterializeResult()
-
-    def _materialize_whole(self) -> None:
-        """Since the step is about to fail, materializations have to be logged one by one."""
-        for key, outcome in self._outcomes.items():
-            if is_whole(outcome):
-                self._context.log_event(
-                    dg.AssetMaterialization(
-                        asset_key=self._context.asset_key,
-                        partition=key,
-                        metadata=outcome_metadata(outcome),
-                    )
-                )
-
-    def _observe_others(self) -> None:
-        """Dagster shows a failure's metadata in the run's log alone, an observation's on the
-        asset's page too.
-        """
-        for key, outcome in self._outcomes.items():
-            if not is_whole(outcome):
-                self._context.log_event(
-                    dg.AssetObservation(
-                        asset_key=self._context.asset_key,
-                        partition=key,
-                        description=describe_in_markdown(outcome, key),
-                        metadata=outcome_metadata(outcome),
-                    )
-                )

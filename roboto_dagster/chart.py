@@ -17,19 +17,16 @@ _WIDTH, _HEIGHT, _TOP = 320, 80, 16
 
 
 def throughput_markdown(timeline: Timeline, mean_mib_s: float) -> str:
-    """Returns a chart of MiB/s over time, and a line that says the same in words.
+    """Return a chart of MiB/s over time, and a line with the same in words.
 
     Args:
-        timeline: What arrived when.
+        timeline: The bytes that arrived, by time.
         mean_mib_s: The throughput over the whole run.
 
     Returns:
         Markdown, short enough to be shown in place.
     """
-    words = (
-        f"mean {mean_mib_s:.1f} MiB/s, peak {timeline.peak_mib_s:.1f} MiB/s, "
-        f"in {duration_text(timeline.duration_seconds)}"
-    )
+    words = f"mean {mean_mib_s:.1f} MiB/s, peak {timeline.peak_mib_s:.1f} MiB/s"
     heights = _heights(timeline.bytes_by_step)
     while len(markdown := _markdown(heights, timeline, words)) > MAX_CHARACTERS:
         heights = [max(pair) for pair in zip(heights[::2], [*heights[1::2], 0], strict=False)]
@@ -37,7 +34,7 @@ def throughput_markdown(timeline: Timeline, mean_mib_s: float) -> str:
 
 
 def _heights(values: Sequence[int]) -> list[int]:
-    """Scales to the height of the chart; what was taken back counts as nothing."""
+    """Scale to the height of the chart; a step in which more was thrown away than arrived counts as 0."""
     peak = max(*values, 1, 1)
     return [round(max(value, 0) * _HEIGHT / peak) for value in values] or [0]
 
@@ -61,7 +58,7 @@ def _svg(heights: Sequence[int], timeline: Timeline) -> str:
 
 
 def _outline(heights: Sequence[int], bottom: int) -> str:
-    """Returns the path of an area in steps, each of them one unit wide."""
+    """Return the path of an area in steps, each of them one unit wide."""
     path, last = [f"M0 {bottom}"], 0
     for height in heights:
         path.append(f"v{last - height}h1" if height != last else "h1")

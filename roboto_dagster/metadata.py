@@ -1,11 +1,11 @@
-"""What a sync's report looks like in Dagster: metadata of a materialization, and the failure of a
-partial one.
+"""What a sync's outcome looks like as metadata of Dagster's events: numbers, names and tables.
+
+Names come from the platform, and whoever uploads a file chooses its name: texts are escaped here,
+where they become metadata.
 """
 
-import collections
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,33 +13,26 @@ import dagster as dg
 from typing_extensions import Self
 
 from roboto_dagster.chart import throughput_markdown
-from roboto_dagster.errors import ADVICE, DownloadError, RobotoDagsterError, is_transient
+from roboto_dagster.errors import ADVICE, DownloadError, RobotoDagsterError
+from roboto_dagster.messages import relative_path, summary
 from roboto_dagster.sync.report import (
     DeliveredFile,
     SyncReport,
     TransferAttempt,
     count,
-    duration_text,
     size_text,
 )
-
-if sys.version_info < (3, 11):
-    from exceptiongroup import ExceptionGroup
+from roboto_dagster.text import markdown_text, one_line
 
 Metadata = dict[str, dg.MetadataValue]
-
-Outcome = SyncReport | RobotoDagsterError
-"""What became of one partition: a report, or why it could not even be planned."""
 
 MAX_TABLE_ROWS = 100
 """Tables in events are cut here; the manifest has every file."""
 
-_NAMED_IN_SENTENCE = 3
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SyncMetadata:
-    """What an event of a dataset asset tells in numbers and names: the keys that programs may rely on.
+    """The numbers and names in an event of a dataset asset: the keys that programs may rely on.
 
     ```python
     event = instance.get_latest_materialization_event(asset.key).asset_materialization
@@ -48,13 +41,17 @@ class SyncMetadata:
 
     Attributes:
         uri: The folder that holds the files (`dagster/uri`).
-        row_count: Files that are whole on disk (`dagster/row_count`).
+        row_count: Files that are complete on disk (`dagster/row_count`).
         dataset_id: The dataset, or several separated by commas; this and all below are `roboto/…`.
+        dataset_name: Its name on the platform, or several separated by commas.
         dataset_url: Its page on the platform, if it has one.
         files_fetched: Files that this run fetched.
-        files_unchanged: Files that were whole already.
+        files_unchanged: Files that were complete already.
+        files_retried: Fetched files that took more than one attempt; left out if there are none.
+        files_skipped: Files that are left out on purpose, such as refused ones with
+            `on_refused="skip"`; left out if there are none.
         files_removed: Files that were removed since the platform no longer lists them.
-        files_failed: Files that are not whole.
+        files_failed: Files that could not be delivered.
         bytes_fetched: Bytes that this run fetched.
         bytes_total: Bytes of all files.
         duration_seconds: From listing to manifest.
@@ -66,6 +63,7 @@ class SyncMetadata:
     uri: str
     row_count: int
     dataset_id: str
+    dataset_name: str | None = None
     dataset_url: str | None = None
     files_fetched: int
     files_unchanged: int
@@ -77,14 +75,17 @@ class SyncMetadata:
     throughput_mib_s: float
     manifest: pathlib.Path
     error_codes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    files_retried: int | None = None
+    files_skipped: int | None = None
 
     @classmethod
     def of(cls, report: SyncReport) -> Self:
-        """Takes it from a report."""
+        """Take it from a report."""
         return cls(
             uri=report.root.as_uri(),
             row_count=report.files_fetched + report.files_unchanged,
             dataset_id=", ".join(report.dataset_ids),
+            dataset_name=one_line(", ".join(report.dataset_names.values())) or None,
             dataset_url=report.dataset_url,
             files_fetched=report.files_fetched,
             files_unchanged=report.files_unchanged,
@@ -96,11 +97,13 @@ class SyncMetadata:
             throughput_mib_s=round(report.throughput_mib_s, 2),
             manifest=report.manifest,
             error_codes=report.error_codes,
+            files_retried=report.files_retried or None,
+            files_skipped=report.files_skipped or None,
         )
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, dg.MetadataValue]) -> Self | None:
-        """Reads it back from an event's metadata, or returns None where there is none of ours."""
+        """Read it from an event's metadata, or return None where there is none of ours."""
         found: dict[str, Any] = {
             name: metadata[key].value for name, key in _KEYS.items() if key in metadata
         }
@@ -109,7 +112,7 @@ class SyncMetadata:
         return cls(**{**found, "manifest": pathlib.Path(found["manifest"])})
 
     def to_metadata(self) -> Metadata:
-        """Returns it as metadata; what there is none of is left out."""
+        """Return it as metadata; what there is none of is left out."""
         values = ((key, getattr(self, name)) for name, key in _KEYS.items())
         return {key: _value(key, value) for key, value in values if value not in (None, {})}
 
@@ -131,9 +134,20 @@ def _value(key: str, value: object) -> dg.MetadataValue:
     return of.url(str(value)) if key.endswith("_url") else of.text(str(value))
 
 
+def outcome_metadata(outcome: SyncReport | RobotoDagsterError) -> Metadata:
+    """Return the metadata of a partition: complete, partly failed, or not even planned.
+
+    Args:
+        outcome: Its sync's report, or why there is none.
+    """
+    if isinstance(outcome, SyncReport):
+        return report_metadata(outcome)
+    return {"roboto/error": dg.MetadataValue.text(one_line(outcome))}
+
+
 def report_metadata(report: SyncReport) -> Metadata:
-    """Returns the metadata of one partition's sync, whole or not, in the order in which it is to be
-    read: what happened, what failed, how it went, where it is.
+    """Return the metadata of one partition's sync, in the order in which it is to be read: what
+    happened, what failed, how it went, where it is.
 
     Args:
         report: What the sync did.
@@ -142,229 +156,92 @@ def report_metadata(report: SyncReport) -> Metadata:
     if report.failures:
         metadata |= failure_metadata(report.failures, report.error_codes)
     if report.skipped:
-        metadata["roboto/skipped"] = _failures_table(report.skipped)
+        metadata["roboto/skipped"] = _failures_table(report.skipped, len(report.skipped))
     if report.bytes_fetched:
         chart = throughput_markdown(report.timeline, report.throughput_mib_s)
         metadata["roboto/throughput"] = dg.MetadataValue.md(chart)
-    if report.top_files:
-        metadata["roboto/top_files"] = _files_table(report.top_files)
-    metadata["roboto/attempts"] = _attempts_table(report.attempts)
+    slowest = [each for each in report.top_files if each.status == "fetched"]
+    if slowest:
+        metadata["roboto/slowest_files"] = _files_table(slowest)
+    if report.attempts:
+        metadata["roboto/attempts"] = _attempts_table(report.attempts)
     return metadata | SyncMetadata.of(report).to_metadata()
 
 
 def failure_metadata(failures: Sequence[DownloadError], error_codes: Mapping[str, int]) -> Metadata:
-    """Returns what is told of failed files, besides the rest: a table of them, what to do about each
-    kind, and their count by code.
+    """Return the metadata of failed files: a table of them, what to do about each kind, and their
+    count by code.
+
+    Args:
+        failures: Some or all of them.
+        error_codes: How many there are of each code, in all.
     """
-    advice = [
-        f"- **{code}** ({count(n, 'file')}): {ADVICE[code]}" for code, n in error_codes.items()
+    advice = dict(ADVICE) | {each.code: each.advice for each in reversed(failures)}
+    lines = [
+        f"- **{code}** ({count(number, 'file')}): {markdown_text(advice[code])}"
+        for code, number in error_codes.items()
     ]
     return {
-        "roboto/failures": _failures_table(failures),
-        "roboto/what_to_do": dg.MetadataValue.md("\n".join(advice)),
+        "roboto/failures": _failures_table(failures, sum(error_codes.values())),
+        "roboto/what_to_do": dg.MetadataValue.md("\n".join(lines)),
         "roboto/error_codes": dg.MetadataValue.json(dict(error_codes)),
     }
 
 
-def _failures_table(failures: Sequence[DownloadError]) -> dg.MetadataValue:
-    records = [
-        dg.TableRecord(
-            {
-                "relative_path": relative_path(failure),
-                "error_code": failure.code,
-                "attempts": failure.attempts,
-                "transient": failure.transient,
-                "message": failure.reason,
-            }
+def _failures_table(failures: Sequence[DownloadError], total: int) -> dg.MetadataValue:
+    """Return a table in which code and message come first: a long path would push them out of sight."""
+    rows: list[tuple[str, str, str, int, bool]] = [
+        (
+            each.code,
+            one_line(each.reason),
+            one_line(relative_path(each)),
+            each.attempts,
+            each.transient,
         )
-        for failure in failures[:MAX_TABLE_ROWS]
+        for each in failures[:MAX_TABLE_ROWS]
     ]
-    if len(failures) > MAX_TABLE_ROWS:
-        more = f"{len(failures) - MAX_TABLE_ROWS} more failed files are in the manifest"
-        records.append(
-            dg.TableRecord(
-                {
-                    "relative_path": "…",
-                    "error_code": "",
-                    "attempts": 0,
-                    "transient": False,
-                    "message": more,
-                }
-            )
-        )
-    columns = [("relative_path", "string"), ("error_code", "string"), ("attempts", "int")]
-    return _table(records, [*columns, ("transient", "bool"), ("message", "string")])
+    if total > len(rows):
+        rows.append(("", f"{count(total - len(rows), 'more file')} in the manifest", "…", 0, False))
+    columns = {
+        "error_code": "string",
+        "message": "string",
+        "relative_path": "string",
+        "attempts": "int",
+        "transient": "bool",
+    }
+    return _table(columns, rows)
 
 
 def _files_table(files: Sequence[DeliveredFile]) -> dg.MetadataValue:
-    records = [
-        dg.TableRecord(
-            {
-                "relative_path": each.relative_path,
-                "size": size_text(each.size_bytes),
-                "seconds": round(each.duration_seconds, 3),
-                "attempts": each.attempts,
-                "status": each.status,
-            }
+    columns = {"seconds": "float", "size": "string", "attempts": "int", "relative_path": "string"}
+    rows = [
+        (
+            round(each.duration_seconds, 3),
+            size_text(each.size_bytes),
+            each.attempts,
+            one_line(each.relative_path),
         )
         for each in files
     ]
-    columns = [("relative_path", "string"), ("size", "string"), ("seconds", "float")]
-    return _table(records, [*columns, ("attempts", "int"), ("status", "string")])
+    return _table(columns, rows)
 
 
 def _attempts_table(attempts: Sequence[TransferAttempt]) -> dg.MetadataValue:
-    records = [
-        dg.TableRecord(
-            {
-                "round": each.number,
-                "files": each.files,
-                "failed": each.failed,
-                "bytes_fetched": each.bytes_fetched,
-                "duration_seconds": round(each.duration_seconds, 3),
-            }
-        )
+    columns = {
+        "attempt": "int",
+        "files": "int",
+        "failed": "int",
+        "bytes_fetched": "int",
+        "duration_seconds": "float",
+    }
+    rows = [
+        (each.number, each.files, each.failed, each.bytes_fetched, round(each.duration_seconds, 3))
         for each in attempts[:MAX_TABLE_ROWS]
     ]
-    columns = [("round", "int"), ("files", "int"), ("failed", "int"), ("bytes_fetched", "int")]
-    return _table(records, [*columns, ("duration_seconds", "float")])
+    return _table(columns, rows)
 
 
-def _table(
-    records: Sequence[dg.TableRecord], columns: Sequence[tuple[str, str]]
-) -> dg.MetadataValue:
-    schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in columns])
+def _table(columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> dg.MetadataValue:
+    schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in columns.items()])
+    records = [dg.TableRecord(dict(zip(columns, row, strict=True))) for row in rows]
     return dg.MetadataValue.table(records=records, schema=schema)
-
-
-def relative_path(failure: DownloadError) -> str:
-    """Returns the path of a failed file in its dataset, or where it should have gone."""
-    file: Mapping[str, object] = {**failure.file}
-    return str(file.get("relative_path") or file["destination_path"])
-
-
-def is_whole(outcome: Outcome) -> bool:
-    """Tells whether every file of a partition is on disk."""
-    return isinstance(outcome, SyncReport) and not outcome.failures
-
-
-def outcome_metadata(outcome: Outcome) -> Metadata:
-    """Returns the metadata of a partition, whole, partly failed, or not even planned."""
-    if isinstance(outcome, SyncReport):
-        return report_metadata(outcome)
-    return {"roboto/error": dg.MetadataValue.text(str(outcome))}
-
-
-def summary(report: SyncReport) -> str:
-    """Returns one line about a sync, for the log."""
-    fetched = count(report.files_fetched, "file") + " fetched"
-    if report.bytes_fetched:
-        fetched += f" ({size_text(report.bytes_fetched)} at {report.throughput_mib_s:.1f} MiB/s)"
-    return (
-        f"{fetched}, {report.files_unchanged} unchanged, {report.files_failed} failed, "
-        f"in {duration_text(report.duration_seconds)}"
-    )
-
-
-def describe(outcome: Outcome, partition_key: str | None) -> str:
-    """Says in words why a partition is not whole: a sentence, the first files, and what to do
-    next.
-    """
-    if not isinstance(outcome, SyncReport):
-        return f"{partition_key}: {outcome}" if partition_key else str(outcome)
-    files = [f"  {line}" for line in _first_files(outcome)]
-    return "\n".join([_verdict(outcome, partition_key), *files, _what_next(outcome)])
-
-
-def describe_in_markdown(outcome: Outcome, partition_key: str | None) -> str:
-    """Says the same for the asset's page, where lines would run into one another."""
-    if not isinstance(outcome, SyncReport):
-        return describe(outcome, partition_key)
-    files = "\n".join(f"- {line}" for line in _first_files(outcome))
-    return f"{_verdict(outcome, partition_key)}\n\n{files}\n\n{_what_next(outcome)}"
-
-
-def _verdict(report: SyncReport, partition_key: str | None) -> str:
-    subject = partition_key or ", ".join(report.dataset_ids)
-    codes = ", ".join(f"{count} {code}" for code, count in report.error_codes.items())
-    files = count(report.files_total, "file")
-    return f"{report.files_failed} of {files} of {subject} could not be delivered ({codes})."
-
-
-def _first_files(report: SyncReport) -> list[str]:
-    """Names a few files; what to do about a code is said once."""
-    lines, advised = [], set()
-    for failure in report.failures[:_NAMED_IN_SENTENCE]:
-        advice = "" if failure.code in advised else f" {failure.advice}"
-        advised.add(failure.code)
-        lines.append(f"{relative_path(failure)}: {failure.code}: {failure.reason}.{advice}")
-    more = report.files_failed - _NAMED_IN_SENTENCE
-    if more > 0:
-        lines.append(f"… and {more} more: see roboto/failures, or the manifest.")
-    return lines
-
-
-def _what_next(report: SyncReport) -> str:
-    whole = report.files_fetched + report.files_unchanged
-    kept = f"{count(whole, 'other file')} whole on disk" if whole else "No file is on disk"
-    again = (
-        "running it again may help"
-        if report.is_retryable
-        else "running it again will not help before that is mended"
-    )
-    return f"{kept}; {again}. The manifest {report.manifest} names every file."
-
-
-def failure_of(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
-    """Makes the one failure of a run in which not every partition is whole; raise it from
-    `error_of(outcomes)`.
-
-    Dagster drops what is inside an exception group, so the group is told in words: sentences, then
-    a table.
-
-    Args:
-        outcomes: Every partition of the run; the key None where there are no partitions.
-    """
-    failed = {key: outcome for key, outcome in outcomes.items() if not is_whole(outcome)}
-    sentences = [describe(outcome, key) for key, outcome in failed.items()]
-    if len(outcomes) > 1:
-        sentences.insert(
-            0,
-            f"{len(failed)} of {len(outcomes)} partitions are not whole; the others are materialized.",
-        )
-    return dg.Failure(
-        description="\n".join(sentences[: MAX_TABLE_ROWS + 1]),
-        metadata=_failed_metadata(failed),
-        allow_retries=any(_is_retryable(outcome) for outcome in failed.values()),
-    )
-
-
-def _failed_metadata(failed: Mapping[str | None, Outcome]) -> Metadata:
-    if len(failed) == 1:
-        return outcome_metadata(next(iter(failed.values())))
-    reports = [outcome for outcome in failed.values() if isinstance(outcome, SyncReport)]
-    failures = [failure for report in reports for failure in report.failures]
-    codes = collections.Counter[str](failure.code for failure in failures)
-    keys = dg.MetadataValue.json(list(failed)[:MAX_TABLE_ROWS])
-    return {"roboto/partitions_failed": keys, **failure_metadata(failures, codes)}
-
-
-def _is_retryable(outcome: Outcome) -> bool:
-    return outcome.is_retryable if isinstance(outcome, SyncReport) else is_transient(outcome)
-
-
-def error_of(outcomes: Mapping[str | None, Outcome]) -> Exception:
-    """Returns what a failed run is raised from: one group, of groups where several partitions
-    failed.
-    """
-    errors = [
-        outcome.error() if isinstance(outcome, SyncReport) else outcome
-        for outcome in outcomes.values()
-        if not is_whole(outcome)
-    ]
-    found = [error for error in errors if error is not None]
-    return (
-        found[0]
-        if len(found) == 1
-        else ExceptionGroup(f"{len(found)} partitions are not whole", found)
-    )

@@ -8,7 +8,6 @@ import pytest
 
 from roboto_dagster import (
     ConfigurationError,
-    ObjectStoreResource,
     RobotoResource,
     build_roboto_dataset_asset,
 )
@@ -228,10 +227,10 @@ def test_a_range_in_one_run(materialize: "Materializer", dataset_ids: list[str])
     assert len(materialize.materializations(result)) == 3
 
 
-def test_whole_partitions_are_materialized_although_another_failed(
+def test_complete_partitions_are_materialized_although_another_failed(
     materialize: "Materializer", local: LocalRoboto, dataset_ids: list[str]
 ) -> None:
-    """Of a range, the whole ones are materialized once each; the run fails for the other."""
+    """Of a range, the complete ones are materialized once each; the run fails for the other."""
     local.remove_object(dataset_ids[1], "0.mcap")
     result = materialize(
         materialize.range_asset(dataset_ids), partition_range=(dataset_ids[0], dataset_ids[2])
@@ -243,7 +242,7 @@ def test_whole_partitions_are_materialized_although_another_failed(
     assert all(set(meta) >= DOCUMENTED_KEYS for _, meta in materialize.materializations(result))
     assert [each.partition for each in materialize.observations(result)] == [dataset_ids[1]]
     text = error_text(result)
-    assert "1 of 3 partitions are not whole; the others are materialized." in text
+    assert "1 of 3 partitions is not complete; the other 2 are materialized." in text
 
 
 def test_an_unknown_dataset_costs_no_other_partition(
@@ -283,7 +282,7 @@ def test_a_failure_names_every_file(
     result = materialize(materialize.asset(dataset_id=dataset_id))
     data = failure_of(result).user_failure_data
     assert "0.mcap: NOT_FOUND" in data.description
-    assert "1 other file whole on disk" in data.description
+    assert "1 other file is complete on disk" in data.description
     assert data.metadata["roboto/error_codes"].value == {"NOT_FOUND": 1}
     (record,) = data.metadata["roboto/failures"].records
     assert (record.data["relative_path"], record.data["transient"]) == ("0.mcap", False)
@@ -298,7 +297,7 @@ def test_a_failure_is_also_an_observation(
     local.remove_object(dataset_id, "0.mcap")
     (observation,) = materialize.observations(materialize(materialize.asset(dataset_id=dataset_id)))
     assert set(observation.metadata) >= {"roboto/failures", "roboto/error_codes"}
-    assert "0.mcap: NOT_FOUND" in (observation.description or "")
+    assert "`0.mcap`: NOT_FOUND" in (observation.description or "")
 
 
 def test_retries_are_healed_and_logged(
@@ -385,9 +384,6 @@ SECRET = "wrong-key-that-nobody-may-see"
             0,
             id="unreachable",
         ),
-        pytest.param(
-            {"api_key": SECRET, "endpoint": "127.0.0.1"}, "must begin with http", 0, id="no-url"
-        ),
     ],
 )
 def test_a_platform_that_cannot_be_used(
@@ -423,8 +419,8 @@ def test_an_endpoint_with_a_trailing_slash_works(
     ("answer", "message"),
     [
         pytest.param({"data": []}, "offers no credentials", id="none"),
-        pytest.param({"data": [{}]}, "answered something unusable", id="malformed"),
-        pytest.param({}, "answered something unusable", id="empty-object"),
+        pytest.param({"data": [{}]}, "gave an unusable answer", id="malformed"),
+        pytest.param({}, "gave an unusable answer", id="empty-object"),
     ],
 )
 def test_credentials_that_are_none(
@@ -466,8 +462,89 @@ def test_a_listing_that_breaks(
     assert local.requests.count(service="s3") == 0
 
 
-def test_a_store_setting_that_cannot_work(materialize: "Materializer", dataset_id: str) -> None:
-    """A store's endpoint without scheme is named."""
-    store = ObjectStoreResource(engine="boto3", endpoint_url="s3.local")
-    result = materialize(materialize.asset(dataset_id=dataset_id), object_store=store)
-    assert "endpoint_url must begin with http:// or https://, not 's3.local'" in error_text(result)
+def test_swapped_resources_are_named(materialize: "Materializer", dataset_id: str) -> None:
+    """A slip in the resources is an error that says so."""
+    swapped = {
+        "roboto": materialize.resources["object_store"],
+        "object_store": materialize.resources["roboto"],
+    }
+    text = error_text(materialize(materialize.asset(dataset_id=dataset_id), **swapped))
+    assert "Are the resources swapped?" in text
+
+
+# --- direct invocation, as Dagster documents unit tests ---
+
+
+def test_direct_invocation(materialize: "Materializer", dataset_id: str) -> None:
+    """The asset can be called like a function, and returns its metadata."""
+    asset = materialize.asset(dataset_id=dataset_id)
+    result: Any = asset(dg.build_asset_context(), **materialize.resources)
+    assert result.metadata["dagster/row_count"].value == 2
+    assert (materialize.destination / dataset_id / "0.mcap").exists()
+
+
+def test_direct_invocation_of_partitions(
+    materialize: "Materializer", dataset_ids: list[str]
+) -> None:
+    """With a key, or a range of them."""
+    asset = materialize.range_asset(dataset_ids)
+    context = dg.build_asset_context(partition_key=dataset_ids[0])
+    one: Any = asset(context, **materialize.resources)
+    assert one.metadata["roboto/dataset_id"].value == dataset_ids[0]
+    both = dg.PartitionKeyRange(dataset_ids[1], dataset_ids[2])
+    asset(dg.build_asset_context(partition_key_range=both), **materialize.resources)
+    delivered = {path.name for path in materialize.destination.iterdir()} - {".roboto"}
+    assert delivered == set(dataset_ids)
+
+
+def test_direct_invocation_that_fails(
+    materialize: "Materializer", local: LocalRoboto, dataset_id: str
+) -> None:
+    """It raises the failure that a run would end with."""
+    local.remove_object(dataset_id, "0.mcap")
+    asset = materialize.asset(dataset_id=dataset_id)
+    with pytest.raises(dg.Failure, match=r"0.mcap: NOT_FOUND"):
+        asset(dg.build_asset_context(), **materialize.resources)
+
+
+def test_direct_invocation_without_a_partition(
+    materialize: "Materializer", dataset_ids: list[str]
+) -> None:
+    """The error says that a key is missing."""
+    asset = materialize.range_asset(dataset_ids)
+    with pytest.raises(ConfigurationError, match="give it a partition key"):
+        asset(dg.build_asset_context(), **materialize.resources)
+
+
+# --- what is printed ---
+
+
+def test_lines_of_a_range_name_their_partition(
+    materialize: "Materializer", dataset_ids: list[str]
+) -> None:
+    """Of several partitions in one run, each line says which it is about."""
+    result = materialize(
+        materialize.range_asset(dataset_ids), partition_range=(dataset_ids[0], dataset_ids[1])
+    )
+    ours = [
+        entry.user_message
+        for entry in materialize.log(result)
+        if entry.dagster_event is None and "fetch" in entry.user_message
+    ]
+    assert len(ours) == 4
+    assert all(line.startswith(tuple(f"{each}: " for each in dataset_ids)) for line in ours)
+
+
+@pytest.mark.filterwarnings("ignore:RobotoResource got its api_key as plain text")
+def test_a_failure_is_printed_once(
+    materialize: "Materializer", local: LocalRoboto, dataset_id: str
+) -> None:
+    """A wrong key has no file to blame: the failure says it, and no cause says it again."""
+    roboto = RobotoResource(api_key="wrong", endpoint=local.api_url, max_attempts=1)
+    result = materialize(materialize.asset(dataset_id=dataset_id), roboto=roboto)
+    data = failure_of(result)
+    assert data.error.cause is None
+    printed = [
+        entry.user_message for entry in materialize.log(result) if entry.dagster_event is None
+    ]
+    assert [line for line in printed if "ROBOTO_API_KEY" in line] == []

@@ -13,7 +13,7 @@ from dagster.components.utils.translation import TranslationFn, TranslationFnRes
 from pydantic import Field
 
 from roboto_dagster.asset_config import DatasetAssetConfig
-from roboto_dagster.assets import KINDS, materialize_partitions
+from roboto_dagster.assets import KINDS
 from roboto_dagster.component.fields import SettingsModel, setting
 from roboto_dagster.component.models import (
     DatasetPartitions,
@@ -25,6 +25,7 @@ from roboto_dagster.component.models import (
     SyncSchedule,
 )
 from roboto_dagster.component.scaffolder import RobotoDatasetScaffolder
+from roboto_dagster.materialize import materialize_partitions
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import PartitionsDef, partitioning_of
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource

@@ -120,9 +120,12 @@ class SyncReport:
         duration_seconds: From listing to manifest.
         attempts: The attempts, first to last.
         failures: Every file that is not whole, with its reason.
+        files_retried: Fetched files that took more than one attempt.
+        files_skipped: Files that are not delivered, and do not fail the sync.
         skipped: Files that the plan refused and the options let pass, with their reasons.
         timeline: What arrived when.
         top_files: The slowest of the fetched files, then the largest of the others; only a few.
+        dataset_names: Names of the datasets, by id; without those that have none.
         dataset_url: The dataset's page on the platform, if there is one dataset and a page.
     """
 
@@ -138,9 +141,12 @@ class SyncReport:
     duration_seconds: float
     attempts: Sequence[TransferAttempt]
     failures: Sequence[DownloadError]
+    files_retried: int = 0
+    files_skipped: int = 0
     skipped: Sequence[DownloadError] = ()
     timeline: Timeline = Timeline()
     top_files: Sequence[DeliveredFile] = ()
+    dataset_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dataset_url: str | None = None
 
     @property

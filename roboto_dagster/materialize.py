@@ -1,0 +1,222 @@
+"""One run of a dataset asset: its partitions are synced one after another, and each has its own outcome.
+
+```
+keys ─► sync each ─┬─ all complete ──► MaterializeResult
+                   └─ some are not ──► materializations of the complete ones, observations of the others,
+                                       evaluations of the run's checks, then one dagster.Failure
+```
+"""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from roboto_dagster.checks import evaluate_in_failed_step
+from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
+from roboto_dagster.fs.retry import RetryConfig
+from roboto_dagster.messages import dataset_label, describe_in_markdown, summary
+from roboto_dagster.metadata import outcome_metadata
+from roboto_dagster.outcomes import Outcome, error_of, failure_of, is_complete
+from roboto_dagster.partition_existence import ExistingPartitions
+from roboto_dagster.partitions import Partitioning
+from roboto_dagster.resources import ObjectStoreResource, RobotoResource, checked_resource
+from roboto_dagster.sync.options import SyncOptions, SyncSettings
+from roboto_dagster.sync.report import SyncReport
+from roboto_dagster.sync.run import sync
+from roboto_dagster.text import one_line
+
+if TYPE_CHECKING:  # the SDK costs about a second at import
+    from roboto import RobotoClient
+
+
+def materialize_partitions(
+    context: dg.AssetExecutionContext,
+    partitioning: Partitioning,
+    *,
+    roboto: RobotoResource,
+    object_store: ObjectStoreResource,
+    retry: RetryConfig | None = None,
+    options: SyncOptions | None = None,
+) -> dg.MaterializeResult[Any]:
+    """Deliver the partitions of a run to the local disk: the body of the asset, for assets of your own.
+
+    Args:
+        context: Of the asset's op.
+        partitioning: What the asset's partitions hold.
+        roboto: The platform.
+        object_store: The store of the files.
+        retry: How what fails transiently is retried. Default: `RetryConfig()`.
+        options: How what is not as it should be is treated. Default: `SyncOptions()`.
+
+    Raises:
+        dagster.Failure: A partition is not complete; those that are have been materialized.
+    """
+    run = _Run(
+        context,
+        partitioning,
+        checked_resource(roboto, "roboto", RobotoResource),
+        checked_resource(object_store, "object_store", ObjectStoreResource),
+        retry=retry or RetryConfig(),
+        options=options or SyncOptions(),
+    )
+    return run.materialize(_keys(context, partitioning))
+
+
+class _Run:
+    """One run of the asset's op: any number of partitions, each with its own outcome."""
+
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        partitioning: Partitioning,
+        roboto: RobotoResource,
+        object_store: ObjectStoreResource,
+        *,
+        retry: RetryConfig,
+        options: SyncOptions,
+    ) -> None:
+        self._context = context
+        self._partitioning = partitioning
+        self._roboto = roboto
+        self._object_store = object_store
+        self._retry = retry
+        self._options = options
+        self._outcomes: dict[str | None, Outcome] = {}
+        self._existing = ExistingPartitions(partitioning.whole)
+
+    def materialize(self, partition_keys: Sequence[str | None]) -> dg.MaterializeResult[Any]:
+        """Sync every partition, and record the outcome of each in Dagster.
+
+        Args:
+            partition_keys: The partitions; the key None where there are none.
+
+        Raises:
+            dagster.Failure: A partition is not complete; those that are have been materialized.
+        """
+        is_range = len(partition_keys) > 1
+        try:
+            for key in partition_keys:
+                log = _Log(self._context.log, f"{one_line(key)}: " if is_range else "")
+                self._outcomes[key] = self._sync(key, log)
+                _log_end(log, self._outcomes[key], is_range=is_range)
+        except BaseException:  # an interrupt: what is complete by now stays materialized
+            self._materialize_complete()
+            raise
+        if all(is_complete(outcome) for outcome in self._outcomes.values()):
+            return self._result()
+        self._materialize_complete()
+        self._observe_others()
+        evaluate_in_failed_step(self._context, self._partitioning, self._roboto)
+        raise failure_of(self._outcomes) from error_of(self._outcomes)
+
+    def _sync(self, partition_key: str | None, log: "_Log") -> Outcome:
+        try:
+            if partition_key is not None:
+                self._existing.require(partition_key)
+            scopes = self._partitioning.scopes(partition_key, self._client, self._roboto.org_id)
+            return sync(scopes, self._settings(partition_key, log))
+        except RobotoDagsterError as error:
+            return error
+
+    @functools.cached_property
+    def _client(self) -> "RobotoClient":
+        # Once a run: reading the SDK's configuration takes a sixth of a small partition.
+        return self._roboto.get_client()
+
+    def _settings(self, partition_key: str | None, log: "_Log") -> SyncSettings:
+        config = self._partitioning.config
+        return SyncSettings(
+            client=self._client,
+            org_id=self._roboto.org_id,
+            open_store=self._object_store.open_store,
+            destination=config.destination,
+            manifest=config.manifest(self._context.asset_key, partition_key),
+            retry=self._retry,
+            options=self._options,
+            log=log,
+        )
+
+    def _result(self) -> dg.MaterializeResult[Any]:
+        """All are complete: Dagster itself makes one materialization a partition."""
+        if len(self._outcomes) == 1:
+            (outcome,) = self._outcomes.values()
+            return dg.MaterializeResult(metadata=outcome_metadata(outcome))
+        if _is_direct(self._context):  # which has no metadata by partition
+            self._materialize_complete()
+            return dg.MaterializeResult()
+        for key, outcome in self._outcomes.items():
+            self._context.add_asset_metadata(outcome_metadata(outcome), partition_key=key)
+        return dg.MaterializeResult()
+
+    def _materialize_complete(self) -> None:
+        """Since the step is about to fail, materializations have to be logged one by one."""
+        for key, outcome in self._outcomes.items():
+            if is_complete(outcome):
+                self._context.log_event(
+                    dg.AssetMaterialization(
+                        asset_key=self._context.asset_key,
+                        partition=key,
+                        metadata=outcome_metadata(outcome),
+                    )
+                )
+
+    def _observe_others(self) -> None:
+        """Dagster shows a failure's metadata in the run's log alone, an observation's on the
+        asset's page too.
+        """
+        for key, outcome in self._outcomes.items():
+            if not is_complete(outcome):
+                self._context.log_event(
+                    dg.AssetObservation(
+                        asset_key=self._context.asset_key,
+                        partition=key,
+                        description=describe_in_markdown(outcome, key),
+                        metadata=outcome_metadata(outcome),
+                    )
+                )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Log:
+    """The log of a run; in a run of many partitions each line begins with its partition."""
+
+    to: dg.DagsterLogManager
+    prefix: str
+
+    def __call__(self, level: int, line: str) -> None:
+        self.to.log(level, f"{self.prefix}{line}")
+
+
+def _log_end(log: _Log, outcome: Outcome, *, is_range: bool) -> None:
+    if isinstance(outcome, SyncReport):
+        line = (
+            f"{dataset_label(outcome)}: {summary(outcome)}"
+            if outcome.dataset_ids
+            else summary(outcome)
+        )
+        log(logging.WARNING if outcome.files_failed else logging.INFO, line)
+    elif is_range:  # else the failure of the run follows at once
+        log(logging.ERROR, str(outcome))
+
+
+def _is_direct(context: dg.AssetExecutionContext) -> bool:
+    """Return whether the asset was called in a unit test, without a run."""
+    try:
+        return not context.run.run_id
+    except dg.DagsterError:
+        return True
+
+
+def _keys(context: dg.AssetExecutionContext, partitioning: Partitioning) -> Sequence[str | None]:
+    if partitioning.whole is None:
+        return [None]
+    if not (context.has_partition_key or context.has_partition_key_range):
+        raise ConfigurationError(
+            f"The asset {context.asset_key.to_user_string()} has partitions, and this run is of none of them: give it a "
+            "partition key."
+        )
+    return list(context.partition_keys)

@@ -1,0 +1,97 @@
+"""The outcome of one partition, and what the partitions of a run are together.
+
+```
+            ┌─ SyncReport without failures ──► complete: materialized
+ partition ─┼─ SyncReport with failures ─────┐
+            └─ RobotoDagsterError ───────────┴► not complete: observed; the run ends in one dagster.Failure
+```
+"""
+
+import collections
+import sys
+from collections.abc import Mapping
+
+import dagster as dg
+
+from roboto_dagster.errors import RobotoDagsterError, is_transient
+from roboto_dagster.messages import describe
+from roboto_dagster.metadata import MAX_TABLE_ROWS, Metadata, failure_metadata, outcome_metadata
+from roboto_dagster.sync.report import SyncReport
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import ExceptionGroup
+
+Outcome = SyncReport | RobotoDagsterError
+"""The report of a partition's sync, or why it could not even be planned."""
+
+
+def is_complete(outcome: Outcome) -> bool:
+    """Return whether every file of a partition is on disk."""
+    return isinstance(outcome, SyncReport) and not outcome.files_failed
+
+
+def failure_of(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
+    """Return the one failure of a run in which not every partition is complete; raise it from
+    `error_of(outcomes)`.
+
+    Dagster drops what is inside an exception group, so the failure has it in words: sentences, then
+    a table.
+
+    Args:
+        outcomes: Every partition of the run; the key None where there are no partitions.
+    """
+    failed = {key: outcome for key, outcome in outcomes.items() if not is_complete(outcome)}
+    sentences = [describe(outcome, key) for key, outcome in failed.items()]
+    if len(outcomes) > 1:
+        sentences.insert(0, _verdict(len(failed), len(outcomes)))
+    return dg.Failure(
+        description="\n".join(sentences[: MAX_TABLE_ROWS + 1]),
+        metadata=_failed_metadata(failed),
+        allow_retries=any(_is_retryable(outcome) for outcome in failed.values()),
+    )
+
+
+def error_of(outcomes: Mapping[str | None, Outcome]) -> Exception | None:
+    """Return what a failed run is raised from: a group of its files' errors, one of groups where
+    several partitions failed, or None where the failure has said everything.
+
+    Args:
+        outcomes: Every partition of the run.
+    """
+    errors = [
+        outcome.error() if isinstance(outcome, SyncReport) else outcome
+        for outcome in outcomes.values()
+        if not is_complete(outcome)
+    ]
+    found = [error for error in errors if error is not None]
+    if all(isinstance(error, RobotoDagsterError) for error in found):
+        return None  # their messages stand in the failure, word for word
+    if len(found) == 1:
+        return found[0]
+    return ExceptionGroup(f"{len(found)} partitions are not complete", found)
+
+
+def _verdict(failed: int, total: int) -> str:
+    verb = "is" if failed == 1 else "are"
+    others = total - failed
+    if others == 0:
+        return f"None of the {total} partitions is complete."
+    rest = "the other one is" if others == 1 else f"the other {others} are"
+    return f"{failed} of {total} partitions {verb} not complete; {rest} materialized."
+
+
+def _failed_metadata(failed: Mapping[str | None, Outcome]) -> Metadata:
+    if len(failed) == 1:
+        return outcome_metadata(next(iter(failed.values())))
+    reports = [outcome for outcome in failed.values() if isinstance(outcome, SyncReport)]
+    failures = [failure for report in reports for failure in report.failures]
+    codes = collections.Counter[str]()
+    for report in reports:
+        codes.update(report.error_codes)
+    keys = dg.MetadataValue.json(list(failed)[:MAX_TABLE_ROWS])
+    metadata: Metadata = {"roboto/partitions_failed": keys}
+    return metadata | (failure_metadata(failures, codes) if failures else {})
+
+
+def _is_retryable(outcome: Outcome) -> bool:
+    return outcome.is_retryable if isinstance(outcome, SyncReport) else is_transient(outcome)

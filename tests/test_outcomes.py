@@ -1,0 +1,126 @@
+"""What the partitions of a run are together: complete or not, one failure, one cause."""
+
+import sys
+from typing import Any
+
+import pytest
+
+from roboto_dagster import ConfigurationError, PlatformError
+from roboto_dagster.metadata import MAX_TABLE_ROWS, outcome_metadata
+from roboto_dagster.outcomes import error_of, failure_of, is_complete
+from tests.reports import failure, plain, report, table
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import ExceptionGroup
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        pytest.param(report(), True, id="complete"),
+        pytest.param(report([failure()]), False, id="partial"),
+        pytest.param(PlatformError("unknown"), False, id="not-planned"),
+    ],
+)
+def test_is_complete(outcome: Any, *, expected: bool) -> None:
+    """A partition is complete if every file of it is on disk."""
+    assert is_complete(outcome) is expected
+
+
+# --- the failure of a run ---
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        pytest.param({None: report([failure()])}, False, id="permanent"),
+        pytest.param({None: report([failure(1, "STALLED")])}, True, id="transient"),
+        pytest.param({None: report([failure(), failure(2, "STALLED")])}, True, id="both"),
+        pytest.param({None: PlatformError("down", transient=True)}, True, id="platform-down"),
+        pytest.param({None: ConfigurationError("wrong")}, False, id="configuration"),
+        pytest.param(
+            {"a": report([failure()]), "b": PlatformError("down", transient=True)},
+            True,
+            id="any-partition",
+        ),
+    ],
+)
+def test_retries_are_allowed_if_something_transient_is_left(
+    outcomes: Any, *, expected: bool
+) -> None:
+    """A `RetryPolicy` shall not repeat what fails again."""
+    assert failure_of(outcomes).allow_retries is expected
+
+
+def test_a_single_failure_has_the_partitions_own_metadata() -> None:
+    """Where one partition failed, the failure tells what its materialization would have."""
+    outcome = report([failure()])
+    assert failure_of({"ds_1": report(), "ds_2": outcome}).metadata == outcome_metadata(outcome)
+
+
+def test_several_failures_are_summed_up() -> None:
+    """Which partitions, and the failures of all of them in one table."""
+    failed = failure_of(
+        {
+            "a": report([failure(1)]),
+            "b": report(),
+            "c": report([failure(2), failure(3)]),
+            "d": PlatformError("unknown"),
+        }
+    )
+    metadata = plain(failed.metadata)
+    assert metadata["roboto/partitions_failed"] == ["a", "c", "d"]
+    assert metadata["roboto/error_codes"] == {"NOT_FOUND": 3}
+    assert len(table(failed.metadata, "roboto/failures")) == 3
+    assert (failed.description or "").startswith(
+        "3 of 4 partitions are not complete; the other one is materialized.\n"
+    )
+    assert "d: unknown" in (failed.description or "")
+
+
+def test_many_failed_partitions_do_not_flood_the_description() -> None:
+    """Of a thousand partitions the first hundred are described."""
+    failed = failure_of({str(number): PlatformError("unknown") for number in range(1000)})
+    assert len((failed.description or "").splitlines()) <= MAX_TABLE_ROWS + 1
+    assert len(plain(failed.metadata)["roboto/partitions_failed"]) == MAX_TABLE_ROWS
+
+
+def test_the_cause_is_the_group() -> None:
+    """The failure is raised from what a program can take apart."""
+    failures = [failure(1), failure(2)]
+    error = error_of({None: report(failures)})
+    assert isinstance(error, ExceptionGroup)
+    assert list(error.exceptions) == failures
+
+
+def test_the_cause_of_several_is_a_group_of_groups() -> None:
+    """One member for each partition that failed."""
+    unknown = PlatformError("unknown")
+    error = error_of({"a": report([failure()]), "b": unknown, "c": report()})
+    assert isinstance(error, ExceptionGroup)
+    assert (len(error.exceptions), error.exceptions[1]) == (2, unknown)
+
+
+@pytest.mark.parametrize(
+    ("failed", "total", "sentence"),
+    [
+        (1, 2, "1 of 2 partitions is not complete; the other one is materialized."),
+        (1, 30, "1 of 30 partitions is not complete; the other 29 are materialized."),
+        (2, 30, "2 of 30 partitions are not complete; the other 28 are materialized."),
+        (3, 3, "None of the 3 partitions is complete."),
+    ],
+)
+def test_numbers_agree_with_their_verbs(failed: int, total: int, sentence: str) -> None:
+    """The first sentence of the failure of a range."""
+    outcomes = {
+        str(number): PlatformError("unknown") if number < failed else report()
+        for number in range(total)
+    }
+    description = failure_of(dict(outcomes)).description or ""
+    assert description.splitlines()[0] == sentence
+
+
+def test_what_the_failure_says_is_not_said_again_by_a_cause() -> None:
+    """Where no file was tried, the failure's own sentences are all there is."""
+    assert error_of({None: PlatformError("unknown")}) is None
+    assert error_of({"a": PlatformError("unknown"), "b": ConfigurationError("x")}) is None
