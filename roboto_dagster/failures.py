@@ -2,7 +2,7 @@
 
 ```python
 @dg.run_failure_sensor
-def tell(context: dg.RunFailureSensorContext) -> None:
+def alert(context: dg.RunFailureSensorContext) -> None:
     for failure in failures_of_run(context.instance, context.dagster_run.run_id):
         post(f"{failure.partition_key}: {failure.error_codes}")
 ```
@@ -28,8 +28,8 @@ class FailedFile:
     Attributes:
         relative_path: Its path in the dataset.
         error_code: One of `roboto_dagster.errors.ERROR_CODES`.
-        attempts: How often it was tried.
-        transient: Whether running it again may help; None where that is not known.
+        attempts: How often it was tried, in all.
+        transient: Whether a re-run may succeed; None where that is not known.
         message: What happened.
     """
 
@@ -47,13 +47,14 @@ class FailedFile:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionFailure:
-    """One partition, or an asset without partitions, that is not whole after a run.
+    """One partition, or an asset without partitions, that is not complete after a run.
 
     Attributes:
         asset_key: The asset.
         partition_key: The partition; None where there are none.
         dataset_id: The dataset or datasets, as in the metadata; None if it was not even planned.
-        description: Sentences for people.
+        dataset_name: Its name on the platform, or theirs; None if there is none.
+        description: Sentences for people, in Markdown.
         error_codes: How many files failed with each code.
         files: The failed files that the event names, the first hundred at most.
         manifest: Path of the manifest, which names every file; None if it was not even planned.
@@ -62,6 +63,7 @@ class PartitionFailure:
     asset_key: dg.AssetKey
     partition_key: str | None
     dataset_id: str | None
+    dataset_name: str | None
     description: str
     error_codes: Mapping[str, int]
     files: Sequence[FailedFile]
@@ -69,11 +71,11 @@ class PartitionFailure:
 
     @property
     def transient(self) -> bool:
-        """Whether running it again may help with one of the named files."""
+        """Whether a re-run may succeed for one of the named files."""
         return any(file.transient for file in self.files)
 
     def all_files(self) -> list[FailedFile]:
-        """Reads every failed file from the manifest, where this process can see it.
+        """Read every failed file from the manifest, where this process can see it.
 
         Raises:
             ManifestError: There is none, or it cannot be read.
@@ -98,7 +100,7 @@ class PartitionFailure:
 
 
 def failures_of_run(instance: dg.DagsterInstance, run_id: str) -> list[PartitionFailure]:
-    """Finds what of a run's dataset assets is not whole.
+    """Find the partitions of a run's dataset assets that are not complete.
 
     Args:
         instance: Where the run's events are kept.
@@ -106,13 +108,13 @@ def failures_of_run(instance: dg.DagsterInstance, run_id: str) -> list[Partition
 
     Returns:
         A failure for each partition, in the order in which they failed. A partition that a later attempt of
-        the same run brought is not among them; other assets' failures are not either.
+        the same run completed is not among them; other assets' failures are not either.
     """
     return failures_of_events(record.event_log_entry for record in _records(instance, run_id))
 
 
 def failures_of_events(entries: Iterable[dg.EventLogEntry]) -> list[PartitionFailure]:
-    """Finds the same in a run's events, for those who have them at hand.
+    """Find the same in a run's events, for those who have them at hand.
 
     Args:
         entries: Events of one run, in their order.
@@ -143,7 +145,7 @@ def _records(instance: dg.DagsterInstance, run_id: str) -> Iterable[Any]:
 
 
 def _failure(observation: dg.AssetObservation) -> PartitionFailure | None:
-    """Reads one of our observations of a partition that is not whole; None if it is none."""
+    """Read one of our observations of a partition that is not complete; None if it is another one."""
     plain: dict[str, Any] = {key: value.value for key, value in observation.metadata.items()}
     if not plain.keys() & {"roboto/error", "roboto/failures"}:
         return None
@@ -152,6 +154,7 @@ def _failure(observation: dg.AssetObservation) -> PartitionFailure | None:
         asset_key=observation.asset_key,
         partition_key=observation.partition,
         dataset_id=plain.get("roboto/dataset_id"),
+        dataset_name=plain.get("roboto/dataset_name"),
         description=observation.description or "",
         error_codes=dict(plain.get("roboto/error_codes") or {}),
         files=[_file(row.data) for row in table.records if row.data["relative_path"] != _ELLIPSIS]

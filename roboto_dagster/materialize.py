@@ -102,7 +102,7 @@ class _Run:
             for key in partition_keys:
                 log = _Log(self._context.log, f"{one_line(key)}: " if is_range else "")
                 self._outcomes[key] = self._sync(key, log)
-                _log_end(log, self._outcomes[key], is_range=is_range)
+                _log_end(log, key, self._outcomes[key], is_range=is_range)
         except BaseException:  # an interrupt: what is complete by now stays materialized
             self._materialize_complete()
             raise
@@ -185,20 +185,18 @@ class _Log:
     """The log of a run; in a run of many partitions each line begins with its partition."""
 
     to: dg.DagsterLogManager
-    prefix: str
+    prefix: str = ""
 
     def __call__(self, level: int, line: str) -> None:
         self.to.log(level, f"{self.prefix}{line}")
 
 
-def _log_end(log: _Log, outcome: Outcome, *, is_range: bool) -> None:
+def _log_end(log: _Log, key: str | None, outcome: Outcome, *, is_range: bool) -> None:
     if isinstance(outcome, SyncReport):
-        line = (
-            f"{dataset_label(outcome)}: {summary(outcome)}"
-            if outcome.dataset_ids
-            else summary(outcome)
-        )
-        log(logging.WARNING if outcome.files_failed else logging.INFO, line)
+        named = _Log(log.to) if key in outcome.dataset_ids else log  # the label has the id, too
+        label = f"{dataset_label(outcome)}: " if outcome.dataset_ids else ""
+        level = logging.WARNING if outcome.files_failed else logging.INFO
+        named(level, f"{label}{summary(outcome)}")
     elif is_range:  # else the failure of the run follows at once
         log(logging.ERROR, str(outcome))
 

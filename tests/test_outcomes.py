@@ -7,7 +7,7 @@ import pytest
 
 from roboto_dagster import ConfigurationError, PlatformError
 from roboto_dagster.metadata import MAX_TABLE_ROWS, outcome_metadata
-from roboto_dagster.outcomes import error_of, failure_of, is_complete
+from roboto_dagster.outcomes import Outcome, error_of, failure_of, is_complete
 from tests.reports import failure, plain, report, table
 
 if sys.version_info < (3, 11):
@@ -112,11 +112,11 @@ def test_the_cause_of_several_is_a_group_of_groups() -> None:
 )
 def test_numbers_agree_with_their_verbs(failed: int, total: int, sentence: str) -> None:
     """The first sentence of the failure of a range."""
-    outcomes = {
+    outcomes: dict[str | None, Outcome] = {
         str(number): PlatformError("unknown") if number < failed else report()
         for number in range(total)
     }
-    description = failure_of(dict(outcomes)).description or ""
+    description = failure_of(outcomes).description or ""
     assert description.splitlines()[0] == sentence
 
 

@@ -7,10 +7,10 @@ VERDICT = f"3 of 10 files of {BROKEN} could not be delivered (2 COLLISION, 1 NOT
 
 def test_the_asset_page_has_a_table_of_files(ui: Ui) -> None:
     """The slowest files with their sizes, below one line that sums the run up."""
-    text = ui.open("assets/robot_logs", "roboto/top_files")
+    text = ui.open("assets/robot_logs", "roboto/slowest_files")
     assert "files fetched (" in text
-    table = ui.row("roboto/top_files")
-    assert {"relative_path", "size", "seconds", "attempts", ".mcap", "MiB"} <= ui.words(table)
+    table = ui.row("roboto/slowest_files")
+    assert {"seconds", "size", "attempts", "relative_path", ".mcap", "MiB"} <= ui.words(table)
 
 
 def test_the_asset_page_has_a_chart(ui: Ui) -> None:
@@ -42,7 +42,7 @@ def test_the_asset_page_names_the_files_that_failed(ui: Ui) -> None:
     ui.page.get_by_text("roboto/what_to_do").wait_for()
     text = ui.text()
     assert VERDICT in text
-    assert "7 other files whole on disk; running it again will not help" in text
+    assert "7 other files are complete on disk. A re-run will fail again" in text
     assert {LOST, "NOT_FOUND", "notes.txt", "Notes.txt", "COLLISION"} <= ui.words(
         ui.row("roboto/failures")
     )
