@@ -126,15 +126,16 @@ def test_a_wrong_range_is_asked_again(lab: Lab, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("fault", RANGE_FAULTS[:4])
-def test_a_range_that_is_always_wrong_fails_the_file(lab: Lab, fault: Fault) -> None:
-    """A store that never answers with the range that was asked for has failed; nothing is published."""
+def test_a_range_that_is_always_wrong_is_not_needed(lab: Lab, fault: Fault) -> None:
+    """From a store that never sends the range that was asked for, the file comes in one stream, or
+    fails.
+    """
     lab.add("big.bin", BIG, **UNCHECKED)
     lab.slow_front("big.bin")
     lab.fault(fault, "big.bin", when=is_a_middle_range)
     run = lab.run()
-    assert run.codes.keys() == {"big.bin"}
-    assert run.codes["big.bin"] in ("SERVER_ERROR", "CONNECTION", "SIZE_MISMATCH")
-    assert not lab.local_path("big.bin").exists()
+    assert run.codes.get("big.bin", "") in ("", "SERVER_ERROR", "CONNECTION", "SIZE_MISMATCH")
+    assert lab.local_path("big.bin").exists() is not bool(run.codes)
     lab.converge(run)
 
 

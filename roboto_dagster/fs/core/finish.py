@@ -5,8 +5,9 @@ complete ─► digest known ──────────────┬─►
          └► read back, in a worker ────┘  └► differs ─► restart once, then CHECKSUM_MISMATCH
 ```
 
-An ETag that looks like an MD5 need not be one (encryption, a server's own hash). It is none if the
-same bytes came twice, unless ETags of this store have been seen to be MD5s: the verdict is `size`.
+An ETag that looks like an MD5 need not be one (a server's own hash). It is taken for none if the
+same bytes came twice, from a server that neither sends S3's request ids, and so makes no claim to
+S3's rules for ETags, nor has been seen to have MD5s for ETags: the verdict is `size`.
 """
 
 import concurrent.futures
@@ -121,6 +122,7 @@ class Finisher:
             error.stored.algorithm == "md5"
             and error.computed == download.mismatched
             and not self._state.etags_are_md5
+            and download.request_id is None
             and self._state.settings.verify == "auto"
         )
 
