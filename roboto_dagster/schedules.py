@@ -10,11 +10,23 @@ import dagster as dg
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.naming import derived_name
+from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
 from roboto_dagster.run_requests import contiguous_ranges, range_tags, run_request
+from roboto_dagster.text import one_line
+from roboto_dagster.validation import Settings, checked
 
-SelectKeys = Callable[[Sequence[str]], Sequence[str]]
+SelectKeys = Callable[[Sequence[str]], Iterable[str]]
 """Given all keys of the partitions, returns those to run."""
+
+_MAX_NAMED = 5
+
+
+class ScheduleOptions(Settings):
+    """What `build_roboto_sync_schedule` is given besides the asset; its docstring describes each."""
+
+    partition_keys: tuple[str, ...] | None
+    run_tags: Mapping[str, str]
 
 
 def build_roboto_sync_schedule(
@@ -22,13 +34,13 @@ def build_roboto_sync_schedule(
     cron_schedule: str | Sequence[str],
     *,
     name: str | None = None,
-    partition_keys: Sequence[str] | SelectKeys | None = None,
+    partition_keys: Iterable[str] | SelectKeys | None = None,
     execution_timezone: str | None = None,
     run_tags: Mapping[str, str] | None = None,
     default_status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.STOPPED,
     description: str | None = None,
 ) -> dg.ScheduleDefinition:
-    """Builds a schedule that brings datasets up to date at given times.
+    """Build a schedule that brings datasets up to date at given times.
 
     Files that have not changed cost no request to the store, so running every partition again is
     cheap. With a `BackfillPolicy` that allows it, one run holds a range of partitions.
@@ -40,19 +52,24 @@ def build_roboto_sync_schedule(
         partition_keys: Which partitions: keys, or a function that is given all keys at each tick and
             returns those to run. Default: all, but of time windows only the last complete one.
         execution_timezone: Time zone of the cron. Default: UTC.
-        run_tags: Tags of the requested runs.
-        default_status: Whether the schedule runs without being switched on in the UI.
+        run_tags: Tags of the requested runs. Default: those that name the partition.
+        default_status: Whether the schedule runs without being switched on in the UI. Default:
+            stopped.
         description: Shown in the UI.
 
+    Returns:
+        The schedule. It can also be called with a `dagster.build_schedule_context`, in tests.
+
     Raises:
-        ConfigurationError: The asset is none of this package, or has no partitions to choose from.
+        ConfigurationError: The asset was not built by this package, has no partitions to choose
+            from, or an option cannot work.
     """
     partitioning = partitioning_of_asset(asset)
-    if partitioning.whole is None and partition_keys is not None:
-        msg = f"The asset {asset.key.to_user_string()} has no partitions: leave partition_keys out."
-        raise ConfigurationError(msg)
+    select = partition_keys if callable(partition_keys) else None
+    fixed = None if select or partition_keys is None else _materialized(partition_keys)
+    options = checked(ScheduleOptions, partition_keys=fixed, run_tags=run_tags or {})
+    _check_keys(asset, partitioning, partition_keys, options.partition_keys or ())
     per_run = _partitions_per_run(asset, partitioning)
-    tags = dict(run_tags or {})
 
     @dg.schedule(
         cron_schedule=cron_schedule,
@@ -65,23 +82,58 @@ def build_roboto_sync_schedule(
     def roboto_sync_schedule(
         context: dg.ScheduleEvaluationContext,
     ) -> list[dg.RunRequest] | dg.SkipReason:
-        at = context.scheduled_execution_time
+        at = _scheduled_time(context)
         if partitioning.whole is None:
-            return [dg.RunRequest(run_key=at.isoformat(), tags=tags)]
-        in_order = _all_keys(partitioning, context.instance, at)
-        chosen = _chosen_keys(partitioning, partition_keys, in_order, at)
-        unknown = [key for key in chosen if key not in set(in_order)]
-        if unknown:
-            context.log.warning(f"There are no partitions {', '.join(unknown)}: they are left out.")
+            return [dg.RunRequest(run_key=at.isoformat(), tags=options.run_tags)]
+        with dg.partition_loading_context(at, _store_of(context, partitioning)):
+            if partition_keys is None and partitioning.windows is not None:
+                in_order = _of_last_window(partitioning, at)
+            else:
+                in_order = list(partitioning.whole.get_partition_keys())
+        chosen: Sequence[str] = in_order
+        if select is not None:
+            chosen = _materialized(select(in_order))
+        elif options.partition_keys is not None:
+            chosen = options.partition_keys
+        _warn_of_unknown(context, chosen, in_order)
         ranges = contiguous_ranges(chosen, in_order, per_run)
-        requests = list(_requests(partitioning, ranges, at, tags))
+        requests = list(_requests(partitioning, ranges, at, options.run_tags))
         return requests or dg.SkipReason("There are no partitions to run.")
 
     return roboto_sync_schedule
 
 
+def _materialized(keys: object) -> tuple[str, ...]:
+    """Read a selection once: it may be an iterator.
+
+    Raises:
+        ConfigurationError: It holds no keys, such as a single text, whose letters are none.
+    """
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        msg = f"partition_keys must be several keys, such as {[str(keys)]!r}, and not {keys!r}."
+        raise ConfigurationError(msg)
+    found = tuple(keys)
+    wrong = [key for key in found if not isinstance(key, str)]
+    if wrong:
+        raise ConfigurationError(f"partition_keys must be texts, not {wrong[0]!r}.")
+    return found
+
+
+def _check_keys(
+    asset: dg.AssetsDefinition, partitioning: Partitioning, given: object, fixed: Sequence[str]
+) -> None:
+    if partitioning.whole is None and given is not None:
+        msg = f"The asset {asset.key.to_user_string()} has no partitions: leave partition_keys out."
+        raise ConfigurationError(msg)
+    existing = ExistingPartitions(partitioning.whole)
+    never = [key for key in fixed if existing.state_of(key) == "never"]
+    if never:
+        msg = f"The asset {asset.key.to_user_string()} has no partitions {_some(never)}, and never will."
+        raise ConfigurationError(msg)
+
+
 def _partitions_per_run(asset: dg.AssetsDefinition, partitioning: Partitioning) -> int | None:
-    """Returns how many partitions one run may hold; None for any number.
+    """Return how many partitions one run may hold; None for any number.
 
     A range of two dimensions is a rectangle, which a selection rarely is: those go one by one.
     """
@@ -91,42 +143,47 @@ def _partitions_per_run(asset: dg.AssetsDefinition, partitioning: Partitioning) 
     return policy.max_partitions_per_run
 
 
-def _all_keys(
-    partitioning: Partitioning, instance: dg.DagsterInstance, at: dt.datetime
-) -> list[str]:
-    if partitioning.whole is None:
-        return []
-    return list(
-        partitioning.whole.get_partition_keys(current_time=at, dynamic_partitions_store=instance)
-    )
+def _scheduled_time(context: dg.ScheduleEvaluationContext) -> dt.datetime:
+    try:
+        return context.scheduled_execution_time
+    except Exception:  # noqa: BLE001 -- a private class of Dagster: a test built the context without a time
+        return dt.datetime.now(dt.timezone.utc)
 
 
-def _chosen_keys(
-    partitioning: Partitioning,
-    asked_for: Sequence[str] | SelectKeys | None,
-    in_order: Sequence[str],
-    at: dt.datetime,
-) -> Sequence[str]:
-    if callable(asked_for):
-        return asked_for(in_order)
-    if asked_for is not None:
-        return asked_for
-    return list(_of_last_window(partitioning, in_order, at)) if partitioning.windows else in_order
+def _store_of(
+    context: dg.ScheduleEvaluationContext, partitioning: Partitioning
+) -> dg.DagsterInstance | None:
+    """Return the instance if it is needed: a schedule can be tested without one."""
+    return context.instance if partitioning.dynamic_name is not None else None
 
 
-def _of_last_window(
-    partitioning: Partitioning, in_order: Sequence[str], at: dt.datetime
-) -> Iterator[str]:
-    """Yields the keys of the last complete window: one, or one for each dataset."""
+def _of_last_window(partitioning: Partitioning, at: dt.datetime) -> list[str]:
+    """Return the keys of the last complete window: one, or one for each dataset."""
     windows = partitioning.windows
-    complete = windows.get_partition_keys(current_time=at) if windows else []
-    if windows is None or not complete:
-        return
-    last = windows.time_window_for_partition_key(complete[-1])
-    for key in in_order if partitioning.dimensions else complete[-1:]:
-        _, window = partitioning.split(key)
-        if window == last:
-            yield key
+    window = windows.get_last_partition_window() if windows is not None else None
+    while windows is not None and window is not None and window.end > at:  # `end_offset` adds such
+        window = windows.get_prev_partition_window(window.start)
+    if windows is None or window is None:
+        return []
+    key = windows.get_partition_key_for_timestamp(window.start.timestamp())
+    if partitioning.dimensions is None or partitioning.datasets is None:
+        return [key]
+    datasets = partitioning.datasets.get_partition_keys()
+    return [partitioning.key_for(dataset_id, key) for dataset_id in datasets]
+
+
+def _warn_of_unknown(
+    context: dg.ScheduleEvaluationContext, chosen: Iterable[str], in_order: Sequence[str]
+) -> None:
+    known = frozenset(in_order)
+    unknown = [key for key in chosen if key not in known]
+    if unknown:
+        context.log.warning(f"There are no partitions {_some(unknown)}: they are left out.")
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - _MAX_NAMED} more" if len(keys) > _MAX_NAMED else ""
+    return ", ".join(one_line(key) for key in keys[:_MAX_NAMED]) + more
 
 
 def _requests(

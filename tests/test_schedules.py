@@ -2,6 +2,7 @@
 
 import datetime as dt
 import pathlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,13 +19,14 @@ from roboto_dagster import (
 from roboto_dagster.testing import LocalRoboto
 
 NOON = dt.datetime(2026, 11, 3, 12, tzinfo=dt.timezone.utc)
+DAY = dt.timedelta(days=1)
 KEYS = ["ds_a", "ds_b", "ds_c", "ds_d"]
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def instance() -> Iterator[dg.DagsterInstance]:
-    """An instance with four datasets as dynamic partitions."""
+    """An instance with four datasets as dynamic partitions; tests only read it, since it is slow to make."""
     with dg.instance_for_test() as made:
         made.add_dynamic_partitions("flights", KEYS)
         yield made
@@ -57,7 +59,7 @@ def tick(
     return list(schedule.evaluate_tick(context).run_requests or [])
 
 
-def ranges(requests: list[dg.RunRequest]) -> list[tuple[str | None, str | None]]:
+def ranges(requests: Any) -> list[tuple[str | None, str | None]]:
     """Return the ends of the partitions of each run."""
     return [
         (request.partition_key, request.partition_key)
@@ -104,6 +106,104 @@ def test_selection_may_be_a_function(tmp_path: pathlib.Path, instance: dg.Dagste
     """A function is given all keys at each tick."""
     requests = tick(build(tmp_path), instance, partition_keys=lambda keys: keys[-2:])
     assert ranges(requests) == [("ds_c", "ds_c"), ("ds_d", "ds_d")]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        lambda: filter(None, KEYS[:2]),
+        lambda: (key for key in KEYS[:2]),
+        lambda: set(KEYS[:2]),
+        lambda: lambda keys: filter(lambda key: key in KEYS[:2], keys),
+        lambda: lambda keys: (key for key in keys if key in KEYS[:2]),
+        lambda: lambda _: dict.fromkeys(KEYS[:2]),
+    ],
+    ids=["filter", "generator", "set", "returns filter", "returns generator", "returns dict"],
+)
+def test_selection_may_be_any_iterable(
+    tmp_path: pathlib.Path, instance: dg.DagsterInstance, keys: Any
+) -> None:
+    """An iterator is read once, and serves every tick."""
+    schedule = build_roboto_sync_schedule(build(tmp_path), "@daily", partition_keys=keys())
+    for _ in range(2):
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=NOON)
+        requests = schedule(context)
+        assert ranges(requests) == [("ds_a", "ds_a"), ("ds_b", "ds_b")]
+
+
+@pytest.mark.parametrize("keys", ["ds_a", b"ds_a", 7, [7], [None]])
+def test_selection_that_holds_no_keys(
+    tmp_path: pathlib.Path, instance: dg.DagsterInstance, keys: Any
+) -> None:
+    """A text, a number or a list of other things is refused, as a setting and as an answer."""
+    with pytest.raises(ConfigurationError, match="partition_keys must be"):
+        build_roboto_sync_schedule(build(tmp_path), "@daily", partition_keys=keys)
+    schedule = build_roboto_sync_schedule(build(tmp_path), "@daily", partition_keys=lambda _: keys)
+    context = dg.build_schedule_context(instance=instance, scheduled_execution_time=NOON)
+    with pytest.raises(ConfigurationError, match="partition_keys must be"):
+        schedule(context)
+
+
+def test_partition_that_can_never_exist_is_refused(tmp_path: pathlib.Path) -> None:
+    """A key that is no window, or lies before the first one, is an error of the definition."""
+    asset = build(tmp_path, dg.DailyPartitionsDefinition("2026-10-01"))
+    build_roboto_sync_schedule(asset, "@daily", partition_keys=["2030-01-01"])
+    for key in ("ds_a", "2026-13-01", "2026-09-30"):
+        with pytest.raises(ConfigurationError, match=f"no partitions {key}, and never will"):
+            build_roboto_sync_schedule(asset, "@daily", partition_keys=["2026-10-02", key])
+
+
+def test_window_that_does_not_exist_yet_is_left_out(tmp_path: pathlib.Path) -> None:
+    """A named window is run from its end on."""
+    asset = build(tmp_path, dg.DailyPartitionsDefinition("2026-10-01"))
+    schedule = build_roboto_sync_schedule(asset, "@daily", partition_keys=["2026-11-03"])
+    found = [
+        schedule(dg.build_schedule_context(scheduled_execution_time=NOON + day * DAY))
+        for day in (0, 1)
+    ]
+    assert isinstance(found[0], dg.SkipReason)
+    assert ranges(found[1]) == [("2026-11-03", "2026-11-03")]
+
+
+@pytest.mark.parametrize(
+    ("end_offset", "key"), [(0, "2026-11-02"), (1, "2026-11-02"), (-2, "2026-10-31")]
+)
+def test_last_window_is_complete_and_exists(
+    tmp_path: pathlib.Path, end_offset: int, key: str
+) -> None:
+    """An offset may add windows that are not over, or hold back some that are."""
+    asset = build(tmp_path, dg.DailyPartitionsDefinition("2026-10-01", end_offset=end_offset))
+    schedule = build_roboto_sync_schedule(asset, "@daily")
+    found = schedule(dg.build_schedule_context(scheduled_execution_time=NOON))
+    assert ranges(found) == [(key, key)]
+
+
+def test_no_instance_is_needed_without_dynamic_partitions(tmp_path: pathlib.Path) -> None:
+    """A unit test may call the schedule with a bare context, as Dagster documents it."""
+    for partitions_def in (
+        dg.DailyPartitionsDefinition("2026-10-01"),
+        dg.StaticPartitionsDefinition(KEYS),
+        dg.MultiPartitionsDefinition(
+            {
+                "dataset": dg.StaticPartitionsDefinition(KEYS),
+                "day": dg.DailyPartitionsDefinition("2026-10-01"),
+            }
+        ),
+    ):
+        schedule = build_roboto_sync_schedule(build(tmp_path, partitions_def), "@daily")
+        assert schedule(dg.build_schedule_context(scheduled_execution_time=NOON))
+        assert schedule(dg.build_schedule_context())
+
+
+def test_tick_over_many_partitions_is_linear(tmp_path: pathlib.Path) -> None:
+    """30,000 partitions take seconds: Dagster gives a tick 60."""
+    ids = [f"ds_{number:08d}" for number in range(30_000)]
+    asset = build(tmp_path, dg.StaticPartitionsDefinition(ids), dg.BackfillPolicy.single_run())
+    schedule = build_roboto_sync_schedule(asset, "@daily", partition_keys=lambda keys: keys[::2])
+    context = dg.build_schedule_context(scheduled_execution_time=NOON)
+    started = time.process_time()
+    assert len(ranges(schedule(context))) == 15_000
+    assert time.process_time() - started < 5
 
 
 def test_without_partitions_left_the_tick_is_skipped(
