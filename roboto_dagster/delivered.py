@@ -17,9 +17,8 @@ from roboto_dagster.disk.paths import unsafe_reason
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ManifestError
 from roboto_dagster.platform.scope import is_dataset_id
-from roboto_dagster.sync.inventory import KNOWN_COLUMNS
 from roboto_dagster.sync.manifest import file_name, iterate_manifest
-from roboto_dagster.sync.publish_log import PublishLog
+from roboto_dagster.sync.publish_log import read_publish_logs
 from roboto_dagster.sync.report import count
 from roboto_dagster.text import one_line
 
@@ -143,11 +142,18 @@ def published_since(
     manifest = config.manifest(asset_key, partition_key)
     key = partition_key or str(config.dataset_id)
     found: dict[str, DeliveredFile] = {}
-    for rows in PublishLog(manifest, config.destination).read():
-        for row in rows:
-            file = _published(config, key, dict(zip(KNOWN_COLUMNS, row, strict=True)))
-            if file is not None:
-                found[file.local_path] = file
+    for row in read_publish_logs(manifest, config.destination):
+        found[row.path] = DeliveredFile(
+            partition_key=key,
+            dataset_id=row.dataset_id,
+            relative_path=row.relative_path,
+            path=config.destination / row.dataset_id / row.relative_path,
+            file_id=row.file_id,
+            version=row.version,
+            size_bytes=row.size_bytes,
+            checksum=row.checksum,
+            error_code=None,
+        )
     return found
 
 
@@ -218,26 +224,6 @@ def _check_path(manifest: pathlib.Path, dataset_id: object, relative_path: objec
             f"The manifest {manifest} has the path {one_line(relative_path)}, which no sync writes: {reason}. Materialize "
             "the partition again to replace the manifest."
         )
-
-
-def _published(
-    config: DatasetAssetConfig, key: str, row: Mapping[str, object]
-) -> DeliveredFile | None:
-    dataset_id, path = row["dataset_id"], row["relative_path"]
-    if unsafe_reason(path) is not None or not isinstance(row["size_bytes"], int):
-        return None
-    checksum = row["checksum"]
-    return DeliveredFile(
-        partition_key=key,
-        dataset_id=str(dataset_id),
-        relative_path=str(path),
-        path=config.destination / str(dataset_id) / str(path),
-        file_id=str(row["file_id"]),
-        version=row["version"] if isinstance(row["version"], int) else -1,
-        size_bytes=row["size_bytes"],
-        checksum=checksum if isinstance(checksum, str) else None,
-        error_code=None,
-    )
 
 
 def _incomplete(

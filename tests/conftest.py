@@ -97,6 +97,25 @@ class Syncer:
     ) -> SyncReport:
         """Sync once; the log of requests then holds those of this sync alone."""
         self._local.requests.clear()
+        return self.run_beside(
+            *dataset_ids,
+            include_patterns=include_patterns,
+            exclude_patterns=exclude_patterns,
+            **settings,
+        )
+
+    def run_beside(
+        self,
+        *dataset_ids: str,
+        include_patterns: Sequence[str] = (),
+        exclude_patterns: Sequence[str] = (),
+        engine: str | None = None,
+        **settings: Any,
+    ) -> SyncReport:
+        """Sync once, perhaps while another sync is under way."""
+        object_store = self._object_store
+        if engine is not None:
+            object_store = object_store.model_copy(update={"engine": engine})
         scopes = [
             Scope(
                 dataset_id=dataset_id,
@@ -107,7 +126,7 @@ class Syncer:
         ]
         defaults: dict[str, Any] = {
             "client": self._local.client(max_attempts=1),
-            "open_store": self._object_store.open_store,
+            "open_store": object_store.open_store,
             "destination": self.destination,
             "manifest": self.manifest,
             "retry": AT_ONCE,

@@ -215,6 +215,11 @@ class StoreRegistry:
         return decorate
 
     @classmethod
+    def schemes(cls) -> frozenset[str]:
+        """Return the schemes for which a store is registered."""
+        return frozenset(cls._stores)
+
+    @classmethod
     def get_store_for_uri(
         cls, uri: str, credential_provider: CredentialProvider, **options: Any
     ) -> ObjectStore:

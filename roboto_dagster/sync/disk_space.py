@@ -1,17 +1,14 @@
-"""The local disk around a sync: room for what is planned, what dead runs left, and removing what is no longer wanted."""
+"""Checks that there is room on the disk for what is planned."""
 
 import os
 import pathlib
-import stat
 
-from roboto_dagster.disk.folder import Folder
 from roboto_dagster.errors import DiskSpaceError
 from roboto_dagster.fs.core.settings import MIB
-from roboto_dagster.sync.plan import KnownFile
 
 
 def check_space(destination: pathlib.Path, files: int, size_bytes: int, reserve_bytes: int) -> None:
-    """Fails before the first byte if the plan does not fit on the destination's filesystem.
+    """Fail before the first byte if the plan does not fit on the destination's filesystem.
 
     Args:
         destination: An existing folder.
@@ -39,39 +36,3 @@ def check_space(destination: pathlib.Path, files: int, size_bytes: int, reserve_
             f"NO_SPACE: {files:,} files are to be made, but the filesystem of {destination} has {room.f_favail:,} inodes "
             "left. Nothing was fetched. Remove files, choose another destination, or set free_space_reserve_bytes=None."
         )
-
-
-def remove_file(path: pathlib.Path, known: KnownFile, within: pathlib.Path) -> bool:
-    """Removes one file of ours and the folders that it leaves empty; no link is followed.
-
-    Args:
-        path: The file.
-        known: What the manifest says of it: a file that was changed since is the user's now, and stays.
-        within: The dataset's folder, which is never removed.
-
-    Returns:
-        Whether it is gone.
-    """
-    try:
-        folder = Folder.open(path.parent, within)
-        name = folder.name_of(path.name)
-        status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
-        unchanged = (status.st_size, status.st_mtime_ns) == (known.size_bytes, known.mtime_ns)
-        if not (unchanged and stat.S_ISREG(status.st_mode)):
-            return False
-        os.unlink(name, dir_fd=folder.fd)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    _remove_empty(path.parent, within)
-    return True
-
-
-def _remove_empty(folder: pathlib.Path, within: pathlib.Path) -> None:
-    while folder != within:
-        try:
-            folder.rmdir()
-        except OSError:  # not empty
-            return
-        folder = folder.parent

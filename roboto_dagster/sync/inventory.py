@@ -1,132 +1,58 @@
-"""The working set of one sync: what is listed, what the last manifest says, what is decided and
-what came of it.
+"""The inventory of one sync: what is listed, what earlier runs published, and what is planned.
 
-Kept in a private temporary SQLite database, which lives in memory while it is small and spills to
+Kept in a private temporary SQLite database, which stays in memory while it is small and spills to
 disk by itself, so that a dataset of a million files costs no more memory than one of a thousand.
-For one thread.
+For one thread. `outcomes` and `unlisted` work on the same database.
 """
 
 import array
 import itertools
+import json
 import pathlib
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
 from typing import Any, NamedTuple
 
 from typing_extensions import Self
 
 from roboto_dagster.disk.paths import unsafe_reason
-from roboto_dagster.errors import ErrorCode
-from roboto_dagster.fs.object_store import Receipt
+from roboto_dagster.errors import DiskSpaceError
 from roboto_dagster.platform.files import RemoteFile
-from roboto_dagster.sync.plan import Action, KnownFile, place_of
+from roboto_dagster.sync import inventory_sql as sql
+from roboto_dagster.sync.known import KNOWN_COLUMNS, KnownRow
+from roboto_dagster.sync.plan import KnownFile, LocalFile, is_directory_marker, place_of
 
-_BATCH = 5_000
-
-_TABLES = """
-CREATE TABLE file (
-    seq INTEGER PRIMARY KEY, dataset_id TEXT, file_id TEXT, version INTEGER, relative_path TEXT, place TEXT,
-    size_bytes INTEGER, uri TEXT, association_id TEXT, bucket TEXT,
-    action TEXT DEFAULT 'keep', status TEXT DEFAULT 'unchanged', attempts INTEGER DEFAULT 0,
-    duration_seconds REAL DEFAULT 0, error_code TEXT, error TEXT,
-    disk_bytes INTEGER, mtime_ns INTEGER, etag TEXT, checksum TEXT, verified TEXT, fetched_at INTEGER
-);
-CREATE TABLE known (
-    dataset_id TEXT, relative_path TEXT, file_id TEXT, version INTEGER, size_bytes INTEGER, mtime_ns INTEGER, uri TEXT,
-    etag TEXT, checksum TEXT, verified TEXT, fetched_at INTEGER, PRIMARY KEY (dataset_id, relative_path)
-) WITHOUT ROWID;
-CREATE TABLE folder (place TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE removed (dataset_id TEXT, relative_path TEXT);
-"""
-
-KNOWN_COLUMNS = (
-    "dataset_id",
-    "relative_path",
-    "file_id",
-    "version",
-    "size_bytes",
-    "mtime_ns",
-    "uri",
-    "etag",
-    "checksum",
-    "verified",
-    "fetched_at",
-)
-"""The manifest columns that the next run needs, in the order in which `add_known` takes them."""
-
-_MTIME = KNOWN_COLUMNS.index("mtime_ns")
-
-_MANIFEST_ROWS = """
-SELECT CASE WHEN file.status = 'failed' AND known.mtime_ns IS NOT NULL THEN known.file_id ELSE file.file_id END,
-    CASE WHEN file.status = 'failed' AND known.mtime_ns IS NOT NULL THEN known.version ELSE file.version END,
-    file.relative_path,
-    CASE WHEN file.place IS NOT NULL THEN ? || file.dataset_id || '/' || file.relative_path END,
-    CASE file.status WHEN 'fetched' THEN file.disk_bytes ELSE coalesce(known.size_bytes, file.size_bytes) END,
-    CASE file.status WHEN 'fetched' THEN file.mtime_ns ELSE known.mtime_ns END,
-    CASE WHEN file.status = 'failed' THEN coalesce(known.uri, file.uri) ELSE file.uri END,
-    CASE file.status WHEN 'fetched' THEN file.etag ELSE known.etag END,
-    CASE file.status WHEN 'fetched' THEN file.checksum ELSE known.checksum END,
-    CASE file.status WHEN 'fetched' THEN file.verified ELSE known.verified END,
-    file.status, file.attempts, file.duration_seconds, file.error_code, file.error,
-    CASE file.status WHEN 'fetched' THEN file.fetched_at ELSE known.fetched_at END,
-    file.dataset_id
-FROM file LEFT JOIN known USING (dataset_id, relative_path)
-UNION ALL
-SELECT file_id, version, relative_path, ? || dataset_id || '/' || relative_path, size_bytes, NULL, uri, etag, checksum,
-    verified, 'removed', 0, 0, NULL, NULL, fetched_at, dataset_id
-FROM removed JOIN known USING (dataset_id, relative_path)
-"""
-
-# A file that is listed twice, since pages shift while files are added, counts once, as last listed.
-# A prefix is compared by range, `a/` to `a0`, since LIKE would take `_` and `%` in names for
-# wildcards.
-_COLLISIONS = """
-CREATE INDEX file_place ON file (place);
-DELETE FROM file WHERE seq IN (
-    SELECT one.seq FROM file AS one JOIN file AS later USING (place, file_id) WHERE later.seq > one.seq
-);
-CREATE TEMP TABLE disputed AS
-    SELECT place FROM file WHERE place IS NOT NULL GROUP BY place HAVING count(*) > 1
-    UNION SELECT file.place FROM file JOIN folder USING (place);
-UPDATE file SET error_code = 'COLLISION', error = 'another file of the dataset claims the same place on disk'
-    WHERE place IN (SELECT place FROM disputed);
-"""
-_BENEATH = """
-UPDATE file SET error_code = 'COLLISION', error = 'one of its folders is also a file of the dataset'
-    WHERE place >= ? || '/' AND place < ? || '0'
-"""
+BATCH = 5_000
+_FILE_WIDTH = 8
+_MARKER_REASON = "it is an empty directory marker, not a file"
 
 
 class PlannedFile(NamedTuple):
-    """One file of the working set.
+    """One listed file.
 
     Attributes:
-        seq: Its number in the set.
+        seq: Its number in the inventory.
         dataset_id: The dataset it belongs to.
         remote: As the platform lists it.
+        on_disk: Size, modification time and inode of the file in its place when the plan was made; None if there was
+            none. Only `files` fills it in.
     """
 
     seq: int
     dataset_id: str
     remote: RemoteFile
+    on_disk: tuple[int, int, int] | None = None
 
-
-class MissingFile(NamedTuple):
-    """A file that the last manifest has and the platform no longer lists.
-
-    Attributes:
-        dataset_id: The dataset it belonged to.
-        relative_path: Where it was in the dataset.
-        known: What the manifest says of it.
-    """
-
-    dataset_id: str
-    relative_path: str
-    known: KnownFile
+    @property
+    def path(self) -> str:
+        """Its path below the destination."""
+        return f"{self.dataset_id}/{self.remote.relative_path}"
 
 
 class Source(NamedTuple):
-    """Where files come from: whose credentials read them, and the bucket."""
+    """Where files are read from: whose credentials are used, and the bucket."""
 
     association_id: str
     bucket_name: str
@@ -140,37 +66,55 @@ class Totals(NamedTuple):
 
 
 class Inventory:
-    """See the module; use it in a `with`."""
+    """See the module; use it in a `with`.
+
+    Attributes:
+        db: The database, for `outcomes` and `unlisted`.
+    """
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None)
-        self._db.executescript(
-            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _TABLES + "BEGIN;"
+        self.db = sqlite3.connect("", isolation_level=None)
+        self.db.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + sql.TABLES + "BEGIN;"
         )
+        self._last_folder = ""
+        self._folders_in_the_way: list[int] = []
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._db.close()
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.db.close()
+        if isinstance(error, sqlite3.Error):
+            raise DiskSpaceError(
+                f"NO_SPACE: the list of the files does not fit into the folder for temporary files, "
+                f"{tempfile.gettempdir()} ({error}). Completed files are kept. Make room there, or set TMPDIR (and "
+                "SQLITE_TMPDIR, if it is set) to a folder with more room, then run it again."
+            ) from error
 
     def add_remote(self, dataset_id: str, files: Iterable[RemoteFile]) -> None:
-        """Adds the files of one dataset, judging their paths and noting the folders that they
-        need.
+        """Add the listed files of one dataset: check their paths, and note the folders that they need.
+
+        Args:
+            dataset_id: The dataset.
+            files: As `platform.files.list_files` yields them.
         """
-        rows = (self._remote_row(dataset_id, file) for file in files)
-        insert = (
-            "INSERT INTO file (dataset_id, file_id, version, relative_path, place, size_bytes, uri, association_id, bucket,"
-            " error_code, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        )
-        self._db.executemany(insert, rows)
+        self.db.executemany(sql.INSERT_FILE, (self._remote_row(dataset_id, file) for file in files))
 
     def _remote_row(self, dataset_id: str, file: RemoteFile) -> tuple[Any, ...]:
         code, reason = file.code, file.reason
-        if code is None:
+        is_marker = code is None and is_directory_marker(file)
+        if is_marker:
+            reason = _MARKER_REASON
+        elif code is None:
             reason = unsafe_reason(file.relative_path)
             code = "UNSAFE_PATH" if reason else None
-        place = None if code else f"{dataset_id}/{place_of(file.relative_path)}"
+        place = None if reason else f"{dataset_id}/{place_of(file.relative_path)}"
         if place is not None:
             self._note_folders(place)
         return (
@@ -183,217 +127,237 @@ class Inventory:
             _storable(file.uri),
             _storable(file.association_id),
             _storable(file.bucket_name),
+            "skip" if is_marker else "keep",
+            "skipped" if is_marker else "unchanged",
             code,
             reason,
         )
 
     def _note_folders(self, place: str) -> None:
         folder = place.rpartition("/")[0]
-        if folder == self._last_folder:  # most files lie beside the one before
+        if folder == self._last_folder:  # most files are beside the one before
             return
         self._last_folder = folder
         parts = folder.split("/")
         folders = (("/".join(parts[: depth + 1]),) for depth in range(1, len(parts)))
-        self._db.executemany("INSERT OR IGNORE INTO folder VALUES (?)", folders)
+        self.db.executemany("INSERT OR IGNORE INTO folder VALUES (?)", folders)
 
-    _last_folder = ""
+    def add_known(self, rows: Iterable[KnownRow]) -> None:
+        """Add facts about published files; later ones replace earlier ones of the same file.
 
-    def add_known(self, batches: Iterable[Sequence[Sequence[Any]]]) -> None:
-        """Adds rows of the last manifest, in the order of `KNOWN_COLUMNS`; those without an
-        `mtime_ns` tell nothing.
+        Args:
+            rows: Checked rows, see `known`.
         """
         marks = ", ".join("?" * len(KNOWN_COLUMNS))
-        for rows in batches:
-            whole = (row for row in rows if row[_MTIME] is not None)
-            self._db.executemany(f"INSERT OR REPLACE INTO known VALUES ({marks})", whole)
+        self.db.executemany(f"INSERT OR REPLACE INTO known VALUES ({marks}, NULL)", rows)
 
-    def refuse_collisions(self) -> None:
-        """Refuses all members of every collision: same place, case, Unicode form, or a file `a`
-        beside `a/b`.
+    def add_known_unlisted(self, rows: Iterable[KnownRow]) -> None:
+        """Add facts about files that are not listed, in place of what was known about them.
+
+        Args:
+            rows: Checked rows that match the disk.
         """
-        self._db.executescript(_COLLISIONS + "BEGIN;")
-        folders = self._db.execute(
-            "SELECT place FROM disputed JOIN folder USING (place)"
-        ).fetchall()
-        self._db.executemany(_BENEATH, ((place, place) for (place,) in folders))
-        self._db.execute(
-            "UPDATE file SET action = 'refuse', status = 'failed' WHERE error_code IS NOT NULL"
+        marks = ", ".join("?" * len(KNOWN_COLUMNS))
+        self.db.executemany(
+            f"INSERT OR REPLACE INTO known SELECT {marks}, NULL WHERE NOT EXISTS"
+            " (SELECT 1 FROM file WHERE dataset_id = ? AND relative_path = ?)",
+            ((*row, row.dataset_id, row.relative_path) for row in rows),
         )
+
+    def unknown_on_disk(self) -> list[str]:
+        """Return the datasets of files that are on disk and that nothing is known about."""
+        rows = self.db.execute(
+            "SELECT DISTINCT dataset_id FROM on_disk LEFT JOIN known USING (dataset_id, relative_path)"
+            " WHERE known.dataset_id IS NULL"
+        )
+        return [dataset_id for (dataset_id,) in rows]
+
+    def adopt(self, rows: Iterable[KnownRow]) -> None:
+        """Take over facts about files that are on disk as they were published, and that nothing is known about.
+
+        Args:
+            rows: Checked rows of another manifest.
+        """
+        marks = ", ".join("?" * len(KNOWN_COLUMNS))
+        self.db.executemany(
+            f"INSERT OR IGNORE INTO known SELECT {marks}, NULL WHERE EXISTS (SELECT 1 FROM on_disk WHERE dataset_id = ?"
+            " AND relative_path = ? AND size_bytes = ? AND mtime_ns = ?)",
+            ((*row, *row[:2], row.size_bytes, row.mtime_ns) for row in rows),
+        )
+
+    def known_on_disk(self) -> Iterator[tuple[PlannedFile, KnownFile]]:
+        """Yield every file to be fetched of which something is known, and that is on disk as that says."""
+        for row in self.pages(sql.KNOWN_ON_DISK):
+            known = known_file(row[_FILE_WIDTH:])
+            if known is not None:
+                yield planned_file(row), known
+
+    def refuse(self, schemes: Iterable[str]) -> None:
+        """Refuse what cannot be delivered, and skip directory markers.
+
+        All members of every collision are refused: the same place, also by case or Unicode form, or a file `a` beside
+        `a/b`. So is every file with an unsafe path, a bad record, or a URI of a scheme without a store.
+
+        Args:
+            schemes: The schemes for which there is a store.
+        """
+        script = sql.COLLISIONS.replace(":marker", f"'{_MARKER_REASON}'")
+        self.db.executescript(f"{script} BEGIN;")
+        folders = self.db.execute("SELECT place FROM disputed JOIN folder USING (place)").fetchall()
+        self.db.executemany(sql.BENEATH, ((place, place) for (place,) in folders))
+        self._refuse_schemes(frozenset(schemes))
+        self.db.execute(sql.REFUSE)
+
+    def _refuse_schemes(self, schemes: frozenset[str]) -> None:
+        found = self.db.execute(
+            "SELECT DISTINCT substr(uri, 1, instr(uri, '://') - 1) FROM file WHERE action = 'keep' AND error_code IS NULL"
+        ).fetchall()
+        for (scheme,) in found:
+            if scheme not in schemes:
+                reason = (
+                    f"no object store is registered for {scheme}:// URIs (roboto_dagster.StoreRegistry); there is one "
+                    f"for {', '.join(sorted(schemes))}"
+                )
+                self.db.execute(
+                    "UPDATE file SET error_code = 'BAD_RECORD', error = ? WHERE action = 'keep' AND error_code IS NULL"
+                    " AND uri >= ? || '://' AND uri < ? || ':/0'",
+                    (reason, scheme, scheme),
+                )
+
+    def block(self, numbers: Iterable[int], reason: str) -> None:
+        """Fail files whose place on the disk is taken. Unlike a refusal, this is never skipped.
+
+        Args:
+            numbers: The files.
+            reason: What is in the way.
+        """
+        self.db.executemany(
+            "UPDATE file SET action = 'block', status = 'failed', error_code = 'LOCAL_IO', error = ?"
+            " WHERE action = 'fetch' AND seq = ?",
+            ((reason, number) for number in numbers),
+        )
+
+    def beneath(self, folder: str) -> list[int]:
+        """Return the files to be fetched into a folder or its sub-folders.
+
+        Args:
+            folder: Below the destination.
+        """
+        dataset_id, _, relative = folder.partition("/")
+        place = f"{dataset_id}/{place_of(relative)}"
+        rows = self.db.execute(
+            "SELECT seq FROM file WHERE action = 'fetch' AND place >= ? || '/' AND place < ? || '0'",
+            (place, place),
+        )
+        return [seq for (seq,) in rows]
+
+    def skip_refused(self) -> None:
+        """Turn refusals into skipped files: the sync does not fail because of them."""
+        self.db.execute("UPDATE file SET status = 'skipped' WHERE action = 'refuse'")
 
     def undecided(self) -> Iterator[tuple[PlannedFile, KnownFile | None]]:
-        """Yields every file that was not refused, with what the last manifest says of it."""
-        query = (
-            f"SELECT {_FILE_COLUMNS}, known.file_id, known.version, known.size_bytes, known.mtime_ns"
-            " FROM file LEFT JOIN known USING (dataset_id, relative_path) WHERE action <> 'refuse' AND seq > ?"
-            " ORDER BY seq LIMIT ?"
-        )
-        for row in self._pages(query):
-            known = row[_FILE_WIDTH:]
-            yield _planned(row), None if known[0] is None else _known_file(known)
+        """Yield every file that was neither refused nor skipped, with what is known of it."""
+        for row in self.pages(sql.UNDECIDED):
+            yield planned_file(row), known_file(row[_FILE_WIDTH:])
 
-    def set_actions(self, decisions: Iterable[tuple[Action, int]]) -> None:
-        """Notes decisions, pairs of action and `seq`; what is not decided is kept.
+    def plan_fetches(self, found: Iterable[tuple[PlannedFile, LocalFile | None, bool]]) -> None:
+        """Plan to fetch files. Until its end is noted, each counts as not reached: an interrupted run must not claim it.
 
-        What is to be fetched counts as cancelled until its end is noted: an interrupted run must
-        not claim it.
+        Args:
+            found: Each file, what is at its place now, and whether that is what `known` says.
         """
-        update = (
-            "UPDATE file SET action = ?, status = 'failed', error_code = 'CANCELLED', error = 'it was not reached'"
-            " WHERE seq = ?"
-        )
-        for batch in _batched(decision for decision in decisions if decision[0] != "keep"):
-            self._db.executemany(update, batch)
+        for batch in batched(found):
+            self.db.executemany(sql.PLAN_FETCH, ((planned.seq,) for planned, _, _ in batch))
+            self.db.executemany(
+                "DELETE FROM known WHERE dataset_id = ? AND relative_path = ?",
+                (_key(planned) for planned, _, is_known in batch if not is_known),
+            )
+            self.db.executemany(
+                "INSERT OR REPLACE INTO on_disk VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    (planned.seq, *_key(planned), local.size_bytes, local.mtime_ns, local.inode)
+                    for planned, local, _ in batch
+                    if local is not None and local.is_regular
+                ),
+            )
+            self._folders_in_the_way += [
+                planned.seq for planned, local, _ in batch if local is not None and local.is_folder
+            ]
 
-    def totals(self, action: Action | None = None) -> Totals:
-        """Counts the files with an action, or all."""
-        where = "WHERE action = :action" if action else ""
-        row = self._db.execute(
-            f"SELECT count(*), coalesce(sum(size_bytes), 0) FROM file {where}", {"action": action}
+    def folders_in_the_way(self) -> Iterator[PlannedFile]:
+        """Yield the files to be fetched in whose place a folder was when they were planned."""
+        return self.files(self._folders_in_the_way)
+
+    def plan_keeps(self, numbers: Iterable[int]) -> None:
+        """Plan to keep files that were to be fetched: what is on disk turned out to be right."""
+        self.db.executemany(sql.PLAN_KEEP, ((number,) for number in numbers))
+
+    def totals(self, *actions: str) -> Totals:
+        """Count the files with one of some actions, or all."""
+        where = f"WHERE action IN ({', '.join('?' * len(actions))})" if actions else ""
+        row = self.db.execute(
+            f"SELECT count(*), coalesce(sum(size_bytes), 0) FROM file {where}", actions
         )
         return Totals(*row.fetchone())
 
     def sources(self) -> list[Source]:
-        """Returns every source from which something is to be fetched."""
-        rows = self._db.execute(
+        """Return every source from which something is to be fetched."""
+        rows = self.db.execute(
             "SELECT DISTINCT association_id, bucket FROM file WHERE action = 'fetch' ORDER BY 1, 2"
         )
         return [Source(*row) for row in rows]
 
-    def to_fetch(self, association_id: str, bucket: str) -> "array.array[int]":
-        """Returns the numbers of what is to be fetched from one source, big files first: they must
-        not be the tail.
-        """
-        query = (
+    def to_fetch(self, source: Source) -> "array.array[int]":
+        """Return the numbers of what is to be fetched from one source, big files first: they must not be the tail."""
+        rows = self.db.execute(
             "SELECT seq FROM file WHERE action = 'fetch' AND association_id = ? AND bucket = ?"
-            " ORDER BY size_bytes DESC, seq"
+            " ORDER BY size_bytes DESC, seq",
+            source,
         )
-        return array.array(
-            "q", (seq for (seq,) in self._db.execute(query, (association_id, bucket)))
-        )
+        return array.array("q", (seq for (seq,) in rows))
 
     def files(self, numbers: Iterable[int]) -> Iterator[PlannedFile]:
-        """Yields files by their numbers, in that order."""
-        for batch in _batched(numbers, 500):
-            marks = ", ".join("?" * len(batch))
-            rows = self._db.execute(
-                f"SELECT {_FILE_COLUMNS} FROM file WHERE seq IN ({marks})", batch
-            )
+        """Yield files by their numbers, in that order."""
+        for batch in batched(numbers, 500):
+            rows = self.db.execute(sql.FILES, (json.dumps(batch),))
             by_number = {row[0]: row for row in rows}
             for number in batch:
-                yield _planned(by_number[number])
+                row = by_number[number]
+                found = row[_FILE_WIDTH:]
+                yield planned_file(row)._replace(on_disk=None if found[0] is None else found)
 
-    def note_fetched(self, seq: int, receipt: Receipt, mtime_ns: int, fetched_at_us: int) -> None:
-        """Notes that a file was published."""
-        self._db.execute(
-            "UPDATE file SET status = 'fetched', error_code = NULL, error = NULL, attempts = attempts + ?,"
-            " duration_seconds = ?, disk_bytes = ?, mtime_ns = ?, etag = ?, checksum = ?, verified = ?, fetched_at = ?"
-            " WHERE seq = ?",
-            (
-                receipt.attempts,
-                receipt.duration_seconds,
-                receipt.size_bytes,
-                mtime_ns,
-                receipt.etag,
-                receipt.checksum,
-                receipt.verified,
-                fetched_at_us,
-                seq,
-            ),
+    def folders_to_fill(self) -> Iterator[str]:
+        """Yield every folder into which something is to be fetched, below the destination."""
+        last = None
+        rows = self.db.execute(
+            "SELECT dataset_id, relative_path FROM file WHERE action = 'fetch' ORDER BY dataset_id, relative_path"
         )
-
-    def note_failed(self, seq: int, code: ErrorCode, error: str, attempts: int) -> int:
-        """Notes that a file could not be fetched; returns its attempts so far, these included."""
-        update = "UPDATE file SET status = 'failed', error_code = ?, error = ?, attempts = attempts + ? WHERE seq = ?"
-        self._db.execute(update, (code, error, attempts, seq))
-        (total,) = self._db.execute("SELECT attempts FROM file WHERE seq = ?", (seq,)).fetchone()
-        return int(total)
-
-    def missing(self) -> list[MissingFile]:
-        """Returns what the last manifest has and the platform no longer lists."""
-        query = (
-            "SELECT dataset_id, relative_path, known.file_id, known.version, known.size_bytes, known.mtime_ns"
-            " FROM known LEFT JOIN file USING (dataset_id, relative_path) WHERE file.seq IS NULL"
-        )
-        return [
-            MissingFile(row[0], row[1], _known_file(row[2:])) for row in self._db.execute(query)
-        ]
-
-    def note_removed(self, file: MissingFile) -> None:
-        """Notes that a missing file was removed from the disk."""
-        self._db.execute("INSERT INTO removed VALUES (?, ?)", (file.dataset_id, file.relative_path))
-
-    def top_files(self, limit: int) -> list[tuple[Any, ...]]:
-        """Returns path, status, size, seconds and attempts of a few whole files: the slowest that were
-        fetched, then the largest of the others.
-        """
-        query = (
-            "SELECT relative_path, status, coalesce(disk_bytes, size_bytes), duration_seconds, attempts FROM file"
-            " WHERE status <> 'failed' ORDER BY duration_seconds DESC, size_bytes DESC, seq LIMIT ?"
-        )
-        return self._db.execute(query, (limit,)).fetchall()
-
-    @property
-    def removed_count(self) -> int:
-        """How many files were removed."""
-        return int(self._db.execute("SELECT count(*) FROM removed").fetchone()[0])
-
-    def names_to_fetch(self, folder: str) -> Iterator[str]:
-        """Yield the names of what is to be fetched into a folder.
-
-        Args:
-            folder: Relative to the destination, so that it starts with the dataset.
-        """
-        dataset_id, _, below = folder.partition("/")
-        prefix = f"{below}/" if below else ""
-        rows = self._db.execute(
-            "SELECT relative_path FROM file WHERE action = 'fetch' AND dataset_id = ?"
-            " AND substr(relative_path, 1, ?) = ?",
-            (dataset_id, len(prefix), prefix),
-        )
-        names = (str(path)[len(prefix) :] for (path,) in rows)
-        return (name for name in names if "/" not in name)
-
-    def is_listed_or_known(self, path: str) -> bool:
-        """Return whether the platform lists a file, or the last manifest has it.
-
-        Args:
-            path: Relative to the destination, so that it starts with the dataset.
-        """
-        dataset_id, _, relative_path = path.partition("/")
-        query = (
-            "SELECT EXISTS (SELECT 1 FROM file WHERE dataset_id = ?1 AND relative_path = ?2)"
-            " OR EXISTS (SELECT 1 FROM known WHERE dataset_id = ?1 AND relative_path = ?2)"
-        )
-        (found,) = self._db.execute(query, (dataset_id, relative_path)).fetchone()
-        return bool(found)
-
-    def refused(self) -> Iterator[tuple[PlannedFile, ErrorCode, str]]:
-        """Yields the files that the plan refused, with code and reason."""
-        query = f"SELECT {_FILE_COLUMNS}, error_code, error FROM file WHERE action = 'refuse' AND seq > ? ORDER BY seq LIMIT ?"
-        for row in self._pages(query):
-            yield _planned(row), row[_FILE_WIDTH], row[_FILE_WIDTH + 1]
+        for dataset_id, relative_path in rows:
+            folder = f"{dataset_id}/{relative_path}".rpartition("/")[0]
+            if folder != last:
+                last = folder
+                yield folder
 
     def manifest_rows(self, destination: pathlib.Path) -> Iterator[list[tuple[Any, ...]]]:
-        """Yields the rows of the new manifest in the order of its schema, many at a time."""
-        cursor = self._db.execute(_MANIFEST_ROWS, (f"{destination}/", f"{destination}/"))
-        while rows := cursor.fetchmany(_BATCH):
+        """Yield the rows of the new manifest in the order of its schema, many at a time."""
+        cursor = self.db.execute(sql.MANIFEST_ROWS, {"root": f"{destination}/"})
+        while rows := cursor.fetchmany(BATCH):
             yield rows
 
-    def _pages(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """Runs a query page by page, so that rows may be updated between two pages; `seq` is its
-        first column.
+    def pages(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """Run a query page by page, so that rows may be updated between two pages.
+
+        Args:
+            query: With `seq` as its first column, `seq > ?`, and `LIMIT ?` at its end.
         """
         last = 0
-        while rows := self._db.execute(query, (last, _BATCH)).fetchall():
+        while rows := self.db.execute(query, (last, BATCH)).fetchall():
             yield from rows
             last = rows[-1][0]
 
 
-_FILE_COLUMNS = "seq, dataset_id, file.file_id, file.version, relative_path, file.size_bytes, file.uri, association_id"
-_FILE_WIDTH = 8
-
-
-def _planned(row: Sequence[Any]) -> PlannedFile:
+def planned_file(row: Sequence[Any]) -> PlannedFile:
+    """Make a file of a row that begins with `inventory_sql.FILE_COLUMNS`."""
     seq, dataset_id, file_id, version, relative_path, size_bytes, uri, association_id = row[
         :_FILE_WIDTH
     ]
@@ -408,17 +372,25 @@ def _planned(row: Sequence[Any]) -> PlannedFile:
     return PlannedFile(seq, dataset_id, remote)
 
 
-def _known_file(columns: Sequence[Any]) -> KnownFile:
+def known_file(columns: Sequence[Any]) -> KnownFile | None:
+    """Make facts of the columns `file_id`, `version`, `size_bytes` and `mtime_ns`; None of an outer join's blanks."""
     file_id, version, size_bytes, mtime_ns = columns
+    if mtime_ns is None:
+        return None
     return KnownFile(file_id=file_id, version=version, size_bytes=size_bytes, mtime_ns=mtime_ns)
 
 
-def _storable(text: str) -> str:
-    """Lone surrogates, which no database or Parquet file can hold, become visible escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _batched(items: Iterable[Any], size: int = _BATCH) -> Iterator[list[Any]]:
+def batched(items: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
+    """Yield lists of so many items; the last one may be shorter."""
     iterator = iter(items)
     while batch := list(itertools.islice(iterator, size)):
         yield batch
+
+
+def _key(planned: PlannedFile) -> tuple[str, str]:
+    return planned.dataset_id, planned.remote.relative_path
+
+
+def _storable(text: str) -> str:
+    """Lone surrogates, which no database or Parquet file can store, become visible escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,42 +1,56 @@
-"""The manifest: what one partition holds on disk, one row a file. This module is only its format.
+"""The manifest: what one partition has on disk, one row per file. This module is only its format.
 
 ```
 <destination>/.roboto/<asset key>/<partition key>.parquet
 ```
 
 It is written under a temporary name and renamed, after every run, failed or not. The folder of one
-asset reads as one
-`pyarrow.dataset`.
+asset reads as one `pyarrow.dataset`. A row's status, from run to run:
+
+```
+              ┌──────────────── the record or the local file changed ───────────────┐
+              ▼                                                                     │
+listed ─► fetched ─► unchanged ─► unchanged … ──────────────────────────────────────┤
+   │          │            │                                                        │
+   │          └────────────┴─► not_listed ─► removed ─► (no row)                    │
+   │                             on disk; left out by the platform or the patterns  │
+   ├─► failed    with an `mtime_ns`: an older complete version is on disk ──────────┤
+   └─► skipped   refused and on_refused="skip" (`error_code` says why), or an empty directory marker
+```
+
+`fetched`, `unchanged` and `failed` rows are the partition's files. A row with an `mtime_ns` is on disk.
 """
 
 import contextlib
 import errno
 import functools
+import itertools
 import os
 import pathlib
 import urllib.parse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from roboto_dagster.disk.temp_file import open_partial
+from roboto_dagster.disk.folder import Folder
+from roboto_dagster.disk.local_file import open_regular
+from roboto_dagster.disk.temp_file import Durability, open_partial
 from roboto_dagster.errors import ManifestError
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package, and only a run needs it
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version 2 has the statuses `skipped` and `not_listed`; its columns are those of version 1."""
+
+_READABLE_VERSIONS = frozenset({b"1", b"2"})
 _VERSION_KEY = b"roboto_dagster.manifest_version"
 _ROWS_PER_GROUP = 50_000
 
 
 @functools.cache
 def schema() -> "pa.Schema":
-    """Returns the columns of a manifest.
-
-    `status` is fetched, unchanged, failed or removed. A row with an `mtime_ns` is on disk: a failed
-    one with it tells of the last version that was whole.
-    """
+    """Return the columns of a manifest."""
     import pyarrow as pa
 
     fields: list[pa.Field[Any]] = [
@@ -62,7 +76,7 @@ def schema() -> "pa.Schema":
 
 
 def manifest_path(destination: pathlib.Path, asset_key: str, partition_key: str) -> pathlib.Path:
-    """Returns where the manifest of one partition lies.
+    """Return the path of the manifest of one partition.
 
     Args:
         destination: The folder the asset was given.
@@ -73,7 +87,7 @@ def manifest_path(destination: pathlib.Path, asset_key: str, partition_key: str)
 
 
 def file_name(key: str) -> str:
-    """Turns any key into one file name, reversibly: `urllib.parse.unquote` gives the key back."""
+    """Turn any key into one file name, reversibly: `urllib.parse.unquote` gives the key back."""
     quoted = urllib.parse.quote(key, safe="")
     return "%2E" + quoted[1:] if quoted.startswith(".") else quoted
 
@@ -83,13 +97,15 @@ def write_manifest(
     batches: Iterable[Sequence[Sequence[Any]]],
     *,
     within: pathlib.Path | None = None,
+    durability: Durability = "none",
 ) -> None:
-    """Writes a manifest in place of the last one, in one step.
+    """Write a manifest in place of the last one, in one step.
 
     Args:
         path: From `manifest_path`.
         batches: Rows in the order of `schema`, many at a time, so that memory stays flat.
         within: A parent of `path` below which no link is followed; None trusts the whole path.
+        durability: What is forced to the disk before it counts as written.
 
     Raises:
         ManifestError: It cannot be written; the last manifest is then untouched.
@@ -97,7 +113,7 @@ def write_manifest(
     import pyarrow.parquet as pq
 
     try:
-        partial = open_partial(path, within)
+        partial = open_partial(path, within, durability=durability)
         try:
             with (
                 os.fdopen(os.dup(partial.fd), "wb") as file,
@@ -113,8 +129,8 @@ def write_manifest(
     except OSError as error:
         code = "NO_SPACE: " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise ManifestError(
-            f"{code}The manifest {path} cannot be written: {error.strerror or error}. What was delivered is whole on disk, "
-            "and the last manifest is untouched; make room or correct the permissions, then run it again."
+            f"{code}The manifest {path} cannot be written: {error.strerror or error}. Completed files are on disk, and "
+            "the last manifest is unchanged. Make room or correct the permissions, then run it again."
         ) from error
 
 
@@ -130,7 +146,7 @@ def _table(rows: Sequence[Sequence[Any]]) -> "pa.Table":
 
 
 def read_manifest(path: str | os.PathLike[str]) -> "pa.Table":
-    """Reads a manifest whole.
+    """Read a complete manifest.
 
     Args:
         path: From `manifest_path`, or the metadata `roboto/manifest`.
@@ -141,23 +157,51 @@ def read_manifest(path: str | os.PathLike[str]) -> "pa.Table":
     Raises:
         ManifestError: There is none, or it is not one of ours.
     """
-    with _open(path) as file, _reading(path):
+    with _open(path) as file:
         return file.read()
 
 
 def iterate_manifest(
-    path: str | os.PathLike[str], columns: Sequence[str]
+    path: str | os.PathLike[str],
+    columns: Sequence[str],
+    *,
+    within: pathlib.Path | None = None,
+    dataset_ids: Collection[str] | None = None,
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """Yields rows of some columns, many at a time, so that memory stays flat.
+    """Yield rows of some columns, many at a time, so that memory stays flat.
 
     Times come as microseconds since the epoch: to make an object of each would take longer than all else.
+
+    Args:
+        path: From `manifest_path`.
+        columns: Names of columns of `schema`.
+        within: A parent of `path` below which no link is followed; None trusts its folder.
+        dataset_ids: Only rows of such datasets are wanted: parts of the file that have none are left out.
 
     Raises:
         ManifestError: There is none, or it is not one of ours.
     """
-    with _open(path) as file, _reading(path):
-        for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP // 5, columns=list(columns)):
+    with _open(path, within) as file:
+        groups = [
+            group
+            for group in range(file.num_row_groups)
+            if dataset_ids is None or _may_hold(file, group, dataset_ids)
+        ]
+        batches = file.iter_batches(
+            batch_size=_ROWS_PER_GROUP // 5, columns=list(columns), row_groups=groups
+        )
+        for batch in batches:
             yield list(zip(*(_plain_values(batch.column(name)) for name in columns), strict=True))
+
+
+def _may_hold(file: "pq.ParquetFile", group: int, dataset_ids: Collection[str]) -> bool:
+    """Return whether a row group may have rows of some datasets, by its statistics."""
+    index = file.schema_arrow.get_field_index("dataset_id")
+    statistics = file.metadata.row_group(group).column(index).statistics
+    if statistics is None or not statistics.has_min_max:
+        return True
+    low, high = str(statistics.min), str(statistics.max)
+    return any(low <= each <= high for each in dataset_ids)
 
 
 def _plain_values(column: "pa.Array[Any]") -> list[Any]:
@@ -168,7 +212,7 @@ def _plain_values(column: "pa.Array[Any]") -> list[Any]:
 
 @contextlib.contextmanager
 def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Translates what reading a broken file raises, wherever it is broken."""
+    """Translate what reading a broken file raises, wherever it is broken."""
     import pyarrow as pa
 
     try:
@@ -176,19 +220,79 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
     except FileNotFoundError as error:
         msg = f"There is no manifest at {os.fspath(path)}: materialize the partition first."
         raise ManifestError(msg) from error
-    except (pa.ArrowException, OSError) as error:
-        msg = f"The manifest {os.fspath(path)} cannot be read: {str(error).splitlines()[0]}. Delete it to begin anew."
-        raise ManifestError(msg) from error
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise ManifestError(
+            f"The manifest {os.fspath(path)} cannot be read: {reason}. {_ADVICE}"
+        ) from error
 
 
-def _open(path: str | os.PathLike[str]) -> "pq.ParquetFile":
+_ADVICE = "The next materialization sets it aside and writes a new one."
+
+
+@contextlib.contextmanager
+def _open(
+    path: str | os.PathLike[str], within: pathlib.Path | None = None
+) -> Iterator["pq.ParquetFile"]:
     import pyarrow.parquet as pq
 
-    with _reading(path):
-        file = pq.ParquetFile(os.fspath(path), page_checksum_verification=True)
-    version = (file.schema_arrow.metadata or {}).get(_VERSION_KEY)
-    if version != str(SCHEMA_VERSION).encode():
-        file.close()
-        msg = f"The file {os.fspath(path)} is no manifest of version {SCHEMA_VERSION}. Delete it to begin anew."
-        raise ManifestError(msg)
-    return file
+    with (
+        _reading(path),
+        open_regular(pathlib.Path(path), within) as source,
+        pq.ParquetFile(source, page_checksum_verification=True) as file,
+    ):
+        _check_schema(path, file)
+        yield file
+
+
+def _check_schema(path: str | os.PathLike[str], file: "pq.ParquetFile") -> None:
+    found = file.schema_arrow
+    version = (found.metadata or {}).get(_VERSION_KEY)
+    if version not in _READABLE_VERSIONS:
+        msg = f"The file {os.fspath(path)} is no manifest of a version that this release reads (1 to {SCHEMA_VERSION})."
+        raise ManifestError(f"{msg} {_ADVICE}")
+    for field in schema():
+        index = found.get_field_index(field.name)
+        if index < 0 or found.field(index).type != field.type:
+            raise ManifestError(
+                f"The manifest {os.fspath(path)} has no column {field.name} of type {field.type}. {_ADVICE}"
+            )
+
+
+def set_aside(path: pathlib.Path, within: pathlib.Path) -> pathlib.Path:
+    """Rename a damaged file of ours, so that nothing is lost and the next run is not bothered by it.
+
+    Args:
+        path: A manifest or a publish log, or whatever is in its place.
+        within: A parent of it below which no link is followed.
+
+    Returns:
+        Its new path, beside the old one.
+
+    Raises:
+        ManifestError: It cannot be renamed.
+    """
+    try:
+        with Folder.open(path.parent, within, create=False) as folder:
+            name = _free_name(folder, path.name.lstrip("."))
+            os.rename(
+                folder.name_of(path.name),
+                folder.name_of(name),
+                src_dir_fd=folder.fd,
+                dst_dir_fd=folder.fd,
+            )
+    except OSError as error:
+        raise ManifestError(
+            f"{path} is damaged and cannot be set aside: {error.strerror or error}. Move it away, then run it again."
+        ) from error
+    return path.with_name(name)
+
+
+def _free_name(folder: Folder, name: str) -> str:
+    for number in itertools.count(1):
+        candidate = f".{name}.damaged-{number}"
+        try:
+            folder.lstat(candidate)
+        except FileNotFoundError:
+            return candidate
+    raise AssertionError  # `count` never ends

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from roboto_dagster.disk.temp_file import Durability
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.core.settings import OnRetry
 from roboto_dagster.fs.download_session import DownloadSession
@@ -114,6 +115,8 @@ class SyncSettings:
             `<destination>/<dataset id>/<relative path>`.
         manifest: Path of the manifest, read as the last run's and written as this one's.
         org_id: Organization to act for; None for the one that owns the dataset.
+        durability: What is forced to the disk before the manifest counts as written: `"none"` (default), the `"file"`,
+            or its folder too (`"full"`).
         retry: How what failed transiently is repeated.
         options: How what is not as it should be is treated.
         log: Where lines about progress and retries go.
@@ -124,6 +127,7 @@ class SyncSettings:
     destination: pathlib.Path
     manifest: pathlib.Path
     org_id: str | None = None
+    durability: Durability = "none"
     retry: RetryConfig = dataclasses.field(default_factory=RetryConfig)
     options: SyncOptions = dataclasses.field(default_factory=SyncOptions)
     log: Log = _log_nothing

@@ -1,7 +1,6 @@
-"""Decides what becomes of every file of a scope: fetch, keep or refuse. Touches neither network nor
-disk.
+"""Decides about every file of a scope: fetch or keep. Touches neither network nor disk.
 
-Paths are judged by `disk.paths`.
+Paths are judged by `disk.paths`; what is refused is in `inventory.Inventory.refuse`.
 """
 
 import dataclasses
@@ -10,18 +9,19 @@ from typing import Literal
 
 from roboto_dagster.platform.files import RemoteFile
 
-Action = Literal["fetch", "keep", "refuse"]
+Action = Literal["fetch", "keep", "refuse", "skip", "block"]
+"""What is planned for a listed file."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFile:
-    """What the last manifest says of a file that was whole then.
+    """What the last manifest says about a file that was complete then.
 
     Attributes:
         file_id: The platform's id.
         version: Revision of the record that was fetched.
         size_bytes: Size on disk when it was published.
-        mtime_ns: Modification time on disk when it was published.
+        mtime_ns: Modification time on disk when it was published, in ns since the epoch.
     """
 
     file_id: str
@@ -32,39 +32,52 @@ class KnownFile:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFile:
-    """What lies at the destination now.
+    """What is at the destination now.
 
     Attributes:
         size_bytes: Its size.
-        mtime_ns: Its modification time.
+        mtime_ns: Its modification time, in ns since the epoch.
         is_regular: Whether it is a plain file, neither link, folder nor device.
+        is_folder: Whether it is a folder.
+        inode: Its number on its filesystem; only to compare within one run.
     """
 
     size_bytes: int
     mtime_ns: int
-    is_regular: bool
+    is_regular: bool = True
+    is_folder: bool = False
+    inode: int = 0
 
 
-def decide(remote: RemoteFile, known: KnownFile | None, local: LocalFile | None) -> Action:
-    """Decides about one file with a safe path.
+def is_as_known(known: KnownFile | None, local: LocalFile | None) -> bool:
+    """Return whether a local file is still as it was published.
+
+    Args:
+        known: What the last manifest says, if the file was complete then.
+        local: What is there now, if anything.
+    """
+    if known is None or local is None or not local.is_regular:
+        return False
+    return (local.size_bytes, local.mtime_ns) == (known.size_bytes, known.mtime_ns)
+
+
+def is_same_record(remote: RemoteFile, known: KnownFile) -> bool:
+    """Return whether the platform still lists the very record that was fetched.
 
     Args:
         remote: The file as listed now.
-        known: What the last manifest says, if the file was whole then.
-        local: What lies there now, if anything.
-
-    Returns:
-        `keep` only if neither the record nor the local file has changed since it was published.
+        known: What the last manifest says.
     """
-    if known is None or local is None or not local.is_regular:
-        return "fetch"
-    same_record = (remote.file_id, remote.version) == (known.file_id, known.version)
-    same_content = (local.size_bytes, local.mtime_ns) == (known.size_bytes, known.mtime_ns)
-    return "keep" if same_record and same_content else "fetch"
+    return (remote.file_id, remote.version) == (known.file_id, known.version)
+
+
+def is_directory_marker(file: RemoteFile) -> bool:
+    """Return whether a file is an empty object `folder/`, as S3 consoles make it to show an empty folder."""
+    return file.size_bytes == 0 and file.relative_path.endswith("/") and file.relative_path != "/"
 
 
 def place_of(relative_path: str) -> str:
-    """Returns what names one place on any filesystem: case and Unicode form fold together.
+    """Return what names one place on any filesystem: case and Unicode form fold together.
 
     Two files of one place would overwrite each other on a case-insensitive or normalising
     filesystem.

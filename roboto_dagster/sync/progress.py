@@ -1,5 +1,5 @@
-"""Says how a sync gets on, on a time base: one line every few seconds, however many files or chunks
-there are, and also when nothing arrives. Keeps what arrived when, in bounded memory.
+"""Logs the progress of a sync: one line every few seconds, however many files or chunks
+there are, and also when nothing arrives. Keeps the bytes that arrived, by time, in bounded memory.
 """
 
 import contextlib
@@ -18,18 +18,24 @@ _MAX_RETRY_LINES = 20
 
 
 class Progress:
-    """Counts what arrives and says so.
+    """Counts what arrives, and logs it.
 
     Args:
         log: Where the lines go.
         every_seconds: Time between two lines of progress. Default 10.
         clock: Monotonic seconds.
+        on_report: Called before each line, from the thread that reports.
     """
 
     def __init__(
-        self, log: Log, every_seconds: float = 10.0, clock: Callable[[], float] = time.monotonic
+        self,
+        log: Log,
+        every_seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+        on_report: Callable[[], None] = lambda: None,
     ) -> None:
         self._log = log
+        self._on_report = on_report
         self._every_seconds = every_seconds
         self._clock = clock
         self._lock = threading.Lock()
@@ -37,61 +43,63 @@ class Progress:
         self.begin(0, 0)
 
     def begin(self, files: int, size_bytes: int) -> None:
-        """Begins to count towards so many files and bytes."""
+        """Start to count towards so many files and bytes."""
         self._files, self._bytes = files, size_bytes
         self._files_done = self._bytes_done = 0
-        self._started = self._said_at = self._came_at = self._clock()
-        self._bytes_said = 0
+        self._started = self._reported_at = self._arrived_at = self._clock()
+        self._bytes_reported = 0
         self._samples = Samples()
 
     @contextlib.contextmanager
     def reporting(self) -> Iterator[None]:
-        """Says a line from time to time while the body runs, from a thread of its own: where bytes
-        stop coming, nobody else is there to say so.
+        """Log a line from time to time while the body runs, from a thread of its own: when no bytes
+        arrive, nothing else runs that could log.
         """
         stop = threading.Event()
         thread = threading.Thread(
             target=self._report_until, args=(stop,), name="roboto-progress", daemon=True
         )
-        thread.start()
         try:
+            thread.start()  # in the guarded block: a signal may come while it starts
             yield
         finally:
             stop.set()
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
 
     def _report_until(self, stop: threading.Event) -> None:
         while not stop.wait(self._every_seconds):
+            self._on_report()
             self.report()
 
     def report(self) -> None:
-        """Says one line about all so far; the rate is that since the last line."""
+        """Log one line about all so far; the rate is that since the last line."""
         with self._lock:
             now = self._clock()
             line = self._line(now)
-            self._said_at, self._bytes_said = now, self._bytes_done
+            self._reported_at, self._bytes_reported = now, self._bytes_done
         self._log(logging.INFO, line)
 
     def add_bytes(self, count: int) -> None:
-        """Counts bytes as they arrive; an `OnProgress` callback."""
+        """Count bytes as they arrive; an `OnProgress` callback."""
         with self._lock:
             now = self._clock()
             self._bytes_done += count
             self._samples.add(now - self._started, count)
-            self._came_at = now
+            self._arrived_at = now
 
-    def add_file(self) -> None:
-        """Counts a file that has ended."""
+    def add_files(self, count: int) -> None:
+        """Count files that are complete; a negative number takes back what could not be published after all."""
         with self._lock:
-            self._files_done += 1
+            self._files_done += count
 
     def timeline(self) -> Timeline:
-        """Returns what arrived when, since `begin`."""
+        """Return the bytes that arrived since `begin`, by time."""
         with self._lock:
             return self._samples.timeline()
 
     def retry(self, failure: DownloadError, wait_seconds: float) -> None:
-        """Says that a request is repeated; an `OnRetry` callback. A flood of them is cut short."""
+        """Log that a request is repeated; an `OnRetry` callback. A flood of them is cut short."""
         with self._lock:
             self._retries += 1
             count = self._retries
@@ -111,9 +119,9 @@ class Progress:
         )
 
     def _pace(self, now: float) -> str:
-        rate = (self._bytes_done - self._bytes_said) / max(now - self._said_at, 1e-6)
+        rate = (self._bytes_done - self._bytes_reported) / max(now - self._reported_at, 1e-6)
         if rate <= 0:
-            return f"nothing has arrived for {duration_text(now - self._came_at)}"
+            return f"nothing has arrived for {duration_text(now - self._arrived_at)}"
         left = duration_text((self._bytes - self._bytes_done) / rate)
         return f"{size_text(rate)}/s, about {left} left"
 
@@ -125,7 +133,7 @@ def _retry_line(failure: DownloadError, wait_seconds: float) -> str:
 
 class Samples:
     """Bytes by time: at most so many steps, which double in length whenever they do not suffice, so that
-    a run of a second and one of a day cost the same and are told as finely as may be.
+    a run of a second and one of a day take the same memory.
 
     Args:
         steps: How many at most; an even number.
@@ -138,7 +146,7 @@ class Samples:
         self._bytes = [0]
 
     def add(self, seconds: float, count: int) -> None:
-        """Adds bytes that arrived so many seconds after the start; fewer than none are taken back."""
+        """Add bytes that arrived so many seconds after the start; fewer than none are taken back."""
         while (step := int(seconds / self._step_seconds)) >= self._limit:
             self._halve()
         self._bytes.extend([0] * (step + 1 - len(self._bytes)))
@@ -150,5 +158,5 @@ class Samples:
         self._step_seconds *= 2
 
     def timeline(self) -> Timeline:
-        """Returns the steps so far."""
+        """Return the steps so far."""
         return Timeline(step_seconds=self._step_seconds, bytes_by_step=tuple(self._bytes))

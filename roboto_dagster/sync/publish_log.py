@@ -1,38 +1,56 @@
-"""What a running sync has published so far, so that a run that is killed costs its successor nothing.
+"""The publish log: what a running sync has published so far, so that a killed run costs the next one nothing.
 
 ```
-<destination>/.roboto/<asset key>/.<partition key>.journal      beside the manifest, gone once that is written
+<destination>/.roboto/<asset key>/.<partition key>@<random>.publish-log     one per run, beside the manifest
 ```
 
-A line is written just before a file's publishing rename. It counts in the next run only if the file
-that lies at the destination has that very size and modification time: a kill between line and rename
-leaves a line that describes no file.
+A line is written just before a file's publishing rename. It is a fact only if the file at the
+destination has that very size and modification time: a kill between line and rename leaves a line that describes no file.
+
+```
+run starts ─► log made ─► a line per file, and a new modification time every few seconds ─► manifest written ─► log removed
+                              │ killed
+                              └─► read by the next run, and removed once it is old and the manifest has what it says
+```
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import time
-from collections.abc import Iterator
-from typing import Any
+import uuid
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 from roboto_dagster.disk.folder import Folder
+from roboto_dagster.disk.local_file import open_in
 from roboto_dagster.errors import ManifestError
 from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.sync.inventory import PlannedFile
+from roboto_dagster.sync.known import KnownRow, known_row
+
+BEAT_SECONDS = 10.0
+"""How often a running sync renews the modification time of its log."""
+
+ABANDONED_AGE_SECONDS = 120.0
+"""A log that was not written to for so long belongs to no running sync."""
 
 _FLAGS = (
     os.O_WRONLY
     | os.O_APPEND
     | os.O_CREAT
+    | os.O_EXCL
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_CLOEXEC", 0)
 )
-_ROWS_AT_ONCE = 5_000
+_SUFFIX = ".publish-log"
+_OLD_SUFFIX = ".journal"  # of releases before 0.2, one for all runs
+_MAX_LINE_BYTES = 64 * 1024
 
 
 class PublishLog:
-    """The journal of one partition; `note` may be called from any thread.
+    """The log of one run of one partition; `note` may be called from any thread.
 
     Args:
         manifest: Path of the partition's manifest.
@@ -40,81 +58,158 @@ class PublishLog:
     """
 
     def __init__(self, manifest: pathlib.Path, within: pathlib.Path) -> None:
-        self._path = manifest.with_name(f".{manifest.stem}.journal")
+        self._manifest = manifest
         self._within = within
+        self._name = f".{manifest.stem}@{uuid.uuid4().hex[:12]}{_SUFFIX}"
         self._fd = -1
-
-    def read(self) -> Iterator[list[tuple[Any, ...]]]:
-        """Yields what a killed run published, in the order of `inventory.KNOWN_COLUMNS`, many rows at a time."""
-        try:
-            lines = self._path.open("rb")
-        except OSError:
-            return
-        rows = []
-        with lines:
-            for line in lines:
-                row = _parse(line)
-                if row is not None:
-                    rows.append(row)
-                if len(rows) == _ROWS_AT_ONCE:
-                    yield rows
-                    rows = []
-        yield rows
+        self._found: frozenset[str] = frozenset()
 
     def open(self) -> None:
-        """Begins to write.
+        """Make the log.
 
         Raises:
             ManifestError: It cannot be made.
         """
         try:
-            with Folder.open(self._path.parent, self._within) as folder:
-                self._fd = os.open(folder.name_of(self._path.name), _FLAGS, 0o666, dir_fd=folder.fd)
+            with Folder.open(self._manifest.parent, self._within) as folder:
+                self._found = frozenset(
+                    name for name in _names(folder) if _is_log_of(name, self._manifest)
+                )
+                self._fd = os.open(folder.name_of(self._name), _FLAGS, 0o666, dir_fd=folder.fd)
         except OSError as error:
             raise ManifestError(
-                f"The journal {self._path} cannot be written: {error.strerror or error}. Nothing was fetched. Make room or "
-                "correct the permissions, then run it again."
+                f"The publish log {self._manifest.parent / self._name} cannot be written: {error.strerror or error}. "
+                "Nothing was fetched. Make room or correct the permissions, then run it again."
             ) from error
 
     def note(self, planned: PlannedFile, receipt: Receipt, status: os.stat_result) -> None:
-        """Writes that a file is about to be published."""
-        remote = planned.remote
-        row = (
-            planned.dataset_id,
-            remote.relative_path,
-            remote.file_id,
-            remote.version,
-            status.st_size,
-            status.st_mtime_ns,
-            remote.uri,
-            receipt.etag,
-            receipt.checksum,
-            receipt.verified,
-            time.time_ns() // 1000,
-        )
-        # One write of one line: threads and runs that share the file do not tear each other's lines.
-        os.write(self._fd, json.dumps(row).encode() + b"\n")
-
-    def close(self, *, remove: bool) -> None:
-        """Ends writing.
+        """Write that a file is about to be published.
 
         Args:
-            remove: Whether the manifest now says all that the journal does.
+            planned: The file.
+            receipt: What is known of it.
+            status: Of the open temporary file.
+        """
+        remote = planned.remote
+        row = KnownRow(
+            dataset_id=planned.dataset_id,
+            relative_path=remote.relative_path,
+            file_id=remote.file_id,
+            version=remote.version,
+            size_bytes=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            uri=remote.uri,
+            etag=receipt.etag,
+            checksum=receipt.checksum,
+            verified=receipt.verified,
+            fetched_at=time.time_ns() // 1000,
+        )
+        # One write of one line, so that threads do not tear each other's lines.
+        os.write(self._fd, json.dumps(row).encode() + b"\n")
+
+    def beat(self) -> None:
+        """Show that the run goes on, although it publishes nothing just now."""
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                os.utime(self._fd)
+
+    def close(self, *, remove: bool) -> None:
+        """End writing.
+
+        Args:
+            remove: Whether the manifest has all that the log has. Then the logs of runs that were killed go, too.
         """
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
         if remove:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._remove_logs()
+
+    def _remove_logs(self) -> None:
+        with Folder.open(self._manifest.parent, self._within, create=False) as folder:
+            os.unlink(folder.name_of(self._name), dir_fd=folder.fd)
+            for name in self._found:
+                with contextlib.suppress(FileNotFoundError):  # another run was quicker
+                    if _is_abandoned(folder, name):
+                        os.unlink(folder.name_of(name), dir_fd=folder.fd)
 
 
-def _parse(line: bytes) -> tuple[Any, ...] | None:
-    """Reads one line; None for one that a kill has torn."""
+def read_publish_logs(
+    manifest: pathlib.Path,
+    within: pathlib.Path,
+    on_unreadable: Callable[[pathlib.Path, OSError], None] | None = None,
+) -> Iterator[KnownRow]:
+    """Yield what runs have published that are under way or were killed; each row has to be compared with the disk.
+
+    Reads only, waits for nobody, and leaves out what is no line of ours.
+
+    Args:
+        manifest: Path of the partition's manifest.
+        within: A parent of it below which no link is followed.
+        on_unreadable: Called with the path of a log that cannot be read, and the error.
+    """
+    return _read(manifest.parent, within, lambda name: _is_log_of(name, manifest), on_unreadable)
+
+
+def read_folder_logs(folder: pathlib.Path, within: pathlib.Path) -> Iterator[KnownRow]:
+    """Yield the same of all partitions of an asset.
+
+    Args:
+        folder: The folder of the asset's manifests.
+        within: A parent of it below which no link is followed.
+    """
+    return _read(folder, within, lambda name: name.endswith((_SUFFIX, _OLD_SUFFIX)), None)
+
+
+def _read(
+    path: pathlib.Path,
+    within: pathlib.Path,
+    is_wanted: Callable[[str], bool],
+    on_unreadable: Callable[[pathlib.Path, OSError], None] | None,
+) -> Iterator[KnownRow]:
     try:
-        row = json.loads(line)
-    except ValueError:
+        folder = Folder.open(path, within, create=False)
+    except OSError:
+        return
+    with folder:
+        for name in filter(is_wanted, _names(folder)):
+            try:
+                file = os.fdopen(open_in(folder, name, os.O_RDONLY), "rb")
+            except OSError as error:
+                if on_unreadable is not None:
+                    on_unreadable(path / name, error)
+                continue
+            with file:
+                yield from _rows(file)
+
+
+def _names(folder: Folder) -> list[str]:
+    with os.scandir(folder.path if folder.fd is None else folder.fd) as entries:
+        return sorted(each.name for each in entries)
+
+
+def _is_log_of(name: str, manifest: pathlib.Path) -> bool:
+    """Return whether a file of this name is a log of a partition: its file name has no @, see `manifest.file_name`."""
+    is_new = name.startswith(f".{manifest.stem}@") and name.endswith(_SUFFIX)
+    return is_new or name == f".{manifest.stem}{_OLD_SUFFIX}"
+
+
+def _is_abandoned(folder: Folder, name: str) -> bool:
+    return time.time() - folder.lstat(name).st_mtime > ABANDONED_AGE_SECONDS
+
+
+def _rows(file: BinaryIO) -> Iterator[KnownRow]:
+    while line := file.readline(_MAX_LINE_BYTES):
+        row = _parse(line)
+        if row is not None:
+            yield row
+
+
+def _parse(line: bytes) -> KnownRow | None:
+    """Read one line; None for one that a kill has torn, or that is none of ours."""
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
         return None
-    return tuple(row) if isinstance(row, list) and len(row) == _COLUMNS else None
-
-
-_COLUMNS = 11
+    return known_row(values) if isinstance(values, list) else None

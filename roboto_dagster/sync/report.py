@@ -14,12 +14,12 @@ if sys.version_info < (3, 11):
 
 
 def count(number: int, noun: str) -> str:
-    """Returns such as `1 file` or `3 files`."""
+    """Return such as `1 file` or `3 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def size_text(size_bytes: float) -> str:
-    """Returns such as `512 B`, `20.0 MiB` or `1.4 TiB`."""
+    """Return such as `512 B`, `20.0 MiB` or `1.4 TiB`."""
     if size_bytes < 1024:
         return f"{size_bytes:.0f} B"
     for unit in ("KiB", "MiB", "GiB"):
@@ -30,7 +30,7 @@ def size_text(size_bytes: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Returns such as `0.4 s`, `12 s`, `3 min 20 s` or `2 h 5 min`."""
+    """Return such as `0.4 s`, `12 s`, `3 min 20 s` or `2 h 5 min`."""
     if seconds < 9.95:
         return f"{max(seconds, 0.0):.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -42,7 +42,7 @@ def duration_text(seconds: float) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TransferAttempt:
-    """One pass over what was still to be fetched.
+    """One attempt of the transfer: a pass over what was still to be fetched.
 
     Attributes:
         number: 1 for the first.
@@ -61,7 +61,7 @@ class TransferAttempt:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """What arrived when: a bounded number of steps of one length, whatever the length of the run.
+    """The bytes that arrived, by time: a bounded number of steps of one length, whatever the length of the run.
 
     Attributes:
         step_seconds: Length of a step.
@@ -86,7 +86,7 @@ class Timeline:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveredFile:
-    """One whole file, as the report tells of it.
+    """One complete file of a report.
 
     Attributes:
         relative_path: Its path in the dataset.
@@ -103,6 +103,23 @@ class DeliveredFile:
     attempts: int
 
 
+MAX_EXAMPLES = 100
+"""How many failures a report names; the manifest has all."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FailureTotals:
+    """Counts of all failures of a sync, of which the report names only some.
+
+    Attributes:
+        error_codes: How many files failed with each code, most frequent first.
+        is_retryable: Whether something transient is among them.
+    """
+
+    error_codes: Mapping[str, int]
+    is_retryable: bool
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SyncReport:
     """What one sync did.
@@ -111,19 +128,22 @@ class SyncReport:
         dataset_ids: The datasets in its scope.
         root: The folder that holds the files.
         manifest: Path of the manifest written at its end.
-        files_total: Files in scope, the failed ones included.
+        files_total: Files in scope: fetched, unchanged, failed and skipped.
         files_fetched: Files fetched, verified and published by this run.
-        files_unchanged: Files that were whole already.
-        files_removed: Files removed because the platform no longer lists them.
+        files_unchanged: Files that were complete already.
+        files_removed: Files removed because the platform no longer has them.
         bytes_fetched: Bytes of the fetched files.
         bytes_total: Bytes of all files in scope, by their records.
         duration_seconds: From listing to manifest.
-        attempts: The attempts, first to last.
-        failures: Every file that is not whole, with its reason.
+        attempts: The attempts of the transfer, first to last.
+        failures: The files that are not complete, with their reasons; the first `MAX_EXAMPLES` of them.
+        failure_totals: Counts of all failures; None if `failures` has all of them.
         files_retried: Fetched files that took more than one attempt.
-        files_skipped: Files that are not delivered, and do not fail the sync.
-        skipped: Files that the plan refused and the options let pass, with their reasons.
-        timeline: What arrived when.
+        files_skipped: Files that are not delivered, and do not fail the sync: refused ones with `on_refused="skip"`,
+            and directory markers.
+        directory_markers: How many of those are empty directory markers, which are no files.
+        skipped: Files that the plan refused and the options let pass, with their reasons; the first `MAX_EXAMPLES`.
+        timeline: The bytes that arrived, by time.
         top_files: The slowest of the fetched files, then the largest of the others; only a few.
         dataset_names: Names of the datasets, by id; without those that have none.
         dataset_url: The dataset's page on the platform, if there is one dataset and a page.
@@ -141,8 +161,10 @@ class SyncReport:
     duration_seconds: float
     attempts: Sequence[TransferAttempt]
     failures: Sequence[DownloadError]
+    failure_totals: FailureTotals | None = None
     files_retried: int = 0
     files_skipped: int = 0
+    directory_markers: int = 0
     skipped: Sequence[DownloadError] = ()
     timeline: Timeline = Timeline()
     top_files: Sequence[DeliveredFile] = ()
@@ -151,8 +173,22 @@ class SyncReport:
 
     @property
     def files_failed(self) -> int:
-        """How many files are not whole."""
-        return len(self.failures)
+        """How many files are not complete."""
+        return sum(self.error_codes.values())
+
+    @property
+    def error_codes(self) -> Mapping[str, int]:
+        """How many files failed with each code, most frequent first."""
+        if self.failure_totals is not None:
+            return self.failure_totals.error_codes
+        return dict(collections.Counter(failure.code for failure in self.failures).most_common())
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether something transient is left, so that a re-run may help."""
+        if self.failure_totals is not None:
+            return self.failure_totals.is_retryable
+        return any(is_transient(failure) for failure in self.failures)
 
     @property
     def throughput_mib_s(self) -> float:
@@ -160,21 +196,11 @@ class SyncReport:
         seconds = sum(each.duration_seconds for each in self.attempts)
         return self.bytes_fetched / MIB / seconds if seconds else 0.0
 
-    @property
-    def error_codes(self) -> Mapping[str, int]:
-        """How many files failed with each code, most frequent first."""
-        return dict(collections.Counter(failure.code for failure in self.failures).most_common())
-
-    @property
-    def is_retryable(self) -> bool:
-        """Whether something transient is left, so that running it again may help."""
-        return any(is_transient(failure) for failure in self.failures)
-
     def error(self) -> "ExceptionGroup[DownloadError] | None":
-        """Returns one group of every failure, or None if all is whole."""
+        """Return one group of the failures, or None if all files are complete."""
         if not self.failures:
             return None
-        files = count(len(self.failures), "file")
+        files = count(self.files_failed, "file")
         return ExceptionGroup(
             f"{files} of {', '.join(self.dataset_ids)} could not be delivered", list(self.failures)
         )

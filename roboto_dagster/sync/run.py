@@ -1,96 +1,167 @@
-"""The journey of one sync: list, plan, transfer, publish, report.
+"""One sync: list, plan, transfer, publish, report.
 
 ```
 Scope ─► RemoteFile* ─► plan ─► DownloadSession + ObjectStore ─► manifest.parquet ─► SyncReport
+            ▲             ▲
+       Roboto API    facts about what earlier runs published
 ```
 """
 
 import contextlib
-import logging
 import os
 import pathlib
-import stat
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from roboto_dagster.disk.run_record import RunRecord
-from roboto_dagster.errors import ConfigurationError, DownloadError, RemovalError
-from roboto_dagster.fs.core.settings import MIB
-from roboto_dagster.platform.datasets import dataset_url
+from roboto_dagster.disk.tree import LocalTree
+from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.platform.errors import platform_errors
 from roboto_dagster.platform.files import list_files
 from roboto_dagster.platform.scope import Scope
-from roboto_dagster.sync.disk_space import check_space, remove_file
-from roboto_dagster.sync.inventory import KNOWN_COLUMNS, Inventory
-from roboto_dagster.sync.manifest import iterate_manifest, write_manifest
+from roboto_dagster.sync.conflicts import ConflictResolver
+from roboto_dagster.sync.facts import Facts
+from roboto_dagster.sync.inventory import Inventory
+from roboto_dagster.sync.manifest import write_manifest
 from roboto_dagster.sync.options import SyncSettings
-from roboto_dagster.sync.plan import Action, LocalFile, decide
+from roboto_dagster.sync.outcomes import Outcomes
+from roboto_dagster.sync.planning import Planner
 from roboto_dagster.sync.publish_log import PublishLog
-from roboto_dagster.sync.report import DeliveredFile, SyncReport, count
-from roboto_dagster.sync.temporary_files import reclaim_leftovers, recorded_run
-from roboto_dagster.sync.transfer import Transfer, planned_download
+from roboto_dagster.sync.removal import Remover
+from roboto_dagster.sync.report import SyncReport
+from roboto_dagster.sync.reporting import make_report
+from roboto_dagster.sync.temporary_files import recorded_run
+from roboto_dagster.sync.transfer import Transfer
+from roboto_dagster.sync.unlisted import Unlisted
 
 if TYPE_CHECKING:
     from roboto import RobotoClient
 
-_MAX_TOP_FILES = 10
-
 
 def sync(scopes: Sequence[Scope], settings: SyncSettings) -> SyncReport:
-    """Brings the files of some datasets to the local disk, and writes the manifest.
+    """Bring the files of some datasets to the local disk, and write the manifest.
 
     Args:
         scopes: The datasets and their patterns.
-        settings: Where from, where to, and how.
+        settings: From where, to where, and how.
 
     Returns:
-        What was done. Files that could not be delivered are in `failures`; all others are whole on disk.
+        What was done. Files that could not be delivered are in `failures`; all others are complete on disk.
 
     Raises:
         PlatformError: A dataset is unknown or could not be listed to its end; nothing was touched.
         ConfigurationError: A setting cannot work; nothing was touched.
-        DiskSpaceError: There is too little room for the plan; nothing was fetched.
-        RemovalError: More files would be removed than allowed; none was, all others are whole.
+        DiskSpaceError: There is too little room for the plan, or for the list of files; completed files are kept.
+        RemovalError: More files would be removed than allowed; none was, all others are complete.
+        ManifestError: The manifest or the publish log cannot be written.
     """
     started = time.monotonic()
     _check_destination(settings.destination)
-    journal = PublishLog(settings.manifest, settings.destination)
     with (
         recorded_run(settings.destination, settings.manifest) as record,
         Inventory() as inventory,
+        LocalTree(settings.destination) as tree,
     ):
-        org_ids = _collect(inventory, scopes, settings, journal)
-        refused = _plan(inventory, settings, record)
-        transfer = Transfer(inventory, settings, org_ids, journal)
-        with _manifest_at_the_end(inventory, settings, journal):
-            transfer.run()
-            if not (transfer.failures or refused):
-                _remove_missing(inventory, scopes, settings)
-        seconds = time.monotonic() - started
-        return _report(
-            scopes, settings, inventory, transfer, refused=refused, duration_seconds=seconds
+        run = _Run(scopes, settings, inventory, tree, record)
+        transfer = run.execute()
+        return make_report(
+            scopes,
+            settings,
+            inventory,
+            transfer,
+            datasets=run.datasets,
+            removed=run.unlisted.removed_count,
+            duration_seconds=time.monotonic() - started,
         )
 
 
-@contextlib.contextmanager
-def _manifest_at_the_end(
-    inventory: Inventory, settings: SyncSettings, journal: PublishLog
-) -> Iterator[None]:
-    """Writes the manifest whatever happens; the journal stays if it may know more than that."""
-    journal.open()
-    is_complete = False
-    try:
-        yield
-        is_complete = True
-    finally:
-        rows = inventory.manifest_rows(settings.destination)
-        write_manifest(settings.manifest, rows, within=settings.destination)
-        journal.close(remove=is_complete)
+class Dataset(NamedTuple):
+    """What a sync needs to know of a dataset besides its files.
+
+    Attributes:
+        org_id: The organization that owns it.
+        name: Its name, or None.
+    """
+
+    org_id: str
+    name: str | None
+
+
+class _Run:
+    """The parts of one sync, joined."""
+
+    def __init__(
+        self,
+        scopes: Sequence[Scope],
+        settings: SyncSettings,
+        inventory: Inventory,
+        tree: LocalTree,
+        record: RunRecord,
+    ) -> None:
+        self._scopes = scopes
+        self._settings = settings
+        self._inventory = inventory
+        self._facts = Facts(inventory, tree, settings.manifest, settings.log)
+        self._planner = Planner(inventory, tree, settings, record)
+        self._resolver = ConflictResolver(inventory, tree, self._facts)
+        self.unlisted = Unlisted(inventory, tree)
+        self._remover = Remover(self.unlisted, tree, scopes, settings)
+        self.datasets: Mapping[str, Dataset] = {}
+
+    def execute(self) -> Transfer:
+        """List, plan, fetch, remove, and write the manifest whatever happens."""
+        self._list()
+        self._facts.read_own()
+        log = PublishLog(self._settings.manifest, self._settings.destination)
+        org_ids = {dataset_id: each.org_id for dataset_id, each in self.datasets.items()}
+        transfer = Transfer(self._inventory, self._settings, org_ids, log, self._resolver)
+        with self._manifest_at_the_end(log):
+            self._planner.plan(self._facts, self.unlisted, self._remover)
+            transfer.run()
+            if not Outcomes(self._inventory).count("failed"):
+                self._remover.remove_all()
+        return transfer
+
+    def _list(self) -> None:
+        """List every scope to its end."""
+        datasets = {}
+        for scope in self._scopes:
+            datasets[scope.dataset_id] = _look_up(self._settings.client, scope.dataset_id)
+            self._inventory.add_remote(scope.dataset_id, list_files(self._settings.client, scope))
+        self.datasets = datasets
+        if self._settings.options.on_empty == "fail" and not self._inventory.totals().files:
+            _check_may_be_empty(self._scopes)
+
+    @contextlib.contextmanager
+    def _manifest_at_the_end(self, log: PublishLog) -> Iterator[None]:
+        """Write the manifest whatever happens; the publish log stays if it may know more than that."""
+        log.open()
+        is_complete = False
+        try:
+            try:
+                yield
+                is_complete = True
+            finally:
+                self._write_manifest()
+        except BaseException:
+            is_complete = False
+            raise
+        finally:
+            log.close(remove=is_complete)
+
+    def _write_manifest(self) -> None:
+        settings = self._settings
+        self._facts.merge_newer()
+        self.unlisted.mark()
+        rows = self._inventory.manifest_rows(settings.destination)
+        write_manifest(
+            settings.manifest, rows, within=settings.destination, durability=settings.durability
+        )
 
 
 def _check_destination(destination: pathlib.Path) -> None:
-    """Fails before anything is asked of the platform if nothing could be written."""
+    """Fail before anything is asked of the platform if nothing could be written."""
     try:
         destination.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -103,24 +174,8 @@ def _check_destination(destination: pathlib.Path) -> None:
         )
 
 
-def _collect(
-    inventory: Inventory, scopes: Sequence[Scope], settings: SyncSettings, journal: PublishLog
-) -> dict[str, str]:
-    """Lists every scope to its end and reads what earlier runs left; returns whose the datasets are."""
-    org_ids = {}
-    for scope in scopes:
-        org_ids[scope.dataset_id] = _dataset_org_id(settings.client, scope.dataset_id)
-        inventory.add_remote(scope.dataset_id, list_files(settings.client, scope))
-    if settings.options.on_empty == "fail" and not inventory.totals().files:
-        _check_may_be_empty(scopes)
-    if settings.manifest.exists():
-        inventory.add_known(iterate_manifest(settings.manifest, KNOWN_COLUMNS))
-    inventory.add_known(journal.read())
-    return org_ids
-
-
 def _check_may_be_empty(scopes: Sequence[Scope]) -> None:
-    """Fails if there should be files: an empty list is more often a mistake than the truth."""
+    """Fail if there should be files: an empty list is more often a mistake than the truth."""
     if not scopes or any(scope.has_window for scope in scopes):
         return
     named = ", ".join(scope.dataset_id for scope in scopes[:3])
@@ -133,128 +188,9 @@ def _check_may_be_empty(scopes: Sequence[Scope]) -> None:
     )
 
 
-def _dataset_org_id(client: "RobotoClient", dataset_id: str) -> str:
-    from roboto import Dataset
+def _look_up(client: "RobotoClient", dataset_id: str) -> Dataset:
+    from roboto import Dataset as RobotoDataset
 
     with platform_errors(f"looking up dataset {dataset_id}", client):
-        return str(Dataset.from_id(dataset_id, roboto_client=client).org_id)
-
-
-def _plan(inventory: Inventory, settings: SyncSettings, record: RunRecord) -> list[DownloadError]:
-    """Decides about every file before the first byte; returns those that are refused."""
-    inventory.refuse_collisions()
-    inventory.set_actions(_decisions(inventory, f"{settings.destination}{os.sep}"))
-    refused = [
-        DownloadError(planned_download(settings.destination, planned), code, reason, None, 0)
-        for planned, code, reason in inventory.refused()
-    ]
-    to_fetch, unchanged = inventory.totals("fetch"), inventory.totals("keep")
-    settings.log(
-        logging.INFO,
-        f"{count(to_fetch.files, 'file')} to fetch ({to_fetch.size_bytes / MIB:.1f} MiB), {unchanged.files} unchanged"
-        + (f", {len(refused)} refused by the plan" if refused else ""),
-    )
-    present_bytes = reclaim_leftovers(record, inventory, settings.manifest)
-    reserve_bytes = settings.options.free_space_reserve_bytes
-    if to_fetch.files and reserve_bytes is not None:
-        missing_bytes = max(to_fetch.size_bytes - present_bytes, 0)
-        check_space(settings.destination, to_fetch.files, missing_bytes, reserve_bytes)
-    return refused
-
-
-def _decisions(inventory: Inventory, prefix: str) -> Iterator[tuple[Action, int]]:
-    for planned, known in inventory.undecided():
-        local = None
-        if known is not None:
-            local = _local_file(f"{prefix}{planned.dataset_id}/{planned.remote.relative_path}")
-        yield decide(planned.remote, known, local), planned.seq
-
-
-def _local_file(path: str) -> LocalFile | None:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        # Missing, or a file where a folder should be: then the transfer will name what is wrong.
-        return None
-    return LocalFile(
-        size_bytes=status.st_size,
-        mtime_ns=status.st_mtime_ns,
-        is_regular=stat.S_ISREG(status.st_mode),
-    )
-
-
-def _remove_missing(inventory: Inventory, scopes: Sequence[Scope], settings: SyncSettings) -> None:
-    """Removes what an earlier run delivered and the platform no longer lists, if that is asked for."""
-    options = settings.options
-    if options.on_missing != "remove":
-        return
-    matchers = {scope.dataset_id: scope.matcher() for scope in scopes}
-    # A file that the patterns now leave out was not listed for that reason alone: it may well be there.
-    missing = [
-        each
-        for each in inventory.missing()
-        if each.dataset_id in matchers and matchers[each.dataset_id].matches(each.relative_path)
-    ]
-    if len(missing) > options.max_removals:
-        raise RemovalError(
-            f"{len(missing)} files of {', '.join(matchers)} are no longer listed by the platform, more than max_removals="
-            f"{options.max_removals}, so none was removed. If that is right, raise max_removals."
-        )
-    for each in missing:
-        root = settings.destination / each.dataset_id
-        if remove_file(root / each.relative_path, each.known, root):
-            inventory.note_removed(each)
-            settings.log(
-                logging.INFO,
-                f"removed {each.relative_path}, which {each.dataset_id} no longer lists",
-            )
-
-
-def _report(
-    scopes: Sequence[Scope],
-    settings: SyncSettings,
-    inventory: Inventory,
-    transfer: Transfer,
-    *,
-    refused: Sequence[DownloadError],
-    duration_seconds: float,
-) -> SyncReport:
-    total, to_fetch = inventory.totals(), inventory.totals("fetch")
-    dataset_ids = [scope.dataset_id for scope in scopes]
-    skips_refused = settings.options.on_refused == "skip"
-    failed = list(transfer.failures.values())
-    return SyncReport(
-        dataset_ids=dataset_ids,
-        root=settings.destination / dataset_ids[0]
-        if len(dataset_ids) == 1
-        else settings.destination,
-        manifest=settings.manifest,
-        files_total=total.files,
-        files_fetched=to_fetch.files - len(failed),
-        files_unchanged=total.files - to_fetch.files - len(refused),
-        files_removed=inventory.removed_count,
-        bytes_fetched=transfer.bytes_fetched,
-        bytes_total=total.size_bytes,
-        duration_seconds=duration_seconds,
-        attempts=transfer.attempts,
-        failures=failed if skips_refused else [*refused, *failed],
-        skipped=list(refused) if skips_refused else [],
-        timeline=transfer.timeline,
-        top_files=_top_files(inventory),
-        dataset_url=dataset_url(settings.client.endpoint, *dataset_ids),
-    )
-
-
-def _top_files(inventory: Inventory) -> list[DeliveredFile]:
-    return [
-        DeliveredFile(
-            relative_path=relative_path,
-            status=status,
-            size_bytes=size_bytes,
-            duration_seconds=duration_seconds,
-            attempts=attempts,
-        )
-        for relative_path, status, size_bytes, duration_seconds, attempts in inventory.top_files(
-            _MAX_TOP_FILES
-        )
-    ]
+        found = RobotoDataset.from_id(dataset_id, roboto_client=client)
+        return Dataset(str(found.org_id), found.name)

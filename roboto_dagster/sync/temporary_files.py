@@ -1,8 +1,10 @@
 """Whose the temporary files of a sync are, and what earlier runs left of theirs."""
 
 import contextlib
+import functools
 import logging
 import pathlib
+import sqlite3
 from collections.abc import Iterator
 
 from roboto_dagster.disk import run_record
@@ -61,13 +63,37 @@ def reclaim_leftovers(record: RunRecord, inventory: Inventory, manifest: pathlib
         reclaimed = reclaim(
             record,
             _scope(manifest),
-            names_wanted=inventory.names_to_fetch,
-            is_held=inventory.is_listed_or_known,
+            names_wanted=functools.partial(_names_to_fetch, inventory.db),
+            is_held=functools.partial(_is_listed_or_known, inventory.db),
         )
     except OSError as error:  # no reason to fetch nothing
         logger.warning("What earlier runs left could not be looked at: %s", error.strerror)
         return 0
     return reclaimed.resumable_bytes
+
+
+def _names_to_fetch(db: sqlite3.Connection, folder: str) -> Iterator[str]:
+    """Yield the names of what is to be fetched into a folder, given relative to the destination."""
+    dataset_id, _, below = folder.partition("/")
+    prefix = f"{below}/" if below else ""
+    rows = db.execute(
+        "SELECT relative_path FROM file WHERE action = 'fetch' AND dataset_id = ?"
+        " AND substr(relative_path, 1, ?) = ?",
+        (dataset_id, len(prefix), prefix),
+    )
+    names = (str(path)[len(prefix) :] for (path,) in rows)
+    return (name for name in names if "/" not in name)
+
+
+def _is_listed_or_known(db: sqlite3.Connection, path: str) -> bool:
+    """Return whether the platform lists a file, or a manifest has it; its path is relative to the destination."""
+    dataset_id, _, relative_path = path.partition("/")
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM file WHERE dataset_id = ?1 AND relative_path = ?2)"
+        " OR EXISTS (SELECT 1 FROM known WHERE dataset_id = ?1 AND relative_path = ?2)"
+    )
+    (found,) = db.execute(query, (dataset_id, relative_path)).fetchone()
+    return bool(found)
 
 
 def _scope(manifest: pathlib.Path) -> str:

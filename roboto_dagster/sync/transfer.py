@@ -1,31 +1,43 @@
-"""Fetches what a plan says, through one `DownloadSession` for each association and bucket, in attempts."""
+"""Fetches what is planned, through one `DownloadSession` for each association and bucket, in attempts.
 
-import concurrent.futures
+```
+to fetch ─► attempt 1 ─┬─ published ──► fetched
+                       ├─ conflict with another run ──► resolved (see `publisher`)
+                       ├─ transient failure ──► attempt 2, 3 … until `max_attempts` or the deadline ──► failed
+                       └─ permanent failure ──► failed
+```
+"""
+
 import contextlib
 import functools
 import inspect
 import logging
-import pathlib
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tenacity
 
-from roboto_dagster.errors import (
-    ConfigurationError,
-    DownloadError,
-    from_os_error,
-    is_transient,
-)
+from roboto_dagster.errors import ConfigurationError, DownloadError
 from roboto_dagster.fs.download_session import DownloadSession
-from roboto_dagster.fs.object_store import FutureLike, ObjectStore, Receipt
+from roboto_dagster.fs.object_store import FutureLike, ObjectStore
 from roboto_dagster.platform.errors import platform_errors
+from roboto_dagster.sync.conflicts import ConflictResolver
+from roboto_dagster.sync.downloads import (
+    Get,
+    PlannedDownload,
+    planned_download,
+    planned_of,
+    published_by_store,
+    start,
+)
 from roboto_dagster.sync.inventory import Inventory, PlannedFile, Source
 from roboto_dagster.sync.options import SyncSettings
+from roboto_dagster.sync.outcomes import Outcomes
 from roboto_dagster.sync.progress import Progress
 from roboto_dagster.sync.publish_log import PublishLog
+from roboto_dagster.sync.publisher import Published, Publisher
 from roboto_dagster.sync.report import Timeline, TransferAttempt
 from roboto_dagster.types import DownloadableFile
 
@@ -36,38 +48,19 @@ if TYPE_CHECKING:
     from roboto import Association
 
 
-class PlannedDownload(DownloadableFile):
-    """A file of the session that remembers its place in the plan; errors of a sync carry it as
-    their `file`.
-
-    Attributes:
-        relative_path: Where the platform puts it in its dataset.
-        planned: Its row in the working set.
-    """
-
-    relative_path: str
-    planned: PlannedFile
-
-
-def planned_download(destination: pathlib.Path, planned: PlannedFile) -> PlannedDownload:
-    """Makes the session's item for a file of the plan."""
-    remote = planned.remote
-    return PlannedDownload(
-        bucket_name=remote.bucket_name,
-        source_uri=remote.uri,
-        destination_path=destination.joinpath(planned.dataset_id, remote.relative_path),
-        relative_path=remote.relative_path,
-        planned=planned,
-    )
-
-
 class Transfer:
     """Fetches what is planned, in attempts: each repeats what failed transiently in the one before.
 
+    Args:
+        inventory: The files.
+        settings: From where, to where, and how often.
+        org_ids: The organization of each dataset.
+        log: The publish log.
+        resolver: Decides about files that another run published meanwhile.
+
     Attributes:
         bytes_fetched: Bytes of all files that were published.
-        failures: What is not whole, by number in the working set.
-        attempts: The passes so far.
+        attempts: The attempts so far.
     """
 
     def __init__(
@@ -75,23 +68,30 @@ class Transfer:
         inventory: Inventory,
         settings: SyncSettings,
         org_ids: Mapping[str, str],
-        journal: PublishLog,
+        log: PublishLog,
+        resolver: ConflictResolver,
     ) -> None:
-        self._workset = inventory
-        self._journal = journal
+        self._inventory = inventory
+        self._outcomes = Outcomes(inventory)
         self._settings = settings
         self._org_ids = org_ids
-        self._progress = Progress(settings.log)
-        self._failed_now: list[int] = []
+        self._resolver = resolver
+        self._progress = Progress(settings.log, on_report=log.beat)
+        self._publisher = Publisher(settings.destination, log, self._progress)
+        self._failed_now = 0
+        self._conflicts: list[int] = []
         self._unusable: ConfigurationError | None = None
         self.bytes_fetched = 0
-        self.failures: dict[int, DownloadError] = {}
         self.attempts: list[TransferAttempt] = []
 
     def run(self) -> None:
-        """Fetches everything, as far as the retry policy goes; in the end `failures` has what failed."""
-        work = {source: self._workset.to_fetch(*source) for source in self._workset.sources()}
-        self._progress.begin(*self._workset.totals("fetch"))
+        """Fetch everything, as far as the retry policy goes.
+
+        Raises:
+            ConfigurationError: No file could be fetched, because of a setting.
+        """
+        work = {source: self._inventory.to_fetch(source) for source in self._inventory.sources()}
+        self._progress.begin(*self._inventory.totals("fetch"))
         repeat = self._settings.retry.retrying().copy(
             retry=tenacity.retry_if_result(bool),
             retry_error_callback=lambda _: None,  # giving up is no error: the failures are noted
@@ -99,51 +99,44 @@ class Transfer:
         )
         if work:
             with self._progress.reporting():
-                repeat(self._round, work)
-        if self._unusable is not None:
+                repeat(self._attempt, work)
+        if self._unusable is not None and not self._outcomes.count("fetched"):
             raise self._unusable
 
     @property
     def timeline(self) -> Timeline:
-        """What arrived when."""
+        """The bytes that arrived, by time."""
         return self._progress.timeline()
 
-    def _round(self, work: dict[Source, Sequence[int]]) -> bool:
-        """Fetches from every source in turn, and leaves in `work` what deserves another round;
-        tells if there is any.
+    def _attempt(self, work: dict[Source, Sequence[int]]) -> bool:
+        """Fetch from every source in turn, and leave in `work` what deserves another attempt.
+
+        Returns:
+            Whether there is any.
         """
         started, bytes_before = time.monotonic(), self.bytes_fetched
-        files, failed = sum(map(len, work.values())), 0
-        for source, numbers in list(work.items()):
-            self._failed_now = []
+        files, self._failed_now = sum(map(len, work.values())), 0
+        for source, numbers in work.items():
             self._fetch(source, numbers)
-            failed += len(self._failed_now)
-            work[source] = [number for number in self._failed_now if self._is_retryable(number)]
+        self._resolve_conflicts()
+        for source in work:
+            work[source] = self._outcomes.to_retry(source, self._settings.retry.max_attempts)
         self.attempts.append(
             TransferAttempt(
                 number=len(self.attempts) + 1,
                 files=files,
-                failed=failed,
+                failed=self._failed_now,
                 bytes_fetched=self.bytes_fetched - bytes_before,
                 duration_seconds=time.monotonic() - started,
             )
         )
         return any(work.values())
 
-    def _is_retryable(self, number: int) -> bool:
-        """Tells whether a failed file deserves another round: engines use up the attempts that
-        they are given.
-        """
-        failure = self.failures[number]
-        return is_transient(failure) and failure.attempts < self._settings.retry.max_attempts
-
     def _fetch(self, source: Source, numbers: Sequence[int]) -> None:
-        """Fetches files of one association and bucket through one session; failures are noted, not
-        raised.
-        """
+        """Fetch files of one association and bucket through one session; failures are noted, not raised."""
         if not numbers:
             return
-        first_uri = next(self._workset.files(numbers[:1])).remote.uri
+        first_uri = next(self._inventory.files(numbers[:1])).remote.uri
         # Every member of the group that the session raises was noted in `_settled`.
         with contextlib.suppress(ExceptionGroup), contextlib.ExitStack() as stack:
             try:
@@ -153,20 +146,19 @@ class Transfer:
                         session, first_uri, self._settings.retry, self._progress.retry
                     )
                 )
-            except ConfigurationError as error:  # told in the end: other sources may well work
-                self._unusable = self._unusable or error
-                return
             except Exception as error:  # noqa: BLE001 -- any store may ask for credentials, or more, at once
+                if isinstance(error, ConfigurationError):  # other sources may well work
+                    self._unusable = self._unusable or error
                 self._fail_all(numbers, error)
                 return
             stack.enter_context(session)
             get = self._getter(store)
             for file in session:
-                session.register_download(file, _start(get, file))
+                session.register_download(file, start(get, file))
 
     def _session(self, source: Source, numbers: Sequence[int]) -> DownloadSession:
         return DownloadSession(
-            items=map(self._download, self._workset.files(numbers)),
+            items=map(self._download, self._inventory.files(numbers)),
             association=_association(source.association_id),
             roboto_client=self._settings.client,
             caller_org_id=self._org_id_for(source.association_id),
@@ -174,14 +166,14 @@ class Transfer:
         )
 
     def _org_id_for(self, association_id: str) -> str:
-        """Returns for whom credentials are asked: a link's target is read on behalf of the dataset
+        """Return for whom credentials are asked: a link's target is read on behalf of the dataset
         that links to it.
         """
         owner = self._org_ids.get(association_id) or next(iter(self._org_ids.values()))
         return self._settings.org_id or owner
 
-    def _getter(self, store: ObjectStore) -> "_Get":
-        """Returns how this store is asked for a file: our engines use what is known of it, others
+    def _getter(self, store: ObjectStore) -> Get:
+        """Return how this store is asked for a file: our engines use what is known of it, others
         may not take it.
         """
         progress = self._progress.add_bytes
@@ -192,14 +184,14 @@ class Transfer:
         destination = self._settings.destination
 
         def get(file: DownloadableFile) -> FutureLike[None]:
-            planned = _planned(file)
+            planned = planned_of(file)
             future: FutureLike[None] = hinted.get(
                 file["source_uri"],
                 file["destination_path"],
                 progress,
                 size_bytes=planned.remote.size_bytes,
                 within=destination,
-                before_publish=functools.partial(self._journal.note, planned),
+                before_publish=functools.partial(self._publisher.before_publish, planned),
             )
             return future
 
@@ -211,76 +203,49 @@ class Transfer:
     def _settled(
         self, file: DownloadableFile, future: FutureLike[None], failure: DownloadError | None
     ) -> None:
-        """Notes the end of one file, in the thread that waits for it."""
-        planned = _planned(file)
-        if failure is None:
-            failure = self._note_fetched(planned, file, getattr(future, "receipt", None))
+        """Note the end of one file, in the thread that waits for it."""
+        planned = planned_of(file)
+        published = self._publisher.take(planned.seq)
+        if failure is None and published is None:
+            published, failure = published_by_store(file, future, planned.remote.size_bytes)
+            self._progress.add_files(1 if failure is None else 0)
+        elif failure is not None and published is not None:  # the rename failed
+            self._progress.add_files(-1)
         if failure is not None:
-            failure.file = file
             self._note_failed(planned.seq, failure)
-        self._progress.add_file()
+        elif published is not None:
+            self._note_fetched(planned.seq, published)
 
-    def _note_fetched(
-        self, planned: PlannedFile, file: DownloadableFile, receipt: Receipt | None
-    ) -> DownloadError | None:
-        try:
-            status = file["destination_path"].lstat()
-        except OSError as error:
-            return from_os_error(file, error)
-        expected_bytes = planned.remote.size_bytes
-        if status.st_size != expected_bytes:  # only a foreign store publishes such a file
-            file["destination_path"].unlink(missing_ok=True)
-            reason = f"{status.st_size} bytes arrived, the record says {expected_bytes}"
-            return DownloadError(file, "SIZE_MISMATCH", reason)
-        self._workset.note_fetched(
-            planned.seq, receipt or _plain_receipt(status.st_size), status.st_mtime_ns, _now_us()
+    def _note_fetched(self, seq: int, published: Published) -> None:
+        self._outcomes.note_fetched(
+            seq, published.receipt, published.mtime_ns, time.time_ns() // 1000
         )
-        self.failures.pop(planned.seq, None)
-        self.bytes_fetched += status.st_size
-        return None
+        self.bytes_fetched += published.size_bytes
 
-    def _note_failed(self, number: int, failure: DownloadError) -> None:
-        failure.attempts = self._workset.note_failed(
-            number, failure.code, failure.reason, failure.attempts
-        )
-        self.failures[number] = failure
-        self._failed_now.append(number)
+    def _note_failed(self, seq: int, failure: DownloadError) -> None:
+        if self._publisher.take_conflict(seq):
+            self._conflicts.append(seq)
+        failure.attempts = self._outcomes.note_failed(seq, failure)
+        self._failed_now += 1
 
-    def _fail_all(self, numbers: Sequence[int], error: Exception) -> None:
+    def _resolve_conflicts(self) -> None:
+        conflicts, self._conflicts = self._conflicts, []
+        if conflicts:
+            self._failed_now -= self._resolver.resolve(conflicts)
+
+    def _fail_all(self, numbers: Iterable[int], error: Exception) -> None:
         from roboto_dagster.fs.boto.errors import download_error  # imports botocore
 
-        for planned in self._workset.files(numbers):
-            failure = download_error(self._download(planned), error)
-            failure.__cause__ = error
-            self._note_failed(planned.seq, failure)
+        for planned in self._inventory.files(numbers):
+            self._note_failed(planned.seq, download_error(self._download(planned), error))
 
     def _log_wait(self, state: tenacity.RetryCallState) -> None:
         wait_seconds = state.next_action.sleep if state.next_action else 0.0
-        files = len(self._failed_now)
-        line = f"Attempt {state.attempt_number} left {files} transient failures; the next begins in {wait_seconds:.1f} s"
+        line = (
+            f"Attempt {state.attempt_number} left {self._failed_now} failures; what is transient is tried again in "
+            f"{wait_seconds:.1f} s"
+        )
         self._settings.log(logging.WARNING, line)
-
-
-_Get = Callable[[DownloadableFile], FutureLike[None]]
-
-
-def _start(get: _Get, file: DownloadableFile) -> FutureLike[None]:
-    """Starts a transfer; what a foreign store raises at once becomes this file's failure, not the
-    batch's.
-    """
-    try:
-        return get(file)
-    except ConfigurationError:
-        raise
-    except Exception as error:  # noqa: BLE001 -- the border to stores that others wrote
-        failed: concurrent.futures.Future[None] = concurrent.futures.Future()
-        failed.set_exception(error)
-        return failed
-
-
-def _planned(file: DownloadableFile) -> PlannedFile:
-    planned: PlannedFile = file["planned"]  # type: ignore[typeddict-item]  # the session yields what `_download` made
-    return planned
 
 
 def _association(association_id: str) -> "Association":
@@ -288,19 +253,3 @@ def _association(association_id: str) -> "Association":
 
     with platform_errors(f"asking for credentials of {association_id}"):
         return Association.from_id(association_id)
-
-
-def _plain_receipt(size_bytes: int) -> Receipt:
-    """What is known of a file from a store that gives no receipt."""
-    return Receipt(
-        size_bytes=size_bytes,
-        etag=None,
-        checksum=None,
-        verified="size",
-        attempts=1,
-        duration_seconds=0.0,
-    )
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

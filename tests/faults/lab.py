@@ -100,8 +100,12 @@ class Run:
 
     @property
     def failed(self) -> list[dict[str, Any]]:
-        """The manifest's failed rows."""
-        return [row for row in self.rows or [] if row["status"] == "failed"]
+        """The manifest's rows of files that were not delivered: failed, or refused and skipped."""
+        return [
+            row
+            for row in self.rows or []
+            if row["status"] in ("failed", "skipped") and row["error_code"]
+        ]
 
     @property
     def whole(self) -> set[str]:

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from roboto_dagster.errors import DownloadError
 from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.platform.files import RemoteFile
 from roboto_dagster.sync.inventory import Inventory, Source, Totals
+from roboto_dagster.sync.known import KnownRow
+from roboto_dagster.sync.outcomes import Failure, Outcomes
+from roboto_dagster.types import DownloadableFile
 
 
 @pytest.fixture
@@ -31,11 +35,22 @@ def remote(path: str, number: int = 1, **changes: Any) -> RemoteFile:
     return RemoteFile(**{**values, **changes})
 
 
-def refused(inventory: Inventory, *paths: str) -> dict[str, str]:
+def refusals(inventory: Inventory) -> list[Failure]:
+    """Refuse what cannot be delivered, and return it."""
+    inventory.refuse({"s3"})
+    return list(Outcomes(inventory).failures("failed", 100))
+
+
+def refused(inventory: Inventory, *paths: str) -> dict[str, str | None]:
     """Plan files of these paths and return the codes of those that are refused."""
-    inventory.add_remote("ds_1", [remote(path, number) for number, path in enumerate(paths)])
-    inventory.refuse_collisions()
-    return {planned.remote.relative_path: code for planned, code, _ in inventory.refused()}
+    inventory.add_remote("ds_1", [remote(path, number) for number, path in enumerate(paths, 1)])
+    return {each.planned.remote.relative_path: each.code for each in refusals(inventory)}
+
+
+def plan_fetches(inventory: Inventory, *, keep_facts: bool = True) -> None:
+    """Plan to fetch everything that was not refused."""
+    planned = [file for file, _ in inventory.undecided()]
+    inventory.plan_fetches((file, None, keep_facts) for file in planned)
 
 
 @pytest.mark.parametrize(
@@ -63,36 +78,32 @@ def test_all_members_of_a_collision_are_refused(
 def test_the_same_path_twice_is_a_collision(inventory: Inventory) -> None:
     """Two files of one path cannot both be there."""
     inventory.add_remote("ds_1", [remote("a", 1), remote("a", 2), remote("b", 3)])
-    inventory.refuse_collisions()
-    assert [code for _, code, _ in inventory.refused()] == ["COLLISION", "COLLISION"]
+    assert [each.code for each in refusals(inventory)] == ["COLLISION", "COLLISION"]
 
 
 def test_a_file_that_is_listed_twice_counts_once(inventory: Inventory) -> None:
     """Pages shift while files are added: the same file again is no collision with itself."""
     inventory.add_remote("ds_1", [remote("a", version=1), remote("b", 2), remote("a", version=2)])
-    inventory.refuse_collisions()
+    assert refusals(inventory) == []
     undecided = [
         (planned.remote.relative_path, planned.remote.version)
         for planned, _ in inventory.undecided()
     ]
     assert undecided == [("b", 1), ("a", 2)]
-    assert list(inventory.refused()) == []
 
 
 def test_datasets_do_not_collide(inventory: Inventory) -> None:
     """Each dataset has a folder of its own."""
     inventory.add_remote("ds_1", [remote("a", 1)])
     inventory.add_remote("ds_2", [remote("a", 2)])
-    inventory.refuse_collisions()
-    assert list(inventory.refused()) == []
+    assert refusals(inventory) == []
 
 
 def test_unsafe_paths_and_bad_records_are_refused(inventory: Inventory) -> None:
     """The listing's own verdict stays, and the plan's comes in beside it."""
     bad = remote("c", 3, code="BAD_RECORD", reason="size is -1")
     inventory.add_remote("ds_1", [remote("../a", 1), remote("b", 2), bad])
-    inventory.refuse_collisions()
-    found = {planned.remote.relative_path: code for planned, code, _ in inventory.refused()}
+    found = {each.planned.remote.relative_path: each.code for each in refusals(inventory)}
     assert found == {"../a": "UNSAFE_PATH", "c": "BAD_RECORD"}
 
 
@@ -100,31 +111,32 @@ def test_text_that_is_no_unicode_can_be_kept(inventory: Inventory) -> None:
     """A lone surrogate, which JSON can carry, becomes a visible escape."""
     mad = remote("a\ud800", file_id="\ud801", uri="s3://b\ud802/k", association_id="\ud803")
     inventory.add_remote("ds_1", [mad])
-    inventory.refuse_collisions()
-    ((planned, code, _),) = inventory.refused()
-    assert (planned.remote.relative_path, code) == ("a\\ud800", "UNSAFE_PATH")
+    (found,) = refusals(inventory)
+    assert (found.planned.remote.relative_path, found.code) == ("a\\ud800", "UNSAFE_PATH")
 
 
 def test_big_files_come_first(inventory: Inventory) -> None:
     """What takes longest must not be begun last."""
     inventory.add_remote("ds_1", [remote("s", 1), remote("l", 9), remote("m", 5)])
-    inventory.refuse_collisions()
-    inventory.set_actions(("fetch", planned.seq) for planned, _ in inventory.undecided())
+    plan_fetches(inventory)
     (source,) = inventory.sources()
-    order = [file.remote.relative_path for file in inventory.files(inventory.to_fetch(*source))]
+    order = [file.remote.relative_path for file in inventory.files(inventory.to_fetch(source))]
     assert (source, order) == (Source("ds_1", "b"), ["l", "m", "s"])
 
 
 def test_totals_count_by_action(inventory: Inventory) -> None:
     """Files and bytes, of all and of what is to be done."""
     inventory.add_remote("ds_1", [remote("a", 1), remote("b", 2), remote("../c", 4)])
-    inventory.refuse_collisions()
-    inventory.set_actions([("fetch", 1), ("keep", 2)])
-    found = [inventory.totals(action) for action in (None, "fetch", "keep", "refuse")]
+    inventory.refuse({"s3"})
+    plan_fetches(inventory)
+    inventory.plan_keeps([2])
+    found = [inventory.totals(*actions) for actions in ((), ("fetch",), ("keep",), ("refuse",))]
     assert found == [Totals(3, 7), Totals(1, 1), Totals(1, 2), Totals(1, 4)]
 
 
-KNOWN = ("ds_1", "a", "fl_old", 3, 5, 77, "s3://b/old", "e", "crc32c:x", "crc32c", 1_000_000)
+KNOWN = KnownRow(
+    "ds_1", "a", "fl_old", 3, 5, 77, "s3://b/old", "e", "crc32c:x", "crc32c", 1_000_000
+)
 
 
 def manifest_row(inventory: Inventory) -> dict[str, Any]:
@@ -138,15 +150,17 @@ def manifest_row(inventory: Inventory) -> dict[str, Any]:
 def planned_again(inventory: Inventory) -> None:
     """Plan to fetch a file that an earlier run had fetched in another version, of another id."""
     inventory.add_remote("ds_1", [remote("a", 9, version=3, uri="s3://b/new")])
-    inventory.add_known([[KNOWN]])
-    inventory.refuse_collisions()
-    inventory.set_actions([("fetch", 1)])
+    inventory.add_known([KNOWN])
+    plan_fetches(inventory)
 
 
 def test_a_failed_file_keeps_the_last_good_facts(inventory: Inventory) -> None:
     """What lies on disk is the old version: id, version and all else in its row are that one's."""
     planned_again(inventory)
-    inventory.note_failed(1, "STALLED", "slow", 2)
+    file = DownloadableFile(
+        bucket_name="b", source_uri="s3://b/a", destination_path=pathlib.Path("a")
+    )
+    Outcomes(inventory).note_failed(1, DownloadError(file, "STALLED", "slow", None, 2))
     row = manifest_row(inventory)
     kept = ("file_id", "version", "size_bytes", "mtime_ns", "uri", "etag", "checksum", "verified")
     assert tuple(row[name] for name in kept) == (*KNOWN[2:6], *KNOWN[6:10])
@@ -164,7 +178,7 @@ def test_a_fetched_file_has_its_own_facts(inventory: Inventory) -> None:
         attempts=2,
         duration_seconds=0.5,
     )
-    inventory.note_fetched(1, receipt, 99, 2_000_000)
+    Outcomes(inventory).note_fetched(1, receipt, 99, 2_000_000)
     row = manifest_row(inventory)
     names = ("file_id", "size_bytes", "mtime_ns", "uri", "etag", "checksum", "status", "error")
     assert tuple(row[name] for name in names) == (
@@ -189,9 +203,12 @@ def test_a_refused_file_has_no_path(inventory: Inventory) -> None:
 def test_top_files_are_the_slowest_then_the_largest(inventory: Inventory) -> None:
     """What took long comes first, then what is big among the rest; what failed is not there."""
     inventory.add_remote("ds_1", [remote(path, number) for number, path in enumerate("abcd", 1)])
-    inventory.set_actions([("fetch", 1), ("fetch", 2)])
+    inventory.plan_fetches((file, None, False) for file in list(inventory.files([1, 2])))
     receipt = Receipt(
         size_bytes=7, etag=None, checksum=None, verified="size", attempts=2, duration_seconds=1.5
     )
-    inventory.note_fetched(1, receipt, 0, 0)
-    assert inventory.top_files(2) == [("a", "fetched", 7, 1.5, 2), ("d", "unchanged", 4, 0.0, 0)]
+    Outcomes(inventory).note_fetched(1, receipt, 0, 0)
+    assert Outcomes(inventory).top_files(2) == [
+        ("a", "fetched", 7, 1.5, 2),
+        ("d", "unchanged", 4, 0.0, 0),
+    ]

@@ -1,6 +1,7 @@
 """The manifest's format: its columns, its names, and what is made of a file that is none."""
 
 import datetime as dt
+import os
 import pathlib
 import tracemalloc
 import urllib.parse
@@ -18,6 +19,7 @@ from roboto_dagster.sync.manifest import (
     iterate_manifest,
     manifest_path,
     read_manifest,
+    set_aside,
     write_manifest,
 )
 
@@ -78,7 +80,7 @@ def test_columns_are_those_that_were_promised(path: pathlib.Path) -> None:
     write_manifest(path, [[row()]])
     schema = pq.read_schema(path)
     assert {field.name: str(field.type) for field in schema} == COLUMNS
-    assert schema.metadata[b"roboto_dagster.manifest_version"] == b"1"
+    assert schema.metadata[b"roboto_dagster.manifest_version"] == b"2"
 
 
 def test_rows_come_back_as_they_were(path: pathlib.Path) -> None:
@@ -174,21 +176,36 @@ def test_rows_are_streamed(path: pathlib.Path) -> None:
     ("content", "message"),
     [
         pytest.param(None, "There is no manifest at .*: materialize the partition", id="missing"),
-        pytest.param(b"", "cannot be read.*Delete it to begin anew", id="empty"),
-        pytest.param(b"garbage " * 100, "cannot be read.*Delete it to begin anew", id="garbage"),
-        pytest.param("foreign", "is no manifest of version 1", id="another-parquet"),
-        pytest.param("broken", "cannot be read.*Delete it to begin anew", id="broken-inside"),
+        pytest.param(b"", "cannot be read.*sets it aside", id="empty"),
+        pytest.param(b"garbage " * 100, "cannot be read.*sets it aside", id="garbage"),
+        pytest.param("foreign", "is no manifest of a version", id="another-parquet"),
+        pytest.param("fifo", "is a FIFO, not a regular file", id="fifo"),
+        pytest.param("link", "is a symbolic link", id="link"),
+        pytest.param("folder", "is a folder", id="folder"),
+        pytest.param("columns", "has no column size_bytes of type int64", id="other-columns"),
+        pytest.param("broken", "cannot be read.*sets it aside", id="broken-inside"),
     ],
 )
 def test_what_is_no_manifest_is_named(
     path: pathlib.Path, read: Any, content: bytes | str | None, message: str
 ) -> None:
-    """Whatever lies there, it is one error with the path and what to do."""
+    """Whatever is there, it is one error with the path and what happens next."""
     path.parent.mkdir(parents=True)
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif content == "foreign":
         pq.write_table(pa.table({"uri": ["s3://b/k"]}), path)
+    elif content == "fifo":
+        os.mkfifo(path)
+    elif content == "link":
+        path.symlink_to("elsewhere.parquet")
+    elif content == "folder":
+        path.mkdir()
+    elif content == "columns":
+        write_manifest(path, [[row()]])
+        table = pq.read_table(path)
+        index = table.column_names.index("size_bytes")
+        pq.write_table(table.set_column(index, "size_bytes", pa.array(["5"])), path)
     elif content == "broken":
         write_manifest(path, [[row(number) for number in range(5000)]])
         data = bytearray(path.read_bytes())
@@ -198,3 +215,41 @@ def test_what_is_no_manifest_is_named(
     with pytest.raises(ManifestError, match=message) as caught:
         read(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_manifest_of_the_first_version_is_read(path: pathlib.Path) -> None:
+    """Its columns are the same; version 2 only has more statuses."""
+    write_manifest(path, [[row()]])
+    table = pq.read_table(path)
+    old = {**(table.schema.metadata or {}), b"roboto_dagster.manifest_version": b"1"}
+    pq.write_table(table.replace_schema_metadata(old), path)
+    assert read_manifest(path).num_rows == 1
+
+
+def test_only_row_groups_that_may_hold_a_dataset_are_read(path: pathlib.Path) -> None:
+    """A manifest of other datasets costs its footer alone."""
+    write_manifest(path, [[row()]])
+    rows = [
+        list(iterate_manifest(path, ["file_id"], dataset_ids=[dataset_id]))
+        for dataset_id in ("ds_0", "ds_1", "ds_2")
+    ]
+    assert rows == [[], [[("fl_1",)]], []]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "fifo", "link"])
+def test_what_is_set_aside_is_renamed(path: pathlib.Path, kind: str) -> None:
+    """Nothing is deleted, and what was set aside before stays."""
+    path.parent.mkdir(parents=True)
+    names = []
+    for _ in range(2):
+        if kind == "file":
+            path.write_bytes(b"damaged")
+        elif kind == "folder":
+            path.mkdir()
+        elif kind == "fifo":
+            os.mkfifo(path)
+        else:
+            path.symlink_to("elsewhere")
+        names.append(set_aside(path, path.parent).name)
+    assert names == [".ds_1.parquet.damaged-1", ".ds_1.parquet.damaged-2"]
+    assert sorted(each.name for each in path.parent.iterdir()) == names

@@ -1,9 +1,18 @@
 """What the plan decides, from tables: which places are one, what is kept."""
 
+import dataclasses
+
 import pytest
 
 from roboto_dagster.platform.files import RemoteFile
-from roboto_dagster.sync.plan import KnownFile, LocalFile, decide, place_of
+from roboto_dagster.sync.plan import (
+    KnownFile,
+    LocalFile,
+    is_as_known,
+    is_directory_marker,
+    is_same_record,
+    place_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,34 +55,47 @@ LOCAL = LocalFile(size_bytes=5, mtime_ns=7, is_regular=True)
 @pytest.mark.parametrize(
     ("known", "local", "expected"),
     [
-        pytest.param(KNOWN, LOCAL, "keep", id="nothing-changed"),
-        pytest.param(None, LOCAL, "fetch", id="not-ours"),
-        pytest.param(KNOWN, None, "fetch", id="deleted"),
+        pytest.param(KNOWN, LOCAL, True, id="nothing-changed"),
+        pytest.param(None, LOCAL, False, id="not-ours"),
+        pytest.param(KNOWN, None, False, id="deleted"),
+        pytest.param(KNOWN, LocalFile(size_bytes=4, mtime_ns=7), False, id="shorter"),
+        pytest.param(KNOWN, LocalFile(size_bytes=5, mtime_ns=8), False, id="touched"),
         pytest.param(
-            KNOWN, LocalFile(size_bytes=4, mtime_ns=7, is_regular=True), "fetch", id="shorter"
-        ),
-        pytest.param(
-            KNOWN, LocalFile(size_bytes=5, mtime_ns=8, is_regular=True), "fetch", id="touched"
-        ),
-        pytest.param(
-            KNOWN, LocalFile(size_bytes=5, mtime_ns=7, is_regular=False), "fetch", id="a-link"
-        ),
-        pytest.param(
-            KnownFile(file_id="fl_1", version=2, size_bytes=5, mtime_ns=7),
-            LOCAL,
-            "fetch",
-            id="older-version",
-        ),
-        pytest.param(
-            KnownFile(file_id="fl_0", version=3, size_bytes=5, mtime_ns=7),
-            LOCAL,
-            "fetch",
-            id="another-file",
+            KNOWN, LocalFile(size_bytes=5, mtime_ns=7, is_regular=False), False, id="a-link"
         ),
     ],
 )
-def test_a_file_is_kept_only_if_nothing_changed(
-    known: KnownFile | None, local: LocalFile | None, expected: str
+def test_a_local_file_is_compared_with_what_is_known(
+    known: KnownFile | None, local: LocalFile | None, *, expected: bool
 ) -> None:
-    """The same record and the same file on disk, as the manifest has them, are kept."""
-    assert decide(REMOTE, known, local) == expected
+    """Size and modification time must be those with which the file was published."""
+    assert is_as_known(known, local) is expected
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        pytest.param(KNOWN, True, id="the-same"),
+        pytest.param(
+            KnownFile(file_id="fl_1", version=2, size_bytes=5, mtime_ns=7), False, id="older"
+        ),
+        pytest.param(
+            KnownFile(file_id="fl_0", version=3, size_bytes=5, mtime_ns=7), False, id="another-file"
+        ),
+    ],
+)
+def test_a_record_is_the_same_by_id_and_version(known: KnownFile, *, expected: bool) -> None:
+    """Another id or version is another record."""
+    assert is_same_record(REMOTE, known) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "size_bytes", "expected"),
+    [("logs/", 0, True), ("logs/", 1, False), ("logs", 0, False), ("/", 0, False)],
+)
+def test_an_empty_object_that_ends_in_a_slash_is_a_marker(
+    path: str, size_bytes: int, *, expected: bool
+) -> None:
+    """S3 consoles make such objects to show an empty folder."""
+    file = dataclasses.replace(REMOTE, relative_path=path, size_bytes=size_bytes)
+    assert is_directory_marker(file) is expected

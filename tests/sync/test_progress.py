@@ -55,7 +55,7 @@ def test_a_line_has_files_bytes_rate_and_time_left(
 ) -> None:
     """One line says all that a waiting human wants to know."""
     clock.now += 10
-    progress.add_file()
+    progress.add_files(1)
     progress.add_bytes(20 * MIB)
     progress.report()
     line = "1 of 10 files, 20.0 MiB of 100.0 MiB (20 %), 2.0 MiB/s, about 40 s left"

@@ -20,7 +20,6 @@ from roboto_dagster import (
     RetryConfig,
     StoreRegistry,
 )
-from roboto_dagster.errors import ManifestError
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore, OnProgress
 from roboto_dagster.sync.options import SyncOptions
 from roboto_dagster.testing import LocalRoboto, faults
@@ -61,12 +60,10 @@ def test_files_arrive_where_the_platform_has_them(syncer: "Syncer", dataset_id: 
     assert (report.failures, report.root) == ([], syncer.destination / dataset_id)
 
 
-def test_an_empty_file_needs_no_request(
-    syncer: "Syncer", local: LocalRoboto, dataset_id: str
-) -> None:
-    """A file that the record says is empty is made, not asked for."""
+def test_an_empty_file_is_asked_for(syncer: "Syncer", local: LocalRoboto, dataset_id: str) -> None:
+    """That its record says 0 bytes proves nothing: content that was never asked for is not published."""
     syncer(dataset_id)
-    assert keys_asked_for(local) == ["a.mcap", "b.mcap"]
+    assert keys_asked_for(local) == ["a.mcap", "b.mcap", "empty.txt"]
 
 
 def test_the_manifest_has_a_row_for_every_file(syncer: "Syncer", dataset_id: str) -> None:
@@ -228,15 +225,6 @@ def test_a_deleted_manifest_begins_anew(syncer: "Syncer", dataset_id: str) -> No
     assert syncer(dataset_id).files_fetched == 3
 
 
-def test_a_broken_manifest_is_named(syncer: "Syncer", dataset_id: str) -> None:
-    """A manifest that cannot be read is not overwritten in silence."""
-    syncer(dataset_id)
-    syncer.manifest.write_bytes(b"garbage")
-    with pytest.raises(ManifestError, match="Delete it to begin anew"):
-        syncer(dataset_id)
-    assert syncer.manifest.read_bytes() == b"garbage"
-
-
 # --- failures ---
 
 
@@ -320,7 +308,7 @@ def test_colliding_files_are_all_refused(
     local.add_file(dataset_id, "Logs/A.mcap", b"other")
     report = syncer(dataset_id)
     assert [failure.code for failure in report.failures] == ["COLLISION", "COLLISION"]
-    assert keys_asked_for(local) == ["b.mcap"]
+    assert keys_asked_for(local) == ["b.mcap", "empty.txt"]
 
 
 def test_a_planted_link_is_not_followed(
@@ -508,15 +496,29 @@ def test_a_foreign_store_that_does_not_open_costs_its_own_files(
     assert list(syncer.files()) == [f"{mixed}/s3.mcap"]
 
 
-def test_a_scheme_without_store_is_one_error_after_the_others(
+def test_a_scheme_without_store_is_that_files_bad_record(
     syncer: "Syncer", local: LocalRoboto, dataset_id: str
 ) -> None:
-    """Nothing can serve the scheme: that is the configuration's error; S3's files are whole."""
+    """It is judged by the plan, before any store is opened, and hides no other failure."""
     local.add_record(dataset_id, relative_path="gs.mcap", uri="gs://b/k", size=6)
-    with pytest.raises(ConfigurationError, match="No object store serves 'gs://b/k'"):
-        syncer(dataset_id)
-    assert len(syncer.files()) == 3
-    assert syncer.rows()["gs.mcap"]["status"] == "failed"
+    local.remove_object(dataset_id, "logs/a.mcap")
+    report = syncer(dataset_id)
+    assert report.error_codes == {"BAD_RECORD": 1, "NOT_FOUND": 1}
+    assert "no object store is registered for gs:// URIs" in report.failures[0].reason
+    assert len(syncer.files()) == 2
+
+
+def test_a_store_that_cannot_be_configured_is_the_runs_error(
+    syncer: "Syncer", dataset_id: str
+) -> None:
+    """Where a setting fails every file, the setting is named, and the manifest has the files as failed."""
+
+    def open_store(*_: Any) -> ObjectStore:
+        raise ConfigurationError("the engine is not installed")
+
+    with pytest.raises(ConfigurationError, match="the engine is not installed"):
+        syncer(dataset_id, open_store=open_store)
+    assert {row["status"] for row in syncer.rows().values()} == {"failed"}
 
 
 # --- interrupts ---
@@ -727,7 +729,7 @@ def test_what_a_store_gave_up_on_gets_another_round(
         MemoryStore.objects = memory
     assert [(each.files, each.failed) for each in report.attempts] == [(2, 1), (1, 1), (1, 0)]
     assert (report.failures, syncer.rows()["mem.mcap"]["attempts"]) == ([], 3)
-    assert sum("transient failures; the next begins" in line for _, line in syncer.lines) == 2
+    assert sum("what is transient is tried again in" in line for _, line in syncer.lines) == 2
 
 
 def test_a_foreign_failure_is_counted_over_the_rounds(

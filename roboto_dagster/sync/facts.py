@@ -1,0 +1,139 @@
+"""Collects facts about what earlier runs published: from the manifest, the publish logs, and the destination's other manifests.
+
+```
+own manifest ──► every row; the plan compares it with the disk
+publish logs ──► rows of runs that were killed, or are under way: only those that match the disk
+other manifests of the destination ──► for files on disk that the own ones do not know: only those that match the disk
+```
+
+A manifest that cannot be read is set aside: renamed, never deleted.
+"""
+
+import logging
+import pathlib
+from collections.abc import Iterable, Iterator
+
+from roboto_dagster.disk.tree import LocalTree
+from roboto_dagster.errors import ManifestError
+from roboto_dagster.sync.inventory import Inventory, batched
+from roboto_dagster.sync.known import KNOWN_COLUMNS, KnownRow, known_rows
+from roboto_dagster.sync.local import local_file
+from roboto_dagster.sync.manifest import iterate_manifest, set_aside
+from roboto_dagster.sync.plan import KnownFile, is_as_known
+from roboto_dagster.sync.progress import Log
+from roboto_dagster.sync.publish_log import read_folder_logs, read_publish_logs
+
+
+class Facts:
+    """Reads facts into the inventory. For one thread.
+
+    Args:
+        inventory: Where they go.
+        tree: The destination.
+        manifest: Path of the partition's manifest.
+        log: Where lines about damaged files go.
+
+    Attributes:
+        was_damaged: Whether the manifest was set aside by this run.
+    """
+
+    def __init__(
+        self, inventory: Inventory, tree: LocalTree, manifest: pathlib.Path, log: Log
+    ) -> None:
+        self._inventory = inventory
+        self._tree = tree
+        self._manifest = manifest
+        self._log = log
+        self._seen: tuple[int, int, int] | None = None
+        self.was_damaged = False
+
+    def read_own(self) -> None:
+        """Read the partition's manifest and publish logs."""
+        self._seen = self._identity()
+        if self._seen is not None:
+            try:
+                self._inventory.add_known(_rows_of(self._manifest, self._tree.root))
+            except ManifestError as error:
+                self._set_aside(self._manifest, error)
+                self.was_damaged = True
+        self._add_matching(self._logged())
+
+    def adopt_others(self) -> None:
+        """Read the destination's other manifests, if there are files on disk that nothing is known about."""
+        wanted = self._inventory.unknown_on_disk()
+        if not wanted:
+            return
+        manifests = self._other_manifests()
+        for manifest in manifests:
+            self._adopt(manifest, wanted)
+        for folder in {manifest.parent for manifest in manifests}:
+            self._inventory.adopt(read_folder_logs(folder, self._tree.root))
+
+    def adopt_all(self) -> None:
+        """Read again what other runs have noted, about files on disk that nothing is known about."""
+        self._inventory.adopt(self._logged())
+        if self._identity() not in (None, self._seen):
+            self._adopt(self._manifest)
+        self.adopt_others()
+
+    def _adopt(self, manifest: pathlib.Path, dataset_ids: Iterable[str] | None = None) -> None:
+        try:
+            self._inventory.adopt(_rows_of(manifest, self._tree.root, dataset_ids))
+        except ManifestError as error:  # its own asset's next run sets it aside
+            self._log(logging.DEBUG, str(error))
+
+    def merge_newer(self) -> None:
+        """Take over what another run of the partition has written meanwhile: this run's manifest must not forget it."""
+        if self._identity() in (None, self._seen):
+            return
+        try:
+            rows = _rows_of(self._manifest, self._tree.root)
+            for batch in batched(filter(self._is_on_disk, rows)):
+                self._inventory.add_known_unlisted(batch)
+        except ManifestError as error:
+            self._log(logging.DEBUG, str(error))
+
+    def _add_matching(self, rows: Iterable[KnownRow]) -> None:
+        self._inventory.add_known(filter(self._is_on_disk, rows))
+
+    def _is_on_disk(self, row: KnownRow) -> bool:
+        known = KnownFile(
+            file_id=row.file_id,
+            version=row.version,
+            size_bytes=row.size_bytes,
+            mtime_ns=row.mtime_ns,
+        )
+        return is_as_known(known, local_file(self._tree, row.path))
+
+    def _logged(self) -> Iterator[KnownRow]:
+        def on_unreadable(path: pathlib.Path, error: OSError) -> None:
+            self._set_aside(path, ManifestError(f"The publish log {path} cannot be read: {error}"))
+
+        return read_publish_logs(self._manifest, self._tree.root, on_unreadable)
+
+    def _set_aside(self, path: pathlib.Path, error: ManifestError) -> None:
+        aside = set_aside(path, self._tree.root)
+        self._log(logging.WARNING, f"{error} It is now {aside}.")
+
+    def _identity(self) -> tuple[int, int, int] | None:
+        """Return what changes whenever the manifest is written; None if there is nothing in its place."""
+        try:
+            status = self._manifest.lstat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+    def _other_manifests(self) -> list[pathlib.Path]:
+        try:
+            found = sorted((self._tree.root / ".roboto").glob("[!.]*/[!.]*.parquet"))
+        except OSError:
+            return []
+        return [path for path in found if path != self._manifest]
+
+
+def _rows_of(
+    manifest: pathlib.Path, within: pathlib.Path, dataset_ids: Iterable[str] | None = None
+) -> Iterator[KnownRow]:
+    wanted = None if dataset_ids is None else frozenset(dataset_ids)
+    for rows in iterate_manifest(manifest, KNOWN_COLUMNS, within=within, dataset_ids=wanted):
+        yield from known_rows(rows)

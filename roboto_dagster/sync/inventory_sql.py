@@ -1,0 +1,131 @@
+"""The tables of the inventory and the longer statements on them.
+
+```
+file    one row per listed file: what the platform lists, what is planned, and the result
+known   facts about files that earlier runs published: from the manifest, the publish logs and the
+        destination's other manifests; `fate` is set for those that are not listed now
+folder  every folder that a listed file needs, by its place
+on_disk what was on disk, when the plan was made, in the place of files to fetch
+```
+"""
+
+TABLES = """
+CREATE TABLE file (
+    seq INTEGER PRIMARY KEY, dataset_id TEXT, file_id TEXT, version INTEGER, relative_path TEXT, place TEXT,
+    size_bytes INTEGER, uri TEXT, association_id TEXT, bucket TEXT,
+    action TEXT DEFAULT 'keep', status TEXT DEFAULT 'unchanged', attempts INTEGER DEFAULT 0,
+    duration_seconds REAL DEFAULT 0, error_code TEXT, error TEXT, transient INTEGER DEFAULT 0,
+    is_final INTEGER DEFAULT 0, request_id TEXT,
+    disk_bytes INTEGER, mtime_ns INTEGER, etag TEXT, checksum TEXT, verified TEXT, fetched_at INTEGER
+);
+CREATE TABLE known (
+    dataset_id TEXT, relative_path TEXT, file_id TEXT, version INTEGER, size_bytes INTEGER, mtime_ns INTEGER, uri TEXT,
+    etag TEXT, checksum TEXT, verified TEXT, fetched_at INTEGER, fate TEXT, PRIMARY KEY (dataset_id, relative_path)
+) WITHOUT ROWID;
+CREATE TABLE folder (place TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE on_disk (seq INTEGER PRIMARY KEY, dataset_id TEXT, relative_path TEXT, size_bytes INTEGER, mtime_ns INTEGER,
+    inode INTEGER);
+CREATE UNIQUE INDEX on_disk_path ON on_disk (dataset_id, relative_path);
+"""
+
+FILE_COLUMNS = "seq, dataset_id, file.file_id, file.version, relative_path, file.size_bytes, file.uri, association_id"
+"""The columns of a `PlannedFile`, which every query of files selects first."""
+
+INSERT_FILE = """
+INSERT INTO file (dataset_id, file_id, version, relative_path, place, size_bytes, uri, association_id, bucket,
+    action, status, error_code, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+# A file that is listed twice, since pages shift while files are added, counts once, as last listed.
+# A prefix is compared by range, `a/` to `a0`, since LIKE would take `_` and `%` in names for
+# wildcards.
+COLLISIONS = """
+CREATE INDEX file_place ON file (place);
+DELETE FROM file WHERE seq IN (
+    SELECT one.seq FROM file AS one JOIN file AS later USING (place, file_id) WHERE later.seq > one.seq
+);
+DELETE FROM file WHERE place IS NULL AND file_id <> '' AND seq NOT IN (
+    SELECT max(seq) FROM file WHERE place IS NULL GROUP BY dataset_id, file_id, relative_path
+);
+UPDATE file SET place = NULL, action = 'skip', status = 'skipped', error = :marker
+    WHERE size_bytes = 0 AND action = 'keep' AND place IN (SELECT place FROM folder) AND EXISTS (
+        SELECT 1 FROM file AS inner_file
+        WHERE inner_file.place >= file.place || '/' AND inner_file.place < file.place || '0'
+        AND substr(inner_file.relative_path, 1, length(file.relative_path) + 1) = file.relative_path || '/'
+    );
+CREATE TEMP TABLE disputed AS
+    SELECT place FROM file WHERE place IS NOT NULL GROUP BY place HAVING count(*) > 1
+    UNION SELECT file.place FROM file JOIN folder USING (place);
+UPDATE file SET error_code = 'COLLISION', error = 'another file of the dataset has the same place on disk'
+    WHERE place IN (SELECT place FROM disputed);
+"""
+
+BENEATH = """
+UPDATE file SET error_code = 'COLLISION', error = 'one of its folders is also a file of the dataset'
+    WHERE place >= ? || '/' AND place < ? || '0'
+"""
+
+REFUSE = """
+UPDATE file SET action = 'refuse', status = 'failed' WHERE error_code IS NOT NULL AND action = 'keep'
+"""
+
+PLAN_FETCH = """
+UPDATE file SET action = 'fetch', status = 'failed', error_code = 'CANCELLED', error = 'it was not reached'
+    WHERE seq = ?
+"""
+
+PLAN_KEEP = """
+UPDATE file SET action = 'keep', status = 'unchanged', error_code = NULL, error = NULL WHERE seq = ?
+"""
+
+MANIFEST_ROWS = """
+SELECT CASE WHEN file.status IN ('failed', 'skipped') AND known.mtime_ns IS NOT NULL THEN known.file_id
+        ELSE file.file_id END,
+    CASE WHEN file.status IN ('failed', 'skipped') AND known.mtime_ns IS NOT NULL THEN known.version
+        ELSE file.version END,
+    file.relative_path,
+    CASE WHEN file.place IS NOT NULL THEN :root || file.dataset_id || '/' || file.relative_path END,
+    CASE file.status WHEN 'fetched' THEN file.disk_bytes ELSE coalesce(known.size_bytes, file.size_bytes) END,
+    CASE file.status WHEN 'fetched' THEN file.mtime_ns ELSE known.mtime_ns END,
+    CASE WHEN file.status IN ('failed', 'skipped') THEN coalesce(known.uri, file.uri) ELSE file.uri END,
+    CASE file.status WHEN 'fetched' THEN file.etag ELSE known.etag END,
+    CASE file.status WHEN 'fetched' THEN file.checksum ELSE known.checksum END,
+    CASE file.status WHEN 'fetched' THEN file.verified ELSE known.verified END,
+    file.status, file.attempts, file.duration_seconds, file.error_code, file.error,
+    CASE file.status WHEN 'fetched' THEN file.fetched_at ELSE known.fetched_at END,
+    file.dataset_id
+FROM file LEFT JOIN known USING (dataset_id, relative_path)
+UNION ALL
+SELECT file_id, version, relative_path, :root || dataset_id || '/' || relative_path, size_bytes,
+    CASE fate WHEN 'not_listed' THEN mtime_ns END, uri, etag, checksum, verified, fate, 0, 0, NULL, NULL, fetched_at,
+    dataset_id
+FROM known WHERE fate IN ('not_listed', 'removed')
+"""
+
+# Put together from constants alone, so S608 does not apply to these.
+UNDECIDED = f"""
+SELECT {FILE_COLUMNS}, known.file_id, known.version, known.size_bytes, known.mtime_ns
+FROM file LEFT JOIN known USING (dataset_id, relative_path) WHERE action = 'keep' AND seq > ? ORDER BY seq LIMIT ?
+"""  # noqa: S608 - see above
+
+KNOWN_ON_DISK = f"""
+SELECT {FILE_COLUMNS}, known.file_id, known.version, known.size_bytes, known.mtime_ns
+FROM on_disk JOIN file USING (seq, dataset_id, relative_path) JOIN known USING (dataset_id, relative_path)
+WHERE action = 'fetch' AND known.size_bytes = on_disk.size_bytes AND known.mtime_ns = on_disk.mtime_ns
+    AND seq > ? ORDER BY seq LIMIT ?
+"""  # noqa: S608 - see above
+
+FILES = f"""
+SELECT {FILE_COLUMNS}, on_disk.size_bytes, on_disk.mtime_ns, on_disk.inode
+FROM file LEFT JOIN on_disk USING (seq, dataset_id, relative_path) WHERE seq IN (SELECT value FROM json_each(?))
+"""  # noqa: S608 - see above
+
+FAILURES = f"""
+SELECT {FILE_COLUMNS}, error_code, error, transient, attempts, request_id FROM file
+WHERE status = ? ORDER BY action <> 'refuse', seq LIMIT ?
+"""  # noqa: S608 - see above
+
+UNLISTED = """
+SELECT dataset_id, relative_path, known.file_id, known.version, known.size_bytes, known.mtime_ns
+FROM known LEFT JOIN file USING (dataset_id, relative_path) WHERE file.seq IS NULL
+"""

@@ -1,0 +1,144 @@
+"""Plans a sync before the first byte: what is refused, kept, fetched, and removed because it is in the way.
+
+```
+listed ─► refused or skipped ─► compared with facts and disk ─┬─ as published, same record ──► keep
+                                                              └─ otherwise ──► fetch
+fetch ─► a file is on disk ─► facts of the destination's other manifests match ──► keep
+      ─► what an earlier run delivered is in the way ─► removed if that is asked for, else a failure
+```
+"""
+
+import logging
+from collections.abc import Iterator
+
+from roboto_dagster.disk.run_record import RunRecord
+from roboto_dagster.disk.tree import LocalTree
+from roboto_dagster.fs.core.settings import MIB
+from roboto_dagster.fs.object_store import StoreRegistry
+from roboto_dagster.sync.disk_space import check_space
+from roboto_dagster.sync.facts import Facts
+from roboto_dagster.sync.inventory import Inventory, PlannedFile
+from roboto_dagster.sync.local import local_file
+from roboto_dagster.sync.options import SyncSettings
+from roboto_dagster.sync.plan import LocalFile, is_as_known, is_same_record
+from roboto_dagster.sync.removal import Remover
+from roboto_dagster.sync.report import count
+from roboto_dagster.sync.temporary_files import reclaim_leftovers
+from roboto_dagster.sync.unlisted import Unlisted
+from roboto_dagster.text import one_line
+
+_UNLISTED_IN_THE_WAY = (
+    "{path}, which an earlier run delivered and the platform no longer lists, is in its way: set "
+    'on_missing="remove", or move it away'
+)
+_FILE_IN_THE_WAY = (
+    "{path} is a file that this asset did not deliver, or that was changed since, and a folder is needed in its place: "
+    "move it away"
+)
+_FOLDER_IN_THE_WAY = "a folder that is not empty is in its place: move it away"
+
+
+class Planner:
+    """Makes the plan of one sync. For one thread.
+
+    Args:
+        inventory: What is listed and known.
+        tree: The destination.
+        settings: How the sync treats what is not as it should be.
+        record: Of this run, to find what killed runs left.
+    """
+
+    def __init__(
+        self, inventory: Inventory, tree: LocalTree, settings: SyncSettings, record: RunRecord
+    ) -> None:
+        self._record = record
+        self._inventory = inventory
+        self._tree = tree
+        self._settings = settings
+
+    def plan(self, facts: Facts, unlisted: Unlisted, remover: Remover) -> None:
+        """Decide about every file.
+
+        Args:
+            facts: To ask for more facts about files that are on disk.
+            unlisted: What is on disk and not listed.
+            remover: Removes what is in the way.
+
+        Raises:
+            DiskSpaceError: The plan does not fit on the disk.
+        """
+        inventory = self._inventory
+        inventory.refuse(StoreRegistry.schemes())
+        inventory.plan_fetches(self._to_fetch())
+        facts.adopt_others()
+        inventory.plan_keeps(self._kept_after_all())
+        unlisted.mark()
+        self._clear_the_way(unlisted, remover)
+        if self._settings.options.on_refused == "skip":
+            inventory.skip_refused()
+        self._log_totals()
+        self._check_space()
+
+    def _to_fetch(self) -> Iterator[tuple[PlannedFile, LocalFile | None, bool]]:
+        for planned, known in self._inventory.undecided():
+            local = local_file(self._tree, planned.path)
+            is_known = is_as_known(known, local)
+            if known is None or not is_known or not is_same_record(planned.remote, known):
+                yield planned, local, is_known
+
+    def _kept_after_all(self) -> Iterator[int]:
+        """Yield the files of which another manifest knew that this very version is on disk."""
+        for planned, known in self._inventory.known_on_disk():
+            if is_same_record(planned.remote, known):
+                yield planned.seq
+
+    def _clear_the_way(self, unlisted: Unlisted, remover: Remover) -> None:
+        for file, blocked in unlisted.in_the_way():
+            if not remover.remove_now(file):
+                self._inventory.block(
+                    blocked, _UNLISTED_IN_THE_WAY.format(path=one_line(file.relative_path))
+                )
+        for planned in self._inventory.folders_in_the_way():
+            self._clear_empty_folder(planned)
+        for folder in self._inventory.folders_to_fill():
+            self._check_folder(folder)
+
+    def _clear_empty_folder(self, planned: PlannedFile) -> None:
+        """Remove an empty folder where a file is to be, such as one that an earlier run made and could not fill."""
+        self._tree.remove_empty_folders(planned.path)
+        local = local_file(self._tree, planned.path)
+        if local is not None and local.is_folder:
+            self._inventory.block([planned.seq], _FOLDER_IN_THE_WAY)
+
+    def _check_folder(self, folder: str) -> None:
+        """Fail what is to be fetched into a folder, if a file is in the place of it or of a parent."""
+        while "/" in folder:
+            local = local_file(self._tree, folder)
+            if local is not None:
+                if local.is_regular:
+                    path = one_line(folder.partition("/")[2])
+                    self._inventory.block(
+                        self._inventory.beneath(folder), _FILE_IN_THE_WAY.format(path=path)
+                    )
+                return
+            folder = folder.rpartition("/")[0]
+
+    def _log_totals(self) -> None:
+        inventory = self._inventory
+        to_fetch, unchanged = inventory.totals("fetch"), inventory.totals("keep")
+        refused, skipped = inventory.totals("refuse").files, inventory.totals("skip").files
+        self._settings.log(
+            logging.INFO,
+            f"{count(to_fetch.files, 'file')} to fetch ({to_fetch.size_bytes / MIB:.1f} MiB), {unchanged.files} unchanged"
+            + (f", {refused} refused by the plan" if refused else "")
+            + (f", {count(skipped, 'directory marker')} skipped" if skipped else ""),
+        )
+
+    def _check_space(self) -> None:
+        settings = self._settings
+        present_bytes = reclaim_leftovers(self._record, self._inventory, settings.manifest)
+        to_fetch = self._inventory.totals("fetch")
+        reserve_bytes = settings.options.free_space_reserve_bytes
+        if to_fetch.files and reserve_bytes is not None:
+            missing_bytes = max(to_fetch.size_bytes - present_bytes, 0)
+            check_space(settings.destination, to_fetch.files, missing_bytes, reserve_bytes)

@@ -1,0 +1,92 @@
+"""What happens just before a file is renamed into place: a check, a line in the publish log, and a note of its facts.
+
+Two runs may deliver the same file at once, from listings of different age. The slower one must not put older bytes over
+newer ones, so a file is published only if its place is as the plan saw it:
+
+```
+temporary file verified ─► place as planned? ── yes ─► line in the publish log ─► renamed ─► noted as fetched
+                               │ no
+                               └─► conflict ─► facts of the other run match the disk?
+                                                  ├─ this version ──► kept
+                                                  ├─ a newer one ───► CHANGED: this run's listing is out of date
+                                                  └─ none ──────────► fetched again
+```
+"""
+
+import errno
+import os
+import pathlib
+import stat
+from typing import NamedTuple
+
+from roboto_dagster.fs.object_store import Receipt
+from roboto_dagster.sync.inventory import PlannedFile
+from roboto_dagster.sync.progress import Progress
+from roboto_dagster.sync.publish_log import PublishLog
+
+
+class Published(NamedTuple):
+    """Facts about a file that is renamed into place, from its open temporary file.
+
+    Attributes:
+        receipt: What the store knows of it.
+        size_bytes: Its size.
+        mtime_ns: Its modification time, in ns since the epoch.
+    """
+
+    receipt: Receipt
+    size_bytes: int
+    mtime_ns: int
+
+
+class Publisher:
+    """Is called by a store before it publishes a file, from any thread.
+
+    Args:
+        destination: The folder that the user chose.
+        log: The publish log.
+        progress: Counts completed files.
+    """
+
+    def __init__(self, destination: pathlib.Path, log: PublishLog, progress: Progress) -> None:
+        self._prefix = f"{destination}{os.sep}"
+        self._log = log
+        self._progress = progress
+        # Single operations on these are atomic; each key is used by one thread at a time.
+        self._published: dict[int, Published] = {}
+        self._conflicts: set[int] = set()
+
+    def before_publish(
+        self, planned: PlannedFile, receipt: Receipt, status: os.stat_result
+    ) -> None:
+        """Check the place of a file and note its facts; the first argument is bound by the caller.
+
+        Raises:
+            FileExistsError: Another run, or somebody else, has changed what is in its place since the plan.
+        """
+        if not self._is_as_planned(planned):
+            self._conflicts.add(planned.seq)
+            raise FileExistsError(errno.EEXIST, "another run published this file meanwhile")
+        self._log.note(planned, receipt, status)
+        self._published[planned.seq] = Published(receipt, status.st_size, status.st_mtime_ns)
+        self._progress.add_files(1)
+
+    def _is_as_planned(self, planned: PlannedFile) -> bool:
+        try:
+            status = os.lstat(self._prefix + planned.path)
+        except OSError:
+            return True
+        if not stat.S_ISREG(status.st_mode):
+            return True  # a link is replaced, and a folder is the rename's own error
+        return planned.on_disk == (status.st_size, status.st_mtime_ns, status.st_ino)
+
+    def take(self, seq: int) -> Published | None:
+        """Return the facts of a file that has ended, once; None if it was not about to be published."""
+        return self._published.pop(seq, None)
+
+    def take_conflict(self, seq: int) -> bool:
+        """Return, once, whether a file was not published because its place had changed."""
+        if seq not in self._conflicts:
+            return False
+        self._conflicts.discard(seq)
+        return True

@@ -1,0 +1,101 @@
+"""Makes the report of a sync from its inventory."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from roboto_dagster.errors import DownloadError
+from roboto_dagster.platform.datasets import dataset_url
+from roboto_dagster.platform.scope import Scope
+from roboto_dagster.sync.downloads import planned_download
+from roboto_dagster.sync.inventory import Inventory
+from roboto_dagster.sync.options import SyncSettings
+from roboto_dagster.sync.outcomes import Failure, Outcomes
+from roboto_dagster.sync.report import MAX_EXAMPLES, DeliveredFile, FailureTotals, SyncReport
+from roboto_dagster.sync.transfer import Transfer
+
+_MAX_TOP_FILES = 10
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str | None: ...
+
+
+def make_report(
+    scopes: Sequence[Scope],
+    settings: SyncSettings,
+    inventory: Inventory,
+    transfer: Transfer,
+    *,
+    datasets: Mapping[str, _Named],
+    removed: int,
+    duration_seconds: float,
+) -> SyncReport:
+    """Report what a sync did.
+
+    Args:
+        scopes: The datasets.
+        settings: Of the sync.
+        inventory: The files and their results.
+        transfer: The attempts.
+        datasets: The datasets' names, by id.
+        removed: How many files were removed.
+        duration_seconds: From listing to manifest.
+    """
+    outcomes = Outcomes(inventory)
+    total = inventory.totals()
+    dataset_ids = [scope.dataset_id for scope in scopes]
+    destination = settings.destination
+
+    def error_of(failure: Failure) -> DownloadError:
+        return DownloadError(
+            planned_download(destination, failure.planned),
+            failure.code or "UNEXPECTED",
+            failure.reason,
+            failure.is_transient,
+            failure.attempts,
+            failure.request_id,
+        )
+
+    return SyncReport(
+        dataset_ids=dataset_ids,
+        dataset_names={key: each.name for key, each in datasets.items() if each.name},
+        root=destination / dataset_ids[0] if len(dataset_ids) == 1 else destination,
+        manifest=settings.manifest,
+        files_total=total.files,
+        files_fetched=outcomes.count("fetched"),
+        files_unchanged=outcomes.count("unchanged"),
+        files_retried=outcomes.retried_count,
+        files_skipped=outcomes.count("skipped"),
+        files_removed=removed,
+        directory_markers=inventory.totals("skip").files,
+        bytes_fetched=transfer.bytes_fetched,
+        bytes_total=total.size_bytes,
+        duration_seconds=duration_seconds,
+        attempts=transfer.attempts,
+        failures=[error_of(each) for each in outcomes.failures("failed", MAX_EXAMPLES)],
+        skipped=[
+            error_of(each) for each in outcomes.failures("skipped", MAX_EXAMPLES) if each.code
+        ],
+        failure_totals=FailureTotals(
+            error_codes=outcomes.error_codes(), is_retryable=outcomes.is_retryable
+        ),
+        timeline=transfer.timeline,
+        top_files=_top_files(outcomes),
+        dataset_url=dataset_url(settings.client.endpoint, *dataset_ids),
+    )
+
+
+def _top_files(outcomes: Outcomes) -> list[DeliveredFile]:
+    return [
+        DeliveredFile(
+            relative_path=relative_path,
+            status=status,
+            size_bytes=size_bytes,
+            duration_seconds=duration_seconds,
+            attempts=attempts,
+        )
+        for relative_path, status, size_bytes, duration_seconds, attempts in outcomes.top_files(
+            _MAX_TOP_FILES
+        )
+    ]

@@ -1,0 +1,169 @@
+"""Seeded histories of a sync: changes on the platform, edits on the disk, kills, and two runs at once.
+
+After each history two quiet runs check the promises: the latest versions are on disk, nothing foreign was
+touched, the manifest says what lies there, and nothing is asked for twice. `ROBOTO_HISTORIES` says how many.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from roboto_dagster.errors import RobotoDagsterError
+from roboto_dagster.sync.manifest import read_manifest
+from roboto_dagster.testing.server.s3 import S3Store
+from tests.simulation.world import Clock, Scheduler, World
+
+HISTORIES = int(os.environ.get("ROBOTO_HISTORIES", "150"))
+NAMES = ("a", "b", "c/d", "c/e", "f", "g/h/i")
+SHAPES = ("f", "f/x", "g/h", "a/b")
+"""Paths that stand in each other's way: a file now, a folder later."""
+
+
+@pytest.fixture(scope="module")
+def s3() -> S3Store:
+    """The store behind the API, for credentials that nobody uses; to make one takes a second."""
+    return S3Store(clock=Clock())
+
+
+def change_the_platform(world: World) -> None:
+    """Does one random thing to the platform."""
+    paths = world.paths()
+    free = [path for path in (*NAMES, *SHAPES) if not clashes(path, paths)]
+    actions: list[Callable[[], None]] = []
+    if free:
+        actions.append(lambda: world.add(world.dice.choice(free)))
+    if paths:
+        path = world.dice.choice(paths)
+        actions += [
+            lambda: world.replace(path),
+            lambda: world.edit(path),
+            lambda: world.remove(path),
+        ]
+    world.dice.choice(actions)()
+
+
+def clashes(path: str, paths: Iterable[str]) -> bool:
+    """Tells whether a path cannot exist beside others."""
+    return any(
+        path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
+        for other in paths
+    )
+
+
+def edit_the_disk(world: World) -> None:
+    """Does what a user may do to delivered files, and to the manifest."""
+    files = [path for path in world.on_disk() if path != "mine.txt"]
+    if files:
+        place = world.place(world.dice.choice(files))
+        if world.dice.random() < 0.5:
+            place.unlink()
+        else:
+            place.write_bytes(b"edited by a user")
+    if world.dice.random() < 0.1 and world.manifest.exists():
+        world.manifest.write_bytes(world.dice.randbytes(20))
+        world.forgotten.update(world.on_disk())
+
+
+def run_once(world: World) -> None:
+    """Runs with random options; a refusal by name is a fine answer."""
+    options = {"on_missing": world.dice.choice(["keep", "remove"]), "max_removals": 3}
+    include = world.dice.choice([(), (), ("c/**",)])
+    world.broken = {
+        path: world.dice.choice(["NOT_FOUND", "SERVER_ERROR"])
+        for path in world.paths()
+        if world.dice.random() < 0.1
+    }
+    with contextlib.suppress(RobotoDagsterError):
+        world.run(include=include, **options)
+    world.broken = {}
+
+
+def run_twice_at_once(world: World) -> None:
+    """Runs twice, interleaved at every publish, while the platform changes."""
+    scheduler = Scheduler(world.dice)
+
+    def turn() -> None:
+        scheduler.take_turn()
+        if world.dice.random() < 0.1:
+            change_the_platform(world)
+
+    world.take_turn = turn
+    try:
+        for outcome in scheduler.run(world.run, world.run):
+            assert not isinstance(outcome, Exception) or isinstance(outcome, RobotoDagsterError)
+    finally:
+        world.take_turn = lambda: None
+
+
+def kill(world: World) -> None:
+    """Runs until a random turn."""
+    with world.killed():
+        run_once(world)
+
+
+STEPS: tuple[Callable[[World], None], ...] = (
+    change_the_platform,
+    change_the_platform,
+    edit_the_disk,
+    run_once,
+    run_once,
+    run_twice_at_once,
+    kill,
+)
+
+
+def check(world: World) -> None:
+    """Checks that only versions, user edits and foreign files are on disk."""
+    for path, data in world.on_disk().items():
+        known = [*world.contents.get(path, []), b"edited by a user", b"mine"]
+        assert data in known, f"{path} holds other bytes than any version of it"
+
+
+def check_after_quiet_runs(world: World) -> None:
+    """Runs twice without any disturbance and checks the promises."""
+    report = world.run(on_missing="remove")
+    disk = world.on_disk()
+    assert disk.pop("mine.txt") == b"mine"
+    edited = {path for path, data in disk.items() if data == b"edited by a user"}
+    blocked = {path for path in world.paths() if clashes(path, (edited | world.forgotten) - {path})}
+    failed = {
+        failure.file["destination_path"].relative_to(world.place("")).as_posix()
+        for failure in report.failures
+    }
+    assert failed <= blocked, report.failures
+    listed = {path: world.latest(path) for path in world.paths() if path not in failed}
+    assert {path: disk[path] for path in listed} == listed
+    left = set(disk) - set(listed) - edited - world.forgotten
+    assert not left, "removed on the platform, and still on disk"
+    rows = {row["relative_path"]: row for row in read_manifest(world.manifest).to_pylist()}
+    for path, data in listed.items():
+        status = world.place(path).stat()
+        assert rows[path]["status"] in ("fetched", "unchanged")
+        assert (rows[path]["size_bytes"], rows[path]["mtime_ns"]) == (len(data), status.st_mtime_ns)
+    world.gets.clear()
+    assert len(world.run(on_missing="remove").failures) == len(failed)
+    assert world.gets == [], "asked for again"
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_histories_keep_the_promises(block: int, tmp_path: pathlib.Path, s3: S3Store) -> None:
+    """Whatever happened before, two quiet runs deliver everything, once."""
+    for seed in range(block, HISTORIES, 10):
+        folder = tmp_path / str(seed)
+        world = World(seed, folder, s3)
+        world.place("").mkdir()
+        world.place("mine.txt").write_bytes(b"mine")
+        history = [world.dice.choice(STEPS) for _ in range(world.dice.randrange(3, 12))]
+        try:
+            for step in history:
+                step(world)
+                check(world)
+            check_after_quiet_runs(world)
+        except BaseException:
+            print(f"seed {seed}: {[step.__name__ for step in history]}")  # noqa: T201 - to repeat it
+            raise
+        shutil.rmtree(folder)

@@ -1,0 +1,174 @@
+"""The publish log: what it says, and that nothing in its place can stop a run."""
+
+import os
+import pathlib
+import time
+
+import pytest
+
+from roboto_dagster.errors import ManifestError
+from roboto_dagster.fs.object_store import Receipt
+from roboto_dagster.platform.files import RemoteFile
+from roboto_dagster.sync.inventory import PlannedFile
+from roboto_dagster.sync.manifest import manifest_path
+from roboto_dagster.sync.publish_log import (
+    ABANDONED_AGE_SECONDS,
+    PublishLog,
+    read_folder_logs,
+    read_publish_logs,
+)
+
+RECEIPT = Receipt(
+    size_bytes=5,
+    etag="e",
+    checksum="crc32c:x",
+    verified="crc32c",
+    attempts=1,
+    duration_seconds=0.1,
+)
+PLANNED = PlannedFile(
+    1,
+    "ds_1",
+    RemoteFile(
+        file_id="fl_1",
+        version=3,
+        relative_path="logs/a",
+        size_bytes=5,
+        uri="s3://b/k",
+        association_id="ds_1",
+    ),
+)
+
+
+@pytest.fixture
+def manifest(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Where the manifest of a partition would be."""
+    return manifest_path(tmp_path, "logs", "key")
+
+
+@pytest.fixture
+def log(manifest: pathlib.Path, tmp_path: pathlib.Path) -> PublishLog:
+    """A log with one line."""
+    log = PublishLog(manifest, tmp_path)
+    log.open()
+    log.note(PLANNED, RECEIPT, pathlib.Path(__file__).stat())
+    return log
+
+
+def age(folder: pathlib.Path, seconds: float) -> None:
+    """Make every file of a folder so old."""
+    for path in folder.iterdir():
+        os.utime(path, (time.time() - seconds,) * 2)
+
+
+def test_a_line_has_the_facts_of_the_temporary_file(
+    log: PublishLog, manifest: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Size and time are those of the file that is about to be renamed; the rest is the record's and the receipt's."""
+    log.close(remove=False)
+    (row,) = read_publish_logs(manifest, tmp_path)
+    status = pathlib.Path(__file__).stat()
+    assert (row.path, row.file_id, row.version) == ("ds_1/logs/a", "fl_1", 3)
+    assert (row.size_bytes, row.mtime_ns) == (status.st_size, status.st_mtime_ns)
+    assert (row.etag, row.checksum, row.verified) == ("e", "crc32c:x", "crc32c")
+
+
+def test_a_complete_run_removes_its_log_alone(
+    log: PublishLog, manifest: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Another run of the partition may be under way, and needs its own."""
+    other = PublishLog(manifest, tmp_path)
+    other.open()
+    log.close(remove=True)
+    assert [path.name for path in manifest.parent.iterdir()] == [other._name]  # noqa: SLF001 - the one that has to stay
+    other.close(remove=True)
+    assert list(manifest.parent.iterdir()) == []
+
+
+def test_the_log_of_a_killed_run_goes_once_it_is_old(
+    log: PublishLog, manifest: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """A complete run has read what it says; without a heartbeat for long it belongs to nobody."""
+    age(manifest.parent, ABANDONED_AGE_SECONDS + 1)
+    other = PublishLog(manifest, tmp_path)
+    other.open()
+    other.close(remove=True)
+    log.close(remove=False)
+    assert list(manifest.parent.iterdir()) == []
+
+
+def test_a_heartbeat_keeps_a_log(
+    log: PublishLog, manifest: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """A run that waits for one big file publishes nothing for long, and is alive."""
+    age(manifest.parent, ABANDONED_AGE_SECONDS + 1)
+    log.beat()
+    other = PublishLog(manifest, tmp_path)
+    other.open()
+    other.close(remove=True)
+    log.close(remove=False)
+    assert len(list(manifest.parent.iterdir())) == 1
+
+
+def test_logs_of_other_partitions_are_not_read(
+    log: PublishLog, manifest: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Not even where one key begins with another; the asset's folder as a whole has all."""
+    log.close(remove=False)
+    others = [manifest_path(tmp_path, "logs", key) for key in ("ke", "key2", "key@x", "key.x")]
+    assert [list(read_publish_logs(each, tmp_path)) for each in others] == [[]] * 4
+    assert len(list(read_folder_logs(manifest.parent, tmp_path))) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not json\n",
+        b"\x00\x01\n",
+        b"[[],[],[],[],[],[],[],[],[],[],[]]\n",
+        b"[null,null,null,null,null,1,null,null,null,null,null]\n",
+        b'["ds_1","../a","f",1,1,1,"u","e","c","v",1]\n',
+        b'["ds_1","a","f",1,1,99999999999999999999999,"u","e","c","v",1]\n',
+        b'["ds_1","\\ud800","f",1,1,1,"u","e","c","v",1]\n',
+        b"[" * 100_000 + b"\n",
+        b'{"a": 1}\n',
+        b'["ds_1","a","f",1,1,1,"u","e","c","v"',
+    ],
+    ids=lambda content: repr(content[:30]),
+)
+def test_lines_that_are_none_of_ours_are_left_out(
+    manifest: pathlib.Path, tmp_path: pathlib.Path, content: bytes
+) -> None:
+    """What a kill has torn, or somebody has put there, is no fact; the lines after it are."""
+    manifest.parent.mkdir(parents=True)
+    good = b'\n["ds_1","a","f",1,1,1,"u","e","c","v",1]\n'
+    manifest.with_name(".key@0.publish-log").write_bytes(content + good)
+    assert [row.path for row in read_publish_logs(manifest, tmp_path)] == ["ds_1/a"]
+
+
+def test_what_cannot_be_opened_is_reported(manifest: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A FIFO would hang whoever opened it, a link may lead anywhere."""
+    manifest.parent.mkdir(parents=True)
+    os.mkfifo(manifest.with_name(".key@0.publish-log"))
+    manifest.with_name(".key@1.publish-log").symlink_to("/dev/zero")
+    found: list[str] = []
+    rows = list(read_publish_logs(manifest, tmp_path, lambda path, _: found.append(path.name)))
+    assert (rows, found) == ([], [".key@0.publish-log", ".key@1.publish-log"])
+
+
+def test_a_log_of_an_earlier_release_is_read(
+    manifest: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """It had one name for all runs."""
+    manifest.parent.mkdir(parents=True)
+    line = b'["ds_1","a","f",1,1,1,"u","e","c","v",1]\n'
+    manifest.with_name(".key.journal").write_bytes(line)
+    assert len(list(read_publish_logs(manifest, tmp_path))) == 1
+
+
+def test_a_log_that_cannot_be_made_is_named(manifest: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A file where the folder should be; nothing is fetched without a log."""
+    (tmp_path / ".roboto").write_bytes(b"")
+    with pytest.raises(ManifestError, match=r"publish log .* cannot be written"):
+        PublishLog(manifest, tmp_path).open()
