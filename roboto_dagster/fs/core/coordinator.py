@@ -42,7 +42,7 @@ from roboto_dagster.fs.core.recovery import (
     next_action,
 )
 from roboto_dagster.fs.core.response import Head
-from roboto_dagster.fs.core.resume import check_parts
+from roboto_dagster.fs.core.resume import check_parts, resume_with
 from roboto_dagster.fs.core.scheduler import Scheduler
 from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.credentials import LiveCredentials
@@ -184,10 +184,10 @@ class Coordinator:
             return failure
         if download.refused_ranges_of is not None and download.one_stream:
             self._state.one_stream = True
-        left = self._open(download) if download.partial is None else None
+        left = self._open(download) if download.content.partial is None else None
         if left is not None:
             self._check_parts(download, left)
-        elif is_first and download.has_more:
+        elif is_first and download.content.ranges.has_more:
             self.scheduler.add_ranges(download)
         return None
 
@@ -206,10 +206,10 @@ class Coordinator:
         def resume(checking: "concurrent.futures.Future[dict[Part, CrcDigest]]") -> None:
             if download.generation != generation:
                 return
-            if checking.exception() is None and download.resume_with(checking.result()):
+            if checking.exception() is None and resume_with(download, checking.result()):
                 self._finisher.finish(download)
             else:
-                download.is_checking = False
+                download.content.is_checking = False
                 self.scheduler.add_ranges(download)
 
         self.in_worker(download, lambda: check_parts(left), resume)
@@ -229,7 +229,7 @@ class Coordinator:
         """
 
         def ended(done: "concurrent.futures.Future[T]") -> None:
-            download.worker_ended()
+            download.content.worker_ended()
             if download.is_over:
                 return
             try:
@@ -237,7 +237,7 @@ class Coordinator:
             except Exception as error:  # noqa: BLE001 - a bug or a disk: this file's matter alone
                 self.fail_on(download, error)
 
-        download.workers += 1
+        download.content.worker_started()
         self._driver.run_in_worker(work, ended)
 
     # How requests end
@@ -260,7 +260,9 @@ class Coordinator:
             state.throttle.succeeded()
         if request.credentials is not None:
             state.credentials.mark_accepted(request.credentials.generation)
-        if not request.is_stale and request.download.request_ended(request):
+        if not request.is_stale and request.download.content.add(
+            request.start, request.stop, request.digest
+        ):
             self._finisher.finish(request.download)
 
     def failed(self, request: RangeRequest, failure: Failure, now: float) -> None:
@@ -330,8 +332,7 @@ class Coordinator:
         if request.download.can_continue(request):
             request.is_initial = False
             return request
-        again = request.download.restart()
-        request.download.restarts -= 1  # an attempt, which is counted as such
+        again = request.download.restart(is_counted=False)  # it is as an attempt
         again.attempts, again.replays = request.attempts, request.replays
         again.first_attempt_at = request.first_attempt_at
         return again

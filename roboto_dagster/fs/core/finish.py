@@ -12,6 +12,7 @@ S3's rules for ETags, nor has been seen to have MD5s for ETags: the verdict is `
 
 import concurrent.futures
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -70,11 +71,11 @@ class Finisher:
 
     def finish(self, download: Download) -> None:
         """Ends a file whose bytes have all arrived."""
-        if download.must_be_read_back:
+        if download.content.must_be_read_back:
             self._read_back(download)
             return
         try:
-            verified = verdict(download.facts.stored, download.digest)
+            verified = verdict(download.facts.stored, download.content.digests.whole)
         except ChecksumMismatchError as error:
             self._mismatch(download, error)
         else:
@@ -82,7 +83,11 @@ class Finisher:
 
     def _read_back(self, download: Download) -> None:
         """Verifies in a worker: the driver would stand still for as long as reading takes."""
-        partial, stored, generation = download.partial, download.facts.stored, download.generation
+        partial, stored, generation = (
+            download.content.partial,
+            download.facts.stored,
+            download.generation,
+        )
         fd = -1 if partial is None else partial.fd
         self._in_worker(
             download,
@@ -129,7 +134,7 @@ class Finisher:
     def _publish(self, download: Download, verified: str) -> None:
         if not self._is_durable:
             try:
-                receipt = download.publish(verified, time.monotonic())
+                receipt = publish(download, verified, time.monotonic())
             except Exception as error:  # noqa: BLE001 - a disk, or the caller's `before_publish`
                 self._fail(download, local_failure(download.file, error))
             else:
@@ -138,7 +143,7 @@ class Finisher:
         download.is_publishing = True  # a cancellation comes too late from here on
         self._in_worker(
             download,
-            lambda: download.publish(verified, time.monotonic()),
+            lambda: publish(download, verified, time.monotonic()),
             lambda done: self._was_published(download, done),
         )
 
@@ -151,3 +156,35 @@ class Finisher:
             self._published(download, done.result())
         else:
             self._fail(download, local_failure(download.file, error))
+
+
+def publish(download: Download, verified: str, now: float) -> Receipt:
+    """Renames a file into place.
+
+    Args:
+        download: The file, verified.
+        verified: The verdict on its content.
+        now: The driver's clock, in seconds.
+
+    Returns:
+        What is known of it.
+
+    Raises:
+        OSError: It cannot be published.
+    """
+    partial, facts, started_at = download.content.partial, download.facts, download.started_at
+    if partial is None:
+        raise ValueError("publish before open")
+    receipt = Receipt(
+        size_bytes=download.size or 0,
+        etag=facts.etag,
+        checksum=facts.stored.text if facts.stored else None,
+        verified=verified,
+        attempts=download.attempts,
+        duration_seconds=max(now - started_at, 0.0) if started_at >= 0 else 0.0,
+        request_id=download.request_id,
+    )
+    if download.before_publish is not None:
+        download.before_publish(receipt, os.fstat(partial.fd))
+    partial.publish()
+    return receipt

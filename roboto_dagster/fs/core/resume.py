@@ -1,11 +1,14 @@
 """Checks what an earlier run left of a big file: a part is kept only if its bytes still have the logged checksum."""
 
 import os
+from collections.abc import Mapping
 from typing import cast
 
 from roboto_dagster.disk.adoption import LeftParts
 from roboto_dagster.disk.resume_log import Part
 from roboto_dagster.fs.core.checksums import Algorithm, CrcDigest, is_combinable, new_digest
+from roboto_dagster.fs.core.content import Content
+from roboto_dagster.fs.core.download import Download, RangeRequest
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -66,3 +69,40 @@ def _is_copied(left: LeftParts, part: Part) -> bool:
         return False
     left.confirm(part)
     return True
+
+
+def resume_with(download: Download, parts: Mapping[Part, CrcDigest]) -> bool:
+    """Count in the parts that an earlier run left and that still match.
+
+    Args:
+        download: The file, whose initial stream may be under way, or have ended.
+        parts: The parts, each with the checksum that was read back.
+
+    Returns:
+        True if nothing is left to fetch.
+    """
+    content, initial = download.content, download.initial
+    ranges, digests = content.ranges, content.digests
+    content.is_checking = False
+    for part, digest in parts.items():
+        if part.start == 0 and initial is not None:
+            _cut_initial_stream(content, initial, part.stop, digest)
+        elif part.start >= ranges.next_start:  # what lies before is being fetched already
+            ranges.add_done(part.start, part.stop)
+            digests.put(part.start, digest)
+            content.progress.add(part.stop - part.start)
+    digests.combine()
+    return ranges.is_complete
+
+
+def _cut_initial_stream(
+    content: Content, initial: RangeRequest, stop: int, digest: CrcDigest
+) -> None:
+    """Let the initial stream end, since the bytes up to `stop` are there."""
+    content.progress.add(stop - initial.position)
+    if 0 in content.digests:  # it has ended
+        content.ranges.fetched_bytes += stop - initial.stop
+        content.digests.put(0, digest)
+    initial.position = initial.stop = stop
+    content.ranges.continue_after(stop)
+    initial.digest = digest

@@ -10,6 +10,7 @@ import pytest
 from roboto_dagster.disk.temp_file import open_partial
 from roboto_dagster.fs.core.checksums import new_digest
 from roboto_dagster.fs.core.download import UNKNOWN, Download, RangeRequest
+from roboto_dagster.fs.core.finish import publish
 from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.object_store import Transfer
 
@@ -67,6 +68,11 @@ def begun(download: Download, data: bytes, **headers: str) -> RangeRequest:
     return request
 
 
+def ended(request: RangeRequest) -> bool:
+    """Count a request in, as the coordinator does."""
+    return request.download.content.add(request.start, request.stop, request.digest)
+
+
 def crc_of(data: bytes) -> str:
     """Compute a checksum as S3 tells it."""
     digest = new_digest("crc64nvme")
@@ -78,7 +84,11 @@ def test_a_small_file_is_one_plain_request(make: MakeDownload) -> None:
     """Up to one part, nothing but the front is asked."""
     download = make()
     request = begun(download, DATA[:PART])
-    assert (request.stop, download.has_more, download.next_request()) == (PART, False, None)
+    assert (request.stop, download.content.ranges.has_more, download.next_request()) == (
+        PART,
+        False,
+        None,
+    )
 
 
 def test_nothing_is_asked_besides_the_front_before_it_is_answered(make: MakeDownload) -> None:
@@ -95,7 +105,7 @@ def test_the_front_runs_on_while_nobody_takes_the_next_part(make: MakeDownload) 
     for start in range(0, len(DATA), 30):
         assert request.write(DATA[start : start + 30])
     assert request.is_complete
-    assert download.request_ended(request)
+    assert ended(request)
 
 
 def test_the_front_is_cut_where_the_next_part_was_taken(make: MakeDownload) -> None:
@@ -120,10 +130,10 @@ def test_ranges_in_any_order_make_the_file_and_its_checksum(
         if request is not front:
             assert download.validate_response(request, part(request)) is None
         request.write(DATA[request.start : request.stop])
-        download.request_ended(request)
-    assert download.digest is not None
-    assert download.digest.text() == crc_of(DATA)
-    download.publish("crc64nvme", 0.0)
+        ended(request)
+    assert download.content.digests.whole is not None
+    assert download.content.digests.whole.text() == crc_of(DATA)
+    publish(download, "crc64nvme", 0.0)
     assert (tmp_path / "file").read_bytes() == DATA
 
 
@@ -133,7 +143,7 @@ def test_a_hash_of_several_ranges_is_read_back(make: MakeDownload) -> None:
     large, small = make(), make()
     begun(large, DATA, **md5)
     begun(small, DATA[:PART], **md5)
-    assert (large.must_be_read_back, small.must_be_read_back) == (True, False)
+    assert (large.content.must_be_read_back, small.content.must_be_read_back) == (True, False)
 
 
 def test_without_an_etag_there_is_one_stream(make: MakeDownload) -> None:
@@ -141,7 +151,7 @@ def test_without_an_etag_there_is_one_stream(make: MakeDownload) -> None:
     download = make()
     request = download.first_request()
     assert download.validate_response(request, Head(200, {"content-length": "350"})) is None
-    assert (request.stop, download.has_more) == (350, False)
+    assert (request.stop, download.content.ranges.has_more) == (350, False)
     assert not download.can_continue(request)
 
 
@@ -219,7 +229,7 @@ def test_a_stream_of_unknown_length_is_measured_at_its_end(make: MakeDownload) -
     request.write(DATA)
     assert request.stop == UNKNOWN
     assert download.shortfall(request) is None
-    assert download.request_ended(request)
+    assert ended(request)
     assert download.size == len(DATA)
 
 
