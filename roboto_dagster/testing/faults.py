@@ -65,6 +65,7 @@ class Fault:
         after: Returns the response to give instead.
         applies: Whether the fault makes sense for a request; if not, the request does not count for
             the rule.
+        region: A region for which S3 accepts signatures while the fault is there, besides its own.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Fault:
     )
     after: Callable[[Request, Response], Response] = field(default=lambda _, response: response)
     applies: Callable[[Request], bool] = field(default=lambda _: True)
+    region: str | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -182,6 +184,11 @@ class Faults:
         """Take *rule* away; it is no error if it is gone."""
         with self._lock:
             self._rules = [kept for kept in self._rules if kept is not rule]
+
+    def regions(self) -> set[str]:
+        """Return the regions that the faults lead clients to."""
+        with self._lock:
+            return {rule.fault.region for rule in self._rules if rule.fault.region is not None}
 
     def clear(self) -> None:
         """Take all rules away."""
@@ -299,6 +306,7 @@ def wrong_region(region: str, *, code: int = 400) -> Fault:
     )
     return replace(
         fault,
+        region=region,
         applies=lambda request: f"/{region}/s3/" not in request.headers.get("authorization", ""),
     )
 

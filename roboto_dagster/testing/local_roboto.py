@@ -72,6 +72,7 @@ class LocalRoboto:
         credentials_ttl_seconds: float = 3600.0,
         bucket: str = DEFAULT_BUCKET,
         clock: Callable[[], datetime] = _utc_now,
+        seed: int | None = None,
         api_port: int = 0,
         s3_port: int = 0,
     ) -> None:
@@ -83,14 +84,17 @@ class LocalRoboto:
             page_size: How many records the API returns at once.
             credentials_ttl_seconds: How long the S3 credentials that it hands out live.
             bucket: Where files are kept unless told otherwise.
-            clock: Tells the time for records and for the life of credentials, with its zone.
+            clock: Returns the time, with its zone, for records and for the life of credentials.
+            seed: What the ids of records start from: two platforms with one seed, on which the same
+                is done, have the same ids. Default: every platform has ids of its own, so that
+                nothing that another test has delivered is taken for what this one added.
             api_port: The API's port. Default: any free one.
             s3_port: The S3 server's port. Default: any free one.
         """
         self.api_key = api_key or f"local-{secrets.token_hex(16)}"
         self.requests = RequestLog()
         self._parts: _Parts | None = None
-        self._catalog = Catalog(clock=clock)
+        self._catalog = Catalog(clock=clock, seed=seed)
         self.faults = Faults(self.replace_object)
         self._folder = None if folder is None else Path(folder)
         self._page_size = page_size
@@ -111,11 +115,12 @@ class LocalRoboto:
 
         Raises:
             ImportError: What the S3 server is made of is not installed.
+            OSError: A port is taken, or the folder cannot be read; nothing is left running.
         """
         self._parts = self._make_parts()
-        self._s3_server.start()
-        self._api_server.start()
         try:
+            self._s3_server.start()
+            self._api_server.start()
             if self._folder is not None:
                 self._add_folders(self._folder)
         except BaseException:
@@ -252,7 +257,7 @@ class LocalRoboto:
         tags: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
         file_id: str | None = None,
-        version: int = 1,
+        version: int | None = None,
         created: datetime | None = None,
         modified: datetime | None = None,
     ) -> str:
@@ -278,7 +283,8 @@ class LocalRoboto:
             tags: The record's tags.
             metadata: The record's metadata.
             file_id: The file's id. Default: a new one.
-            version: The record's version.
+            version: The record's version. Default: 1; with a *file_id*, a number that is made of
+                the content, so that the same id with other content is another version.
             created: When it was made. Default: now.
             modified: When it was last changed. Default: when it was made.
         """
@@ -286,7 +292,7 @@ class LocalRoboto:
         bucket = bucket or self._bucket
         key = f"{ORG_ID}/{dataset_id}/{relative_path}" if key is None else key
         content = as_content(data)
-        self._running.store.put(
+        etag = self._running.store.put(
             bucket,
             key,
             content,
@@ -295,6 +301,8 @@ class LocalRoboto:
             checksum_type=checksum_type,
             modified=modified or created,
         )
+        if version is None:
+            version = 1 if file_id is None else _version_of(etag)
         return self.add_record(
             dataset_id,
             relative_path=relative_path,
@@ -409,9 +417,9 @@ class LocalRoboto:
     ) -> str:
         """Add a folder as a dataset, its files served where they lie, and return the dataset's id.
 
-        Hidden files are left out. Ids come from the names and versions from the files' times, so
-        that a folder that is served again, in another process, is the same dataset with the same
-        files, and an edited file a newer version.
+        Hidden files are left out. Ids come from the names and versions from the content, so that
+        a folder that is served again, in another process, is the same dataset with the same files,
+        and an edited file has another version.
         """
         folder = Path(folder).resolve()
         dataset_id = self.add_dataset(
@@ -466,7 +474,7 @@ class LocalRoboto:
                 f"LocalRoboto needs {error.name}, which is not installed: "
                 'pip install "roboto-dagster[local]"'
             ) from error
-        store = S3Store(clock=self._clock)
+        store = S3Store(clock=self._clock, other_regions=self.faults.regions)
         settings = Settings(
             api_key=self.api_key,
             page_size=self._page_size,
@@ -527,7 +535,6 @@ class LocalRoboto:
             path.resolve(),
             checksum_algorithm=checksum_algorithm,
             file_id=_stable_id("fl", f"{dataset_id}/{relative_path}"),
-            version=max(1, int(modified.timestamp())),
             created=modified,
         )
 
@@ -549,6 +556,11 @@ def _times(created: datetime | None, modified: datetime | None) -> dict[str, Any
 
 def _modified(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+
+
+def _version_of(etag: str) -> int:
+    """Return a version for the content that has this ETag."""
+    return 1 + int(sha256(etag.encode()).hexdigest()[:7], 16)
 
 
 def _stable_id(prefix: str, name: str) -> str:

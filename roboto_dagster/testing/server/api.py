@@ -3,13 +3,13 @@
 import hmac
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
-from roboto_dagster.testing.server.auth import REGION, Access
+from roboto_dagster.testing.server.auth import REGION, Access, MayRead
 from roboto_dagster.testing.server.catalog import (
     ORG_ID,
     USER_ID,
@@ -27,6 +27,7 @@ from roboto_dagster.testing.server.query import BadQueryError, page, run_query, 
 from roboto_dagster.testing.server.s3 import S3Store
 
 SIGNED_URL_SECONDS = 3600
+MAX_UPLOAD_FILES = 500
 
 _URL_OVERRIDES = {
     "override_content_type": "response-content-type",
@@ -155,6 +156,7 @@ class Api:
 
     def _answer(self, request: Request) -> Any:
         self._check_key(request)
+        self._check_organization(request)
         path = "/" + request.path.lstrip(
             "/"
         )  # an endpoint with a trailing slash makes the SDK ask for //v1
@@ -184,6 +186,12 @@ class Api:
             raise _ApiError(
                 401, "RobotoUnauthorizedException", "The API key is missing or not valid"
             )
+
+    def _check_organization(self, request: Request) -> None:
+        for name in ("x-roboto-org-id", "x-roboto-resource-owner-id"):
+            if request.headers.get(name, ORG_ID) != ORG_ID:
+                message = f"The API key is not of a member of the organization in {name}"
+                raise _ApiError(403, "RobotoUnauthorizedException", message)
 
     # --- datasets ---
 
@@ -258,12 +266,15 @@ class Api:
     def _import_file(self, body: Mapping[str, Any]) -> Record:
         self._catalog.dataset(body["dataset_id"])
         bucket, key = split_uri(body["uri"])
-        size = body.get("size")
+        size = self._store.size_of(bucket, key) if bucket else None
+        if size is None:
+            message = f"There is no object '{body['uri']}' to import"
+            raise _ApiError(400, "RobotoInvalidRequestException", message)
         return self._catalog.add_file(
             body["dataset_id"],
             body["relative_path"],
             uri=body["uri"],
-            size=self._store.size_of(bucket, key) or 0 if size is None else size,
+            size=size if body.get("size") is None else body["size"],
             storage_type="imported",
             description=body.get("description"),
             device_id=body.get("device_id"),
@@ -301,9 +312,13 @@ class Api:
     def _read_credentials(self, call: _Call) -> list[Record]:
         buckets = {split_uri(record["uri"])[0]: None for record in self._files(call.names[0])}
         buckets.pop("", None)
-        prefix = _prefix(call.names[0])
+        association_id = call.names[0]
+
+        def may_read(bucket: str, key: str) -> bool:
+            return (bucket, key) in self._catalog.objects(association_id)
+
         return [
-            self._credentials(bucket, prefix, "read")
+            self._credentials(bucket, _prefix(association_id), "read", may_read)
             for bucket in buckets or [self._settings.bucket]
         ]
 
@@ -311,6 +326,7 @@ class Api:
         association_id = call.body["association"]["association_id"]
         self._files(association_id)
         sizes = call.body["resource_manifest"]
+        _check_upload(sizes)
         uris = {
             path: f"s3://{self._settings.bucket}/{_prefix(association_id)}{path}" for path in sizes
         }
@@ -350,12 +366,15 @@ class Api:
     def _upload(self, call: _Call) -> Upload:
         return self._catalog.upload(call.names[0])
 
-    def _credentials(self, bucket: str, prefix: str, access: Access) -> Record:
+    def _credentials(
+        self, bucket: str, prefix: str, access: Access, may_read: MayRead | None = None
+    ) -> Record:
         issued = self._store.authority.issue(
             bucket=bucket,
             prefix=prefix,
             access=access,
             ttl_seconds=self._settings.credentials_ttl_seconds,
+            **({} if may_read is None else {"may_read": may_read}),
         )
         return {
             "access_key_id": issued.access_key_id,
@@ -420,6 +439,17 @@ class Api:
         limit = min(body.get("limit") or self._settings.page_size, self._settings.page_size)
         found, next_token = page(items, token, limit)
         return {"items": found, "next_token": next_token}
+
+
+def _check_upload(paths: Collection[str]) -> None:
+    """Refuse an upload of too many files, or to a path outside the dataset."""
+    if not 0 < len(paths) <= MAX_UPLOAD_FILES:
+        message = f"An upload has 1 to {MAX_UPLOAD_FILES} files, this one {len(paths)}"
+        raise _ApiError(400, "RobotoInvalidRequestException", message)
+    for path in paths:
+        if not path or path.startswith("/") or ".." in path.split("/"):
+            message = f"'{path}' is not a path in a dataset"
+            raise _ApiError(400, "RobotoInvalidRequestException", message)
 
 
 def _prefix(association_id: str) -> str:

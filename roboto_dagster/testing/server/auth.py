@@ -8,8 +8,8 @@ ours) and presigned URLs.
 import hmac
 import json
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote
@@ -25,14 +25,26 @@ from roboto_dagster.testing.server.http import Request
 Access = Literal["read", "write"]
 
 REGION = "us-west-2"
+MAX_CLOCK_SKEW = timedelta(minutes=15)
+MAX_LINK_SECONDS = 7 * 24 * 3600
+
+_BAD_QUERY = "AuthorizationQueryParametersError"
 
 _READ = ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:ListBucket"]
 _WRITE = [*_READ, "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
 
 
+MayRead = Callable[[str, str], bool]
+"""Whether the object in a bucket, under a key, may be read."""
+
+
+def _nothing(_bucket: str, _key: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedCredentials:
-    """Temporary credentials for one bucket."""
+    """Temporary credentials for the objects under a prefix of one bucket, and those of `may_read`."""
 
     bucket: str
     prefix: str
@@ -40,32 +52,62 @@ class IssuedCredentials:
     expires: datetime
     secret_access_key: str = field(repr=False)
     session_token: str = field(repr=False)
+    may_read: MayRead = field(default=_nothing, repr=False)
 
 
 class RefusedError(Exception):
     """A request that S3 refuses, with S3's status and error code."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, *, extra: str = "") -> None:
         super().__init__(status, code, message)
         self.status = status
         self.code = code
         self.message = message
+        self.extra = extra
 
 
 class Authority:
     """The identity service of one `LocalRoboto`."""
 
-    def __init__(self, account_id: str, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        account_id: str,
+        *,
+        clock: Callable[[], datetime],
+        other_regions: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        """Prepare an empty service.
+
+        Args:
+            account_id: The account in moto.
+            clock: The time at which credentials and links end.
+            other_regions: Regions for which requests may be signed besides `REGION`.
+        """
         self._account_id = account_id
         self._clock = clock
+        self._other_regions = other_regions
         self._issued: dict[str, IssuedCredentials] = {}
         self._policies: dict[str, IAMPolicy] = {}
         self._lock = threading.Lock()
 
     def issue(
-        self, *, bucket: str, prefix: str, access: Access, ttl_seconds: float
+        self,
+        *,
+        bucket: str,
+        prefix: str,
+        access: Access,
+        ttl_seconds: float,
+        may_read: MayRead = _nothing,
     ) -> IssuedCredentials:
-        """Return new credentials for *bucket*: all of it to read, only *prefix* to write."""
+        """Return new credentials for *prefix* in *bucket*.
+
+        Args:
+            bucket: The bucket.
+            prefix: What the keys of the objects start with.
+            access: Whether they may be written too.
+            ttl_seconds: How long the credentials live.
+            may_read: Other objects of the bucket that may be read.
+        """
         with self._lock:
             role = sts_backends[self._account_id]["aws"].assume_role(
                 region_name=REGION,
@@ -82,10 +124,9 @@ class Authority:
                 secret_access_key=role.secret_access_key,
                 session_token=role.session_token,
                 expires=self._clock() + timedelta(seconds=ttl_seconds),
+                may_read=may_read,
             )
-            self._policies[issued.access_key_id] = _policy(
-                bucket, prefix if access == "write" else "", access
-            )
+            self._policies[issued.access_key_id] = _policy(bucket, prefix, access)
             self._issued[issued.access_key_id] = issued
         return issued
 
@@ -93,7 +134,8 @@ class Authority:
         """End the life of everything handed out so far."""
         with self._lock:
             for access_key_id, issued in self._issued.items():
-                self._issued[access_key_id] = _ended(issued, self._clock())
+                expires = min(issued.expires, self._clock())
+                self._issued[access_key_id] = replace(issued, expires=expires)
 
     def presign(self, issued: IssuedCredentials, url: str, *, expires_seconds: int) -> str:
         """Return *url* with a signature in its query, for a GET."""
@@ -121,6 +163,8 @@ class Authority:
             raise RefusedError(400, "ExpiredToken", "The provided token has expired.")
         if signature.expires is not None and signature.expires <= self._clock():
             raise RefusedError(403, "AccessDenied", "Request has expired")
+        self._check_scope(signature)
+        _check_time(signature)
         if not hmac.compare_digest(signature.recompute(issued), signature.value):
             raise RefusedError(
                 403,
@@ -129,12 +173,29 @@ class Authority:
             )
         return issued
 
+    def _check_scope(self, signature: "_Signature") -> None:
+        """Refuse a signature for another region or service, as S3 does."""
+        code = signature.malformed_code
+        if signature.region not in {REGION, *self._other_regions()}:
+            raise RefusedError(
+                400,
+                code,
+                f"The authorization header is malformed; the region '{signature.region}' is wrong; "
+                f"expecting '{REGION}'",
+                extra=f"<Region>{REGION}</Region>",
+            )
+        if (signature.service, signature.terminator) != ("s3", "aws4_request"):
+            raise RefusedError(400, code, "The credential should be scoped to service 's3'.")
+
     def authorize(self, issued: IssuedCredentials, action: str, resource: str) -> None:
         """Check that the policy of *issued* permits *action* on *resource*.
 
         Raises:
             RefusedError: It does not.
         """
+        bucket, _, key = resource.removeprefix("arn:aws:s3:::").partition("/")
+        if action == "s3:GetObject" and bucket == issued.bucket and issued.may_read(bucket, key):
+            return
         # moto's patterns do not match line breaks, which a key may well contain.
         quoted = quote(resource, safe=":/*")
         if (
@@ -159,19 +220,27 @@ def _policy(bucket: str, prefix: str, access: Access) -> IAMPolicy:
     return IAMPolicy(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
 
 
-def _ended(issued: IssuedCredentials, now: datetime) -> IssuedCredentials:
-    return IssuedCredentials(
-        bucket=issued.bucket,
-        prefix=issued.prefix,
-        access_key_id=issued.access_key_id,
-        secret_access_key=issued.secret_access_key,
-        session_token=issued.session_token,
-        expires=min(issued.expires, now),
-    )
-
-
 def _boto(issued: IssuedCredentials) -> BotoCredentials:
     return BotoCredentials(issued.access_key_id, issued.secret_access_key, issued.session_token)
+
+
+def _check_time(signature: "_Signature") -> None:
+    """Refuse a signature made at another time than now, by this machine's clock, as S3 does.
+
+    Not by the clock of `LocalRoboto`: clients sign with the machine's.
+    """
+    now = datetime.now(timezone.utc)
+    if signature.signed_at > now + MAX_CLOCK_SKEW:
+        code = "RequestTimeTooSkewed" if signature.expires is None else "AccessDenied"
+        raise RefusedError(403, code, "The request is dated in the future.")
+    if signature.expires is None and signature.signed_at < now - MAX_CLOCK_SKEW:
+        raise RefusedError(
+            403,
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+        )
+    if signature.date != signature.timestamp[:8]:
+        raise RefusedError(403, "SignatureDoesNotMatch", "The dates of the request differ.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,10 +250,14 @@ class _Signature:
     access_key_id: str
     token: str
     value: str
+    date: str
     region: str
     service: str
+    terminator: str
     timestamp: str
+    signed_at: datetime
     expires: datetime | None
+    malformed_code: str
     signer: type[SigV4Auth]
     aws_request: Any
 
@@ -213,14 +286,24 @@ def _read_header_signature(request: Request) -> _Signature:
         raise RefusedError(
             400, "AuthorizationHeaderMalformed", "The authorization header is malformed."
         )
+    timestamp = request.headers.get("x-amz-date", "")
+    signed_at = _time(timestamp)
+    if signed_at is None:
+        raise RefusedError(
+            403, "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header"
+        )
     return _Signature(
         access_key_id=scope[0],
         token=request.headers.get("x-amz-security-token", ""),
         value=fields["Signature"],
+        date=scope[1],
         region=scope[2],
         service=scope[3],
-        timestamp=request.headers.get("x-amz-date", ""),
+        terminator=scope[4],
+        timestamp=timestamp,
+        signed_at=signed_at,
         expires=None,
+        malformed_code="AuthorizationHeaderMalformed",
         signer=S3SigV4Auth,
         aws_request=_signed_part(request, request.target, fields.get("SignedHeaders", "")),
     )
@@ -229,13 +312,14 @@ def _read_header_signature(request: Request) -> _Signature:
 def _read_query_signature(request: Request) -> _Signature:
     fields = dict(parse_qsl(request.query, keep_blank_values=True))
     scope = fields.get("X-Amz-Credential", "").split("/")
-    if len(scope) != 5:
+    signed_at = _time(fields.get("X-Amz-Date", ""))
+    lifetime = fields.get("X-Amz-Expires", "")
+    if len(scope) != 5 or signed_at is None or not lifetime.isascii() or not lifetime.isdigit():
+        raise RefusedError(400, _BAD_QUERY, "The query parameters are malformed.")
+    if int(lifetime) > MAX_LINK_SECONDS:
         raise RefusedError(
-            400, "AuthorizationQueryParametersError", "The query parameters are malformed."
+            400, _BAD_QUERY, "X-Amz-Expires must be less than a week (in seconds) 604800"
         )
-    signed_at = datetime.strptime(fields["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(
-        tzinfo=timezone.utc
-    )
     query = "&".join(
         part for part in request.query.split("&") if not part.startswith("X-Amz-Signature=")
     )
@@ -243,15 +327,27 @@ def _read_query_signature(request: Request) -> _Signature:
         access_key_id=scope[0],
         token=fields.get("X-Amz-Security-Token", ""),
         value=fields["X-Amz-Signature"],
+        date=scope[1],
         region=scope[2],
         service=scope[3],
+        terminator=scope[4],
         timestamp=fields["X-Amz-Date"],
-        expires=signed_at + timedelta(seconds=int(fields.get("X-Amz-Expires", "3600"))),
+        signed_at=signed_at,
+        expires=signed_at + timedelta(seconds=int(lifetime)),
+        malformed_code=_BAD_QUERY,
         signer=S3SigV4QueryAuth,
         aws_request=_signed_part(
             request, f"{request.path}?{query}", fields.get("X-Amz-SignedHeaders", "")
         ),
     )
+
+
+def _time(text: str) -> datetime | None:
+    """Return the time of a signature, or None if the text is none."""
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
 
 
 def _signed_part(request: Request, target: str, signed_headers: str) -> Any:

@@ -5,10 +5,13 @@ might send.
 """
 
 import itertools
+import re
+import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,6 +21,8 @@ Record = dict[str, Any]
 
 ORG_ID = "og_local"
 USER_ID = "local@roboto.invalid"
+
+_LINK = re.compile(r"roboto://file/(?P<file_id>[^?]+)\?v=(?P<version>\d+)")
 
 
 class MissingRecordError(LookupError):
@@ -45,12 +50,20 @@ class Catalog:
         revision: Goes up whenever a file's record is added, changed or removed.
     """
 
-    def __init__(self, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, *, clock: Callable[[], datetime], seed: int | None = None) -> None:
+        """Prepare an empty catalog.
+
+        Args:
+            clock: The time of changes.
+            seed: What ids start from. Default: other ids each time.
+        """
         self._clock = clock
+        self._session = _token(seed)
         self._datasets: dict[str, Record] = {}
         self._versions: dict[str, list[Record]] = {}
         self._members: dict[str, dict[str, None]] = {}
         self._uploads: dict[str, Upload] = {}
+        self._objects: dict[str, tuple[int, frozenset[tuple[str, str]]]] = {}
         self._ids = itertools.count(1)
         self.lock = threading.RLock()
         self.revision = 0
@@ -160,6 +173,26 @@ class Catalog:
             )
             return [self._versions[file_id][-1] for file_id in ids]
 
+    def objects(self, association_id: str) -> frozenset[tuple[str, str]]:
+        """Return bucket and key of the object of each file and of each link's target."""
+        with self.lock:
+            revision, found = self._objects.get(association_id, (-1, frozenset()))
+            if revision != self.revision:
+                records = map(self._target, self.files(association_id))
+                found = frozenset(split_uri(record["uri"]) for record in records)
+                self._objects[association_id] = (self.revision, found)
+            return found
+
+    def _target(self, record: Record) -> Record:
+        """Return the record that a link leads to, or the record itself."""
+        link = _LINK.fullmatch(str(record["uri"]))
+        if link is None:
+            return record
+        try:
+            return self.file(link["file_id"], int(link["version"]))
+        except MissingRecordError:
+            return record
+
     def revise_file(self, file_id: str, **fields: Any) -> Record:
         """Add a new version of a file's record: `version` goes up by one, `modified` is now."""
         with self.lock:
@@ -234,8 +267,8 @@ class Catalog:
             return self._uploads[transaction_id]
 
     def new_id(self, prefix: str) -> str:
-        """Return an id that nothing else has, the same in every run that does the same things."""
-        return f"{prefix}_local{next(self._ids):011d}"
+        """Return an id that nothing else has, nor had in another session with another seed."""
+        return f"{prefix}_{self._session}{next(self._ids):08d}"
 
     def _home_of(self, file_id: str) -> str:
         """Return whose file it is, whatever its record may claim."""
@@ -263,6 +296,11 @@ class Catalog:
         }
 
 
+def _token(seed: int | None) -> str:
+    """Return eight characters that make the ids of this session its own."""
+    return secrets.token_hex(4) if seed is None else sha256(b"%d" % seed).hexdigest()[:8]
+
+
 def select(
     records: Iterable[Record], *, include: Sequence[str] | None, exclude: Sequence[str] | None
 ) -> list[Record]:
@@ -285,6 +323,16 @@ def split_uri(uri: object) -> tuple[str, str]:
     return bucket, key
 
 
+def _put_field(metadata: dict[str, Any], name: str, value: object) -> None:
+    """Set a field; a dot in its name leads into a nested object."""
+    *parents, last = name.split(".")
+    for parent in parents:
+        nested = metadata.get(parent)
+        metadata[parent] = dict(nested) if isinstance(nested, dict) else {}
+        metadata = metadata[parent]
+    metadata[last] = value
+
+
 def _changed(record: Mapping[str, Any], changes: Mapping[str, Any]) -> Record:
     """Return the fields of *record* that an update request's body changes."""
     changed = {
@@ -295,15 +343,13 @@ def _changed(record: Mapping[str, Any], changes: Mapping[str, Any]) -> Record:
     changeset = changes.get("metadata_changeset") or {}
     replaces = bool(changeset.get("replace_all"))
     metadata = {} if replaces else dict(record["metadata"])
-    metadata.update(changeset.get("put_fields") or {})
+    for name, value in (changeset.get("put_fields") or {}).items():
+        _put_field(metadata, name, value)
     for name in changeset.get("remove_fields") or []:
         metadata.pop(name, None)
-    tags = (
-        []
-        if replaces
-        else [tag for tag in record["tags"] if tag not in (changeset.get("remove_tags") or [])]
-    )
-    tags += [tag for tag in changeset.get("put_tags") or [] if tag not in tags]
+    tags = [*([] if replaces else record["tags"]), *(changeset.get("put_tags") or [])]
+    removed = changeset.get("remove_tags") or []
+    tags = [tag for tag in dict.fromkeys(tags) if tag not in removed]
     if changeset:
         changed.update(metadata=metadata, tags=tags)
     return changed

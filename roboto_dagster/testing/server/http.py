@@ -1,10 +1,9 @@
-"""HTTP/1.1 over loopback sockets: reads requests, hands them to a handler, sends what it answers.
+"""HTTP/1.1 over loopback sockets: reads requests, calls a handler, sends what it returns.
 
 Knows nothing of Roboto or S3. It is written on bare sockets because a test needs what HTTP
-libraries take care to
-prevent: bodies that end early, lengths that lie, connections that are reset, stalled or closed
-    between two requests.
-`Delivery` says all of that; without it a response is sent as it should be.
+libraries take care to prevent: bodies that end early, wrong lengths, connections that are reset,
+stalled or closed between two requests. `Delivery` describes all of that; without it a response is
+sent correctly.
 """
 
 import contextlib
@@ -135,6 +134,7 @@ class HttpServer:
         self._handler = handler
         self._port = port
         self._listener: socket.socket | None = None
+        self._acceptor: threading.Thread | None = None
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._stopping = False
@@ -145,13 +145,20 @@ class HttpServer:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Begin to accept connections."""
+        """Start to accept connections.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        self._stopping = False
         self._listener = socket.create_server(("127.0.0.1", self._port), backlog=1024)
         self._port = self._listener.getsockname()[1]
         name = f"local-roboto-{self._service}"
-        threading.Thread(
+        acceptor = threading.Thread(
             target=self._accept, args=(self._listener, name), name=name, daemon=True
-        ).start()
+        )
+        acceptor.start()
+        self._acceptor = acceptor
 
     def stop(self) -> None:
         """Stop listening and end every connection, also those in the middle of a body."""
@@ -163,6 +170,8 @@ class HttpServer:
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
+        if self._acceptor is not None:
+            self._acceptor.join(timeout=5)
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

@@ -10,7 +10,7 @@ import itertools
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import formatdate, parsedate_to_datetime
@@ -48,12 +48,18 @@ _request_ids = itertools.count(1)
 class S3Store:
     """The buckets of one `LocalRoboto`, and the web service in front of them."""
 
-    def __init__(self, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], datetime],
+        other_regions: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        """Prepare an empty store; the arguments are those of `Authority`."""
         self._account_id = f"{secrets.randbelow(10**12):012d}"
         self._clock = clock
         self._lock = threading.RLock()
         self._backend: S3Backend = s3_backends[self._account_id]["aws"]
-        self.authority = Authority(self._account_id, clock=clock)
+        self.authority = Authority(self._account_id, clock=clock, other_regions=other_regions)
 
     def ensure_bucket(self, name: str) -> None:
         """Make the bucket *name* unless it is there."""
@@ -73,8 +79,12 @@ class S3Store:
         part_bytes: int | None = None,
         checksum_type: ChecksumType = "FULL_OBJECT",
         modified: datetime | None = None,
-    ) -> None:
-        """Store *content*, as if put whole or, with *part_bytes*, in parts of that size."""
+    ) -> str:
+        """Store *content*, as if put in one piece or, with *part_bytes*, in parts of that size.
+
+        Returns:
+            The object's ETag.
+        """
         self.ensure_bucket(bucket)
         facts = fingerprint(
             content, algorithm=checksum_algorithm, part_bytes=part_bytes, type=checksum_type
@@ -85,6 +95,7 @@ class S3Store:
         )
         with self._lock:
             self._backend.buckets[bucket].keys.setlist(key, [stored])
+        return facts.etag
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object; it is no error if it is not there."""
@@ -113,7 +124,7 @@ class S3Store:
                 return self._read_object(request, issued)
             return self._ask_moto(request, issued)
         except RefusedError as error:
-            return _error(error.status, error.code, error.message)
+            return _error(error.status, error.code, error.message, error.extra)
 
     def close(self) -> None:
         """Forget every object."""
@@ -243,11 +254,11 @@ class _MotoResponder(S3Response):
         self._authorize(self._get_action(), resource)
 
 
-def _error(status: int, code: str, message: str) -> Response:
+def _error(status: int, code: str, message: str, extra: str = "") -> Response:
     headers = {**_common_headers(), "Content-Type": "application/xml"}
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>"
+        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>{extra}"
         f"<RequestId>{headers['x-amz-request-id']}</RequestId><HostId>local</HostId></Error>"
     )
     return Response(status=status, headers=headers, body=BytesContent(body.encode()))
