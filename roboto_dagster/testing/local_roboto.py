@@ -132,6 +132,7 @@ class LocalRoboto:
         """Stop both servers, end what they are still sending, and forget everything."""
         self._api_server.stop()
         self._s3_server.stop()
+        self._catalog.clear()
         if self._parts is not None:
             self._parts.store.close()
 

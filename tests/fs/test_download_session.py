@@ -490,8 +490,8 @@ def test_credentials_are_asked_for_on_behalf_of_the_org(
         return False
 
     local.faults.add(faults.status(500), when=note)
-    session_of(local, two_buckets, caller_org_id="og_other").make_credential_provider()()
-    assert orgs == ["og_other"]
+    session_of(local, two_buckets, caller_org_id="og_local").make_credential_provider()()
+    assert orgs == ["og_local"]
 
 
 def test_an_unknown_bucket_is_named(local: LocalRoboto, two_buckets: str) -> None:

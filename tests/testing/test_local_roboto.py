@@ -1,7 +1,9 @@
 """`LocalRoboto` under the unchanged SDK, and what it hands out."""
 
 import os
+import socket
 import sys
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -231,6 +233,17 @@ def test_import_of_existing_objects(
     assert file.record.size == 5
 
 
+@pytest.mark.parametrize("uri", ["s3://customer-bucket/gone", "s3://nowhere/x", "gs://b/x"])
+def test_import_of_an_absent_object(
+    local: LocalRoboto, client: RobotoClient, dataset_id: str, uri: str
+) -> None:
+    """An object that is not there cannot be imported."""
+    local.replace_object("customer-bucket", "x", b"12345")
+    with pytest.raises(RobotoInvalidRequestException, match="no object"):
+        File.import_one(dataset_id, "y.bin", uri, roboto_client=client)
+    assert local.dataset_ids() == [dataset_id]
+
+
 def test_removed_object(local: LocalRoboto, dataset_id: str, s3: Callable[..., Any]) -> None:
     """A file whose object is gone is still listed, and S3 says that there is no such key."""
     local.add_file(dataset_id, "a.log", b"x", key="a")
@@ -287,17 +300,75 @@ def test_folder_of_datasets(tmp_path: Path) -> None:
 
 
 def test_folder_keeps_its_ids(tmp_path: Path) -> None:
-    """A folder that is served again has the same ids, and a newer version of an edited file."""
+    """A folder that is served again has the same ids; the version changes with the content alone."""
     (tmp_path / "one").mkdir()
     path = tmp_path / "one/a.log"
     records = []
-    for content, seconds in ((b"old", 1_000), (b"new", 2_000)):
+    for content, seconds in ((b"old", 1_000), (b"new", 1_000), (b"new", 2_000)):
         path.write_bytes(content)
         os.utime(path, (seconds, seconds))
         with LocalRoboto(tmp_path) as local:
             records.append(local.record(local.dataset_ids()[0], "a.log"))
-    assert records[0]["file_id"] == records[1]["file_id"]
-    assert [record["version"] for record in records] == [1_000, 2_000]
+    assert len({record["file_id"] for record in records}) == 1
+    old, new, touched = (record["version"] for record in records)
+    assert old != new == touched
+
+
+def ids_of_a_session(**options: Any) -> tuple[str, str]:
+    """Return the ids of a dataset and of a file of a new platform."""
+    with LocalRoboto(**options) as local:
+        dataset_id = local.add_dataset("flight 1")
+        return dataset_id, local.add_file(dataset_id, "logs/a.mcap", b"")
+
+
+def test_each_session_has_its_own_ids() -> None:
+    """What one test has delivered is never taken for what the next one adds under the same name."""
+    first, second = ids_of_a_session(), ids_of_a_session()
+    assert {*first} & {*second} == set()
+
+
+def test_a_seed_repeats_the_ids() -> None:
+    """Two platforms with one seed, on which the same is done, have the same ids."""
+    assert ids_of_a_session(seed=1) == ids_of_a_session(seed=1) != ids_of_a_session(seed=2)
+
+
+def test_a_given_file_id_has_a_version_for_each_content() -> None:
+    """The same id with other bytes, in another session, is another version of the file."""
+    versions = []
+    for content in (b"first", b"other", b"first"):
+        with LocalRoboto() as local:
+            local.add_dataset("flight", dataset_id="ds_1")
+            local.add_file("ds_1", "a", content, file_id="fl_1")
+            versions.append(local.record("ds_1", "a")["version"])
+    first, other, again = versions
+    assert first == again != other
+
+
+@pytest.mark.parametrize("taken", ["api_port", "s3_port"])
+def test_a_taken_port_leaves_nothing_running(taken: str) -> None:
+    """If either port is taken, starting fails and no thread or port is kept."""
+    before = set(threading.enumerate())
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        ports = {"api_port": 0, "s3_port": 0, taken: port}
+        local = LocalRoboto(**ports)
+        with pytest.raises(OSError, match="in use"):
+            local.start()
+    assert set(threading.enumerate()) <= before
+    other = int(local.s3_url.rpartition(":")[2])
+    if taken == "api_port":  # the S3 server was started first
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", other), timeout=5)
+
+
+def test_it_can_be_started_again() -> None:
+    """A platform that was stopped starts again, empty of objects."""
+    local = LocalRoboto()
+    for name in ("first", "second"):
+        with local:
+            dataset_id = local.add_dataset(name)
+            local.add_file(dataset_id, "a", b"x")
+            assert len(list(Dataset.from_id(dataset_id, local.client()).list_files())) == 1
 
 
 def test_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -266,6 +266,13 @@ class Catalog:
                 raise MissingRecordError(f"Upload '{transaction_id}' does not exist")
             return self._uploads[transaction_id]
 
+    def clear(self) -> None:
+        """Forget every record; ids go on where they were."""
+        with self.lock:
+            for records in (self._datasets, self._versions, self._members, self._uploads):
+                records.clear()
+            self.revision += 1
+
     def new_id(self, prefix: str) -> str:
         """Return an id that nothing else has, nor had in another session with another seed."""
         return f"{prefix}_{self._session}{next(self._ids):08d}"

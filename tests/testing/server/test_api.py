@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 from roboto import RobotoClient
-from roboto.exceptions import RobotoDomainException, RobotoInvalidRequestException
+from roboto.exceptions import (
+    RobotoDomainException,
+    RobotoInvalidRequestException,
+    RobotoUnauthorizedException,
+)
 from roboto.http import BearerTokenDecorator
 
 from roboto_dagster.testing import LocalRoboto
@@ -107,6 +111,35 @@ def test_links_are_made_and_listed(
     made = client.put(path, data={"relative_path": "b", "target_file_id": target})
     assert made.to_dict(json_path=["data"])["uri"] == f"roboto://file/{target}?v=1"
     assert len(_data(client, f"v1/datasets/{dataset_id}/files/query")["items"]) == 2
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [["../a"], ["/b"], [""], ["a/../../b"], [], [f"{number}.bin" for number in range(501)]],
+    ids=["parent", "absolute", "empty", "climbing", "none", "too many"],
+)
+def test_an_upload_names_paths_in_the_dataset(
+    client: RobotoClient, dataset_id: str, paths: list[str]
+) -> None:
+    """An upload to a path outside the dataset, or of more than 500 files, is an invalid request."""
+    association = {"association_id": dataset_id, "association_type": "dataset"}
+    with pytest.raises(RobotoInvalidRequestException):
+        client.post(
+            "v1/files/upload",
+            data={"association": association, "resource_manifest": dict.fromkeys(paths, 1)},
+        )
+
+
+@pytest.mark.parametrize("option", ["caller_org_id", "owner_org_id"])
+def test_another_organization_is_refused(
+    client: RobotoClient, dataset_id: str, option: str
+) -> None:
+    """A request on behalf of an organization that the key is not of is refused."""
+    own: dict[str, Any] = {option: "og_local"}
+    client.get(f"v1/datasets/{dataset_id}", **own)
+    other: dict[str, Any] = {option: "og_other"}
+    with pytest.raises(RobotoUnauthorizedException):
+        client.get(f"v1/datasets/{dataset_id}", **other)
 
 
 def test_upload_of_nothing_is_refused(client: RobotoClient, dataset_id: str) -> None:

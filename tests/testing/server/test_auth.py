@@ -1,10 +1,15 @@
 """Who may ask S3 for what, and until when."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import botocore.auth
 import pytest
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from roboto import File, RobotoClient
 
@@ -72,6 +77,95 @@ def test_expired_credentials(local: LocalRoboto, file: str, s3: Callable[..., An
     with pytest.raises(ClientError, match="ExpiredToken"):
         client.get_object(Bucket=BUCKET, Key="a")
     assert s3(file).get_object(Bucket=BUCKET, Key="a")
+
+
+Signed = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def signed(
+    file: str,
+    local: LocalRoboto,
+    credentials: Callable[..., dict[str, Any]],
+    fetch: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Signed:
+    """Asks for the file `a` with a signature made for some region, service and time."""
+
+    def ask(
+        region: str = "us-west-2",
+        service: str = "s3",
+        later: timedelta = timedelta(),
+        signer: type[SigV4Auth] = S3SigV4Auth,
+        **options: int,
+    ) -> tuple[int, str]:
+        keys = credentials(file)
+        identity = Credentials(
+            keys["access_key_id"], keys["secret_access_key"], keys["session_token"]
+        )
+        now = datetime.now(timezone.utc) + later
+        monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: now)
+        request = AWSRequest(method="GET", url=f"{local.s3_url}/{BUCKET}/a")
+        signer(identity, service, region, **options).add_auth(request)
+        answer = fetch(request.url, **{k.replace("-", "_"): v for k, v in request.headers.items()})
+        code = re.search(r"<Code>(\w+)</Code>", answer.body.decode())
+        return answer.status, code[1] if code else answer.body.decode()
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("how", "answer"),
+    [
+        ({}, (200, "hello")),
+        ({"region": "eu-central-1"}, (400, "AuthorizationHeaderMalformed")),
+        ({"service": "ec2"}, (400, "AuthorizationHeaderMalformed")),
+        ({"later": timedelta(days=-1)}, (403, "RequestTimeTooSkewed")),
+        ({"later": timedelta(minutes=-16)}, (403, "RequestTimeTooSkewed")),
+        ({"later": timedelta(minutes=16)}, (403, "RequestTimeTooSkewed")),
+        ({"later": timedelta(minutes=-14)}, (200, "hello")),
+    ],
+    ids=["right", "region", "service", "a day old", "old", "future", "14 minutes old"],
+)
+def test_a_signature_is_for_here_and_now(
+    signed: Signed, how: dict[str, Any], answer: tuple[int, str]
+) -> None:
+    """A signature for another region, service or time is refused with S3's code."""
+    assert signed(**how) == answer
+
+
+@pytest.mark.parametrize(
+    ("how", "answer"),
+    [
+        ({"expires": 3600}, (200, "hello")),
+        ({"expires": 30 * 86400}, (400, "AuthorizationQueryParametersError")),
+        ({"expires": 3600, "region": "x-y-1"}, (400, "AuthorizationQueryParametersError")),
+        ({"expires": 3600, "later": timedelta(hours=-2)}, (403, "AccessDenied")),
+        ({"expires": 3600, "later": timedelta(hours=2)}, (403, "AccessDenied")),
+    ],
+    ids=["right", "30 days", "region", "expired", "future"],
+)
+def test_a_link_lives_for_a_week_at_most(
+    signed: Signed, how: dict[str, Any], answer: tuple[int, str]
+) -> None:
+    """A presigned link for longer, for another region, expired or not yet valid is refused."""
+    assert signed(signer=S3SigV4QueryAuth, **how) == answer
+
+
+def test_read_credentials_open_their_dataset_alone(
+    local: LocalRoboto, file: str, s3: Callable[..., Any]
+) -> None:
+    """Files, imports and targets of links can be read; another dataset's files cannot."""
+    other = local.add_dataset("other")
+    target = local.add_file(other, "linked", b"target")
+    local.add_file(other, "secret", b"x")
+    client = s3(file)
+    local.add_link(file, "link", target)
+    key = f"og_local/{other}/linked"
+    assert client.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"target"
+    assert client.get_object(Bucket=BUCKET, Key="a")["Body"].read() == b"hello"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.get_object(Bucket=BUCKET, Key=f"og_local/{other}/secret")
 
 
 class Clock:

@@ -13,9 +13,17 @@ def catalog() -> Catalog:
     return Catalog(clock=lambda: datetime(2026, 5, 1, 12, tzinfo=timezone.utc))
 
 
-def test_ids_repeat_from_run_to_run(catalog: Catalog) -> None:
-    """The same steps give the same ids."""
-    assert catalog.add_dataset()["dataset_id"] == "ds_local00000000001"
+def test_tags_and_fields_of_one_change(catalog: Catalog) -> None:
+    """A tag that is put and removed at once is removed; a dot in a field's name leads inside."""
+    catalog.add_dataset("ds_1", metadata={"pilot": {"age": 1}}, tags=["old"])
+    changes = {
+        "put_tags": ["new", "both"],
+        "remove_tags": ["old", "both"],
+        "put_fields": {"pilot.name": "Ada"},
+    }
+    record = catalog.update_dataset("ds_1", {"metadata_changeset": changes})
+    assert record["tags"] == ["new"]
+    assert record["metadata"] == {"pilot": {"age": 1, "name": "Ada"}}
 
 
 def test_taken_ids_are_refused(catalog: Catalog) -> None:

@@ -223,7 +223,7 @@ def test_head_of_a_missing_object(
     local.add_file(dataset_id, "a", DATA, key="a")
     client = s3(dataset_id)
     with pytest.raises(ClientError, match="404"):
-        client.head_object(Bucket=BUCKET, Key="b")
+        client.head_object(Bucket=BUCKET, Key=f"og_local/{dataset_id}/b")
     assert client.head_object(Bucket=BUCKET, Key="a")["ContentLength"] == len(DATA)
 
 
