@@ -68,11 +68,11 @@ ADVICE: dict[str, str] = {
     "CHANGED": "The object was replaced while it was read: run it again.",
     "UNSAFE_PATH": "Its path would leave the destination or cannot be a file name here: rename the file on the platform.",
     "COLLISION": "Two files claim one place on this disk: rename one on the platform, or exclude one with exclude_patterns.",
-    "BAD_RECORD": "The platform's record of it is unusable: report the file id to the platform's support.",
+    "BAD_RECORD": "Report the file id to the platform's support, or leave the file out with exclude_patterns.",
     "NO_SPACE": "Free space or inodes on the destination's filesystem, then run it again: completed files are kept.",
     "LOCAL_IO": "Check the destination's permissions and its disk, then run it again.",
     "CANCELLED": "Run it again: completed files are kept.",
-    "UNEXPECTED": "See the cause below, and report it as a bug of roboto-dagster if it is one.",
+    "UNEXPECTED": "Report it as a bug of roboto-dagster unless the message explains it.",
 }
 """What to do next, by code; ends every message about a file."""
 

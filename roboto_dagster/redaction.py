@@ -1,10 +1,11 @@
 """Keeps secrets out of text: of messages that quote URLs and answers, and of the libraries' debug logs.
 
-Two mechanisms, each the only one of its kind:
+Three mechanisms, each the only one of its kind:
 
 - `mask_secrets` masks what has the shape of a secret: a password in a URL, a signature or token in its
   query, an authorization header, a secret in JSON, XML or a `repr`. Every foreign text passes through it
   where it becomes a message of ours.
+- `safe_cause` decides whether a foreign error may be chained to ours, since tracebacks print it as it is.
 - `redact_library_logs` puts a filter on the loggers of botocore, boto3, s3transfer, urllib3 and the Roboto
   SDK, which log whole requests and answers at DEBUG. The filter masks by shape, and by value whatever was
   given to `register_secret`.
@@ -111,6 +112,23 @@ def register_secret(*values: str) -> None:
         *values: Keys, tokens and passwords in use; very short ones are left out.
     """
     _registry.add(values)
+
+
+def safe_cause(error: BaseException | None) -> BaseException | None:
+    """Return an error if it can be chained to one of ours, or None if a traceback of it would show a secret.
+
+    Args:
+        error: The original error, or None.
+    """
+    each = error
+    seen: list[BaseException] = []
+    while each is not None and each not in seen:
+        text = f"{each} {each!r}"
+        if _registry.mask(mask_secrets(text)) != text:
+            return None
+        seen.append(each)
+        each = each.__cause__ or each.__context__
+    return error
 
 
 class RedactingFilter(logging.Filter):

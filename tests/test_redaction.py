@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from roboto_dagster.redaction import RedactingFilter, mask_secrets, register_secret
+from roboto_dagster.redaction import RedactingFilter, mask_secrets, register_secret, safe_cause
 
 SECRET = "s3cr3t/Value+4711=="
 
@@ -52,6 +52,17 @@ def test_a_secret_is_masked_by_its_shape(text: str) -> None:
 def test_ordinary_text_stays(text: str) -> None:
     """A message loses nothing that is no secret."""
     assert mask_secrets(text) == text
+
+
+def test_an_error_that_quotes_a_secret_is_not_chained() -> None:
+    """A traceback prints every error of the chain as it is."""
+    harmless, quoting = ValueError("no such key"), ValueError("http://user:hidden-4711@host/")
+    outer = RuntimeError("failed")
+    outer.__cause__ = quoting
+    assert safe_cause(harmless) is harmless
+    assert safe_cause(None) is None
+    assert safe_cause(quoting) is None
+    assert safe_cause(outer) is None
 
 
 def record(message: str, *args: object) -> logging.LogRecord:

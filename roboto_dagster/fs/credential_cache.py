@@ -29,7 +29,7 @@ from roboto_dagster.fs.credentials import (
     check_credentials,
 )
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.redaction import redact_library_logs
+from roboto_dagster.redaction import redact_library_logs, safe_cause
 
 logger = logging.getLogger(__name__)
 
@@ -364,5 +364,5 @@ def _provider_failed(error: BaseException) -> CredentialsError:
     failure = CredentialsError(
         f"the credential provider failed: {type(error).__name__}", isinstance(error, OSError)
     )
-    failure.__cause__ = error
+    failure.__cause__ = safe_cause(error)
     return failure

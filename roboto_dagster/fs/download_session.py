@@ -20,6 +20,7 @@ from roboto_dagster.fs.credentials import CredentialProvider, Credentials, Descr
 from roboto_dagster.fs.object_store import FutureLike
 from roboto_dagster.platform.client import make_client
 from roboto_dagster.platform.errors import platform_errors
+from roboto_dagster.redaction import safe_cause
 from roboto_dagster.types import DownloadableFile
 
 if sys.version_info < (3, 11):
@@ -294,5 +295,6 @@ def _as_download_error(file: DownloadableFile, error: BaseException) -> Download
 
     known = error if isinstance(error, Exception) else concurrent.futures.CancelledError()
     failure = download_error(file, known)
-    failure.__cause__ = error.__cause__ if isinstance(error, RobotoDagsterError) else error
+    cause = error.__cause__ if isinstance(error, RobotoDagsterError) else error
+    failure.__cause__ = safe_cause(cause)
     return failure

@@ -1,7 +1,7 @@
 """No secret leaves a run: not by its events, logs, reprs, errors, manifests, pickles or snapshots.
 
-The secrets are those of a real run on `LocalRoboto`: the API token of the user, and the secret key and
-session token that the platform hands out for S3.
+The secrets are those of a real run on `LocalRoboto`: the API token of the user, the secret key and session
+token that the platform hands out for S3, and the password of a proxy. Every logger of the process is at DEBUG.
 """
 
 import json
@@ -9,6 +9,7 @@ import logging
 import pathlib
 import pickle
 import traceback
+import urllib.parse
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -32,10 +33,11 @@ from roboto_dagster.sync.run import sync
 from roboto_dagster.testing import LocalRoboto, faults
 from roboto_dagster.testing.faults import Fault
 
-TOKEN = "token-do-not-tell-anybody-4711"
-SECRET_KEY = "SecretKeyDoNotTellAnybody0815"
-SESSION_TOKEN = "SessionTokenDoNotTellAnybody1234=="
-SECRETS = (TOKEN, SECRET_KEY, SESSION_TOKEN)
+TOKEN = "token-that-nobody-may-see-4711"
+SECRET_KEY = "SecretKeyThatNobodyMaySee0815"
+SESSION_TOKEN = "SessionToken/That+NobodyMaySee1234=="
+PROXY_PASSWORD = "pw-that-nobody-may-see-42"
+SECRETS = (TOKEN, SECRET_KEY, SESSION_TOKEN, urllib.parse.quote_plus(SESSION_TOKEN), PROXY_PASSWORD)
 CREDENTIALS = "/v1/datasets/id/*/credentials"
 
 
@@ -82,6 +84,13 @@ def dataset_id(local: LocalRoboto) -> str:
     return dataset_id
 
 
+QUOTED = f"Authorization: Bearer {TOKEN}"
+REDIRECT = faults.answer(
+    b"",
+    status=307,
+    headers={"Location": f"http://user:{PROXY_PASSWORD}@127.0.0.1:9/?token={TOKEN}"},
+)
+
 SCENES: Mapping[str, tuple[tuple[Fault, dict[str, Any]], ...]] = {
     "good": (),
     "403": ((faults.status(403, "AccessDenied"), {"service": "s3"}),),
@@ -105,60 +114,137 @@ SCENES: Mapping[str, tuple[tuple[Fault, dict[str, Any]], ...]] = {
         (faults.answer(f"<html>{SECRET_KEY} {SESSION_TOKEN}</html>"), {"route": CREDENTIALS}),
     ),
     "no such user": ((faults.status(401), {"service": "api"}),),
+    "redirected platform": ((REDIRECT, {"service": "api"}),),
+    "redirected store": ((REDIRECT, {"service": "s3"}),),
+    "error that quotes the request": (
+        (
+            faults.answer(
+                f"<Error><Code>AccessDenied</Code><Message>x-amz-security-token:{SESSION_TOKEN}</Message></Error>",
+                status=403,
+            ),
+            {"service": "s3"},
+        ),
+    ),
+    "platform that quotes the request": (
+        (
+            faults.answer(
+                json.dumps(
+                    {"error": {"error_code": "RobotoInvalidRequestException", "message": QUOTED}}
+                ),
+                status=400,
+                content_type="application/json",
+            ),
+            {"service": "api"},
+        ),
+    ),
     "broken listing": (
         (faults.answer_json({"data": {"items": 1}}), {"route": "/v1/datasets/*/files/query"}),
     ),
 }
 
 
+class Everything(logging.Handler):
+    """Formats every record of the process as a log file would, with its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+        self.setFormatter(logging.Formatter("%(name)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what would be written."""
+        if record.name.split(".")[0] not in ("moto", "werkzeug"):  # the stand-in, not the package
+            self.lines.append(self.format(record))
+
+
+@pytest.fixture
+def everything() -> Iterator[Everything]:
+    """What the process logs, with every logger at DEBUG."""
+    root, handler = logging.getLogger(), Everything()
+    level, disabled = root.level, logging.root.manager.disable
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    logging.disable(logging.NOTSET)
+    yield handler
+    root.removeHandler(handler)
+    root.setLevel(level)
+    logging.disable(disabled)
+
+
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_run_tells_no_secret(  # noqa: PLR0917 - fixtures
+def test_a_run_shows_no_secret(  # noqa: PLR0917 - fixtures
     local: LocalRoboto,
     engine: str,
     dataset_id: str,
     scene: str,
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    everything: Everything,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Whatever a run writes, good or failed, holds neither token nor key."""
-    caplog.set_level(logging.DEBUG, "roboto_dagster")
     monkeypatch.setenv("MY_ROBOTO_KEY", TOKEN)
     for fault, rule in SCENES[scene]:
         local.faults.add(fault, **rule)
-    resources = {
-        "roboto": RobotoResource(
-            api_key=dg.EnvVar("MY_ROBOTO_KEY"), endpoint=local.api_url, max_attempts=1
-        ),
-        "object_store": ObjectStoreResource(engine=engine, endpoint_url=local.s3_url),
-    }
-    asset = build_roboto_dataset_asset(
-        "logs",
-        destination=tmp_path / "logs",
-        dataset_id=dataset_id,
-        retry=RetryConfig(max_attempts=2, wait_initial_seconds=0, wait_max_seconds=0),
-    )
-    told = ""
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize(
-            [asset], resources=resources, instance=instance, raise_on_error=False
-        )
-        assert result.success == (scene == "good")
-        for entry in instance.all_logs(result.run_id):
-            told += dg.serialize_value(entry)
-        told += repr(instance.get_run_by_id(result.run_id))
-    ours = [one for one in caplog.records if one.name.startswith(("roboto_dagster", "dagster"))]
-    told += "\n".join(f"{one.getMessage()} {one.args!r} {one.exc_text}" for one in ours)
-    told += "".join(capfd.readouterr())
-    assert_no_secret(told)
+    shown, success = run(local, engine, dataset_id, tmp_path)
+    assert success == (scene == "good")
+    assert everything.lines
+    if scene == "good" and engine == "boto3":
+        assert any("***" in line for line in everything.lines if line.startswith("botocore"))
+    assert_no_secret(shown + "\n".join(everything.lines) + "".join(capfd.readouterr()))
     for path in (tmp_path / "logs").rglob("*"):
         if path.is_file():
             assert_no_secret(path.read_bytes())
 
 
+def test_a_proxys_password_is_not_shown(  # noqa: PLR0917 - fixtures
+    local: LocalRoboto,
+    engine: str,
+    dataset_id: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    everything: Everything,
+) -> None:
+    """A proxy that cannot be reached is named without its password."""
+    monkeypatch.setenv("MY_ROBOTO_KEY", TOKEN)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, f"http://user:{PROXY_PASSWORD}@127.0.0.1:9")
+    for url in ("http://store.example.com:8080", "https://store.example.com"):
+        shown, success = run(local, engine, dataset_id, tmp_path, endpoint_url=url)
+        assert not success
+        assert_no_secret(shown + "\n".join(everything.lines))
+
+
+def run(
+    local: LocalRoboto, engine: str, dataset_id: str, folder: pathlib.Path, **store: Any
+) -> tuple[str, bool]:
+    """Materialize the dataset; return everything that Dagster stored of it, and whether it succeeded."""
+    resources = {
+        "roboto": RobotoResource(
+            api_key=dg.EnvVar("MY_ROBOTO_KEY"), endpoint=local.api_url, max_attempts=1
+        ),
+        "object_store": ObjectStoreResource(
+            **{"engine": engine, "endpoint_url": local.s3_url, **store}
+        ),
+    }
+    asset = build_roboto_dataset_asset(
+        "logs",
+        destination=folder / "logs",
+        dataset_id=dataset_id,
+        retry=RetryConfig(max_attempts=2, wait_initial_seconds=0, wait_max_seconds=0),
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [asset], resources=resources, instance=instance, raise_on_error=False
+        )
+        entries = instance.all_logs(result.run_id)
+        shown = "".join(f"{dg.serialize_value(entry)} {entry.user_message}" for entry in entries)
+        return shown + repr(instance.get_run_by_id(result.run_id)), result.success
+
+
 @pytest.mark.parametrize("scene", SCENES)
-def test_an_error_tells_no_secret(
+def test_an_error_shows_no_secret(
     local: LocalRoboto, engine: str, dataset_id: str, scene: str, tmp_path: pathlib.Path
 ) -> None:
     """Texts, reprs, tracebacks and pickles of the errors of a sync hold neither token nor key."""
@@ -166,7 +252,7 @@ def test_an_error_tells_no_secret(
         local.faults.add(fault, **rule)
     store = ObjectStoreResource(engine=engine, endpoint_url=local.s3_url)
     settings = SyncSettings(
-        client=local.client(max_attempts=1),
+        client=RobotoResource(api_key=TOKEN, endpoint=local.api_url, max_attempts=1).get_client(),
         open_store=store.open_store,
         destination=tmp_path / "logs",
         manifest=manifest_path(tmp_path / "logs", "logs", dataset_id),
@@ -179,7 +265,7 @@ def test_an_error_tells_no_secret(
         group = report.error()
         errors.extend([group] if group else [])
         assert_no_secret(repr(report))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must not tell
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not show one
         errors.append(error)
     assert bool(errors) == (scene != "good")
     for each in errors:
@@ -228,7 +314,7 @@ def test_keys_show_nothing_of_themselves(local: LocalRoboto, dataset_id: str, en
         region=handed_out["region"],
         expiry_time=None,
     )
-    broker = CredentialCache(lambda: provided)
+    cache = CredentialCache(lambda: provided)
     store = StoreRegistry.get_store_for_uri(
         "s3://b/k",
         lambda: provided,
@@ -236,11 +322,11 @@ def test_keys_show_nothing_of_themselves(local: LocalRoboto, dataset_id: str, en
         endpoint_url=local.s3_url,
     )
     with store:
-        assert_no_secret(repr(broker.current()) + repr(broker) + repr(store) + repr(vars(store)))
+        assert_no_secret(repr(cache.current()) + repr(cache) + repr(store) + repr(vars(store)))
 
 
 def test_a_plain_key_is_warned_about() -> None:
-    """Dagster stores plain text in clear: whoever writes the key so is told of EnvVar."""
+    """Dagster stores plain text in clear: whoever writes the key like that is warned, with EnvVar named."""
     with pytest.warns(UserWarning, match="EnvVar") as caught:
         dg.Definitions.validate_loadable(
             dg.Definitions(resources={"roboto": RobotoResource(api_key=TOKEN)})
@@ -266,8 +352,9 @@ def test_a_variable_is_not_warned_about(
         dg.materialize([asset], resources={"roboto": variable, "object_store": store})
 
 
-def assert_no_secret(told: str | bytes) -> None:
-    """Asserts that a text, or bytes, hold none of the secrets."""
-    data = told.encode() if isinstance(told, str) else told
-    found = [secret for secret in SECRETS if secret.encode() in data]
-    assert not found, f"told: {found}"
+def assert_no_secret(shown: str | bytes) -> None:
+    """Assert that a text, or bytes, hold none of the secrets."""
+    data = shown.encode("utf-8", "replace") if isinstance(shown, str) else shown
+    for secret in SECRETS:
+        at = data.find(secret.encode())
+        assert at < 0, f"shown: {data[max(0, at - 200) : at + 60]!r}"

@@ -15,6 +15,7 @@ import botocore.session
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.credential_cache import CredentialCache
+from roboto_dagster.redaction import safe_cause
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -50,7 +51,7 @@ def make_client(broker: CredentialCache, settings: S3Settings, max_connections: 
         )
     except (botocore.exceptions.BotoCoreError, ValueError) as error:
         msg = f"The AWS configuration of this machine cannot be used: {error}. Correct it, or unset the variable."
-        raise ConfigurationError(msg) from error
+        raise ConfigurationError(msg) from safe_cause(error)
 
 
 @functools.lru_cache(maxsize=1)

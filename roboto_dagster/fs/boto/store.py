@@ -49,6 +49,7 @@ from roboto_dagster.fs.object_store import (
     Receipt,
     Transfer,
 )
+from roboto_dagster.redaction import safe_cause
 from roboto_dagster.types import DownloadableFile
 from roboto_dagster.uri import split_s3_uri
 
@@ -251,7 +252,7 @@ class BotoStore:
             outcome = error
         except BaseException as error:  # noqa: BLE001 -- a thread of ours must never leave a caller waiting
             outcome = DownloadError(job.file, "UNEXPECTED", repr(error))
-            outcome.__cause__ = error
+            outcome.__cause__ = safe_cause(error)
         if isinstance(outcome, DownloadError):
             _let_go(outcome)
         with self._lock:
@@ -305,7 +306,7 @@ class BotoStore:
                     failure.transient = tries.first_mismatch()
                 if failure is error:
                     raise
-                raise failure from error
+                raise failure from safe_cause(error)
 
     def _fetch(self, job: _Job, tries: "_Tries", started: float) -> Receipt:
         if job.cancelled.is_set():

@@ -20,6 +20,7 @@ import botocore.utils
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.core.endpoint import Endpoint
+from roboto_dagster.redaction import safe_cause
 
 _DEFAULT_REGION = "us-east-1"
 _PROBE_KEY = "k"
@@ -42,7 +43,7 @@ def ask_botocore(bucket: str, region: str, endpoint_url: str | None) -> Endpoint
         raise ConfigurationError(
             f"The AWS configuration of this machine cannot be used for bucket {bucket!r}: {error}. "
             "Correct it, or unset the variable."
-        ) from error
+        ) from safe_cause(error)
 
 
 def _ask(bucket: str, region: str, endpoint_url: str | None) -> Endpoint:

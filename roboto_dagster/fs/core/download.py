@@ -36,6 +36,7 @@ from roboto_dagster.fs.core.validate import (
 )
 from roboto_dagster.fs.credentials import LiveCredentials
 from roboto_dagster.fs.object_store import BeforePublish, OnProgress, Transfer
+from roboto_dagster.redaction import safe_cause
 from roboto_dagster.types import DownloadableFile
 
 UNKNOWN = sys.maxsize
@@ -396,5 +397,5 @@ class Download:
             failure.request_id,
             failure.advice,
         )
-        error.__cause__ = failure.cause
+        error.__cause__ = safe_cause(failure.cause)
         return error

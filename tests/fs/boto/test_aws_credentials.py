@@ -1,8 +1,11 @@
 """The team's own AWS identity: what boto3 finds, and roles assumed with it."""
 
+import http.server
+import logging
 import pathlib
 import stat
 import sys
+import threading
 from typing import Any
 
 import boto3
@@ -183,3 +186,40 @@ def test_the_advice_names_the_identity() -> None:
 def test_nothing_is_asked_before_it_is_needed() -> None:
     """Making the provider needs no identity: only calling it does."""
     assert callable(aws_credential_provider("nobody", None, None))
+
+
+class _Sts(http.server.BaseHTTPRequestHandler):
+    """STS as far as it is asked here."""
+
+    def do_POST(self) -> None:
+        """Hand out keys for whatever role."""
+        body = (
+            "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIA</AccessKeyId>"
+            f"<SecretAccessKey>{SECRET}</SecretAccessKey><SessionToken>{SECRET}-token</SessionToken>"
+            "<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_debug_logs_of_boto3_show_no_credentials(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Botocore logs the whole answer of STS at DEBUG; the credentials in it are masked."""
+    caplog.set_level(logging.DEBUG)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Sts)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{SECRET}-own")
+        found = aws_credential_provider(None, "arn:aws:iam::1:role/logs", "us-west-2")()
+        server.shutdown()
+    assert (found["secret_key"], found["token"]) == (SECRET, f"{SECRET}-token")
+    assert "AssumeRoleResponse" in caplog.text
+    assert SECRET not in caplog.text
