@@ -26,7 +26,6 @@ _DATASET_ID = "roboto/dataset_id"
 _INCLUDE = "roboto/include_patterns"
 _EXCLUDE = "roboto/exclude_patterns"
 _QUERY = "roboto/query"
-_MAY_LACK_REFUSED = "roboto/may_lack_refused"
 
 # Part of every code version: a release that would deliver other files for the same settings raises it.
 _GENERATION = 1
@@ -42,7 +41,6 @@ class DatasetAssetConfig:
         include_patterns: Gitignore-style patterns of the files to deliver. Default: all files.
         exclude_patterns: The same for files to leave out. Default: none.
         query: Which datasets belong to it, where partitions are time windows. Default None: all.
-        may_lack_refused: Whether it is complete without files that no disk could take.
     """
 
     destination: pathlib.Path
@@ -50,7 +48,6 @@ class DatasetAssetConfig:
     include_patterns: tuple[str, ...] = ()
     exclude_patterns: tuple[str, ...] = ()
     query: Query | None = None
-    may_lack_refused: bool = False
 
     @classmethod
     def checked(
@@ -61,7 +58,6 @@ class DatasetAssetConfig:
         include_patterns: Sequence[str] = (),
         exclude_patterns: Sequence[str] = (),
         query: Query | None = None,
-        may_lack_refused: bool = False,
     ) -> Self:
         """Make it of what a user has set, in Python or in YAML: the one place that checks these settings.
 
@@ -71,7 +67,6 @@ class DatasetAssetConfig:
             include_patterns: As in the class.
             exclude_patterns: As in the class.
             query: As in the class, also a condition of the SDK.
-            may_lack_refused: As in the class.
 
         Raises:
             ConfigurationError: A setting cannot work; the message names it.
@@ -87,7 +82,6 @@ class DatasetAssetConfig:
             include_patterns=_patterns("include_patterns", include_patterns),
             exclude_patterns=_patterns("exclude_patterns", exclude_patterns),
             query=checked_query(query),
-            may_lack_refused=may_lack_refused,
         )
         Matcher(config.include_patterns, config.exclude_patterns)
         return config
@@ -99,7 +93,6 @@ class DatasetAssetConfig:
             _DESTINATION: value.path(self.destination),
             _INCLUDE: value.json(list(self.include_patterns)),
             _EXCLUDE: value.json(list(self.exclude_patterns)),
-            _MAY_LACK_REFUSED: value.bool(self.may_lack_refused),
         }
         if self.dataset_id is not None:
             metadata[_DATASET_ID] = value.text(self.dataset_id)
@@ -122,7 +115,6 @@ class DatasetAssetConfig:
             include_patterns=tuple(plain.get(_INCLUDE, ())),
             exclude_patterns=tuple(plain.get(_EXCLUDE, ())),
             query=plain.get(_QUERY),
-            may_lack_refused=bool(plain.get(_MAY_LACK_REFUSED, False)),
         )
 
     @classmethod

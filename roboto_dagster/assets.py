@@ -123,7 +123,6 @@ def build_roboto_dataset_asset(
         include_patterns=include_patterns,
         exclude_patterns=exclude_patterns,
         query=query,
-        may_lack_refused=on_refused == "skip",
     )
     partitioning = partitioning_of(config, partitions_def)
     _check_retry(retry)

@@ -35,8 +35,6 @@ _COLUMNS = (
 )
 # A manifest remembers what was removed, and what earlier runs left that is not listed any more.
 _OF_EARLIER_RUNS = frozenset({"removed", "not_listed"})
-# The plan refuses these before the first byte; an asset may be defined to do without them.
-_REFUSED_CODES = frozenset({"UNSAFE_PATH", "COLLISION", "BAD_RECORD"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +90,10 @@ def recorded_files(
         for dataset_id, path, file_id, version, size, mtime_ns, checksum, status, code in rows:
             if status in _OF_EARLIER_RUNS:
                 continue
-            is_refused = config.may_lack_refused and code in _REFUSED_CODES
-            is_skipped = status == "skipped" or is_refused
-            if not is_skipped:
-                _check_path(manifest, dataset_id, path)
+            is_skipped = status == "skipped"
             is_failed = status == "failed" or mtime_ns is None
+            if not (is_skipped or is_failed):  # an unsafe path may well have failed
+                _check_path(manifest, dataset_id, path)
             yield DeliveredFile(
                 partition_key=key,
                 dataset_id=dataset_id,

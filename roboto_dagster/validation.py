@@ -1,5 +1,6 @@
 """Settings as pydantic models, whose errors read like the rest of this package's."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -31,8 +32,12 @@ def checked(model: type[_Settings], **settings: Any) -> _Settings:
     try:
         return model(**settings)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}={each['input']!r}: {each['msg']}"
-            for each in error.errors(include_url=False)
-        )
-        raise ConfigurationError(f"A setting cannot work: {problems}.") from None
+        problems = [_problem(each["loc"], each["msg"], each["input"]) for each in error.errors()]
+        raise ConfigurationError(f"{'; '.join(problems)}.") from None
+
+
+def _problem(place: Sequence[int | str], message: str, value: object) -> str:
+    name = ".".join(map(str, place))
+    if message == "Extra inputs are not permitted":
+        return f"{name} is no setting"
+    return f"{name} {message.replace('Input should', 'must')}, not {value!r}"

@@ -168,6 +168,9 @@ def test_a_relative_destination_is_of_the_working_directory(
         pytest.param(
             {"dataset_id": "ds_1", "exclude_patterns": ["!"]}, "Invalid git pattern", id="pattern"
         ),
+        pytest.param(
+            {"dataset_id": "ds_1", "include_patterns": ["[z-a]"]}, "pattern", id="bad-range"
+        ),
         pytest.param({"dataset_id": "ds_1", "on_empty": "ignore"}, "on_empty", id="on-empty"),
         pytest.param({"dataset_id": "ds_1", "on_missing": "delete"}, "on_missing", id="missing"),
         pytest.param({"dataset_id": "ds_1", "max_removals": -1}, "max_removals", id="removals"),
@@ -532,7 +535,8 @@ def test_lines_of_a_range_name_their_partition(
         if entry.dagster_event is None and "fetch" in entry.user_message
     ]
     assert len(ours) == 4
-    assert all(line.startswith(tuple(f"{each}: " for each in dataset_ids)) for line in ours)
+    starts = tuple(f"{each}{after}" for each in dataset_ids for after in (": ", " (flight "))
+    assert [line for line in ours if not line.startswith(starts)] == []
 
 
 @pytest.mark.filterwarnings("ignore:RobotoResource got its api_key as plain text")

@@ -15,7 +15,9 @@ import pytest
 
 from roboto_dagster import (
     ConfigurationError,
+    DatasetFiles,
     RetryConfig,
+    RobotoFilesIOManager,
     RobotoResource,
     build_roboto_dataset_asset,
     build_roboto_dataset_checks,
@@ -213,16 +215,16 @@ def test_blocking_check_keeps_others_waiting(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"checksums": "some"}, "checksums='some'"),
-        ({"sample_files": 0}, "sample_files=0"),
-        ({"sample_files": True}, "sample_files=True"),
-        ({"sample_files": "10"}, "sample_files='10'"),
-        ({"max_age": 48}, "max_age=48"),
-        ({"max_age": dt.timedelta(0)}, "max_age="),
-        ({"max_age": dt.timedelta(hours=-1)}, "max_age="),
-        ({"blocking": "no"}, "blocking='no'"),
-        ({"compare_listing": None}, "compare_listing=None"),
-        ({"roboto_resource_key": ""}, "roboto_resource_key=''"),
+        ({"checksums": "some"}, "checksums must be 'sample', 'all' or 'none', not 'some'"),
+        ({"sample_files": 0}, "sample_files must be greater .*, not 0"),
+        ({"sample_files": True}, "sample_files must be .*, not True"),
+        ({"sample_files": "10"}, "sample_files must be .*, not '10'"),
+        ({"max_age": 48}, "max_age must be a valid timedelta, not 48"),
+        ({"max_age": dt.timedelta(0)}, "max_age must be greater"),
+        ({"max_age": dt.timedelta(hours=-1)}, "max_age must be greater"),
+        ({"blocking": "no"}, "blocking must be .*, not 'no'"),
+        ({"compare_listing": None}, "compare_listing must be .*, not None"),
+        ({"roboto_resource_key": ""}, "roboto_resource_key"),
     ],
     ids=str,
 )
@@ -462,6 +464,17 @@ def test_a_platform_that_cannot_be_reached_fails_its_check_alone(
     }
 
 
+def test_a_path_that_cannot_be_a_file_is_a_failed_file(
+    check: Run, local: LocalRoboto, dataset_id: str
+) -> None:
+    """The sync has refused it; the manifest that says so is no broken one."""
+    local.add_file(dataset_id, "bad\x01.bin", b"1", key="x")
+    check(sync=True)
+    assert violations(check()["files_on_disk"]) == [
+        ("bad\\x01.bin", "not delivered by the last sync: UNSAFE_PATH")
+    ]
+
+
 def test_special_files_and_links_are_not_opened(
     check: Run, folder: pathlib.Path, dataset_id: str
 ) -> None:
@@ -548,3 +561,56 @@ def test_what_was_verified_is_counted(check: Run) -> None:
     evaluation = check(sync=True)["files_on_disk"]
     assert evaluation.description == "Verified 3 files in 1 partition."
     assert "roboto/violations" not in evaluation.metadata
+
+
+# --- files that are skipped on purpose ---
+
+
+@pytest.fixture
+def with_refused(local: LocalRoboto, dataset_id: str) -> str:
+    """The dataset, with files that no disk could take and a marker of a directory."""
+    local.add_file(dataset_id, "bad\x01.bin", b"1", key="x")
+    local.add_file(dataset_id, "N.bin", b"1", key="y")
+    local.add_file(dataset_id, "n.bin", b"2", key="z")
+    local.add_record(dataset_id, relative_path="no.bin", uri="gs://bucket/key", size=3)
+    return dataset_id
+
+
+def test_skipped_files_are_the_same_for_all(
+    resources: dict[str, Any], folder: pathlib.Path, with_refused: str
+) -> None:
+    """What the manifest calls skipped neither fails a check nor is handed to another asset."""
+    logs = build_roboto_dataset_asset(
+        "logs", destination=folder, dataset_id=with_refused, on_refused="skip"
+    )
+    loaded: list[str] = []
+
+    @dg.asset(ins={"logs": dg.AssetIn(input_manager_key="files")})
+    def reader(logs: DatasetFiles) -> None:
+        loaded.extend(file.relative_path for file in logs.files)
+        assert logs.table().num_rows == len(logs)
+
+    result = dg.materialize(
+        [logs, *build_roboto_dataset_checks(logs, checksums="all"), reader],
+        resources={**resources, "files": RobotoFilesIOManager()},
+    )
+    found = by_name(result)
+    assert {name: each.passed for name, each in found.items()} == dict.fromkeys(found, True)
+    assert sorted(loaded) == ["a.bin", "b.bin", "c.bin"]
+    (event,) = result.asset_materializations_for_node("logs")
+    assert event.metadata["roboto/files_skipped"].value == 4
+    assert event.metadata["dagster/row_count"].value == 3
+
+
+def test_refused_files_fail_where_they_are_not_skipped(
+    resources: dict[str, Any], folder: pathlib.Path, with_refused: str
+) -> None:
+    """By default the partition fails for them, and the check names each."""
+    logs = build_roboto_dataset_asset("logs", destination=folder, dataset_id=with_refused)
+    (checks,) = build_roboto_dataset_checks(logs, compare_listing=False, checksums="none")
+    options: dict[str, Any] = {"resources": resources, "raise_on_error": False}
+    assert not dg.materialize([logs, checks], **options).success
+    alone = dg.AssetSelection.checks_for_assets(logs)
+    result = dg.materialize([logs, checks], selection=alone, **options)
+    named = dict(violations(by_name(result)["files_on_disk"]))
+    assert set(named) == {"bad\\x01.bin", "N.bin", "n.bin", "no.bin"}

@@ -261,5 +261,4 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
             include_patterns=self.include_patterns,
             exclude_patterns=self.exclude_patterns,
             query=self.partitions.query if self.partitions else None,
-            may_lack_refused=self.on_refused == "skip",
         )

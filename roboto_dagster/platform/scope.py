@@ -87,7 +87,7 @@ def _compiled(patterns: Sequence[str]) -> pathspec.GitIgnoreSpec | None:
         raise ConfigurationError(f"Patterns are a list such as [{patterns!r}], not one text.")
     try:
         return pathspec.GitIgnoreSpec.from_lines(patterns) if patterns else None
-    except ValueError as error:
+    except (ValueError, TypeError, re.error) as error:  # re.error: a range such as [z-a]
         raise ConfigurationError(
             f"A pattern is none that Git knows (https://git-scm.com/docs/gitignore): {error}."
         ) from error

@@ -205,6 +205,8 @@ def load(**attributes: Any) -> dg.Definitions:
         pytest.param({"destination": ""}, "destination must be the path", id="empty"),
         pytest.param({"destination": "s3://b/x"}, "not a URL", id="scheme"),
         pytest.param({"include_patterns": ["!"]}, "pattern", id="pattern"),
+        pytest.param({"exclude_patterns": ["[z-a]"]}, "pattern", id="bad-range"),
+        pytest.param({"sensor": {"since": "2026-01-01"}}, "since must", id="naive-since"),
         pytest.param({"max_removals": -1}, "max_removals", id="max-removals"),
         pytest.param({"free_space_reserve_bytes": -5}, "free_space", id="reserve"),
         pytest.param({"retry": {"max_attempts": 0}}, "max_attempts", id="attempts"),
