@@ -252,7 +252,8 @@ class SensorTick:
         cursor = cursor.model_copy(
             update={"pending": left, "requested_in_walk": self._in_walk(requested, cursor)}
         )
-        new = requester.datasets_of(runs, settled) - self._known
+        is_dynamic = self._partitioning.dynamic_name is not None
+        new = requester.datasets_of(runs, settled) - self._known if is_dynamic else set()
         return dg.SensorResult(
             run_requests=runs,
             skip_reason=None if runs else self._skip_reason(len(new), len(gone), cursor),

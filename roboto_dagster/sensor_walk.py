@@ -24,6 +24,9 @@ from typing import Generic, Protocol, TypeVar
 from roboto_dagster.errors import PlatformError
 from roboto_dagster.platform.changes import Changed, ChangePage
 from roboto_dagster.sensor_cursor import ChangeFeed, Revision, Walk
+from roboto_dagster.text import one_line
+
+_MAX_NAMED = 5
 
 ChangedT = TypeVar("ChangedT", bound=Changed)
 ChangedT_contra = TypeVar("ChangedT_contra", bound=Changed, contravariant=True)
@@ -120,10 +123,7 @@ class ChangeWalker(Generic[ChangedT]):
     ) -> ChangedT | None:
         """Hand on what is new; return the first change that the tick has no room for."""
         if page.unreadable:
-            self.warn(
-                f"{len(page.unreadable)} records of the platform cannot be read and are left out: "
-                f"{', '.join(page.unreadable[:5])}. Report their ids to the platform's support."
-            )
+            self.warn(_unreadable(page.unreadable))
         for change in page.changes:
             revision = self.sink.revision_of(change)
             if revision in seen or feed.has_seen(revision):
@@ -156,3 +156,13 @@ def _after(walk: Walk, page: ChangePage[ChangedT]) -> Walk:
         msg = f"The Roboto API repeats page {page.next_token!r} of a query. Try again later."
         raise PlatformError(msg, transient=True)
     return walk.model_copy(update={"page_token": page.next_token})
+
+
+def _unreadable(ids: tuple[str, ...]) -> str:
+    what = "1 record of the platform" if len(ids) == 1 else f"{len(ids)} records of the platform"
+    verb = "is" if len(ids) == 1 else "are"
+    named = ", ".join(one_line(each) for each in ids[:_MAX_NAMED])
+    return (
+        f"{what} cannot be read and {verb} left out: {named}. Report the ids to the platform's "
+        "support."
+    )

@@ -15,25 +15,7 @@ from roboto_dagster import (
     build_roboto_dataset_sensor,
 )
 from roboto_dagster.testing import LocalRoboto, faults
-
-START = dt.datetime(2026, 11, 1, 12, tzinfo=dt.timezone.utc)
-PARTITIONS = dg.DynamicPartitionsDefinition(name="flights")
-SECOND = dt.timedelta(seconds=1)
-
-
-class Clock:
-    """A clock that moves when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> dt.datetime:
-        """Tell the time."""
-        return self.now
-
-    def wait(self, seconds: float) -> None:
-        """Move on."""
-        self.now += dt.timedelta(seconds=seconds)
+from tests.sensor_lab import PARTITIONS, SECOND, START, Clock, Ticks
 
 
 @pytest.fixture
@@ -54,44 +36,6 @@ def instance() -> Iterator[dg.DagsterInstance]:
     """A Dagster instance of this test's own."""
     with dg.DagsterInstance.ephemeral() as made:
         yield made
-
-
-class Ticks:
-    """A sensor that runs as the daemon would run it: what it asks for, it gets."""
-
-    def __init__(
-        self,
-        sensor: dg.SensorDefinition,
-        asset: dg.AssetsDefinition,
-        resources: dict[str, Any],
-        instance: dg.DagsterInstance,
-    ) -> None:
-        self._definitions = dg.Definitions(assets=[asset], sensors=[sensor], resources=resources)
-        self._sensor, self._resource, self._instance = sensor, resources["roboto"], instance
-        self.cursor: str | None = None
-
-    def tick(self) -> Any:
-        """Evaluate once, keep the cursor and change the partitions."""
-        context = dg.build_sensor_context(
-            instance=self._instance,
-            cursor=self.cursor,
-            definitions=self._definitions,
-            resources={"roboto": self._resource},
-        )
-        with context:
-            result = self._sensor.evaluate_tick(context)
-        self.cursor = result.cursor
-        for request in result.dynamic_partitions_requests or []:
-            if isinstance(request, dg.AddDynamicPartitionsRequest):
-                self._instance.add_dynamic_partitions("flights", request.partition_keys)
-            else:
-                for key in request.partition_keys:
-                    self._instance.delete_dynamic_partition("flights", key)
-        return result
-
-    def keys(self) -> list[str | None]:
-        """Tick, and return the partitions that runs were requested for."""
-        return [request.partition_key for request in self.tick().run_requests]
 
 
 MakeTicks = Callable[..., Ticks]
@@ -431,6 +375,92 @@ def test_foreign_asset_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="is not one of roboto_dagster"):
         build_roboto_dataset_sensor(other)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("vanished", "delete"),
+        ("since", dt.datetime(2026, 1, 1)),  # noqa: DTZ001 -- the point
+        ("since", "2026-01-01"),
+        ("quiet_seconds", -1),
+        ("quiet_seconds", "60"),
+        ("quiet_seconds", float("nan")),
+        ("quiet_seconds", float("inf")),
+        ("quiet_seconds", True),
+        ("overlap_seconds", -1),
+        ("overlap_seconds", 1e300),
+        ("overlap_seconds", dt.timedelta(minutes=5)),
+        ("vanished_interval_seconds", -1),
+        ("max_datasets_per_tick", 0),
+        ("max_datasets_per_tick", 1.5),
+        ("max_datasets_per_tick", "100"),
+        ("time_budget_seconds", 0),
+        ("time_budget_seconds", -5),
+        ("time_budget_seconds", None),
+        ("minimum_interval_seconds", 0),
+        ("minimum_interval_seconds", -60),
+        ("watch_files", "no"),
+        ("wait_until_ingested", 1),
+        ("request_runs", "yes"),
+        ("run_tags", {"team": 7}),
+        ("run_tags", ["team"]),
+    ],
+)
+def test_settings_that_cannot_work(ticks: MakeTicks, option: str, value: object) -> None:
+    """They are refused when the sensor is defined, by name."""
+    with pytest.raises(ConfigurationError, match=option):
+        ticks(**{option: value})
+
+
+def test_query_is_checked_when_the_sensor_is_defined(ticks: MakeTicks) -> None:
+    """A typo in a query does not wait for the first tick."""
+    with pytest.raises(ConfigurationError, match="unknown comparator 'HAS'"):
+        ticks(query={"field": "tags", "comparator": "HAS", "value": "flight"})
+
+
+def test_removing_needs_dynamic_partitions(ticks: MakeTicks) -> None:
+    """Other partitions are not the sensor's to remove."""
+    with pytest.raises(ConfigurationError, match="needs dynamic partitions"):
+        ticks(dg.DailyPartitionsDefinition("2026-10-01"), vanished="remove")
+
+
+@pytest.mark.parametrize("in_context", [True, False], ids=["in the context", "as argument"])
+def test_sensor_can_be_called_in_a_test(
+    local: LocalRoboto, tmp_path: pathlib.Path, *, in_context: bool
+) -> None:
+    """As Dagster documents it: with a bare context, and the resource in it or beside it."""
+    dataset_id = local.add_dataset()
+    roboto = local.resources()["roboto"]
+    asset = build_roboto_dataset_asset("logs", destination=tmp_path, dataset_id=dataset_id)
+    sensor = build_roboto_dataset_sensor(asset)
+    if in_context:
+        result = sensor(dg.build_sensor_context(resources={"roboto": roboto}))
+    else:
+        result = sensor(dg.build_sensor_context(), roboto=roboto)
+    assert isinstance(result, dg.SensorResult)
+    assert [each.tags["roboto/dataset_id"] for each in result.run_requests or []] == [dataset_id]
+
+
+def test_resource_of_another_kind_is_named(tmp_path: pathlib.Path) -> None:
+    """Two swapped resources are an error that says so."""
+    asset = build_roboto_dataset_asset("logs", destination=tmp_path, dataset_id="ds_a")
+    sensor = build_roboto_dataset_sensor(asset)
+    with pytest.raises(ConfigurationError, match="The resource 'roboto' is int"):
+        sensor(dg.build_sensor_context(resources={"roboto": 7}))
+
+
+def test_name_of_the_sensor_is_valid(tmp_path: pathlib.Path) -> None:
+    """Whatever name the asset has, the sensor can be defined, and loads beside another."""
+    assets = [
+        build_roboto_dataset_asset(
+            "logs", key_prefix=prefix, destination=tmp_path, dataset_id="ds_a"
+        )
+        for prefix in ("raw-data", "raw_data", None)
+    ]
+    sensors = [build_roboto_dataset_sensor(asset) for asset in assets]
+    assert len({sensor.name for sensor in sensors}) == 3
+    assert sensors[-1].name == "logs_sensor"
 
 
 def test_idle_tick_costs_two_requests(local: LocalRoboto, ticks: MakeTicks) -> None:

@@ -1,0 +1,250 @@
+"""Which partitions the sensor runs, and when: each change in those that hold it, once they exist."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from roboto_dagster.testing import faults
+from tests.sensor_lab import DAY, DAYS, PARTITIONS, START, SensorLab
+
+BY_DAY = dg.MultiPartitionsDefinition({"dataset": PARTITIONS, "day": DAYS})
+
+
+@pytest.fixture
+def lab() -> Iterator[SensorLab]:
+    """A platform and a sensor on one clock, which shows noon of the first of November."""
+    with SensorLab.open() as opened:
+        yield opened
+
+
+# --- windows of time ---
+
+
+def test_dataset_of_today_is_run_when_the_day_is_over(lab: SensorLab) -> None:
+    """Today is no partition yet: the change waits, through idle ticks, and is run once."""
+    lab.add_dataset()
+    sensor = lab.ticks(DAYS)
+    result = sensor.tick()
+    assert result.run_requests == []
+    assert "2026-11-01" in result.skip_message
+    lab.clock.wait(11 * 3600)
+    assert sensor.keys() == []
+    lab.clock.wait(3600)
+    assert sensor.keys() == ["2026-11-01"]
+    assert sensor.keys() == []
+
+
+def test_all_datasets_of_a_window_are_one_run(lab: SensorLab) -> None:
+    """What has changed while the window was open is run together at its end."""
+    sensor = lab.ticks(DAYS)
+    for _ in range(3):
+        lab.add_dataset()
+        assert sensor.keys() == []
+        lab.clock.wait(3600)
+    lab.clock.wait(12 * 3600)
+    assert sensor.keys() == ["2026-11-01"]
+
+
+def test_window_is_run_again_for_a_late_dataset(lab: SensorLab) -> None:
+    """A dataset that is shown after its day was run is another run, with a key of its own."""
+    lab.add_dataset()
+    sensor = lab.ticks(DAYS)
+    sensor.keys()
+    lab.clock.wait(12 * 3600 + 60)
+    assert sensor.keys() == ["2026-11-01"]
+    lab.add_dataset(created=lab.clock.now - dt.timedelta(minutes=2))
+    assert sensor.keys() == ["2026-11-01"]
+
+
+@pytest.mark.parametrize(
+    ("partitions_def", "wait"),
+    [
+        (dg.HourlyPartitionsDefinition("2026-10-01-00:00"), dt.timedelta(hours=1)),
+        (dg.WeeklyPartitionsDefinition("2026-10-01"), dt.timedelta(days=7)),
+        (dg.MonthlyPartitionsDefinition("2026-10-01"), dt.timedelta(days=30)),
+        (dg.DailyPartitionsDefinition("2026-10-01", end_offset=-1), 2 * DAY),
+        (dg.DailyPartitionsDefinition("2026-10-01", timezone="Asia/Tokyo"), DAY / 2),
+    ],
+    ids=["hourly", "weekly", "monthly", "held back", "other zone"],
+)
+def test_every_kind_of_window_is_run_when_it_exists(
+    lab: SensorLab, partitions_def: dg.TimeWindowPartitionsDefinition, wait: dt.timedelta
+) -> None:
+    """No window is requested before Dagster has it as a partition."""
+    lab.add_dataset()
+    sensor = lab.ticks(partitions_def)
+    assert sensor.keys() == []
+    lab.clock.now += wait
+    (key,) = sensor.keys()
+    with dg.partition_loading_context(lab.clock.now):
+        assert key in partitions_def.get_partition_keys()
+
+
+def test_window_of_today_is_run_at_once_where_it_is_a_partition(lab: SensorLab) -> None:
+    """With `end_offset=1` the day exists from its beginning on."""
+    lab.add_dataset()
+    assert lab.ticks(dg.DailyPartitionsDefinition("2026-10-01", end_offset=1)).keys() == [
+        "2026-11-01"
+    ]
+
+
+@pytest.mark.parametrize(
+    "partitions_def",
+    [
+        dg.DailyPartitionsDefinition("2026-10-01", end_date="2026-10-20"),
+        dg.DailyPartitionsDefinition("2026-11-05"),
+        dg.TimeWindowPartitionsDefinition(
+            start="2026-10-01", cron_schedule="0 0 * * *", fmt="%Y-%m-%d", exclusions=["0 0 * * 6"]
+        ),
+    ],
+    ids=["after the end", "before the start", "excluded"],
+)
+def test_window_that_never_exists_is_left_out_with_a_line(
+    lab: SensorLab, partitions_def: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Such a dataset neither waits nor is run; the log names it."""
+    saturday = dt.datetime(2026, 10, 31, 12, tzinfo=dt.timezone.utc)
+    lab.add_dataset(created=saturday)
+    sensor = lab.ticks(partitions_def)
+    assert sensor.keys() == []
+    assert "so no run is requested" in capfd.readouterr().err
+    assert "pending" not in json.loads(sensor.cursor or "")
+    lab.clock.now += 10 * DAY
+    assert sensor.keys() == []
+
+
+def test_pending_windows_survive_an_outage_of_the_sensor(lab: SensorLab) -> None:
+    """A sensor that was off for a week runs what it had seen, and what has changed since."""
+    lab.add_dataset()
+    sensor = lab.ticks(DAYS)
+    sensor.tick()
+    lab.clock.now += 7 * DAY
+    lab.add_dataset(created=lab.clock.now - DAY)
+    assert sensor.keys() == ["2026-11-01", "2026-11-07"]
+
+
+def test_edited_pending_keys_are_left_out(
+    lab: SensorLab, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A key in the cursor that is no partition is never requested."""
+    sensor = lab.ticks(DAYS)
+    sensor.tick()
+    cursor = json.loads(sensor.cursor or "")
+    cursor["pending"] = {key: {"digest": "00"} for key in ("ds_a", "2026-10-30", "1999-01-01", "")}
+    sensor.cursor = json.dumps(cursor)
+    assert sensor.keys() == ["2026-10-30"]
+    assert "the asset has no such partitions" in capfd.readouterr().err
+    assert sensor.keys() == []
+
+
+# --- datasets by windows of time ---
+
+
+def test_added_file_runs_the_window_it_was_created_in(lab: SensorLab) -> None:
+    """Not the window of the dataset's own record; and not before that window is over."""
+    dataset_id = lab.add_dataset("a.bin", created=START - 5 * DAY)
+    sensor = lab.ticks(BY_DAY)
+    assert sensor.keys() == [f"{dataset_id}|2026-10-27"]
+    lab.clock.now += 3 * DAY
+    lab.local.add_file(dataset_id, "b.bin", b"b")
+    assert sensor.keys() == []
+    lab.clock.now += DAY
+    assert sensor.keys() == [f"{dataset_id}|2026-11-04"]
+    assert sensor.keys() == []
+
+
+def test_new_dataset_runs_every_window_that_holds_files(lab: SensorLab) -> None:
+    """A dataset may come with files of many days; days without files are not run."""
+    dataset_id = lab.add_dataset()
+    for days in (30, 9, 2, 0):
+        for name in ("a", "b"):
+            created = START - days * DAY
+            lab.local.add_file(dataset_id, f"{name}-{days}.bin", b"a", created=created)
+    sensor = lab.ticks(BY_DAY)
+    days_run = ["2026-10-02", "2026-10-23", "2026-10-30"]
+    assert sensor.keys() == [f"{dataset_id}|{day}" for day in days_run]
+    lab.clock.now += DAY
+    assert sensor.keys() == [f"{dataset_id}|2026-11-01"]
+
+
+def test_dataset_without_files_is_added_and_not_run(lab: SensorLab) -> None:
+    """There is no window to run until a file arrives."""
+    dataset_id = lab.add_dataset()
+    sensor = lab.ticks(BY_DAY)
+    assert sensor.keys() == []
+    assert lab.partitions() == [dataset_id]
+    lab.local.add_file(dataset_id, "a.bin", b"a", created=START - DAY, modified=START)
+    assert sensor.keys() == [f"{dataset_id}|2026-10-31"]
+
+
+def test_replaced_file_runs_its_own_window(lab: SensorLab) -> None:
+    """New content of an old file belongs to the window in which the file was created."""
+    dataset_id = lab.add_dataset("a.bin", "b.bin", created=START - 5 * DAY)
+    sensor = lab.ticks(BY_DAY)
+    sensor.keys()
+    lab.clock.now += 3 * DAY
+    lab.local.replace_file(dataset_id, "a.bin", b"new")
+    assert sensor.keys() == [f"{dataset_id}|2026-10-27"]
+
+
+def test_edited_record_runs_no_window(lab: SensorLab) -> None:
+    """A tag on a dataset changes none of its files."""
+    dataset_id = lab.add_dataset("a.bin", created=START - 5 * DAY)
+    sensor = lab.ticks(BY_DAY)
+    sensor.keys()
+    lab.clock.wait(3600)
+    lab.local.touch_dataset(dataset_id)
+    assert sensor.keys() == []
+
+
+def test_changed_files_are_found_by_the_record_alone(lab: SensorLab) -> None:
+    """With `watch_files=False` a changed record has its changed files looked up."""
+    dataset_id = lab.add_dataset("a.bin", created=START - 5 * DAY)
+    sensor = lab.ticks(BY_DAY, watch_files=False)
+    assert sensor.keys() == [f"{dataset_id}|2026-10-27"]
+    lab.clock.now += 3 * DAY
+    lab.local.add_file(dataset_id, "b.bin", b"b", created=START - 2 * DAY, modified=lab.clock.now)
+    lab.local.touch_dataset(dataset_id)
+    assert sensor.keys() == [f"{dataset_id}|2026-10-30"]
+
+
+def test_search_for_windows_goes_on_in_the_next_tick(lab: SensorLab) -> None:
+    """What a tick has no time for is searched later; what was found is run at once."""
+    dataset_id = lab.add_dataset()
+    for days in range(1, 6):
+        lab.local.add_file(dataset_id, f"{days}.bin", b"a", created=START - days * DAY)
+    sensor = lab.ticks(BY_DAY, time_budget_seconds=1.0)
+    lab.local.faults.add(faults.delay(0.3), route="/v1/files/query")
+    ticks = [sensor.keys()]
+    while sum(map(len, ticks)) < 5 and len(ticks) < 20:
+        ticks.append(sensor.keys())
+    assert len(ticks) > 1
+    found = [key for keys in ticks for key in keys]
+    assert found == [f"{dataset_id}|2026-10-{day}" for day in (27, 28, 29, 30, 31)]
+
+
+# --- requests ---
+
+
+def test_runs_are_tagged_with_their_dataset(lab: SensorLab) -> None:
+    """Id and name of a single dataset stand on the run; a name of the platform is made safe."""
+    dataset_id = lab.add_dataset(name="Flight\n7")
+    (request,) = lab.ticks(run_tags={"team": "robots"}).tick().run_requests
+    assert request.tags["roboto/dataset_id"] == dataset_id
+    assert request.tags["roboto/dataset_name"] == "Flight\\n7"
+    assert request.tags["team"] == "robots"
+
+
+def test_requests_of_a_tick_are_bounded(lab: SensorLab) -> None:
+    """When many windows come to exist at once, they are spread over ticks."""
+    for hours in range(6):
+        lab.add_dataset(created=START + dt.timedelta(hours=hours))
+    sensor = lab.ticks(dg.HourlyPartitionsDefinition("2026-10-01-00:00"), max_datasets_per_tick=4)
+    lab.clock.now -= DAY
+    assert [sensor.keys(), sensor.keys()] == [[], []]
+    lab.clock.now += 2 * DAY
+    assert [len(sensor.keys()), len(sensor.keys())] == [4, 2]
