@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from typing_extensions import Self
 
-from roboto_dagster.disk.paths import unsafe_reason
+from roboto_dagster.disk.paths import MAX_PATH_BYTES, unsafe_reason
 from roboto_dagster.errors import DiskSpaceError
 from roboto_dagster.platform.files import RemoteFile
 from roboto_dagster.sync import inventory_sql as sql
@@ -192,7 +192,7 @@ class Inventory:
             if known is not None:
                 yield planned_file(row), known
 
-    def refuse(self, schemes: Iterable[str]) -> None:
+    def refuse(self, schemes: Iterable[str], max_path_bytes: int = MAX_PATH_BYTES) -> None:
         """Refuse what cannot be delivered, and skip directory markers.
 
         All members of every collision are refused: the same place, also by case or Unicode form, or a file `a` beside
@@ -200,7 +200,9 @@ class Inventory:
 
         Args:
             schemes: The schemes for which there is a store.
+            max_path_bytes: How long a file's path below the destination may be.
         """
+        self.db.execute(sql.TOO_LONG, {"most": max_path_bytes})
         script = sql.COLLISIONS.replace(":marker", f"'{_MARKER_REASON}'")
         self.db.executescript(f"{script} BEGIN;")
         folders = self.db.execute("SELECT place FROM disputed JOIN folder USING (place)").fetchall()
@@ -344,14 +346,15 @@ class Inventory:
         while rows := cursor.fetchmany(BATCH):
             yield rows
 
-    def pages(self, query: str) -> Iterator[tuple[Any, ...]]:
+    def pages(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         """Run a query page by page, so that rows may be updated between two pages.
 
         Args:
-            query: With `seq` as its first column, `seq > ?`, and `LIMIT ?` at its end.
+            query: With `seq` as its first column, and `seq > ? … LIMIT ?` at its end.
+            values: For the marks before these.
         """
         last = 0
-        while rows := self.db.execute(query, (last, BATCH)).fetchall():
+        while rows := self.db.execute(query, (*values, last, BATCH)).fetchall():
             yield from rows
             last = rows[-1][0]
 

@@ -65,6 +65,13 @@ UPDATE file SET error_code = 'COLLISION', error = 'one of its folders is also a 
     WHERE place >= ? || '/' AND place < ? || '0'
 """
 
+TOO_LONG = """
+UPDATE file SET place = NULL, error_code = 'UNSAFE_PATH',
+    error = 'with the destination, the path is longer than 4095 bytes, which no program can open'
+    WHERE action = 'keep' AND error_code IS NULL
+    AND length(CAST(dataset_id || '/' || relative_path AS BLOB)) > :most
+"""
+
 REFUSE = """
 UPDATE file SET action = 'refuse', status = 'failed' WHERE error_code IS NOT NULL AND action = 'keep'
 """
@@ -113,6 +120,21 @@ SELECT {FILE_COLUMNS}, known.file_id, known.version, known.size_bytes, known.mti
 FROM on_disk JOIN file USING (seq, dataset_id, relative_path) JOIN known USING (dataset_id, relative_path)
 WHERE action = 'fetch' AND known.size_bytes = on_disk.size_bytes AND known.mtime_ns = on_disk.mtime_ns
     AND seq > ? ORDER BY seq LIMIT ?
+"""  # noqa: S608 - see above
+
+OTHER_VERSIONS = f"""
+SELECT {FILE_COLUMNS}, known.etag, on_disk.size_bytes, on_disk.mtime_ns
+FROM on_disk JOIN file USING (seq, dataset_id, relative_path) JOIN known USING (dataset_id, relative_path)
+WHERE action = 'fetch' AND association_id = ? AND bucket = ? AND known.size_bytes = on_disk.size_bytes
+    AND known.mtime_ns = on_disk.mtime_ns AND known.size_bytes = file.size_bytes AND known.uri = file.uri
+    AND known.etag IS NOT NULL AND seq > ? ORDER BY seq LIMIT ?
+"""  # noqa: S608 - see above
+
+UNKNOWN_ON_DISK = f"""
+SELECT {FILE_COLUMNS}, NULL, on_disk.size_bytes, on_disk.mtime_ns
+FROM on_disk JOIN file USING (seq, dataset_id, relative_path) LEFT JOIN known USING (dataset_id, relative_path)
+WHERE action = 'fetch' AND association_id = ? AND bucket = ? AND known.dataset_id IS NULL
+    AND on_disk.size_bytes = file.size_bytes AND seq > ? ORDER BY seq LIMIT ?
 """  # noqa: S608 - see above
 
 FILES = f"""

@@ -5,7 +5,7 @@ import os
 import pathlib
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from roboto_dagster.disk.temp_file import Durability
 from roboto_dagster.errors import ConfigurationError
@@ -13,24 +13,23 @@ from roboto_dagster.fs.core.settings import OnRetry
 from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import ObjectStore
 from roboto_dagster.fs.retry import RetryConfig
+from roboto_dagster.setting_checks import check_choice, check_count
 from roboto_dagster.sync.progress import Log
 
 if TYPE_CHECKING:
     from roboto import RobotoClient
 
 OpenStore = Callable[[DownloadSession, str, RetryConfig, OnRetry], ObjectStore]
-"""Opens the store for a session: given the session, one of its URIs, the policy of repeating and who
-is told of it.
-"""
+"""Makes the store for a session: given the session, one of its URIs, the retry policy, and what is called per retry."""
 
 OnRefused = Literal["fail", "skip"]
-"""What becomes of a sync whose plan refuses files: a failure that names them, or all but a failure."""
+"""Whether a sync fails if its plan refuses files."""
 
 OnMissing = Literal["keep", "remove"]
-"""What becomes of files that an earlier run delivered and the platform no longer lists."""
+"""Whether files that an earlier run delivered and the platform no longer has are removed."""
 
 OnEmpty = Literal["fail", "allow"]
-"""What becomes of a sync whose datasets hold no file that is wanted."""
+"""Whether a sync fails if its datasets hold no file that is wanted."""
 
 DEFAULT_RESERVE_BYTES = 64 * 1024 * 1024
 
@@ -72,13 +71,12 @@ class SyncOptions:
     Attributes:
         on_refused: `"fail"` (default) or `"skip"` files with unsafe or colliding paths or bad records;
             the others are delivered in any case.
-        on_missing: `"keep"` (default) or `"remove"` files that the platform no longer lists. Only what
-            this asset's own manifest made and nobody changed is removed, only after a complete listing
-            and a sync without failures.
-        on_empty: `"fail"` (default) or `"allow"` that there is no file at all. Where only files of a
-            window of time are wanted there may be none.
-        max_removals: If more than so many files would be removed, none is, and the sync fails.
-            Default 100.
+        on_missing: `"keep"` (default) or `"remove"` files that the platform no longer has. Only what
+            this asset delivered and nobody changed is removed, only after a complete listing, a lookup of the
+            file's record, and a sync without failures; what is in the way of other files is removed before that.
+        on_empty: `"fail"` (default) or `"allow"` a dataset without any file that is wanted. Where only files of
+            a time window are wanted, there may be none in any case.
+        max_removals: If more files than this would be removed, none is, and the sync fails. Default 100.
         free_space_reserve_bytes: Bytes to leave free on the disk, checked before the first byte;
             None checks nothing. Default 64 MiB.
     """
@@ -90,14 +88,13 @@ class SyncOptions:
     free_space_reserve_bytes: int | None = DEFAULT_RESERVE_BYTES
 
     def __post_init__(self) -> None:
-        if self.on_refused not in ("fail", "skip"):
-            raise ConfigurationError(f'on_refused is "fail" or "skip", not {self.on_refused!r}.')
-        if self.on_missing not in ("keep", "remove"):
-            raise ConfigurationError(f'on_missing is "keep" or "remove", not {self.on_missing!r}.')
-        if self.on_empty not in ("fail", "allow"):
-            raise ConfigurationError(f'on_empty is "fail" or "allow", not {self.on_empty!r}.')
-        if min(self.max_removals, self.free_space_reserve_bytes or 0) < 0:
-            raise ConfigurationError("max_removals and free_space_reserve_bytes are at least 0.")
+        check_choice("on_refused", self.on_refused, get_args(OnRefused))
+        check_choice("on_missing", self.on_missing, get_args(OnMissing))
+        check_choice("on_empty", self.on_empty, get_args(OnEmpty))
+        check_count("max_removals", self.max_removals, least=0)
+        check_count(
+            "free_space_reserve_bytes", self.free_space_reserve_bytes, least=0, optional=True
+        )
 
 
 def _log_nothing(level: int, line: str) -> None:
@@ -117,8 +114,8 @@ class SyncSettings:
         org_id: Organization to act for; None for the one that owns the dataset.
         durability: What is forced to the disk before the manifest counts as written: `"none"` (default), the `"file"`,
             or its folder too (`"full"`).
-        retry: How what failed transiently is repeated.
-        options: How what is not as it should be is treated.
+        retry: How transient failures are retried.
+        options: How refused, missing and removed files are treated.
         log: Where lines about progress and retries go.
     """
 
@@ -131,3 +128,6 @@ class SyncSettings:
     retry: RetryConfig = dataclasses.field(default_factory=RetryConfig)
     options: SyncOptions = dataclasses.field(default_factory=SyncOptions)
     log: Log = _log_nothing
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "destination", checked_destination(self.destination))

@@ -4,11 +4,13 @@
 listed ─► refused or skipped ─► compared with facts and disk ─┬─ as published, same record ──► keep
                                                               └─ otherwise ──► fetch
 fetch ─► a file is on disk ─► facts of the destination's other manifests match ──► keep
+      ─► the store has the same content, by one HEAD (see `revalidation`) ──► keep
       ─► what an earlier run delivered is in the way ─► removed if that is asked for, else a failure
 ```
 """
 
 import logging
+import os
 from collections.abc import Iterator
 
 from roboto_dagster.disk.run_record import RunRecord
@@ -23,10 +25,12 @@ from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.plan import LocalFile, is_as_known, is_same_record
 from roboto_dagster.sync.removal import Remover
 from roboto_dagster.sync.report import count
+from roboto_dagster.sync.revalidation import Revalidator
 from roboto_dagster.sync.temporary_files import reclaim_leftovers
 from roboto_dagster.sync.unlisted import Unlisted
 from roboto_dagster.text import one_line
 
+_MAX_FULL_PATH_BYTES = 4095  # PATH_MAX without the final NUL
 _UNLISTED_IN_THE_WAY = (
     "{path}, which an earlier run delivered and the platform no longer lists, is in its way: set "
     'on_missing="remove", or move it away'
@@ -56,11 +60,14 @@ class Planner:
         self._tree = tree
         self._settings = settings
 
-    def plan(self, facts: Facts, unlisted: Unlisted, remover: Remover) -> None:
+    def plan(
+        self, facts: Facts, revalidator: Revalidator, unlisted: Unlisted, remover: Remover
+    ) -> None:
         """Decide about every file.
 
         Args:
             facts: To ask for more facts about files that are on disk.
+            revalidator: To ask the store about them.
             unlisted: What is on disk and not listed.
             remover: Removes what is in the way.
 
@@ -68,10 +75,14 @@ class Planner:
             DiskSpaceError: The plan does not fit on the disk.
         """
         inventory = self._inventory
-        inventory.refuse(StoreRegistry.schemes())
+        below_bytes = _MAX_FULL_PATH_BYTES - len(os.fsencode(self._settings.destination)) - 1
+        inventory.refuse(StoreRegistry.schemes(), below_bytes)
         inventory.plan_fetches(self._to_fetch())
         facts.adopt_others()
         inventory.plan_keeps(self._kept_after_all())
+        revalidator.keep_unchanged_objects()
+        if facts.was_damaged:
+            revalidator.keep_right_contents()
         unlisted.mark()
         self._clear_the_way(unlisted, remover)
         if self._settings.options.on_refused == "skip":

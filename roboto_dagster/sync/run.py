@@ -31,6 +31,8 @@ from roboto_dagster.sync.publish_log import PublishLog
 from roboto_dagster.sync.removal import Remover
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.sync.reporting import make_report
+from roboto_dagster.sync.revalidation import Revalidator
+from roboto_dagster.sync.sessions import Sessions
 from roboto_dagster.sync.temporary_files import recorded_run
 from roboto_dagster.sync.transfer import Transfer
 from roboto_dagster.sync.unlisted import Unlisted
@@ -102,6 +104,7 @@ class _Run:
         self._scopes = scopes
         self._settings = settings
         self._inventory = inventory
+        self._tree = tree
         self._facts = Facts(inventory, tree, settings.manifest, settings.log)
         self._planner = Planner(inventory, tree, settings, record)
         self._resolver = ConflictResolver(inventory, tree, self._facts)
@@ -115,9 +118,13 @@ class _Run:
         self._facts.read_own()
         log = PublishLog(self._settings.manifest, self._settings.destination)
         org_ids = {dataset_id: each.org_id for dataset_id, each in self.datasets.items()}
-        transfer = Transfer(self._inventory, self._settings, org_ids, log, self._resolver)
+        sessions = Sessions(self._settings, org_ids)
+        revalidator = Revalidator(
+            self._inventory, self._tree, sessions.store_for, self._settings.log
+        )
+        transfer = Transfer(self._inventory, self._settings, sessions, log, self._resolver)
         with self._manifest_at_the_end(log):
-            self._planner.plan(self._facts, self.unlisted, self._remover)
+            self._planner.plan(self._facts, revalidator, self.unlisted, self._remover)
             transfer.run()
             if not Outcomes(self._inventory).count("failed"):
                 self._remover.remove_all()

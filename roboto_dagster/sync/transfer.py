@@ -14,15 +14,13 @@ import inspect
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import tenacity
 
 from roboto_dagster.errors import ConfigurationError, DownloadError
-from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore
-from roboto_dagster.platform.errors import platform_errors
 from roboto_dagster.sync.conflicts import ConflictResolver
 from roboto_dagster.sync.downloads import (
     Get,
@@ -39,13 +37,11 @@ from roboto_dagster.sync.progress import Progress
 from roboto_dagster.sync.publish_log import PublishLog
 from roboto_dagster.sync.publisher import Published, Publisher
 from roboto_dagster.sync.report import Timeline, TransferAttempt
+from roboto_dagster.sync.sessions import Sessions
 from roboto_dagster.types import DownloadableFile
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
-
-if TYPE_CHECKING:
-    from roboto import Association
 
 
 class Transfer:
@@ -54,7 +50,7 @@ class Transfer:
     Args:
         inventory: The files.
         settings: From where, to where, and how often.
-        org_ids: The organization of each dataset.
+        sessions: Makes the sessions.
         log: The publish log.
         resolver: Decides about files that another run published meanwhile.
 
@@ -67,14 +63,14 @@ class Transfer:
         self,
         inventory: Inventory,
         settings: SyncSettings,
-        org_ids: Mapping[str, str],
+        sessions: Sessions,
         log: PublishLog,
         resolver: ConflictResolver,
     ) -> None:
         self._inventory = inventory
         self._outcomes = Outcomes(inventory)
         self._settings = settings
-        self._org_ids = org_ids
+        self._sessions = sessions
         self._resolver = resolver
         self._progress = Progress(settings.log, on_report=log.beat)
         self._publisher = Publisher(settings.destination, log, self._progress)
@@ -140,11 +136,13 @@ class Transfer:
         # Every member of the group that the session raises was noted in `_settled`.
         with contextlib.suppress(ExceptionGroup), contextlib.ExitStack() as stack:
             try:
-                session = self._session(source, numbers)
+                session = self._sessions.make(
+                    source.association_id,
+                    map(self._download, self._inventory.files(numbers)),
+                    self._settled,
+                )
                 store = stack.enter_context(
-                    self._settings.open_store(
-                        session, first_uri, self._settings.retry, self._progress.retry
-                    )
+                    self._sessions.open_store(session, first_uri, self._progress.retry)
                 )
             except Exception as error:  # noqa: BLE001 -- any store may ask for credentials, or more, at once
                 if isinstance(error, ConfigurationError):  # other sources may well work
@@ -155,22 +153,6 @@ class Transfer:
             get = self._getter(store)
             for file in session:
                 session.register_download(file, start(get, file))
-
-    def _session(self, source: Source, numbers: Sequence[int]) -> DownloadSession:
-        return DownloadSession(
-            items=map(self._download, self._inventory.files(numbers)),
-            association=_association(source.association_id),
-            roboto_client=self._settings.client,
-            caller_org_id=self._org_id_for(source.association_id),
-            on_settled=self._settled,
-        )
-
-    def _org_id_for(self, association_id: str) -> str:
-        """Return for whom credentials are asked: a link's target is read on behalf of the dataset
-        that links to it.
-        """
-        owner = self._org_ids.get(association_id) or next(iter(self._org_ids.values()))
-        return self._settings.org_id or owner
 
     def _getter(self, store: ObjectStore) -> Get:
         """Return how this store is asked for a file: our engines use what is known of it, others
@@ -246,10 +228,3 @@ class Transfer:
             f"{wait_seconds:.1f} s"
         )
         self._settings.log(logging.WARNING, line)
-
-
-def _association(association_id: str) -> "Association":
-    from roboto import Association
-
-    with platform_errors(f"asking for credentials of {association_id}"):
-        return Association.from_id(association_id)

@@ -20,6 +20,7 @@ from roboto_dagster import (
     RetryConfig,
     StoreRegistry,
 )
+from roboto_dagster.errors import DiskSpaceError
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore, OnProgress
 from roboto_dagster.sync.options import SyncOptions
 from roboto_dagster.testing import LocalRoboto, faults
@@ -740,3 +741,120 @@ def test_a_foreign_failure_is_counted_over_the_rounds(
     (failure,) = syncer(mixed).failures
     assert isinstance(failure, DownloadError)
     assert (failure.attempts, syncer.rows()["mem.mcap"]["attempts"]) == (3, 3)
+
+
+# --- what is skipped ---
+
+
+@pytest.mark.parametrize("marker", ["logs/", "logs", "logs/deep/", "empty folder/"])
+def test_a_directory_marker_is_skipped(
+    syncer: "Syncer", local: LocalRoboto, dataset_id: str, marker: str
+) -> None:
+    """S3 consoles make empty objects `folder/`, other tools an empty `folder` beside its files: neither is a file."""
+    local.add_file(dataset_id, marker, b"", key="marker")
+    report = syncer(dataset_id)
+    assert (report.failures, report.files_fetched) == ([], 3)
+    assert (report.files_skipped, report.directory_markers, report.skipped) == (1, 1, [])
+    row = syncer.rows()[marker]
+    assert (row["status"], row["error_code"], "directory marker" in row["error"]) == (
+        "skipped",
+        None,
+        True,
+    )
+    assert syncer(dataset_id).files_unchanged == 3
+
+
+@pytest.mark.parametrize(("path", "code"), [("logs/", "UNSAFE_PATH"), ("logs", "COLLISION")])
+def test_what_has_content_is_no_marker(
+    syncer: "Syncer", local: LocalRoboto, dataset_id: str, path: str, code: str
+) -> None:
+    """Its bytes would be lost, so it is refused by name."""
+    local.add_file(dataset_id, path, b"x", key="k")
+    assert code in syncer(dataset_id).error_codes
+
+
+def test_refused_files_may_be_skipped(
+    syncer: "Syncer", local: LocalRoboto, dataset_id: str
+) -> None:
+    """The manifest says so, with the reason, and the sync does not fail."""
+    local.add_file(dataset_id, "../evil", b"evil", key="evil")
+    local.add_file(dataset_id, "Logs/A.mcap", b"other")
+    report = syncer(dataset_id, options=SyncOptions(on_refused="skip"))
+    assert (report.failures, report.files_skipped, report.files_failed) == ([], 3, 0)
+    assert sorted(failure.code for failure in report.skipped) == [
+        "COLLISION",
+        "COLLISION",
+        "UNSAFE_PATH",
+    ]
+    rows = syncer.rows()
+    assert {
+        path: row["error_code"] for path, row in rows.items() if row["status"] == "skipped"
+    } == {
+        "../evil": "UNSAFE_PATH",
+        "Logs/A.mcap": "COLLISION",
+        "logs/a.mcap": "COLLISION",
+    }
+
+
+def test_an_obstacle_on_this_disk_is_never_skipped(syncer: "Syncer", dataset_id: str) -> None:
+    """`on_refused` is about the platform's paths and records, not about what somebody put on the disk."""
+    (syncer.destination / dataset_id).mkdir(parents=True)
+    (syncer.destination / dataset_id / "logs").write_bytes(b"mine")
+    report = syncer(dataset_id, options=SyncOptions(on_refused="skip"))
+    assert (report.error_codes, report.files_skipped) == ({"LOCAL_IO": 2}, 0)
+    assert "logs is a file that this asset did not deliver" in report.failures[0].reason
+
+
+# --- many failures ---
+
+
+def test_a_report_names_some_failures_and_counts_all(
+    syncer: "Syncer", local: LocalRoboto, dataset_id: str
+) -> None:
+    """The manifest has every one of them."""
+    for number in range(120):
+        local.add_record(dataset_id, relative_path=f"{number}", uri=f"gs://b/{number}", size=1)
+    report = syncer(dataset_id)
+    assert (len(report.failures), report.files_failed) == (100, 120)
+    assert (report.error_codes, report.is_retryable) == ({"BAD_RECORD": 120}, False)
+    assert sum(row["status"] == "failed" for row in syncer.rows().values()) == 120
+
+
+# --- limits of this machine ---
+
+
+def test_a_path_that_is_too_long_below_the_destination_is_refused(
+    syncer: "Syncer", local: LocalRoboto, dataset_id: str
+) -> None:
+    """The rule for paths allows 4,096 bytes; no program could open the file below its destination."""
+    path = "/".join(["d" * 200] * 20) + "/" + "e" * 70
+    local.add_file(dataset_id, path, b"x")
+    (failure,) = syncer(dataset_id).failures
+    assert (failure.code, failure.attempts) == ("UNSAFE_PATH", 0)
+    assert "longer than 4095 bytes" in failure.reason
+
+
+def test_a_full_folder_for_temporary_files_is_named(
+    syncer: "Syncer", dataset_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The inventory spills to the disk where it is large: what is full is not the destination."""
+    import sqlite3
+
+    from roboto_dagster.sync.inventory import Inventory
+
+    def spill(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Inventory, "add_remote", spill)
+    with pytest.raises(DiskSpaceError, match=r"folder for temporary files, .* is full.*TMPDIR"):
+        syncer(dataset_id)
+
+
+@pytest.mark.parametrize("text", ["s3://bucket/logs", "gs://b", "", "file:///tmp/x"])
+def test_a_destination_is_a_folder_on_this_machine(
+    syncer: "Syncer", local: LocalRoboto, dataset_id: str, text: str
+) -> None:
+    """A URL or an empty text must not become a folder of that name."""
+    with pytest.raises(ConfigurationError, match="destination must be"):
+        syncer(dataset_id, destination=text)
+    assert local.requests.count() == 0

@@ -211,6 +211,22 @@ class BotoStore:
         )
         return future
 
+    def head(self, source_uri: str) -> Mapping[str, str]:
+        """Return the headers of an object, names in lower case.
+
+        Args:
+            source_uri: `s3://bucket/key`.
+
+        Raises:
+            Exception: Whatever botocore raises: this is for callers who can do without.
+        """
+        self._check_usable()
+        bucket, key = split_s3_uri(source_uri)
+        client = self._transfers().client
+        answer = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        return {name.lower(): value for name, value in headers.items()}
+
     def _check_usable(self) -> None:
         if self._closed:
             msg = "This store is closed: its `with` has ended. Make a new one."

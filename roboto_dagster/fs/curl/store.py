@@ -7,6 +7,7 @@ connections. The loops start with the first `get` and end with the `with`.
 import os
 import pathlib
 import threading
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -128,6 +129,14 @@ class CurlStore:
             on_progress: Told of bytes as they leave.
         """
         return self._portable().put(source, destination_uri, on_progress)
+
+    def head(self, source_uri: str) -> Mapping[str, str]:
+        """Return the headers of an object, names in lower case, by the boto3 engine.
+
+        Args:
+            source_uri: `s3://bucket/key`.
+        """
+        return self._portable().head(source_uri)
 
     def get(
         self,
