@@ -44,7 +44,15 @@ def pytest_report_header() -> str | None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Shuffle where a seed is set, then move the slow tests to the front."""
+    """Shuffle where a seed is set, then move the slow tests to the front.
+
+    Raises:
+        pytest.UsageError: The name of a test differs from process to process, so that the workers
+            cannot agree on what to run.
+    """
+    unstable = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if unstable:
+        raise pytest.UsageError(f"name the parameters, an address is no name: {unstable[0]}")
     seed = os.environ.get("TESTS_SEED")
     if seed:
         items.sort(key=shuffled(seed))

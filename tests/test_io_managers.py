@@ -334,7 +334,7 @@ def test_paths_of_the_table_after_a_move(
         (pad.Dataset, lambda value: value.to_table().num_rows == 0),
         (dict[str, pa.Table], lambda value: value == {}),
     ],
-    ids=str,
+    ids=["paths", "files", "table", "dataset", "tables"],
 )
 def test_no_partitions_are_an_empty_value(
     tmp_path: pathlib.Path, annotation: Any, is_empty: Callable[[Any], bool]
