@@ -13,74 +13,43 @@ run finds either the old pair, or both, or ours, and never fails for it.
 import contextlib
 import os
 import threading
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from roboto_dagster.disk.folder import Folder
 from roboto_dagster.disk.leftovers import Leftover
 from roboto_dagster.disk.local_file import open_in
-from roboto_dagster.disk.resume_log import Identity, Part, log_name, read_log, write_part
+from roboto_dagster.disk.resume_log import (
+    Identity,
+    Part,
+    ResumeLog,
+    log_name,
+    read_log,
+    write_part,
+)
 from roboto_dagster.disk.run_record import RunRecord
 
 _CHUNK_BYTES = 1024 * 1024
 
 
-class OpenLeftover(NamedTuple):
-    """A leftover of the wanted version.
-
-    Attributes:
-        fd: Of the file, to be closed by whoever gets this.
-        parts: As its log has them, to be checked.
-    """
+class AdoptingFile(Protocol):
+    """The new file that takes over what is left; a `PartialFile`."""
 
     fd: int
-    parts: list[Part]
+    folder: Folder
 
+    @property
+    def log(self) -> ResumeLog:
+        """Its log."""
+        ...
 
-def open_leftover(folder: Folder, leftover: Leftover, identity: Identity) -> OpenLeftover | None:
-    """Open a leftover; one that is of another version or damaged is removed.
+    def replace_by(self, name: str, fd: int, /) -> None:
+        """Take a file of the folder in place of this one.
 
-    Args:
-        folder: Where it is.
-        leftover: What was found.
-        identity: The version that is wanted.
-
-    Returns:
-        None if there is nothing to resume.
-    """
-    try:
-        log_fd = open_in(folder, log_name(leftover.name), os.O_RDONLY)
-        try:
-            parts = read_log(log_fd, identity)
-        finally:
-            os.close(log_fd)
-        found = _open_file(folder, leftover, parts or [])
-    except OSError:  # somebody else's, or taken by another run: cleaned up later
-        return None
-    if found is None:
-        remove_pair(folder, leftover.name)
-    return found
-
-
-def _open_file(folder: Folder, leftover: Leftover, parts: list[Part]) -> OpenLeftover | None:
-    fd = open_in(folder, leftover.name, os.O_RDWR if leftover.is_certain else os.O_RDONLY)
-    size_bytes = os.fstat(fd).st_size
-    present = [part for part in parts if part.stop <= size_bytes]
-    if not present:
-        os.close(fd)
-        return None
-    return OpenLeftover(fd, present)
-
-
-def remove_pair(folder: Folder, name: str) -> None:
-    """Remove a temporary file and its log; what cannot be removed is cleaned up by a later run.
-
-    Args:
-        folder: Where they are.
-        name: Of the file.
-    """
-    for each in (name, log_name(name)):
-        with contextlib.suppress(OSError):
-            os.unlink(folder.name_of(each), dir_fd=folder.fd)
+        Raises:
+            OSError: `FileNotFoundError` if another run was quicker.
+        """
+        ...
 
 
 class Origin(NamedTuple):
@@ -125,6 +94,11 @@ class LeftParts:
             origin: Where they come from; removed at the end.
         """
         self.target_fd, self._log_fd, self._origin = os.dup(fd), os.dup(log_fd), origin
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes the parts have together."""
+        return sum(part.stop - part.start for part in self.parts)
 
     @property
     def needs_copy(self) -> bool:
@@ -189,7 +163,7 @@ class LeftParts:
             with origin.folder, contextlib.suppress(OSError):
                 status = origin.folder.lstat(origin.leftover.name)
                 if not was_void and os.path.samestat(os.fstat(fd), status):
-                    remove_pair(origin.folder, origin.leftover.name)
+                    _remove_pair(origin.folder, origin.leftover.name)
                     origin.record.drop_left(origin.leftover.path)
         os.close(fd)
 
@@ -199,3 +173,113 @@ class LeftParts:
                 written = os.pwrite(self.target_fd, data, offset)
                 data, offset = data[written:], offset + written
             return not self._is_void
+
+
+def adopt(
+    partial: AdoptingFile, record: RunRecord, leftovers: Sequence[Leftover], identity: Identity
+) -> LeftParts | None:
+    """Take over the first of several leftovers that can be.
+
+    Args:
+        partial: The file that its parts go to.
+        record: Of this run.
+        leftovers: What is there for it.
+        identity: The version that is wanted.
+
+    Returns:
+        Its parts, to be checked; None if there are none.
+
+    Raises:
+        OSError: The log cannot be written.
+    """
+    opened = _open_all(partial.folder, record, leftovers, identity)
+    taken: LeftParts | None = None
+    try:
+        for leftover, left in opened:
+            if _take_over(partial, record, leftover, left):
+                taken = left
+                break
+            partial.log.start(identity)
+    finally:
+        for leftover, left in opened:
+            if left is not taken:
+                left.close()
+                _drop(partial.folder, record, leftover, is_superseded=taken is not None)
+    return taken
+
+
+def _open_all(
+    folder: Folder, record: RunRecord, leftovers: Sequence[Leftover], identity: Identity
+) -> list[tuple[Leftover, LeftParts]]:
+    """Open the leftovers of the wanted version, the one with most bytes first."""
+    opened = []
+    for leftover in leftovers:
+        left = _open_leftover(folder, leftover, identity)
+        if left is None:
+            _drop(folder, record, leftover)
+        else:
+            opened.append((leftover, left))
+    return sorted(opened, key=lambda pair: (-pair[1].size_bytes, not pair[0].is_certain))
+
+
+def _take_over(
+    partial: AdoptingFile, record: RunRecord, leftover: Leftover, left: LeftParts
+) -> bool:
+    if not leftover.is_certain:
+        origin = Origin(partial.folder.share(), leftover, record)
+        left.copy_to(partial.fd, partial.log.fd, origin)
+        return True
+    for part in left.parts:  # before the rename: a kill leaves either pair to be resumed
+        partial.log.add(part)
+    try:
+        partial.replace_by(leftover.name, left.source_fd)
+    except FileNotFoundError:  # another run was quicker
+        return False
+    record.drop_left(leftover.path)
+    with contextlib.suppress(OSError):  # without its file it is cleaned up
+        partial.folder.remove(log_name(leftover.name))
+    return True
+
+
+def _open_leftover(folder: Folder, leftover: Leftover, identity: Identity) -> LeftParts | None:
+    """Open a leftover; one that is of another version or damaged is removed."""
+    try:
+        log_fd = open_in(folder, log_name(leftover.name), os.O_RDONLY)
+        try:
+            parts = read_log(log_fd, identity) or []
+        finally:
+            os.close(log_fd)
+        left = _open_file(folder, leftover, parts)
+    except OSError:  # somebody else's, or taken by another run: cleaned up later
+        return None
+    if left is None:
+        _remove_pair(folder, leftover.name)
+    return left
+
+
+def _open_file(folder: Folder, leftover: Leftover, parts: list[Part]) -> LeftParts | None:
+    fd = open_in(folder, leftover.name, os.O_RDWR if leftover.is_certain else os.O_RDONLY)
+    size_bytes = os.fstat(fd).st_size
+    present = [part for part in parts if part.stop <= size_bytes]
+    if not present:
+        os.close(fd)
+        return None
+    return LeftParts(present, fd)
+
+
+def _drop(
+    folder: Folder, record: RunRecord, leftover: Leftover, *, is_superseded: bool = False
+) -> None:
+    if is_superseded:
+        _remove_pair(folder, leftover.name)
+    try:
+        folder.lstat(leftover.name)
+    except FileNotFoundError:
+        record.drop_left(leftover.path)
+
+
+def _remove_pair(folder: Folder, name: str) -> None:
+    """Remove a temporary file and its log; what cannot be removed is cleaned up by a later run."""
+    for each in (name, log_name(name)):
+        with contextlib.suppress(OSError):
+            folder.remove(each)

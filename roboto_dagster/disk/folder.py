@@ -131,6 +131,52 @@ class Folder:
         """
         return os.stat(self.name_of(name), dir_fd=self.fd, follow_symlinks=False)
 
+    def rename(self, old: str, new: str) -> None:
+        """Rename a file of this folder, replacing what has the new name.
+
+        Args:
+            old: Its name.
+            new: Its new name.
+
+        Raises:
+            OSError: It cannot be renamed.
+        """
+        os.replace(self.name_of(old), self.name_of(new), src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def remove(self, name: str) -> None:
+        """Remove a file of this folder; nothing if there is none.
+
+        Raises:
+            OSError: It cannot be removed.
+        """
+        with contextlib.suppress(FileNotFoundError):  # somebody was quicker
+            os.unlink(self.name_of(name), dir_fd=self.fd)
+
+    def is_own(self, name: str, fd: int) -> bool:
+        """Return whether a name is that of an open file, and not of another one by now.
+
+        Args:
+            name: In this folder.
+            fd: Of the open file.
+        """
+        try:
+            return os.path.samestat(os.fstat(fd), self.lstat(name))
+        except FileNotFoundError:
+            return False
+
+    def remove_own(self, name: str, fd: int) -> None:
+        """Remove a file of this folder if its name is still that of an open file.
+
+        Args:
+            name: In this folder.
+            fd: Of the open file.
+
+        Raises:
+            OSError: It cannot be removed.
+        """
+        if self.is_own(name, fd):
+            self.remove(name)
+
     def names(self) -> list[str]:
         """Return the names of everything in it, in order.
 

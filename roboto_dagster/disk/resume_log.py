@@ -14,6 +14,18 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from roboto_dagster.disk.folder import Folder
+
+_FLAGS = (
+    os.O_RDWR
+    | os.O_APPEND
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+
 MAX_LOG_BYTES = 64 * 1024 * 1024
 """More than a file of the largest size S3 allows can need; a larger log is ignored."""
 
@@ -53,22 +65,61 @@ def log_name(temporary_name: str) -> str:
     return temporary_name.removesuffix(".part") + ".parts.part"
 
 
-def write_identity(fd: int, identity: Identity) -> None:
-    """Start a log for this version of the object.
+class ResumeLog:
+    """The log of one temporary file, open for writing.
 
     Args:
-        fd: Of the log, open for writing.
-        identity: The version.
+        folder: The open folder of both.
+        file_name: The temporary file's name.
+
+    Attributes:
+        fd: Its descriptor.
+
+    Raises:
+        OSError: It cannot be made.
     """
-    os.ftruncate(fd, 0)
-    os.write(fd, json.dumps(identity).encode() + b"\n")
+
+    def __init__(self, folder: Folder, file_name: str) -> None:
+        self._folder = folder
+        self._name = log_name(file_name)
+        self.fd = os.open(folder.name_of(self._name), _FLAGS, 0o666, dir_fd=folder.fd)
+
+    def start(self, identity: Identity) -> None:
+        """Empty it, and log which version of the object the file is of."""
+        os.ftruncate(self.fd, 0)
+        os.write(self.fd, json.dumps(identity).encode() + b"\n")
+
+    def add(self, part: Part) -> None:
+        """Log a part that was written to the file before."""
+        write_part(self.fd, part)
+
+    def rename(self, file_name: str) -> None:
+        """Rename it after its file.
+
+        Args:
+            file_name: The new name of the temporary file.
+
+        Raises:
+            OSError: It cannot be renamed.
+        """
+        name = log_name(file_name)
+        self._folder.rename(self._name, name)
+        self._name = name
+
+    def remove(self) -> None:
+        """Remove it, if its name is still its own."""
+        self._folder.remove_own(self._name, self.fd)
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self.fd)
 
 
 def write_part(fd: int, part: Part) -> None:
     """Log a part, in one write, so that a kill tears at most the last line.
 
     Args:
-        fd: Of the log, open for writing.
+        fd: Of the log, open for appending.
         part: What was written to the file before.
     """
     os.write(fd, json.dumps(part).encode() + b"\n")

@@ -1,17 +1,15 @@
 """A file that is being written: hidden under a temporary name beside its target, then published by one rename.
 
 ```
-             ┌──────────────► discard ──► removed
- open_partial┤   keep_parts
-             ├──(big files)──► note_part … ──► release ──► left for the next attempt or run, with its log
-             └──────────────► publish ──► <folder>/<name>, complete and verified by the caller
+              ┌────────────────────────────────► discard ──► removed
+ open_partial ┤  keep_parts ──► note_part … ───► release ──► left for the next attempt or run, with its log
+              └────────────────────────────────► publish ──► <folder>/<name>
 ```
 
-It is never under its final name before. Its name is checked against the open file before it is published: if another run
+It is never under its final name before. Its name is compared with the open file before it is published: if another run
 has taken it over, or somebody has removed it, nothing is published and nothing overwritten.
 """
 
-import contextlib
 import errno
 import os
 import pathlib
@@ -19,14 +17,14 @@ import stat
 from typing import Literal
 
 from roboto_dagster.disk import owner, run_record
-from roboto_dagster.disk.adoption import LeftParts, OpenLeftover, Origin, open_leftover
+from roboto_dagster.disk.adoption import LeftParts, adopt
 from roboto_dagster.disk.cleanup import leftovers_of
 from roboto_dagster.disk.folder import Folder, FolderCache
 from roboto_dagster.disk.leftovers import Leftover, join
-from roboto_dagster.disk.resume_log import Identity, Part, log_name, write_identity, write_part
+from roboto_dagster.disk.resume_log import Identity, Part, ResumeLog
 from roboto_dagster.disk.run_record import RunRecord
 
-_FILE_FLAGS = (
+_FLAGS = (
     os.O_RDWR
     | os.O_CREAT
     | os.O_EXCL
@@ -34,7 +32,6 @@ _FILE_FLAGS = (
     | getattr(os, "O_BINARY", 0)
     | getattr(os, "O_CLOEXEC", 0)
 )
-_LOG_FLAGS = _FILE_FLAGS | os.O_APPEND
 
 Durability = Literal["none", "file", "full"]
 """What is forced to the disk before a file counts as published: nothing, the file, or its folders too."""
@@ -54,19 +51,21 @@ class PartialFile:
 
     Attributes:
         fd: Its descriptor, for reading and writing.
+        folder: The open folder.
     """
 
     __slots__ = (
         "_durability",
-        "_folder",
         "_has_parts",
         "_is_over",
         "_left",
-        "_log_fd",
+        "_log",
         "_name",
         "_record",
+        "_size_bytes",
         "_temporary",
         "fd",
+        "folder",
     )
 
     def __init__(
@@ -76,16 +75,17 @@ class PartialFile:
         durability: Durability = "none",
         record: RunRecord | None = None,
     ) -> None:
-        self._folder = folder
+        self.folder = folder
+        self.fd = -1
         self._name = name
         self._durability = durability
         self._record = record
         self._temporary = ""
-        self._log_fd = -1
+        self._log: ResumeLog | None = None
+        self._left: LeftParts | None = None
+        self._size_bytes = 0
         self._has_parts = False
         self._is_over = False
-        self._left: LeftParts | None = None
-        self.fd = -1
         try:
             self._reject_special()
             self._create()
@@ -96,7 +96,7 @@ class PartialFile:
     def _reject_special(self) -> None:
         """Refuse to replace a FIFO, a socket or a device: somebody made it on purpose."""
         try:
-            mode = self._folder.lstat(self._name).st_mode
+            mode = self.folder.lstat(self._name).st_mode
         except FileNotFoundError:
             return
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
@@ -106,13 +106,14 @@ class PartialFile:
     def _create(self) -> None:
         token = _UNRECORDED
         if self._record is not None:
-            self._record.add_folder(self._folder.where)
+            self._record.add_folder(self.folder.where)
             token = self._record.token
         while self.fd < 0:
             # Refused if it exists: a user's own file of that name is never touched.
-            self._temporary = self._folder.name_of(owner.new_name(self._name, token))
+            self._temporary = owner.new_name(self._name, token)
             try:
-                self.fd = os.open(self._temporary, _FILE_FLAGS, 0o666, dir_fd=self._folder.fd)
+                path = self.folder.name_of(self._temporary)
+                self.fd = os.open(path, _FLAGS, 0o666, dir_fd=self.folder.fd)
             except FileExistsError:
                 continue
 
@@ -122,11 +123,9 @@ class PartialFile:
         Raises:
             OSError: `ESTALE`: another run has taken it over, or somebody has removed it.
         """
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(self.fd), self._lstat(self._temporary)):
-                return
-        reason = "its temporary file was removed or taken over by another run meanwhile"
-        raise OSError(errno.ESTALE, reason, self._name)
+        if not self.folder.is_own(self._temporary, self.fd):
+            reason = "its temporary file was removed or taken over by another run meanwhile"
+            raise OSError(errno.ESTALE, reason, self._name)
 
     def publish(self) -> None:
         """Close the file and rename it to its final name.
@@ -136,18 +135,17 @@ class PartialFile:
         """
         try:
             if self._left is not None and self._left.is_spoilt:
-                raise OSError(
-                    errno.ESTALE, "parts of it changed while they were copied", self._name
-                )
+                reason = "parts of an earlier run changed while they were copied"
+                raise OSError(errno.ESTALE, reason, self._name)
             if self._durability != "none":
                 os.fsync(self.fd)
             self.check_name()
-            self._rename(self._temporary, self._folder.name_of(self._name))
-            if self._log_fd >= 0:
-                self._remove(self._log)
+            self.folder.rename(self._temporary, self._name)
             self._temporary = ""
+            if self._log is not None:
+                self._log.remove()
             if self._durability == "full":
-                self._folder.flush()
+                self.folder.flush()
         finally:
             self._discard()
 
@@ -160,8 +158,9 @@ class PartialFile:
             return
         try:
             if self._temporary:
-                self._remove_own(self._temporary, self.fd)
-                self._remove_own(self._log, self._log_fd)
+                self.folder.remove_own(self._temporary, self.fd)
+                if self._log is not None:
+                    self._log.remove()
         except OSError:
             self._leave(self._temporary)
             raise
@@ -182,17 +181,38 @@ class PartialFile:
         """
         if self._record is None:  # nobody would look for it
             return None
-        self._log_fd = os.open(self._log, _LOG_FLAGS, 0o666, dir_fd=self._folder.fd)
-        for leftover in leftovers_of(self._record).take(
-            self._folder.where, owner.target_of(self._name)
-        ):
-            found = open_leftover(self._folder, leftover, identity)
-            if found is None:
-                self._forget_if_gone(self._record, leftover)
-            elif self._adopt(self._record, leftover, found, identity):
-                return self._left
-        write_identity(self._log_fd, identity)
-        return None
+        self._size_bytes = identity.size_bytes
+        self.log.start(identity)
+        found = leftovers_of(self._record).take(self.folder.where, owner.target_of(self._name))
+        self._left = adopt(self, self._record, found, identity)
+        self._has_parts = self._left is not None
+        return self._left
+
+    @property
+    def log(self) -> ResumeLog:
+        """The log of its parts, made if need be."""
+        if self._log is None:
+            self._log = ResumeLog(self.folder, self._temporary)
+        return self._log
+
+    def replace_by(self, name: str, fd: int) -> None:
+        """Take a file that an earlier run left in place of this one; see `adoption`.
+
+        Args:
+            name: Its name in the folder.
+            fd: Its descriptor, which stays the caller's.
+
+        Raises:
+            OSError: `FileNotFoundError` if another run was quicker.
+        """
+        own = os.dup(fd)
+        try:
+            self.folder.rename(name, self._temporary)
+        except BaseException:
+            os.close(own)
+            raise
+        os.close(self.fd)
+        self.fd = own
 
     def note_part(self, part: Part) -> None:
         """Log that a range is written; nothing without `keep_parts`.
@@ -203,9 +223,9 @@ class PartialFile:
         Raises:
             OSError: It cannot be logged, or the file is not ours any more (`check_name`).
         """
-        if self._log_fd >= 0:
+        if self._log is not None:
             self.check_name()
-            write_part(self._log_fd, part)
+            self._log.add(part)
             self._has_parts = True
 
     def forget_parts(self) -> None:
@@ -214,130 +234,64 @@ class PartialFile:
         Raises:
             OSError: It cannot be emptied.
         """
-        self._void_left()
+        if self._left is not None:
+            self._left.void()
         os.ftruncate(self.fd, 0)
-        if self._log_fd >= 0:
-            self._remove_own(self._log, self._log_fd)
-            os.close(self._log_fd)
-            self._log_fd = -1
-            self._has_parts = False
+        self._has_parts = False
+        log, self._log = self._log, None
+        if log is not None:
+            log.remove()
+            log.close()
 
-    def release(self, missing_bytes: int = 0) -> None:
+    def release(self, *, must_fit: bool = False) -> None:
         """Close the file and leave it to the next attempt or run; without any part it is discarded.
 
         Args:
-            missing_bytes: What is still to be fetched, in bytes; it is discarded if there is no room for so much.
+            must_fit: Whether to discard it if there is no room for what is missing: it would keep the disk full.
+
+        Raises:
+            OSError: It can be neither left nor removed.
         """
         if self._is_over:
             return
-        if self._record is None or not self._has_parts or not self._has_room(missing_bytes):
+        is_useful = self._has_parts and not (must_fit and not self._has_room())
+        if not is_useful or not self.folder.is_own(self._temporary, self.fd):
             self._discard()
             return
         try:
-            self.check_name()
-            name = owner.released_name(os.path.basename(self._temporary))  # noqa: PTH119 - a name, no path
+            name = owner.released_name(self._temporary)
             # The log first: without one, a file is not resumed, and is cleaned up.
-            self._rename(self._log, self._folder.name_of(log_name(name)))
-            self._rename(self._temporary, self._folder.name_of(name))
+            self.log.rename(name)
+            self.folder.rename(self._temporary, name)
             self._leave(name)
-            leftover = Leftover(self._folder.where, name, is_certain=True)
-            leftovers_of(self._record).add(owner.target_of(self._name), leftover)
-        except FileNotFoundError:  # somebody cleaned up
-            pass
-        except OSError as error:
-            if error.errno != errno.ESTALE:
-                raise
+            self._offer(Leftover(self.folder.where, name, is_certain=True))
         finally:
             self._end()
 
-    def _has_room(self, missing_bytes: int) -> bool:
-        if not missing_bytes or not hasattr(os, "fstatvfs"):
+    def _has_room(self) -> bool:
+        if not hasattr(os, "fstatvfs"):  # pragma: no cover - Windows
             return True
-        room = os.fstatvfs(self.fd)
-        return room.f_bavail * room.f_frsize >= missing_bytes
-
-    def _forget_if_gone(self, record: RunRecord, leftover: Leftover) -> None:
-        try:
-            self._folder.lstat(leftover.name)
-        except FileNotFoundError:
-            record.drop_left(leftover.path)
-
-    def _adopt(
-        self, record: RunRecord, leftover: Leftover, found: OpenLeftover, identity: Identity
-    ) -> bool:
-        """Take a leftover over; False if another run was quicker."""
-        write_identity(self._log_fd, identity)
-        left = LeftParts(found.parts, found.fd)
-        try:
-            if leftover.is_certain:
-                self._take_in_place(leftover, found)
-                record.drop_left(leftover.path)
-            else:
-                origin = Origin(self._folder.share(), leftover, record)
-                left.copy_to(self.fd, self._log_fd, origin)
-                self._has_parts = True
-        except FileNotFoundError:
-            left.close()
-            return False
-        except BaseException:
-            left.close()
-            raise
-        self._left = left
-        return True
-
-    def _take_in_place(self, leftover: Leftover, found: OpenLeftover) -> None:
-        for part in found.parts:  # before the rename: a kill leaves either pair to be resumed
-            write_part(self._log_fd, part)
-        fd = os.dup(found.fd)
-        try:
-            self._rename(self._folder.name_of(leftover.name), self._temporary)
-        except BaseException:
-            os.close(fd)
-            raise
-        os.close(self.fd)
-        self.fd = fd
-        self._has_parts = True
-        with contextlib.suppress(OSError):  # without its file it is cleaned up
-            self._remove(self._folder.name_of(log_name(leftover.name)))
-
-    def _void_left(self) -> None:
-        if self._left is not None:
-            self._left.void()
-
-    @property
-    def _log(self) -> str:
-        return log_name(self._temporary)
-
-    def _lstat(self, name: str) -> os.stat_result:
-        return os.stat(name, dir_fd=self._folder.fd, follow_symlinks=False)
-
-    def _rename(self, old: str, new: str) -> None:
-        os.replace(old, new, src_dir_fd=self._folder.fd, dst_dir_fd=self._folder.fd)
-
-    def _remove(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):  # somebody cleaned up meanwhile
-            os.unlink(name, dir_fd=self._folder.fd)
-
-    def _remove_own(self, name: str, fd: int) -> None:
-        """Remove a name if it is still that of an open file of ours."""
-        with contextlib.suppress(FileNotFoundError):
-            if fd >= 0 and os.path.samestat(os.fstat(fd), self._lstat(name)):
-                os.unlink(name, dir_fd=self._folder.fd)
+        room, present_bytes = os.fstatvfs(self.fd), os.fstat(self.fd).st_blocks * 512
+        return room.f_bavail * room.f_frsize >= self._size_bytes - present_bytes
 
     def _leave(self, name: str) -> None:
         if self._record is not None:
-            self._record.add_left(join(self._folder.where, os.path.basename(name)))  # noqa: PTH119 - a name, no path
+            self._record.add_left(join(self.folder.where, name))
+
+    def _offer(self, leftover: Leftover) -> None:
+        if self._record is not None:
+            leftovers_of(self._record).add(owner.target_of(self._name), leftover)
 
     def _end(self) -> None:
-        """Close everything; no system call of a file of ours may follow."""
-        self._is_over = True
-        self._temporary = ""
-        self._void_left()
-        for fd in (self.fd, self._log_fd):
-            if fd >= 0:
-                os.close(fd)
-        self.fd = self._log_fd = -1
-        self._folder.close()
+        """Close everything; nothing of it may be used after that."""
+        if self._left is not None:
+            self._left.void()
+        if self.fd >= 0:
+            os.close(self.fd)
+        if self._log is not None:
+            self._log.close()
+        self.fd, self._log, self._temporary, self._is_over = -1, None, "", True
+        self.folder.close()
         if self._record is not None:
             self._record.release()
 

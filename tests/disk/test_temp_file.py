@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from roboto_dagster.disk import folder
+from roboto_dagster.disk.resume_log import Identity, Part
+from roboto_dagster.disk.run_record import hold
 from roboto_dagster.disk.temp_file import PartialFile, open_partial
 
 
@@ -75,6 +77,64 @@ def test_publishing_replaces_the_old_file(tmp_path: pathlib.Path) -> None:
     before = target.read_bytes()
     file.publish()
     assert (before, target.read_bytes()) == (b"old", b"new")
+
+
+def replaced(path: pathlib.Path) -> None:
+    """Put another file in the place of one."""
+    path.unlink()
+    path.write_bytes(b"another's")
+
+
+@pytest.mark.parametrize("harm", [pathlib.Path.unlink, replaced])
+def test_a_name_that_is_no_longer_ours_is_not_published(
+    tmp_path: pathlib.Path, harm: Callable[[pathlib.Path], None]
+) -> None:
+    """Taken over by another run or cleaned up: nothing is published, overwritten or removed."""
+    target = tmp_path / "a.mcap"
+    target.write_bytes(b"the other run's")
+    file = write(open_partial(target), b"ours")
+    (hidden,) = tmp_path.glob(".*.part")
+    harm(hidden)
+    after = names(tmp_path)
+    with pytest.raises(OSError, match="taken over by another run") as caught:
+        file.publish()
+    assert caught.value.errno == errno.ESTALE
+    assert target.read_bytes() == b"the other run's"
+    assert names(tmp_path) == after
+
+
+def test_writing_stops_once_the_name_is_gone(tmp_path: pathlib.Path) -> None:
+    """The end of each part tells that nobody waits for the file any more."""
+    file = open_partial(tmp_path / "a.mcap", tmp_path)
+    file.keep_parts(Identity("s3://b/a", 8, "etag"))
+    (hidden,) = (path for path in tmp_path.glob(".*.part") if ".parts." not in path.name)
+    hidden.unlink()
+    with pytest.raises(OSError, match="removed or taken over"):
+        file.note_part(Part(0, 4, "crc32", "x"))
+    file.discard()
+
+
+def test_a_released_file_is_offered_to_the_next_attempt(tmp_path: pathlib.Path) -> None:
+    """Without any part there is nothing to offer."""
+    with hold(tmp_path, "any"):
+        for parts in ([], [Part(0, 4, "crc32", "x")]):
+            file = write(open_partial(tmp_path / "a.mcap", tmp_path), b"12345678")
+            file.keep_parts(Identity("s3://b/a", 8, "etag"))
+            for part in parts:
+                file.note_part(part)
+            file.release()
+            file.release()
+            assert len(list(tmp_path.glob(".*.part"))) == 2 * len(parts)
+
+
+def test_a_file_without_a_boundary_has_no_record(tmp_path: pathlib.Path) -> None:
+    """A caller that gives only a path gets no `.roboto` beside it."""
+    file = open_partial(tmp_path / "a.mcap")
+    assert file.keep_parts(Identity("s3://b/a", 8, "etag")) is None
+    assert len(names(tmp_path)) == 1
+    file.note_part(Part(0, 4, "crc32", "x"))
+    file.release()
+    assert names(tmp_path) == []
 
 
 def test_parents_are_made(tmp_path: pathlib.Path) -> None:

@@ -52,6 +52,32 @@ def test_a_full_disk_is_named_and_stops_the_run(lab: Lab) -> None:
         path.read_bytes() in lab.versions[path.relative_to(folder).as_posix()] for path in found
     )
     assert found
+    assert not leftovers(end["out"]), "parts that do not fit keep the disk full"
+
+
+KILLED_AND_AGAIN = """
+mount -t tmpfs -o size=448k tmpfs "$1"; folder="$1"; shift
+"$@" > /dev/null & child=$!
+until cat "$folder"/*/.*.parts.part 2> /dev/null | grep -c . | grep -q '^[3-9]'; do sleep 0.02; done
+kill -9 $child; wait $child || true
+exec "$@"
+"""
+
+
+@needs_mounts
+@covers("D2")
+def test_what_is_there_already_needs_no_room(one_lab: Lab) -> None:
+    """Of a killed run's big file only what is missing has to fit on the disk."""
+    lab = one_lab
+    lab.add("big.bin", BIG)
+    slow = faults.trickle(bytes_per_second=150_000)
+    lab.fault(slow, "big.bin", times=1)
+    prefix = ["unshare", "-m", "sh", "-ec", KILLED_AND_AGAIN, "sh", str(lab.destination)]
+    options = {"free_space_reserve_bytes": 128 * 1024}
+    with started(lab, prefix=prefix, max_connections=1, asset=options) as process:
+        out, _ = process.communicate(timeout=120)
+    end = json.loads(out.strip().splitlines()[-1])
+    assert end["success"], end["description"]
 
 
 @needs_mounts

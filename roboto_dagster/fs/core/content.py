@@ -49,6 +49,7 @@ class Content:
         "_fd",
         "_is_over",
         "_leaves_parts",
+        "_must_fit",
         "_part_size",
         "_set_aside",
         "_stored",
@@ -69,6 +70,7 @@ class Content:
         self._workers = 0
         self._is_over = False
         self._leaves_parts = False
+        self._must_fit = False
         self._set_aside: tuple[PartialFile, ...] = ()
         self._start()
 
@@ -204,14 +206,16 @@ class Content:
         if self._is_over:
             self._close()
 
-    def discard(self, *, leave_parts: bool = False) -> None:
+    def discard(self, *, leave_parts: bool = False, must_fit: bool = False) -> None:
         """Removes what was written, once no worker uses it; nothing if it is published.
 
         Args:
             leave_parts: Whether to leave it to the next run, which looks for it.
+            must_fit: Whether to leave it only if there is room for what is missing.
         """
         self._is_over = True
         self._leaves_parts = leave_parts
+        self._must_fit = must_fit
         self._fd = -1
         if not self._workers:
             self._close()
@@ -219,13 +223,13 @@ class Content:
     def _close(self) -> None:
         partial, self.partial = self.partial, None
         if partial is not None:
-            _remove(partial, leave_parts=self._leaves_parts)
+            _remove(partial, leave_parts=self._leaves_parts, must_fit=self._must_fit)
 
 
-def _remove(partial: PartialFile, *, leave_parts: bool = False) -> None:
+def _remove(partial: PartialFile, *, leave_parts: bool = False, must_fit: bool = False) -> None:
     try:
         if leave_parts:
-            partial.release()
+            partial.release(must_fit=must_fit)
         else:
             partial.discard()
     except OSError as error:

@@ -384,7 +384,9 @@ class Coordinator:
         if download.is_over or download.is_publishing or download not in self.downloads:
             return
         self._driver.abort(download)
-        download.discard(leave_parts=failure.code in _RESUMABLE_CODES)
+        download.discard(
+            leave_parts=failure.code in _RESUMABLE_CODES, must_fit=failure.code == "NO_SPACE"
+        )
         self._forget(download)
         advice = self._state.credentials.advice_for(failure.code)
         failure = dataclasses.replace(failure, advice=failure.advice or advice)

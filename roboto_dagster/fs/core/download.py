@@ -376,15 +376,16 @@ class Download:
         """How often it was tried, by its most tried range."""
         return self.most_attempts + self._restarts
 
-    def discard(self, *, leave_parts: bool = False) -> None:
+    def discard(self, *, leave_parts: bool = False, must_fit: bool = False) -> None:
         """Ends the file, and removes what was written, once no worker uses it.
 
         Args:
             leave_parts: Whether to leave it to the next run of a sync, which looks for it.
+            must_fit: Whether to leave it only if there is room for what is missing.
         """
         self.is_over = True
         self.generation += 1
-        self.content.discard(leave_parts=leave_parts and self.within is not None)
+        self.content.discard(leave_parts=leave_parts and self.within is not None, must_fit=must_fit)
 
     def error(self, failure: Failure) -> DownloadError:
         """Returns the error for the caller."""
