@@ -12,7 +12,7 @@ from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.delivered import DeliveredFile, complete_files, materialized_keys
 from roboto_dagster.errors import ConfigurationError, ManifestError
 from roboto_dagster.platform.scope import Matcher
-from roboto_dagster.resources import check_field_names, is_variable
+from roboto_dagster.resource_checks import check_field_names, is_variable
 from roboto_dagster.sync.options import checked_destination
 from roboto_dagster.sync.report import count
 from roboto_dagster.tables import (

@@ -23,7 +23,8 @@ from roboto_dagster.metadata import outcome_metadata
 from roboto_dagster.outcomes import Outcome, error_of, failure_of, is_complete
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning
-from roboto_dagster.resources import ObjectStoreResource, RobotoResource, checked_resource
+from roboto_dagster.resource_checks import checked_resource
+from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.sync.options import SyncOptions, SyncSettings
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.sync.run import sync

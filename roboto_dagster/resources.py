@@ -6,17 +6,14 @@ Nothing is connected, and no SDK imported, before a run uses them. Secrets shoul
 
 import abc
 import dataclasses
-import difflib
-import os
 import urllib.parse
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.core.settings import OnRetry, S3Settings
 from roboto_dagster.fs.credentials import CredentialProvider
 from roboto_dagster.fs.download_session import DownloadSession
@@ -27,64 +24,14 @@ from roboto_dagster.platform.client import (
     DEFAULT_TIMEOUT_SECONDS,
     make_client,
 )
+from roboto_dagster.resource_checks import CheckedResource, is_variable, without_variables
 from roboto_dagster.setting_checks import check_count, check_http_url, check_seconds
 
 if TYPE_CHECKING:  # the SDK costs about a second at import, and no resource field is of its types
     from roboto import RobotoClient
 
-ResourceT = TypeVar("ResourceT", bound=dg.ConfigurableResource[Any])
 
-
-class _CheckedResource(dg.ConfigurableResource[Any]):
-    """Refuses fields that do not exist and values that cannot work where they are written.
-
-    The value of an `EnvVar` is known in a run only: Dagster makes the resource again there, with the value, which
-    is checked then.
-    """
-
-    def __init__(self, **data: Any) -> None:
-        check_field_names(type(self), data)
-        super().__init__(**data)
-        self._check({name: value for name, value in dict(self).items() if not is_variable(value)})
-
-    def _check(self, known: Mapping[str, Any]) -> None:
-        """Check the values that are known; nothing by default.
-
-        Args:
-            known: The fields whose values are no variables.
-        """
-
-
-def check_field_names(kind: type[BaseModel], data: Mapping[str, Any]) -> None:
-    """Check that all fields exist, since Dagster ignores others.
-
-    Args:
-        kind: The resource or IO manager.
-        data: Its fields, as they were given.
-
-    Raises:
-        ConfigurationError: There is another field; the message names one of a similar name.
-    """
-    for name in data:
-        if name not in kind.model_fields:
-            similar = difflib.get_close_matches(name, kind.model_fields, 1)
-            hint = (
-                f"did you mean {similar[0]}?"
-                if similar
-                else f"it has {', '.join(kind.model_fields)}."
-            )
-            raise ConfigurationError(f"{kind.__name__} has no field {name!r}: {hint}")
-
-
-def is_variable(value: object) -> bool:
-    """Return whether a value is an environment variable, which is read in a run only."""
-    return isinstance(value, (dg.EnvVar, _INT_VARIABLE))
-
-
-_INT_VARIABLE = type(dg.EnvVar.int("_"))  # Dagster gives this class no public name
-
-
-class RobotoResource(_CheckedResource):
+class RobotoResource(CheckedResource):
     """The client of the Roboto platform.
 
     Without arguments it reads `ROBOTO_API_KEY` and `ROBOTO_SERVICE_ENDPOINT`, else the SDK's
@@ -148,7 +95,7 @@ class RobotoResource(_CheckedResource):
             ConfigurationError: There is no API key anywhere, a variable is not set, or the endpoint or the
                 configuration file cannot be used.
         """
-        plain = _without_variables(self)
+        plain = without_variables(self)
         return make_client(
             api_key=plain.api_key,
             endpoint=plain.endpoint,
@@ -157,37 +104,6 @@ class RobotoResource(_CheckedResource):
             max_attempts=plain.max_attempts,
             timeout_seconds=plain.timeout_seconds,
         )
-
-
-def _without_variables(resource: ResourceT) -> ResourceT:
-    """Return a resource with the values of its variables, as a run would.
-
-    Raises:
-        ConfigurationError: A variable is not set.
-    """
-    values = {name: value for name, value in dict(resource).items() if is_variable(value)}
-    if not values:
-        return resource
-    found: dict[str, Any] = {}
-    for name, variable in values.items():
-        found[name] = _value_of(f"{type(resource).__name__}.{name}", variable)
-    return type(resource)(**{**dict(resource), **found})
-
-
-def _value_of(field: str, variable: Any) -> str | int:
-    text = os.environ.get(variable.env_var_name)
-    if text is None:
-        raise ConfigurationError(
-            f"{field} is the variable {variable.env_var_name}, which is not set."
-        )
-    if not isinstance(variable, _INT_VARIABLE):
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise ConfigurationError(
-            f"{field} is the variable {variable.env_var_name}, which is no whole number: {text!r}."
-        ) from None
 
 
 _PLAIN_KEY = (
@@ -200,26 +116,6 @@ def _is_on_this_machine(endpoint: str | None) -> bool:
     """Return whether a key is for a platform on this machine, such as `LocalRoboto`: worth nothing elsewhere."""
     host = urllib.parse.urlsplit(endpoint or "").hostname
     return host in ("127.0.0.1", "localhost", "::1")
-
-
-def checked_resource(resource: Any, key: str, kind: type[ResourceT]) -> ResourceT:
-    """Return a resource if it is of a kind; Dagster hands over whatever stands under a key.
-
-    Args:
-        resource: What Dagster handed over.
-        key: The key that it was asked for by.
-        kind: The class that is needed; an object with its methods will do.
-
-    Raises:
-        ConfigurationError: It is something else; two resources may be swapped.
-    """
-    needed = "get_client" if issubclass(kind, RobotoResource) else "open_store"
-    if hasattr(resource, needed):
-        return resource  # type: ignore[no-any-return]  # a stand-in with the method is welcome
-    swapped = " Are the resources swapped?" if isinstance(resource, _CheckedResource) else ""
-    raise ConfigurationError(
-        f"The resource {key!r} is {type(resource).__name__}, but {kind.__name__} is needed.{swapped}"
-    )
 
 
 class CredentialProviderResource(dg.ConfigurableResource[Any], abc.ABC):
@@ -235,7 +131,7 @@ class CredentialProviderResource(dg.ConfigurableResource[Any], abc.ABC):
         """
 
 
-class RobotoCredentialsResource(CredentialProviderResource, _CheckedResource):
+class RobotoCredentialsResource(CredentialProviderResource, CheckedResource):
     """Short-lived, read-only credentials that the platform hands out for the dataset. The
     default.
     """
@@ -250,7 +146,7 @@ class RobotoCredentialsResource(CredentialProviderResource, _CheckedResource):
         return session.make_credential_provider(bucket_name)
 
 
-class AwsCredentialsResource(CredentialProviderResource, _CheckedResource):
+class AwsCredentialsResource(CredentialProviderResource, CheckedResource):
     """The team's own AWS identity, for buckets of their own: whatever boto3 finds on this
     machine.
     """
@@ -281,7 +177,7 @@ class AwsCredentialsResource(CredentialProviderResource, _CheckedResource):
         return aws_credential_provider(self.profile, self.role_arn, self.region)
 
 
-class ObjectStoreResource(_CheckedResource):
+class ObjectStoreResource(CheckedResource):
     """The object store that holds the files.
 
     All else that can be set on an AWS client (CA bundle, proxies, addressing style) comes from
@@ -345,9 +241,9 @@ class ObjectStoreResource(_CheckedResource):
         Returns:
             The store.
         """
-        plain = _without_variables(self)
+        plain = without_variables(self)
         bucket_name = uri.partition("://")[2].partition("/")[0]
-        provider = _without_variables(plain.credentials).provider_for(session, bucket_name)
+        provider = without_variables(plain.credentials).provider_for(session, bucket_name)
         options: dict[str, Any] = (
             plain._s3_options(retry, on_retry) if uri.startswith("s3://") else {}  # noqa: SLF001 - the same class
         )

@@ -16,7 +16,8 @@ from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import partitioning_of_asset
 from roboto_dagster.platform.queries import Query, all_of, checked_query
-from roboto_dagster.resources import RobotoResource, checked_resource
+from roboto_dagster.resource_checks import checked_resource
+from roboto_dagster.resources import RobotoResource
 from roboto_dagster.sensor_options import SensorOptions
 from roboto_dagster.sensor_tick import SensorTick
 from roboto_dagster.validation import checked

@@ -23,7 +23,7 @@ from roboto_dagster import (
     RobotoResource,
 )
 from roboto_dagster.fs.boto.store import BotoStore
-from roboto_dagster.resources import checked_resource
+from roboto_dagster.resource_checks import checked_resource
 from roboto_dagster.testing import LocalRoboto, faults
 
 SECRET = "a-key-that-nobody-may-see"

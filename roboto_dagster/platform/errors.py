@@ -140,7 +140,7 @@ def _http_status(error: Exception) -> int | None:
 
 def _advice(status: int, endpoint: str) -> str:
     if status in (401, 403):
-        return "Check ROBOTO_API_KEY and that its owner may see this."
+        return f"Check ROBOTO_API_KEY, that its owner may see this, and {endpoint}."
     if status == 404:
         return f"Check the id, the organization and {endpoint}."
     if status in _TRANSIENT_STATUSES:

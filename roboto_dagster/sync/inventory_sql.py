@@ -15,7 +15,7 @@ CREATE TABLE file (
     size_bytes INTEGER, uri TEXT, association_id TEXT, bucket TEXT,
     action TEXT DEFAULT 'keep', status TEXT DEFAULT 'unchanged', attempts INTEGER DEFAULT 0,
     duration_seconds REAL DEFAULT 0, error_code TEXT, error TEXT, transient INTEGER DEFAULT 0,
-    is_final INTEGER DEFAULT 0, request_id TEXT,
+    is_final INTEGER DEFAULT 0, request_id TEXT, advice TEXT,
     disk_bytes INTEGER, mtime_ns INTEGER, etag TEXT, checksum TEXT, verified TEXT, fetched_at INTEGER
 );
 CREATE TABLE known (
@@ -143,7 +143,7 @@ FROM file LEFT JOIN on_disk USING (seq, dataset_id, relative_path) WHERE seq IN 
 """  # noqa: S608 - see above
 
 FAILURES = f"""
-SELECT {FILE_COLUMNS}, error_code, error, transient, attempts, request_id FROM file
+SELECT {FILE_COLUMNS}, error_code, error, transient, attempts, request_id, advice FROM file
 WHERE status = ? ORDER BY action <> 'refuse', seq LIMIT ?
 """  # noqa: S608 - see above
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from roboto_dagster.errors import DownloadError, ErrorCode
+from roboto_dagster.errors import ADVICE, DownloadError, ErrorCode
 from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.sync import inventory_sql as sql
 from roboto_dagster.sync.inventory import Inventory, PlannedFile, Source, planned_file
@@ -24,6 +24,7 @@ class Failure(NamedTuple):
         is_transient: Whether a retry may help.
         attempts: How often it was tried.
         request_id: The store's id of the last failing request, or None.
+        advice: What to do next, where that is not the code's; None where it is.
     """
 
     planned: PlannedFile
@@ -32,6 +33,7 @@ class Failure(NamedTuple):
     is_transient: bool
     attempts: int
     request_id: str | None
+    advice: str | None
 
 
 class Outcomes:
@@ -83,12 +85,13 @@ class Outcomes:
         """
         self._db.execute(
             "UPDATE file SET status = 'failed', error_code = ?, error = ?, transient = ?, request_id = ?,"
-            " attempts = attempts + ? WHERE seq = ?",
+            " advice = ?, attempts = attempts + ? WHERE seq = ?",
             (
                 failure.code,
                 failure.reason,
                 failure.transient,
                 failure.request_id,
+                None if failure.advice == ADVICE[failure.code] else failure.advice,
                 failure.attempts,
                 seq,
             ),
@@ -161,10 +164,8 @@ class Outcomes:
             limit: How many at most.
         """
         for row in self._db.execute(sql.FAILURES, (status, limit)).fetchall():
-            code, reason, is_transient, attempts, request_id = row[_FILE_WIDTH:]
-            yield Failure(
-                planned_file(row), code, reason or "", bool(is_transient), attempts, request_id
-            )
+            code, reason, is_transient, *others = row[_FILE_WIDTH:]
+            yield Failure(planned_file(row), code, reason or "", bool(is_transient), *others)
 
     def top_files(self, limit: int) -> list[tuple[Any, ...]]:
         """Return path, status, size, seconds and attempts of a few complete files.

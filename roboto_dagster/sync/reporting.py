@@ -55,6 +55,7 @@ def make_report(
             failure.is_transient,
             failure.attempts,
             failure.request_id,
+            failure.advice,
         )
 
     return SyncReport(
