@@ -280,7 +280,7 @@ class Download:
         self.request_id = head.request_id
         if not request.is_initial:
             return validate_range(head, self.facts, request.position, request.stop)
-        if self.facts is not _NO_FACTS:
+        if self.facts.can_be_compared:  # else each answer is judged like the first
             return validate_same_object(head, self.facts)
         facts = read_facts(head, expected_size=self.expected_size, verify=self._verify)
         if isinstance(facts, Failure):

@@ -31,6 +31,11 @@ class ObjectFacts(NamedTuple):
     stored: StoredChecksum | None
     is_identified: bool = True
 
+    @property
+    def can_be_compared(self) -> bool:
+        """Whether anything was reported that another answer's facts can be held against."""
+        return (self.size_bytes, self.etag, self.stored) != (None, None, None)
+
 
 def read_facts(head: Head, *, expected_size: int | None, verify: Verify) -> ObjectFacts | Failure:
     """Judges the first answer to a GET of the whole object.

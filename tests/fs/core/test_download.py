@@ -246,6 +246,14 @@ def test_an_answer_that_cannot_be_trusted_is_retried(
     assert failure.remedy == "retry"
 
 
+def test_a_page_is_no_second_answer_to_what_reported_nothing(make: MakeDownload) -> None:
+    """After an answer without size, ETag and checksum, the next one is judged like a first."""
+    download = make()
+    first, again = download.first_request(), download.first_request()
+    assert download.validate_response(first, Head(200, {"transfer-encoding": "chunked"})) is None
+    assert download.validate_response(again, Head(200, {"content-type": "text/html"})) is not None
+
+
 def test_a_body_that_ends_early_is_no_success(make: MakeDownload) -> None:
     """The missing bytes are counted."""
     download = make()
