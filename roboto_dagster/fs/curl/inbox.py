@@ -12,12 +12,12 @@ class Inbox:
     """What other threads have put in for one loop; it wakes the loop where it waits.
 
     Attributes:
-        waker: What the loop watches.
+        waker: What the loop watches; None before `open`.
         is_stopping: Whether the loop shall end once its last file has.
     """
 
     def __init__(self) -> None:
-        self.waker = Waker()
+        self.waker: Waker | None = None
         self.is_stopping = False
         self._lock = threading.Lock()
         self._arrivals: deque[Download] = deque()
@@ -25,7 +25,17 @@ class Inbox:
         self._is_waiting = False
         self._is_over = False
 
+    def open(self) -> Waker:
+        """Makes the waker, and returns it."""
+        self.waker = Waker()
+        return self.waker
+
     # For other threads
+
+    def wake(self) -> None:
+        """Wakes the loop."""
+        if self.waker is not None:
+            self.waker.wake()
 
     def submit(self, download: Download) -> bool:
         """Puts a file in; False if the loop has ended."""
@@ -35,18 +45,18 @@ class Inbox:
             self._arrivals.append(download)
             if self._is_waiting:
                 self._is_waiting = False  # once is enough: each wake-up takes the GIL from the loop
-                self.waker.wake()
+                self.wake()
             return True
 
     def call(self, function: Callable[[], None]) -> None:
         """Has the loop call a function."""
         self._calls.append(function)
-        self.waker.wake()
+        self.wake()
 
     def stop(self) -> None:
         """Has the loop end once its last file has."""
         self.is_stopping = True
-        self.waker.wake()
+        self.wake()
 
     # For the loop
 
@@ -78,6 +88,11 @@ class Inbox:
         with self._lock:
             self._is_over = self.is_empty
         return self._is_over
+
+    def close_waker(self) -> None:
+        """Closes the waker; nothing if there is none."""
+        if self.waker is not None:
+            self.waker.close()
 
     def close(self) -> list[Download]:
         """Lets nothing in any more; returns the files that were put in."""

@@ -34,6 +34,8 @@ from roboto_dagster.fs.object_store import Transfer
 logger = logging.getLogger(__name__)
 
 _LOOK_AGAIN_SECONDS = 0.01
+# How long to wait for a thread to begin that may never have been started.
+_JOIN_SECONDS = (0.01, 0.05)
 T = TypeVar("T")
 
 
@@ -64,6 +66,8 @@ class CurlLoop:
         self._inbox = Inbox()
         self._workers = Workers(self._inbox.call)
         self._coordinator = Coordinator(state, self, bytes_in_flight=bytes_in_flight)
+        self._was_started = False
+        self._is_abandoned = False
         self._is_short = False
         self._now = 0.0
         self._has_ended = threading.Event()
@@ -72,7 +76,9 @@ class CurlLoop:
     # For other threads
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Starts the thread; what is interrupted here is ended by `stop` and `join`."""
+        self._was_started = True
+        self._inbox.open()
         self._thread.start()
 
     def submit(self, download: Download) -> None:
@@ -98,7 +104,16 @@ class CurlLoop:
 
     def join(self) -> None:
         """Waits for the thread; a signal handler that raises ends the wait."""
+        if not self._was_started:
+            return
         # Not `Thread.join`: interrupted, it takes the thread for ended (CPython 3.10 to 3.12).
+        for pause in _JOIN_SECONDS:
+            if self._has_ended.wait(pause) or self._thread.ident is not None:
+                break
+        else:  # `start` was interrupted before there was a thread
+            self._is_abandoned = True
+            self._inbox.close_waker()
+            return
         while not self._has_ended.wait(0.5):
             pass
         self._thread.join()
@@ -121,20 +136,23 @@ class CurlLoop:
     # The thread
 
     def _run(self) -> None:
-        self._state.credentials.subscribe(self._inbox.waker.wake)
+        if self._is_abandoned:
+            return
+        self._state.credentials.subscribe(self._inbox.wake)
         try:
             self._loop()
         except BaseException as error:  # the thread's border: nobody may wait for ever
             logger.exception("The transfer loop broke")
             self._end_all(error)
         finally:
-            self._state.credentials.unsubscribe(self._inbox.waker.wake)
-            self._inbox.waker.close()
+            self._state.credentials.unsubscribe(self._inbox.wake)
+            self._inbox.close_waker()
             self._has_ended.set()
 
     def _loop(self) -> None:
         buffer = WriteBuffer()
-        self._multi = Multi(self._inbox.waker, self._state.throttle.most, buffer)
+        waker = self._inbox.waker or self._inbox.open()
+        self._multi = Multi(waker, self._state.throttle.most, buffer)
         on_head = self._coordinator.validate_response
         self._requests = ActiveRequests(self._state, self._multi, on_head, buffer)
         try:

@@ -16,13 +16,12 @@ from typing_extensions import Self
 from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.failure import credentials_failure
-from roboto_dagster.fs.core.scheduler import BULK_BYTES
-from roboto_dagster.fs.core.settings import MIB, S3Settings
+from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.credential_cache import CredentialCache
 from roboto_dagster.fs.credentials import CredentialProvider
-from roboto_dagster.fs.curl.limits import AdmissionLimit, Connections
-from roboto_dagster.fs.curl.loop import CurlLoop
+from roboto_dagster.fs.curl.limits import AdmissionLimit
+from roboto_dagster.fs.curl.loops import Loops
 from roboto_dagster.fs.curl.request import has_dot_segments
 from roboto_dagster.fs.object_store import (
     BeforePublish,
@@ -38,9 +37,6 @@ if TYPE_CHECKING:
 _DEFAULT_CONNECTIONS = 256
 _MOST_LOOPS = 2
 _FILES_PER_CONNECTION = 4
-_BYTES_IN_FLIGHT = 512 * MIB
-# What a request costs besides its bytes, when files are shared out to the loops.
-_REQUEST_COSTS_BYTES = 256 * 1024
 
 
 class CurlStore:
@@ -57,14 +53,12 @@ class CurlStore:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._is_closed = False
-        self._loops: list[CurlLoop] = []
-        self._shares: list[float] = []
         self._boto: BotoStore | None = None
         connections = _connections(settings)
         loops = min(_MOST_LOOPS, _cores(), connections)
         self._state = StoreState(settings, broker, connections=connections, drivers=loops)
-        self._connections = Connections(self._state.throttle, loops)
         self._admission = AdmissionLimit(max(connections * _FILES_PER_CONNECTION, 64))
+        self._loops = Loops(self._state, self._admission.release)
 
     @classmethod
     def create(cls, credential_provider: CredentialProvider, **options: Any) -> "CurlStore":
@@ -91,11 +85,11 @@ class CurlStore:
     ) -> Literal[False]:
         if os.getpid() != self._pid:
             return False
-        self._is_closed = True
         try:
-            self._end(cancel=exc_type is not None)
+            self._is_closed = True
+            self._loops.end(cancel=exc_type is not None)
         except BaseException:  # a signal while waiting for the transfers
-            self._end(cancel=True)
+            self._loops.end(cancel=True)
             raise
         finally:
             self._broker.close()
@@ -103,18 +97,9 @@ class CurlStore:
                 self._boto.__exit__(exc_type, exc_val, exc_tb)
         return False
 
-    def _end(self, *, cancel: bool) -> None:
-        for loop in self._loops:
-            if cancel:
-                loop.cancel_all()
-            loop.stop()
-        for loop in self._loops:
-            loop.join()
-
     def cancel(self) -> None:
         """Ends every transfer under way with `CANCELLED`; what is published stays."""
-        for loop in self._loops:
-            loop.cancel_all()
+        self._loops.cancel()
         if self._boto is not None:
             self._boto.cancel()
 
@@ -126,7 +111,7 @@ class CurlStore:
         Args:
             source: The file.
             destination_uri: `s3://bucket/key`.
-            on_progress: Told of bytes as they leave.
+            on_progress: Called with bytes as they leave.
         """
         return self._portable().put(source, destination_uri, on_progress)
 
@@ -152,12 +137,12 @@ class CurlStore:
 
         Args:
             source_uri: `s3://bucket/key`.
-            destination: Where the file is published once it is whole and verified.
-            on_progress: Told of bytes as they arrive, from a thread of the store; negative numbers
-                take back what is fetched again.
-            size_bytes: The size it must have, where it is known; 0 asks the store nothing.
+            destination: Where the file is published once it is complete and verified.
+            on_progress: Called with bytes as they arrive, from a thread of the store; negative
+                numbers take back what is fetched again.
+            size_bytes: The size it must have, in bytes, where it is known.
             within: A parent of `destination` below which no link is followed.
-            before_publish: Told of the verified file just before it is renamed into place, from a
+            before_publish: Called with the verified file just before it is renamed into place, from a
                 thread of the store.
 
         Returns:
@@ -180,7 +165,7 @@ class CurlStore:
                 before_publish=before_publish,
             )
         self._admission.acquire()
-        loop = self._loop_for(size_bytes)
+        loop = self._loops.choose(size_bytes)
         download = Download(
             Transfer(loop.cancel),
             source_uri,
@@ -223,40 +208,6 @@ class CurlStore:
                 "make the store in the process that uses it."
             )
         raise ConfigurationError("This store is closed: call get inside its `with`.")
-
-    def _loop_for(self, size_bytes: int | None) -> CurlLoop:
-        """Shares large files out evenly; small ones all go to the first loop.
-
-        A small file is mostly Python, which two threads cannot run at once: measured, a second loop
-        makes 5,000 small files slower by a third, and large ones faster by as much.
-        """
-        if not self._loops:
-            self._start()
-        size = self._state.typical_bytes if size_bytes is None else size_bytes
-        shares = self._shares
-        chosen = 0 if size < BULK_BYTES else shares.index(min(shares))
-        shares[chosen] += _REQUEST_COSTS_BYTES + size
-        return self._loops[chosen]
-
-    def _start(self) -> None:
-        with self._lock:
-            if self._loops:
-                return
-            count = self._state.drivers
-            self._shares = [0.0] * count
-            loops = [
-                CurlLoop(
-                    self._state,
-                    self._connections,
-                    index,
-                    bytes_in_flight=_BYTES_IN_FLIGHT // count,
-                    on_ended=self._admission.release,
-                )
-                for index in range(count)
-            ]
-            for loop in loops:
-                loop.start()
-            self._loops = loops
 
     def _portable(self) -> "BotoStore":
         # Deferred: boto3 takes a tenth of a second, and few stores need it.
