@@ -10,8 +10,9 @@ import email.utils
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from roboto_dagster.errors import ConfigurationError, PlatformError
+from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.platform.errors import platform_errors
+from roboto_dagster.platform.pagination import walk_pages
 from roboto_dagster.platform.queries import Query
 
 if TYPE_CHECKING:
@@ -100,18 +101,13 @@ def query_records(client: "RobotoClient", request: PageRequest) -> Iterator[Reco
     Raises:
         PlatformError: A page could not be had, or the platform repeats one.
     """
-    after: str | None = None
-    seen: set[str] = set()
-    while True:
-        page = query_page(client, request, after)
-        yield from page.records
-        after = page.next_token
-        if after is None:
-            return
-        if after in seen:
-            msg = f"querying {request.resource}: the Roboto API repeats page {after!r}. Try again later."
-            raise PlatformError(msg, transient=True)
-        seen.add(after)
+
+    def fetch(token: str | None) -> tuple[Sequence[Record], str | None]:
+        page = query_page(client, request, token)
+        return page.records, page.next_token
+
+    for records in walk_pages(fetch, f"querying {request.resource}"):
+        yield from records
 
 
 def _date_of(headers: Mapping[str, str] | None) -> dt.datetime | None:
