@@ -21,15 +21,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from roboto_dagster.errors import ErrorCode, PlatformError, RobotoDagsterError
-from roboto_dagster.fs.credentials import (
-    CredentialProvider,
-    CredentialsError,
-    LiveCredentials,
-    check_credentials,
-)
+from roboto_dagster.errors import ErrorCode, PlatformError
+from roboto_dagster.fs.credential_source import CredentialSource, Rejection, provider_failure
+from roboto_dagster.fs.credentials import CredentialProvider, CredentialsError, LiveCredentials
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.redaction import redact_library_logs, safe_cause
+from roboto_dagster.redaction import redact_library_logs
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +35,6 @@ _REJECTIONS_TO_GIVE_UP = 3
 # A plain "access denied" for temporary credentials older than this may mean that they have expired.
 _SUSPECT_AGE_SECONDS = 60.0
 _WAIT_SECONDS = 0.1
-
-
-class _NoOthersError(CredentialsError):
-    """The provider returned the credentials that the store rejected; asking again at once is no use."""
 
 
 def _in_background(work: Callable[[], None]) -> None:
@@ -72,12 +64,9 @@ class CredentialCache:
         pause: Callable[[float], bool] | None = None,
     ) -> None:
         redact_library_logs()
-        self._provider = provider
+        self._source = CredentialSource(provider, clock, retry or RetryConfig(), pause)
         self._clock = clock
         self._in_background = in_background
-        self._retry = retry or RetryConfig()
-        self._closed = threading.Event()
-        self._pause = pause or self._closed.wait
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
         self._live: LiveCredentials | None = None
@@ -88,7 +77,7 @@ class CredentialCache:
         self._rejected_generation = -1
         self._accepted_generation = -1
         self._rejections_in_row = 0
-        self._rejection: tuple[ErrorCode, str] = ("CREDENTIALS_EXPIRED", "the store rejected them")
+        self._rejection: Rejection = ("CREDENTIALS_EXPIRED", "the store rejected them")
         self._suspected_generation = -1
         self._unsuspicious_generation = -1
 
@@ -142,10 +131,7 @@ class CredentialCache:
         Args:
             code: The code of the failure.
         """
-        if code not in ("CREDENTIALS_INVALID", "ACCESS_DENIED"):
-            return None
-        advice = getattr(self._provider, "advice", None)
-        return advice if isinstance(advice, str) else None
+        return self._source.advice if code in ("CREDENTIALS_INVALID", "ACCESS_DENIED") else None
 
     # What the store answered
 
@@ -238,7 +224,7 @@ class CredentialCache:
 
     def close(self) -> None:
         """End a pause, so that nobody waits for credentials that nobody needs any more."""
-        self._closed.set()
+        self._source.close()
 
     # Fetching
 
@@ -263,57 +249,19 @@ class CredentialCache:
     def _start(self, fetch: threading.Event) -> None:
         # Outside the lock, for work that is done at once.
         try:
-            self._in_background(lambda: self._end(fetch, self._outcome()))
+            self._in_background(lambda: self._end(fetch, self._fetched()))
         except RuntimeError as error:  # no thread can be started
-            self._end(fetch, _provider_failed(error))
+            self._end(fetch, provider_failure(error))
 
-    def _outcome(self) -> LiveCredentials | PlatformError:
-        """Ask the provider, again and again while it fails transiently and nothing is live."""
-        started_at, attempts = self._clock(), 0
-        while True:
-            outcome = self._ask()
-            attempts += 1
-            if isinstance(outcome, (LiveCredentials, _NoOthersError)) or not outcome.transient:
-                return outcome
-            seconds = self._retry.pause_seconds(attempts, self._clock() - started_at)
-            if seconds is None or not self._is_needed():
-                return _given_up(outcome, attempts)
-            logger.warning("No credentials, the next attempt is in %.1f s: %s", seconds, outcome)
-            if self._pause(seconds):
-                return outcome
+    def _fetched(self) -> LiveCredentials | PlatformError:
+        live = self._live
+        is_rejected = live is not None and live.generation == self._rejected_generation
+        return self._source.fetch(live, self._rejection if is_rejected else None, self._is_needed)
 
     def _is_needed(self) -> bool:
         """Return whether everybody waits: live or merely suspected credentials serve meanwhile."""
         with self._lock:
             return self._usable() is None and self._suspected_generation < 0
-
-    def _ask(self) -> LiveCredentials | PlatformError:
-        try:
-            return self._fresh()
-        except PlatformError as error:
-            return error
-        except RobotoDagsterError as error:  # such as a ConfigurationError: its text is the user's
-            return CredentialsError(str(error), error.transient)
-        except BaseException as error:  # noqa: BLE001 - foreign code, and those who wait must wake
-            return _provider_failed(error)
-
-    def _fresh(self) -> LiveCredentials:
-        previous = self._live
-        generation = previous.generation + 1 if previous else 0
-        live = check_credentials(self._provider(), now=self._clock(), generation=generation)
-        if (
-            previous
-            and previous.generation == self._rejected_generation
-            and live.is_same_as(previous)
-        ):
-            code, reason = self._rejection
-            raise _NoOthersError(
-                f"{reason} (the credential provider has no others)",
-                transient=code == "CREDENTIALS_EXPIRED",
-                code=code,
-                attempts=self._retry.max_attempts,
-            )
-        return live
 
     def _end(self, fetch: threading.Event, outcome: LiveCredentials | PlatformError) -> None:
         with self._lock:
@@ -347,22 +295,3 @@ class CredentialCache:
 
 def _is_due(live: LiveCredentials | None, now: float) -> bool:
     return live is None or now >= live.refresh_at
-
-
-def _given_up(failure: PlatformError, attempts: int) -> PlatformError:
-    """Return the failure of a provider that was asked as often as the policy allows."""
-    if isinstance(failure, CredentialsError):
-        failure.attempts = max(failure.attempts, attempts)
-        return failure
-    error = CredentialsError(failure.message, failure.transient, attempts=attempts)
-    error.__cause__ = failure.__cause__
-    return error
-
-
-def _provider_failed(error: BaseException) -> CredentialsError:
-    # The name only: a foreign error's text might quote what it could not read.
-    failure = CredentialsError(
-        f"the credential provider failed: {type(error).__name__}", isinstance(error, OSError)
-    )
-    failure.__cause__ = safe_cause(error)
-    return failure

@@ -433,7 +433,7 @@ def test_listeners_hear_of_every_fetch() -> None:
 def test_what_a_provider_raises_is_named_but_not_quoted() -> None:
     """A foreign error might quote what it could not read."""
     world = World()
-    world.failure = ValueError("cannot read hidden-secret")
+    world.failure = ValueError("cannot read what is hidden")
     world.cache.get_nowait()
     world.work()
     with pytest.raises(CredentialsError, match="ValueError") as caught:
