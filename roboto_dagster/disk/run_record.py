@@ -18,6 +18,7 @@ One process has one record a destination, however many threads and files write t
 """
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -29,6 +30,7 @@ from typing import Any
 from roboto_dagster.disk import owner
 from roboto_dagster.disk.abandoned import RUNS, AbandonedRun, find_abandoned, record_name
 from roboto_dagster.disk.folder import Folder
+from roboto_dagster.disk.heartbeat import Heartbeat
 from roboto_dagster.disk.leftovers import Leftovers
 
 _FLAGS = (
@@ -65,13 +67,12 @@ class RunRecord:
         self._left: dict[str, set[str]] = {}
         self._fd = -1
         self._folder: Folder | None = None
-        self._stop = threading.Event()
         try:
             self._create()
         except BaseException:
             self._drop()
             raise
-        self._start_heartbeat()
+        self._heartbeat = Heartbeat(self.beat)
 
     def __del__(self) -> None:
         # Only after an interrupt between `acquire` and its `try`.
@@ -195,7 +196,9 @@ class RunRecord:
             folder.close()
 
     def _write(self, *lines: dict[str, Any]) -> None:
-        os.write(self._fd, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        if os.write(self._fd, data) < len(data):  # a disk that fills up takes a part of it
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._name)
 
     def _touch(self) -> None:
         if _TOUCH_BY_FD:
@@ -203,18 +206,8 @@ class RunRecord:
         else:  # pragma: no cover - Windows
             os.utime(self.destination / RUNS / self._name)
 
-    def _start_heartbeat(self) -> None:
-        arguments = (weakref.ref(self), self._stop)
-        thread = threading.Thread(
-            target=_beat, args=arguments, name="roboto-heartbeat", daemon=True
-        )
-        with contextlib.suppress(
-            RuntimeError
-        ):  # no more threads: a run of minutes does not need one
-            thread.start()
-
     def _close(self) -> None:
-        self._stop.set()
+        self._heartbeat.stop()
         with contextlib.suppress(OSError):
             if self._left.setdefault(self.token, set()):
                 self._write({"ended": True})
@@ -242,19 +235,6 @@ def _remove_if_empty(destination: pathlib.Path) -> None:
 def _tokens_here() -> set[str]:
     with _lock:
         return {record.token for record in _records.values()}
-
-
-def _beat(reference: "weakref.ref[RunRecord]", stop: threading.Event) -> None:
-    """Run in a thread of its own; it ends with the record, also if that was forgotten."""
-    while not stop.wait(owner.HEARTBEAT_SECONDS):
-        record = reference()
-        if record is None:
-            return
-        with contextlib.suppress(
-            OSError
-        ):  # a full disk, a lost mount: the files themselves report it
-            record.beat()
-        del record
 
 
 def acquire(destination: pathlib.Path) -> RunRecord:

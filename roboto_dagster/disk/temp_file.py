@@ -37,7 +37,7 @@ Durability = Literal["none", "file", "full"]
 """What is forced to the disk before a file counts as published: nothing, the file, or its folders too."""
 
 _UNRECORDED = owner.new_token()
-"""For files without a boundary: nobody can prove whose they are, so nobody cleans them up."""
+"""For small files without a boundary: nobody can prove whose they are, so nobody cleans them up."""
 
 
 class PartialFile:
@@ -47,7 +47,7 @@ class PartialFile:
         folder: The open folder of the final name; closed at the end.
         name: The final name.
         durability: What is forced to the disk when it is published.
-        record: Proves that it is this run's; released at the end. Without one it can be neither resumed nor reclaimed.
+        record: Proves that it is this run's; released at the end. None makes one only for what `keep_parts`.
 
     Attributes:
         fd: Its descriptor, for reading and writing.
@@ -179,14 +179,22 @@ class PartialFile:
         Raises:
             OSError: The log cannot be made.
         """
-        if self._record is None:  # nobody would look for it
-            return None
+        record = self._record or self._record_beside()
         self._size_bytes = identity.size_bytes
         self.log.start(identity)
-        found = leftovers_of(self._record).take(self.folder.where, owner.target_of(self._name))
-        self._left = adopt(self, self._record, found, identity)
+        found = leftovers_of(record).take(self.folder.where, owner.target_of(self._name))
+        self._left = adopt(self, record, found, identity)
         self._has_parts = self._left is not None
         return self._left
+
+    def _record_beside(self) -> RunRecord:
+        """Keep a record in the file's own folder, where no boundary was given: only big files are worth that."""
+        record = self._record = run_record.acquire(self.folder.path)
+        record.add_folder(self.folder.where)
+        name = owner.new_name(self._name, record.token)
+        self.folder.rename(self._temporary, name)
+        self._temporary = name
+        return record
 
     @property
     def log(self) -> ResumeLog:
@@ -306,8 +314,8 @@ def open_partial(
 
     Args:
         destination: The final path.
-        within: A parent of it below which no link is followed, and which keeps the record of this run; None trusts the
-            whole path, and such a file is not resumed.
+        within: A parent of it below which no link is followed, and which keeps the record of this run. None trusts the
+            whole path; then only a big file has a record, in its own folder.
         folders: Folders kept open by the caller.
         durability: What is forced to the disk when it is published.
 

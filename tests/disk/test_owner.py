@@ -126,6 +126,31 @@ def can_unshare(*options: str) -> bool:
     )
 
 
+HIDDEN = """
+mount --make-rprivate /; mount -t proc -o hidepid=2 proc /proc
+setpriv --reuid 65534 --regid 65534 --clear-groups sleep 60 & other=$!
+setpriv --regid 1000 --clear-groups --inh-caps=-all --ambient-caps=-all --bounding-set=-all "$@" $other
+"""
+HIDDEN_CODE = f"""
+import sys
+from roboto_dagster.disk.owner import liveness, this_process
+other = this_process()._replace(pid=int(sys.argv[1]), start=7)
+print(liveness(other, {YOUNG}), liveness(other, {OLD}))
+"""
+
+
+@linux
+def test_a_process_that_proc_hides_is_not_called_dead() -> None:
+    """With hidepid another user's process exists, and nothing more is known of it."""
+    if not can_unshare("-m", "-p", "-f") or shutil.which("setpriv") is None:
+        pytest.skip("namespaces take root and Linux's unshare")
+    arguments = ["unshare", "-m", "-p", "-f", "--kill-child", "sh", "-ec", HIDDEN, "sh"]
+    done = subprocess.run(
+        [*arguments, sys.executable, "-c", HIDDEN_CODE], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["alive", "silent"]
+
+
 NAMESPACES = {
     "pid": ["--pid", "--fork", "--mount-proc"],
     "host": ["--uts"],

@@ -11,6 +11,7 @@ from roboto_dagster.disk import folder
 from roboto_dagster.disk.resume_log import Identity, Part
 from roboto_dagster.disk.run_record import hold
 from roboto_dagster.disk.temp_file import PartialFile, open_partial
+from tests.disk.children import die, killed_in
 
 
 def write(file: PartialFile, data: bytes) -> PartialFile:
@@ -127,14 +128,32 @@ def test_a_released_file_is_offered_to_the_next_attempt(tmp_path: pathlib.Path) 
             assert len(list(tmp_path.glob(".*.part"))) == 2 * len(parts)
 
 
-def test_a_file_without_a_boundary_has_no_record(tmp_path: pathlib.Path) -> None:
+def test_a_small_file_without_a_boundary_has_no_record(tmp_path: pathlib.Path) -> None:
     """A caller that gives only a path gets no `.roboto` beside it."""
     file = open_partial(tmp_path / "a.mcap")
-    assert file.keep_parts(Identity("s3://b/a", 8, "etag")) is None
     assert len(names(tmp_path)) == 1
-    file.note_part(Part(0, 4, "crc32", "x"))
-    file.release()
-    assert names(tmp_path) == []
+    file.publish()
+    assert names(tmp_path) == ["a.mcap"]
+
+
+def test_a_big_file_without_a_boundary_is_resumed_after_a_kill(tmp_path: pathlib.Path) -> None:
+    """As long as it is written it has a record in its own folder."""
+    identity, part = Identity("s3://b/a", 8, "etag"), Part(0, 4, "crc32", "x")
+
+    def write_a_part() -> None:
+        file = write(open_partial(tmp_path / "a.mcap"), b"1234")
+        file.keep_parts(identity)
+        file.note_part(part)
+        die()
+
+    killed_in(write_a_part)
+    file = open_partial(tmp_path / "a.mcap")
+    left = file.keep_parts(identity)
+    assert left is not None
+    assert left.parts == [part]
+    left.close()
+    file.publish()
+    assert names(tmp_path) == ["a.mcap"]
 
 
 def test_parents_are_made(tmp_path: pathlib.Path) -> None:
