@@ -1,5 +1,7 @@
 """P1 to P5, and S1: what happens to the process, and how much it takes."""
 
+import contextlib
+import gc
 import json
 import os
 import pathlib
@@ -18,7 +20,7 @@ from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.sync.manifest import read_manifest
 from roboto_dagster.testing import faults
 from tests.faults.invariants import leftovers
-from tests.faults.lab import SMALL, Lab, noise
+from tests.faults.lab import BIG, SMALL, Lab, noise
 from tests.faults.matrix import covers
 from tests.faults.processes import ROOT, started
 
@@ -206,3 +208,39 @@ def test_unchanged_files_cost_no_request(engine: str, tmp_path: pathlib.Path) ->
     told = json.loads(done.stdout.splitlines()[-1])
     assert (told["fetched"], told["unchanged"], told["s3"]) == (3, FILES - 3, 3)
     assert told["grown_mib"] < 60
+
+
+FAILURES = {
+    "404": faults.status(404, "NoSuchKey"),
+    "503": faults.status(503, "SlowDown"),
+    "flipped bit": faults.flip_bit(at=1),
+    "expired": faults.status(400, "ExpiredToken"),
+}
+
+
+@covers("P9")
+@pytest.mark.skipif(not pathlib.Path("/proc/self/fd").exists(), reason="takes Linux's /proc")
+@pytest.mark.parametrize("fault", FAILURES.values(), ids=FAILURES)
+def test_a_failed_run_keeps_no_file_or_folder_open(lab: Lab, fault: faults.Fault) -> None:
+    """However long somebody keeps its errors: a process that lives on does not run out of descriptors."""
+    for number in range(10):
+        lab.add(f"{number}/{number}.bin", noise(500, number))
+    lab.add("big/big.bin", BIG)
+    for path in ("7/7.bin", "big/big.bin"):
+        lab.fault(fault, path)
+    run = lab.run_unchecked()
+    assert not run.success
+    gc.disable()
+    try:
+        assert open_below(lab.destination) == []
+    finally:
+        gc.enable()
+
+
+def open_below(folder: pathlib.Path) -> list[str]:
+    """Return what this process has open below a folder."""
+    targets = []
+    for link in pathlib.Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            targets.append(str(link.readlink()))
+    return [target for target in targets if target.startswith(str(folder))]
