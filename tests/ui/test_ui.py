@@ -2,7 +2,8 @@
 
 from tests.ui.conftest import BROKEN, LOST, WHOLE, Ui
 
-VERDICT = f"3 of 10 files of {BROKEN} could not be delivered (2 COLLISION, 1 NOT_FOUND)."
+LABEL = f"{BROKEN} ({BROKEN.removeprefix('ds_')})"
+VERDICT = f"3 of 10 files of {LABEL} could not be delivered (2 COLLISION, 1 NOT_FOUND)."
 
 
 def test_the_asset_page_has_a_table_of_files(ui: Ui) -> None:
@@ -54,7 +55,7 @@ def test_the_run_page_says_what_failed(ui: Ui, runs: dict[str, tuple[str, str]])
     """The failed run's log has a warning, a table, and a failure that reads as a sentence."""
     text = ui.open(f"runs/{runs[BROKEN][0]}", "could not be delivered")
     assert "8 files to fetch (25.1 MiB), 0 unchanged, 2 refused by the plan" in text
-    assert f"{BROKEN}: 7 files fetched" in text
+    assert f"{LABEL}: 7 files fetched" in text
     assert VERDICT in " ".join(text.split())
     assert f"{LOST}: NOT_FOUND: HTTP 404 NoSuchKey" in " ".join(text.split())
     ui.take_picture("failed-run", 1440, 1280)
