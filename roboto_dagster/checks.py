@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import dagster as dg
 from pydantic import Field
 
+from roboto_dagster.check_results import check_result
 from roboto_dagster.delivered import materialized_keys
 from roboto_dagster.errors import RobotoDagsterError
 from roboto_dagster.inspections import INSPECTIONS, Findings, Subject, Violation
@@ -24,12 +25,7 @@ from roboto_dagster.naming import derived_name
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
 from roboto_dagster.resources import RobotoResource
-from roboto_dagster.sync.report import count
-from roboto_dagster.text import code_span, markdown_text, one_line
 from roboto_dagster.validation import Settings, checked
-
-MAX_LISTED_VIOLATIONS = 20
-"""So many of them are in a check's metadata."""
 
 _SAMPLE_FILES = "roboto/sample_files"
 _MAX_AGE_SECONDS = "roboto/max_age_seconds"
@@ -247,7 +243,7 @@ def _evaluate(
         seed=seed,
         roboto=roboto,
     )
-    return _result(spec, keys, _findings(spec.name, subject))
+    return check_result(spec, len(keys), _findings(spec.name, subject))
 
 
 def _findings(name: str, subject: Subject) -> Findings:
@@ -257,52 +253,3 @@ def _findings(name: str, subject: Subject) -> Findings:
         return INSPECTIONS[name](subject)
     except RobotoDagsterError as error:
         return Findings(0, [Violation(f"could not be checked: {error}")], "", "")
-
-
-def _result(spec: dg.AssetCheckSpec, keys: Sequence[str], found: Findings) -> dg.AssetCheckResult:
-    value = dg.MetadataValue
-    metadata: dict[str, dg.MetadataValue] = {
-        "roboto/partitions_checked": value.int(len(keys)),
-        "roboto/files_checked": value.int(found.files_checked),
-        "roboto/violation_count": value.int(len(found.violations)),
-    }
-    if found.violations:
-        metadata["roboto/violations"] = _table(found.violations)
-    return dg.AssetCheckResult(
-        asset_key=spec.asset_key,
-        check_name=spec.name,
-        passed=not found.violations,
-        description=_describe(keys, found),
-        metadata=metadata,
-    )
-
-
-def _table(violations: Sequence[Violation]) -> dg.MetadataValue:
-    # What is wrong comes first: a long path would push it out of sight.
-    columns = [dg.TableColumn(name) for name in ("problem", "partition", "relative_path")]
-    records = [
-        dg.TableRecord(
-            {
-                "problem": one_line(each.problem),
-                "partition": one_line(each.partition_key),
-                "relative_path": one_line(each.relative_path),
-            }
-        )
-        for each in violations[:MAX_LISTED_VIOLATIONS]
-    ]
-    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns=columns))
-
-
-def _describe(keys: Sequence[str], found: Findings) -> str:
-    if not found.violations:
-        return f"Verified {found.verified} in {count(len(keys), 'partition')}."
-    named = "; ".join(map(_describe_one, found.violations[:3]))
-    more = len(found.violations) - 3
-    others = f"; and {more} more" if more > 0 else ""
-    return f"{named}{others}. {found.advice}".strip()
-
-
-def _describe_one(violation: Violation) -> str:
-    names = [code_span(each) for each in violation[1:] if each]
-    place = f" ({', '.join(names)})" if names else ""
-    return f"{markdown_text(violation.problem).rstrip('.')}{place}"

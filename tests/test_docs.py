@@ -35,12 +35,21 @@ def check_definitions(definitions: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(definitions)
 
 
-def test_python_example() -> None:
-    """The Python block makes definitions that load."""
-    (program,) = blocks("python")
+def run(program: str) -> dict[str, Any]:
+    """Run one example, and return its names."""
     names: dict[str, Any] = {"__name__": "example"}
     exec(compile(program, "docs/dagster.md", "exec"), names)  # noqa: S102 -- our own page
-    check_definitions(names["defs"])
+    return names
+
+
+def test_python_example() -> None:
+    """The Python block makes definitions that load."""
+    check_definitions(run(blocks("python")[0])["defs"])
+
+
+def test_unit_test_example(tmp_path: pathlib.Path) -> None:
+    """The unit test on the page passes."""
+    run(blocks("python")[1])["test_my_dataset"](tmp_path)
 
 
 def test_yaml_example() -> None:

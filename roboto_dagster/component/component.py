@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import dagster as dg
-from dagster.components.resolved.core_models import OpSpec
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 from pydantic import Field
 
@@ -16,7 +15,7 @@ from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.assets import KINDS
 from roboto_dagster.component.fields import SettingsModel, setting
 from roboto_dagster.component.models import (
-    DatasetPartitions,
+    DatasetOp,
     DatasetSensor,
     DeliveryChecks,
     Repetition,
@@ -24,6 +23,7 @@ from roboto_dagster.component.models import (
     StoreConnection,
     SyncSchedule,
 )
+from roboto_dagster.component.partitions import DatasetPartitions
 from roboto_dagster.component.scaffolder import RobotoDatasetScaffolder
 from roboto_dagster.materialize import materialize_partitions
 from roboto_dagster.naming import derived_name
@@ -102,7 +102,7 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
     checks: DeliveryChecks | None = Field(
         default=None, description="The checks of what was delivered. Default: none."
     )
-    op: OpSpec | None = Field(
+    op: DatasetOp | None = Field(
         default=None, description="The op: name, tags, description, pool and backfill_policy."
     )
     translation: (
@@ -199,7 +199,7 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
 
     def _asset(self, spec: dg.AssetSpec, roboto_key: str, store_key: str) -> dg.AssetsDefinition:
         self._options(), self.retry.config()  # what cannot work is refused here, not in a run
-        op = self.op or OpSpec()
+        op = self.op or DatasetOp()
         retry_policy = dg.RetryPolicy(
             max_retries=self.step_retries, delay=self.step_retry_delay_seconds
         )

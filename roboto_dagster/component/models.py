@@ -6,16 +6,21 @@ Defaults and descriptions come from the functions, resources and dataclasses tha
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import dagster as dg
+from dagster.components.resolved.core_models import (
+    MultiRunBackfillPolicyModel,
+    OpSpec,
+    SingleRunBackfillPolicyModel,
+    resolve_backfill_policy,
+)
 from pydantic import Field
 
 from roboto_dagster.checks import build_roboto_dataset_checks
 from roboto_dagster.component.fields import SettingsModel, setting
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.partitions import PartitionsDef
 from roboto_dagster.resources import (
     AwsCredentialsResource,
     ObjectStoreResource,
@@ -24,13 +29,6 @@ from roboto_dagster.resources import (
 )
 from roboto_dagster.schedules import build_roboto_sync_schedule
 from roboto_dagster.sensors import build_roboto_dataset_sensor
-
-_WINDOWS = {
-    "hourly": dg.HourlyPartitionsDefinition,
-    "daily": dg.DailyPartitionsDefinition,
-    "weekly": dg.WeeklyPartitionsDefinition,
-    "monthly": dg.MonthlyPartitionsDefinition,
-}
 
 
 class RobotoConnection(SettingsModel):
@@ -90,100 +88,6 @@ class StoreConnection(SettingsModel):
                 f"object_store: {', '.join(unused)} would have no effect. Add credentials: aws, or leave it out."
             )
         return ObjectStoreResource(credentials=RobotoCredentialsResource(), **settings)
-
-
-class DatasetPartitions(SettingsModel):
-    """What the partitions are: datasets, windows of time, or both."""
-
-    datasets: Literal["dynamic", "none"] | list[str] = Field(
-        default="dynamic",
-        description="dynamic: one partition for each dataset, added by the sensor. A list of ids: just those. none: "
-        "windows of time alone. Default dynamic.",
-    )
-    dynamic_name: str | None = Field(
-        default=None,
-        description="Name of the dynamic partitions; assets of the same name share them. Default: <asset>_datasets.",
-    )
-    window: Literal["hourly", "daily", "weekly", "monthly"] | None = Field(
-        default=None,
-        description="Windows of time. Without datasets a window holds the datasets created in it, with them the files "
-        "of the dataset that were created in it. Default: none.",
-    )
-    start: str | None = Field(
-        default=None,
-        description="Start of the first window, such as 2026-01-01. Needed with window.",
-    )
-    end: str | None = Field(default=None, description="End of the last window. Default: now.")
-    timezone: str | None = Field(
-        default=None, description="Time zone of the windows. Default: UTC."
-    )
-    query: dict[str, Any] | None = Field(
-        default=None,
-        description="Which datasets belong to a window: a condition of the platform's query language. Default: all.",
-    )
-
-    def definition(self, name: str) -> PartitionsDef:
-        """Return Dagster's definition.
-
-        Args:
-            name: Of the asset, for the name of its dynamic partitions.
-
-        Raises:
-            ConfigurationError: There are neither datasets nor windows, a window lacks its start or has
-                none that Dagster can read, or a setting would have no effect.
-        """
-        self._check_all_are_used()
-        datasets = self._datasets(name)
-        windows = self._windows()
-        if datasets is not None and windows is not None:
-            return dg.MultiPartitionsDefinition({"dataset": datasets, "window": windows})
-        found = datasets or windows
-        if found is None:
-            msg = f"The partitions of {name} have datasets: none and no window: give one of them."
-            raise ConfigurationError(msg)
-        return found
-
-    def _check_all_are_used(self) -> None:
-        unused: Sequence[str] = []
-        if self.window is None:
-            of_windows = ("start", "end", "timezone")
-            unused = [name for name in of_windows if getattr(self, name) is not None]
-        if self.datasets != "dynamic" and self.dynamic_name is not None:
-            unused = [*unused, "dynamic_name"]
-        if unused:
-            raise ConfigurationError(
-                f"partitions: {', '.join(unused)} would have no effect without "
-                f"{'datasets: dynamic' if unused == ['dynamic_name'] else 'window'}. Add it, or leave that out."
-            )
-
-    def _datasets(self, name: str) -> PartitionsDef | None:
-        if self.datasets == "none":
-            return None
-        if self.datasets == "dynamic":
-            return dg.DynamicPartitionsDefinition(name=self.dynamic_name or f"{name}_datasets")
-        return dg.StaticPartitionsDefinition(list(self.datasets))
-
-    def _windows(self) -> PartitionsDef | None:
-        if self.window is None:
-            return None
-        if self.start is None:
-            msg = (
-                f"{self.window.capitalize()} partitions need a start, such as start: '2026-01-01'."
-            )
-            raise ConfigurationError(msg)
-        window: type[Any] = _WINDOWS[self.window]
-        try:
-            made: PartitionsDef = window(
-                start_date=self.start, end_date=self.end, timezone=self.timezone or "UTC"
-            )
-        except (
-            Exception
-        ) as error:  # Dagster raises several kinds for a date or a time zone that is none
-            raise ConfigurationError(
-                f"partitions: {self.window} windows from {self.start!r} to {self.end!r} in the time zone "
-                f"{self.timezone or 'UTC'!r} are none that Dagster knows: {error}"
-            ) from error
-        return made
 
 
 class DatasetSensor(SettingsModel):
@@ -285,6 +189,35 @@ class DeliveryChecks(SettingsModel):
             max_age=None if hours is None else dt.timedelta(hours=hours),
             roboto_resource_key=roboto_resource_key,
         )
+
+
+class DatasetOp(OpSpec):
+    """The op of the asset: Dagster's own settings, described."""
+
+    name: Annotated[
+        str | None, dg.Resolver.default(description="Name of the op. Default: made of the asset's.")
+    ] = None
+    tags: Annotated[
+        dict[str, Any] | None, dg.Resolver.default(description="Tags of the op. Default: none.")
+    ] = None
+    description: Annotated[
+        str | None, dg.Resolver.default(description="Description of the op. Default: none.")
+    ] = None
+    pool: Annotated[
+        str | None,
+        dg.Resolver.default(
+            description="Concurrency pool, which limits how many such steps run at once. Default: none."
+        ),
+    ] = None
+    backfill_policy: Annotated[
+        dg.BackfillPolicy | None,
+        dg.Resolver(
+            resolve_backfill_policy,
+            model_field_type=SingleRunBackfillPolicyModel | MultiRunBackfillPolicyModel,
+            description="Whether one run may hold many partitions: {type: single_run}, or {type: multi_run, "
+            "max_partitions_per_run: 20}. Default: one run for each.",
+        ),
+    ] = None
 
 
 class Repetition(SettingsModel):

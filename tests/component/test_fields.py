@@ -120,6 +120,7 @@ OURS = {
     "DatasetSensor",
     "SyncSchedule",
     "DeliveryChecks",
+    "DatasetOp",
     "Repetition",
 }
 

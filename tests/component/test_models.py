@@ -1,14 +1,9 @@
 """The parts of the component's YAML become what the functions and resources take."""
 
-import datetime as dt
-from typing import Any
-
-import dagster as dg
 import pytest
 
 from roboto_dagster import ConfigurationError, RetryConfig
 from roboto_dagster.component.models import (
-    DatasetPartitions,
     Repetition,
     RobotoConnection,
     StoreConnection,
@@ -36,28 +31,7 @@ def test_defaults_are_those_of_the_policy() -> None:
     assert Repetition().config() == RetryConfig()
 
 
-@pytest.mark.parametrize(
-    ("partitions", "message"),
-    [
-        ({"window": "daily"}, "Daily partitions need a start"),
-        ({"datasets": "none"}, "no window: give one of them"),
-        ({"start": "2026-01-01"}, "start would have no effect without window"),
-        ({"datasets": ["ds_a"], "dynamic_name": "x"}, "dynamic_name would have no effect"),
-        ({"window": "daily", "start": "soon"}, "daily windows from 'soon'"),
-        ({"window": "daily", "start": "2026-01-01", "timezone": "Mars/Base"}, "Mars/Base"),
-    ],
-)
-def test_partitions_that_cannot_work(partitions: dict[str, Any], message: str) -> None:
-    """What is missing, unreadable or without effect is named."""
-    with pytest.raises(ConfigurationError, match=message):
-        DatasetPartitions(**partitions).definition("logs")
-
-
-def test_windows_have_their_time_zone() -> None:
-    """A window begins at midnight of the zone that is given."""
-    partitions = DatasetPartitions(
-        datasets="none", window="daily", start="2026-01-01", timezone="Europe/Berlin"
-    ).definition("logs")
-    assert isinstance(partitions, dg.DailyPartitionsDefinition)
-    window = partitions.time_window_for_partition_key("2026-01-01")
-    assert window.start.astimezone(dt.timezone.utc).hour == 23
+def test_an_aws_setting_without_effect_is_refused() -> None:
+    """A role that nobody assumes is a slip."""
+    with pytest.raises(ConfigurationError, match="aws_role_arn would have no effect"):
+        StoreConnection(aws_role_arn="arn:r").resource()
