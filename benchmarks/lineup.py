@@ -143,6 +143,13 @@ ALL = (
         is_python=False,
     ),
     Contender(
+        name="boto3 loop",
+        group="bare",
+        settings="get_object in 32 threads over one client, ranges of 8 MiB; checks nothing",
+        needs="boto3",
+        command=module_command("boto3_threads"),
+    ),
+    Contender(
         name="bare, 1 thread",
         group="bare",
         settings="one libcurl multi loop, 256 connections (32 for big files), ranges of 8 MiB; checks nothing",

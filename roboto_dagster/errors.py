@@ -17,6 +17,7 @@ pickling between processes.
 """
 
 import errno
+import pathlib
 from typing import Literal, get_args
 
 from roboto_dagster.redaction import mask_secrets
@@ -173,6 +174,36 @@ class DownloadError(RobotoDagsterError):
         path = f"{self.file['source_uri']} -> {self.file['destination_path']}"
         text = f"{path}: {self.code}: {self.reason} ({attempts}{request}). {self.advice}"
         return one_line(text)  # names are the platform's, and may hold control characters
+
+
+class UploadError(RobotoDagsterError):
+    """One file could not be uploaded.
+
+    Args:
+        source: The local file.
+        uri: Where it was to go.
+        code: One of `ErrorCode`.
+        reason: What happened, in a few words, without any credential.
+        transient: Whether a retry may help. Default None: decided by the code.
+    """
+
+    def __init__(
+        self,
+        source: pathlib.Path,
+        uri: str,
+        code: ErrorCode,
+        reason: str,
+        transient: bool | None = None,  # noqa: FBT001
+    ) -> None:
+        super().__init__(source, uri, code, reason, transient)
+        self.source = source
+        self.uri = uri
+        self.code: ErrorCode = code
+        self.reason: str = self.args[3]
+        self.transient = code in TRANSIENT_CODES if transient is None else transient
+
+    def __str__(self) -> str:
+        return one_line(f"{self.source} -> {self.uri}: {self.code}: {self.reason}.")
 
 
 def is_transient(error: BaseException) -> bool:

@@ -32,7 +32,10 @@ def pys3local_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(
     params=[
         s3_servers.Moto.name,
-        *(pytest.param(each.name, marks=pytest.mark.peers) for each in s3_servers.FOREIGN),
+        *(
+            pytest.param(each.name, marks=pytest.mark.xdist_group(each.name))
+            for each in s3_servers.FOREIGN
+        ),
     ]
 )
 def server(request: pytest.FixtureRequest) -> s3_servers.S3Server:

@@ -27,9 +27,9 @@ from roboto_dagster.fs.curl.active import ActiveRequests
 from roboto_dagster.fs.curl.inbox import Inbox
 from roboto_dagster.fs.curl.limits import Connections
 from roboto_dagster.fs.curl.multi import NEVER, Multi
-from roboto_dagster.fs.curl.workers import Workers
 from roboto_dagster.fs.curl.write_buffer import WriteBuffer
 from roboto_dagster.fs.object_store import Transfer
+from roboto_dagster.fs.workers import Workers
 
 logger = logging.getLogger(__name__)
 

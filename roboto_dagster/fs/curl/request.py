@@ -27,9 +27,9 @@ from roboto_dagster.fs.core.error_answer import failure_of_answer
 from roboto_dagster.fs.core.failure import Failure, local_failure
 from roboto_dagster.fs.core.response import ERROR_BODY_BYTES, Head, parse_head
 from roboto_dagster.fs.core.settings import S3Settings
+from roboto_dagster.fs.core.stall import StallWatch
 from roboto_dagster.fs.credentials import LiveCredentials
 from roboto_dagster.fs.curl.errors import from_curl
-from roboto_dagster.fs.curl.stall import StallWatch
 from roboto_dagster.fs.curl.write_buffer import WriteBuffer
 
 _RECEIVE_BYTES = 512 * 1024

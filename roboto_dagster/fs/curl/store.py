@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from typing_extensions import Self
 
 from roboto_dagster.errors import ConfigurationError, PlatformError
+from roboto_dagster.fs.admission import AdmissionLimit
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.failure import credentials_failure
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.credential_cache import CredentialCache
 from roboto_dagster.fs.credentials import CredentialProvider
-from roboto_dagster.fs.curl.limits import AdmissionLimit
 from roboto_dagster.fs.curl.loops import Loops
 from roboto_dagster.fs.curl.request import has_dot_segments
 from roboto_dagster.fs.object_store import (

@@ -2,8 +2,9 @@
 
 import threading
 
+from roboto_dagster.fs.admission import AdmissionLimit
 from roboto_dagster.fs.core.throttle import Throttle
-from roboto_dagster.fs.curl.limits import AdmissionLimit, Connections
+from roboto_dagster.fs.curl.limits import Connections
 
 
 def test_a_loop_alone_at_work_has_all_connections() -> None:
