@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.sync.facts import Facts
 from roboto_dagster.sync.inventory import Inventory, PlannedFile
+from roboto_dagster.sync.known_files import KnownFiles
 from roboto_dagster.sync.local import local_file
 from roboto_dagster.sync.outcomes import Outcomes
 from roboto_dagster.sync.plan import KnownFile, is_same_record
@@ -21,6 +22,7 @@ class ConflictResolver:
 
     def __init__(self, inventory: Inventory, tree: LocalTree, facts: Facts) -> None:
         self._inventory = inventory
+        self._known = KnownFiles(inventory)
         self._outcomes = Outcomes(inventory)
         self._tree = tree
         self._facts = facts
@@ -39,7 +41,7 @@ class ConflictResolver:
             (file, local_file(self._tree, file.path), False) for file in planned
         )
         self._facts.adopt_all()
-        known = {file.seq: facts for file, facts in self._inventory.known_on_disk()}
+        known = {file.seq: facts for file, facts in self._known.on_disk()}
         kept = [
             file.seq
             for file in planned

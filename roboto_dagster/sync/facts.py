@@ -17,6 +17,7 @@ from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ManifestError
 from roboto_dagster.sync.inventory import Inventory, batched
 from roboto_dagster.sync.known import KNOWN_COLUMNS, KnownRow, known_rows
+from roboto_dagster.sync.known_files import KnownFiles
 from roboto_dagster.sync.local import local_file
 from roboto_dagster.sync.manifest import iterate_manifest, set_aside
 from roboto_dagster.sync.plan import KnownFile, is_as_known
@@ -40,7 +41,7 @@ class Facts:
     def __init__(
         self, inventory: Inventory, tree: LocalTree, manifest: pathlib.Path, log: Log
     ) -> None:
-        self._inventory = inventory
+        self._known = KnownFiles(inventory)
         self._tree = tree
         self._manifest = manifest
         self._log = log
@@ -52,7 +53,7 @@ class Facts:
         self._seen = self._identity()
         if self._seen is not None:
             try:
-                self._inventory.add_known(_rows_of(self._manifest, self._tree.root))
+                self._known.add(_rows_of(self._manifest, self._tree.root))
             except ManifestError as error:
                 self._set_aside(self._manifest, error)
                 self.was_damaged = True
@@ -60,25 +61,25 @@ class Facts:
 
     def adopt_others(self) -> None:
         """Read the destination's other manifests, if there are files on disk that nothing is known about."""
-        wanted = self._inventory.unknown_on_disk()
+        wanted = self._known.unknown_datasets()
         if not wanted:
             return
         manifests = self._other_manifests()
         for manifest in manifests:
             self._adopt(manifest, wanted)
         for folder in {manifest.parent for manifest in manifests}:
-            self._inventory.adopt(read_folder_logs(folder, self._tree.root))
+            self._known.adopt(read_folder_logs(folder, self._tree.root))
 
     def adopt_all(self) -> None:
         """Read again what other runs have noted, about files on disk that nothing is known about."""
-        self._inventory.adopt(self._logged())
+        self._known.adopt(self._logged())
         if self._identity() not in (None, self._seen):
             self._adopt(self._manifest)
         self.adopt_others()
 
     def _adopt(self, manifest: pathlib.Path, dataset_ids: Iterable[str] | None = None) -> None:
         try:
-            self._inventory.adopt(_rows_of(manifest, self._tree.root, dataset_ids))
+            self._known.adopt(_rows_of(manifest, self._tree.root, dataset_ids))
         except ManifestError as error:  # its own asset's next run sets it aside
             self._log(logging.DEBUG, str(error))
 
@@ -89,12 +90,12 @@ class Facts:
         try:
             rows = _rows_of(self._manifest, self._tree.root)
             for batch in batched(filter(self._is_on_disk, rows)):
-                self._inventory.add_known_unlisted(batch)
+                self._known.add_unlisted(batch)
         except ManifestError as error:
             self._log(logging.DEBUG, str(error))
 
     def _add_matching(self, rows: Iterable[KnownRow]) -> None:
-        self._inventory.add_known(filter(self._is_on_disk, rows))
+        self._known.add(filter(self._is_on_disk, rows))
 
     def _is_on_disk(self, row: KnownRow) -> bool:
         known = KnownFile(

@@ -2,7 +2,7 @@
 
 Kept in a private temporary SQLite database, which stays in memory while it is small and spills to
 disk by itself, so that a dataset of a million files costs no more memory than one of a thousand.
-For one thread. `outcomes` and `unlisted` work on the same database.
+For one thread. `known_files`, `refusals`, `unlisted` and `outcomes` work on the same database.
 """
 
 import array
@@ -17,16 +17,17 @@ from typing import Any, NamedTuple
 
 from typing_extensions import Self
 
-from roboto_dagster.disk.paths import MAX_PATH_BYTES, unsafe_reason
+from roboto_dagster.disk.paths import unsafe_reason
 from roboto_dagster.errors import DiskSpaceError
 from roboto_dagster.platform.files import RemoteFile
 from roboto_dagster.sync import inventory_sql as sql
-from roboto_dagster.sync.known import KNOWN_COLUMNS, KnownRow
 from roboto_dagster.sync.plan import KnownFile, LocalFile, is_directory_marker, place_of
 
 BATCH = 5_000
-_FILE_WIDTH = 8
-_MARKER_REASON = "it is an empty directory marker, not a file"
+FILE_WIDTH = 8
+"""Number of the columns `inventory_sql.FILE_COLUMNS`."""
+
+MARKER_REASON = "it is an empty directory marker, not a file"
 
 
 class PlannedFile(NamedTuple):
@@ -69,7 +70,7 @@ class Inventory:
     """See the module; use it in a `with`.
 
     Attributes:
-        db: The database, for `outcomes` and `unlisted`.
+        db: The database, for the modules that work on it too.
     """
 
     def __init__(self) -> None:
@@ -110,7 +111,7 @@ class Inventory:
         code, reason = file.code, file.reason
         is_marker = code is None and is_directory_marker(file)
         if is_marker:
-            reason = _MARKER_REASON
+            reason = MARKER_REASON
         elif code is None:
             reason = unsafe_reason(file.relative_path)
             code = "UNSAFE_PATH" if reason else None
@@ -142,125 +143,10 @@ class Inventory:
         folders = (("/".join(parts[: depth + 1]),) for depth in range(1, len(parts)))
         self.db.executemany("INSERT OR IGNORE INTO folder VALUES (?)", folders)
 
-    def add_known(self, rows: Iterable[KnownRow]) -> None:
-        """Add facts about published files; later ones replace earlier ones of the same file.
-
-        Args:
-            rows: Checked rows, see `known`.
-        """
-        marks = ", ".join("?" * len(KNOWN_COLUMNS))
-        self.db.executemany(f"INSERT OR REPLACE INTO known VALUES ({marks}, NULL)", rows)
-
-    def add_known_unlisted(self, rows: Iterable[KnownRow]) -> None:
-        """Add facts about files that are not listed, in place of what was known about them.
-
-        Args:
-            rows: Checked rows that match the disk.
-        """
-        marks = ", ".join("?" * len(KNOWN_COLUMNS))
-        self.db.executemany(
-            f"INSERT OR REPLACE INTO known SELECT {marks}, NULL WHERE NOT EXISTS"
-            " (SELECT 1 FROM file WHERE dataset_id = ? AND relative_path = ?)",
-            ((*row, row.dataset_id, row.relative_path) for row in rows),
-        )
-
-    def unknown_on_disk(self) -> list[str]:
-        """Return the datasets of files that are on disk and that nothing is known about."""
-        rows = self.db.execute(
-            "SELECT DISTINCT dataset_id FROM on_disk LEFT JOIN known USING (dataset_id, relative_path)"
-            " WHERE known.dataset_id IS NULL"
-        )
-        return [dataset_id for (dataset_id,) in rows]
-
-    def adopt(self, rows: Iterable[KnownRow]) -> None:
-        """Take over facts about files that are on disk as they were published, and that nothing is known about.
-
-        Args:
-            rows: Checked rows of another manifest.
-        """
-        marks = ", ".join("?" * len(KNOWN_COLUMNS))
-        self.db.executemany(
-            f"INSERT OR IGNORE INTO known SELECT {marks}, NULL WHERE EXISTS (SELECT 1 FROM on_disk WHERE dataset_id = ?"
-            " AND relative_path = ? AND size_bytes = ? AND mtime_ns = ?)",
-            ((*row, *row[:2], row.size_bytes, row.mtime_ns) for row in rows),
-        )
-
-    def known_on_disk(self) -> Iterator[tuple[PlannedFile, KnownFile]]:
-        """Yield every file to be fetched of which something is known, and that is on disk as that says."""
-        for row in self.pages(sql.KNOWN_ON_DISK):
-            known = known_file(row[_FILE_WIDTH:])
-            if known is not None:
-                yield planned_file(row), known
-
-    def refuse(self, schemes: Iterable[str], max_path_bytes: int = MAX_PATH_BYTES) -> None:
-        """Refuse what cannot be delivered, and skip directory markers.
-
-        All members of every collision are refused: the same place, also by case or Unicode form, or a file `a` beside
-        `a/b`. So is every file with an unsafe path, a bad record, or a URI of a scheme without a store.
-
-        Args:
-            schemes: The schemes for which there is a store.
-            max_path_bytes: How long a file's path below the destination may be.
-        """
-        self.db.execute(sql.TOO_LONG, {"most": max_path_bytes})
-        script = sql.COLLISIONS.replace(":marker", f"'{_MARKER_REASON}'")
-        self.db.executescript(f"{script} BEGIN;")
-        folders = self.db.execute("SELECT place FROM disputed JOIN folder USING (place)").fetchall()
-        self.db.executemany(sql.BENEATH, ((place, place) for (place,) in folders))
-        self._refuse_schemes(frozenset(schemes))
-        self.db.execute(sql.REFUSE)
-
-    def _refuse_schemes(self, schemes: frozenset[str]) -> None:
-        found = self.db.execute(
-            "SELECT DISTINCT substr(uri, 1, instr(uri, '://') - 1) FROM file WHERE action = 'keep' AND error_code IS NULL"
-        ).fetchall()
-        for (scheme,) in found:
-            if scheme not in schemes:
-                reason = (
-                    f"no object store is registered for {scheme}:// URIs (roboto_dagster.StoreRegistry); there is one "
-                    f"for {', '.join(sorted(schemes))}"
-                )
-                self.db.execute(
-                    "UPDATE file SET error_code = 'BAD_RECORD', error = ? WHERE action = 'keep' AND error_code IS NULL"
-                    " AND uri >= ? || '://' AND uri < ? || ':/0'",
-                    (reason, scheme, scheme),
-                )
-
-    def block(self, numbers: Iterable[int], reason: str) -> None:
-        """Fail files whose place on the disk is taken. Unlike a refusal, this is never skipped.
-
-        Args:
-            numbers: The files.
-            reason: What is in the way.
-        """
-        self.db.executemany(
-            "UPDATE file SET action = 'block', status = 'failed', error_code = 'LOCAL_IO', error = ?"
-            " WHERE action = 'fetch' AND seq = ?",
-            ((reason, number) for number in numbers),
-        )
-
-    def beneath(self, folder: str) -> list[int]:
-        """Return the files to be fetched into a folder or its sub-folders.
-
-        Args:
-            folder: Below the destination.
-        """
-        dataset_id, _, relative = folder.partition("/")
-        place = f"{dataset_id}/{place_of(relative)}"
-        rows = self.db.execute(
-            "SELECT seq FROM file WHERE action = 'fetch' AND place >= ? || '/' AND place < ? || '0'",
-            (place, place),
-        )
-        return [seq for (seq,) in rows]
-
-    def skip_refused(self) -> None:
-        """Turn refusals into skipped files: the sync does not fail because of them."""
-        self.db.execute("UPDATE file SET status = 'skipped' WHERE action = 'refuse'")
-
     def undecided(self) -> Iterator[tuple[PlannedFile, KnownFile | None]]:
         """Yield every file that was neither refused nor skipped, with what is known of it."""
         for row in self.pages(sql.UNDECIDED):
-            yield planned_file(row), known_file(row[_FILE_WIDTH:])
+            yield planned_file(row), known_file(row[FILE_WIDTH:])
 
     def plan_fetches(self, found: Iterable[tuple[PlannedFile, LocalFile | None, bool]]) -> None:
         """Plan to fetch files. Until its end is noted, each counts as not reached: an interrupted run must not claim it.
@@ -325,7 +211,7 @@ class Inventory:
             by_number = {row[0]: row for row in rows}
             for number in batch:
                 row = by_number[number]
-                found = row[_FILE_WIDTH:]
+                found = row[FILE_WIDTH:]
                 yield planned_file(row)._replace(on_disk=None if found[0] is None else found)
 
     def folders_to_fill(self) -> Iterator[str]:
@@ -362,7 +248,7 @@ class Inventory:
 def planned_file(row: Sequence[Any]) -> PlannedFile:
     """Make a file of a row that begins with `inventory_sql.FILE_COLUMNS`."""
     seq, dataset_id, file_id, version, relative_path, size_bytes, uri, association_id = row[
-        :_FILE_WIDTH
+        :FILE_WIDTH
     ]
     remote = RemoteFile(
         file_id=file_id,

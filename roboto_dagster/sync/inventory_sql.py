@@ -65,6 +65,19 @@ UPDATE file SET error_code = 'COLLISION', error = 'one of its folders is also a 
     WHERE place >= ? || '/' AND place < ? || '0'
 """
 
+ADD_KNOWN = "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
+"""The values of a `KnownRow`."""
+
+ADD_UNLISTED = """
+INSERT OR REPLACE INTO known SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL
+    WHERE NOT EXISTS (SELECT 1 FROM file WHERE dataset_id = ? AND relative_path = ?)
+"""
+
+ADOPT = """
+INSERT OR IGNORE INTO known SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL
+    WHERE EXISTS (SELECT 1 FROM on_disk WHERE dataset_id = ? AND relative_path = ? AND size_bytes = ? AND mtime_ns = ?)
+"""
+
 TOO_LONG = """
 UPDATE file SET place = NULL, error_code = 'UNSAFE_PATH',
     error = 'with the destination, the path is longer than 4095 bytes, which no program can open'

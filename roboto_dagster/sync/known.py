@@ -4,6 +4,7 @@ Both are on a disk that others write to as well: each row is checked before it i
 would leave the destination, or with a value of the wrong type, is left out.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -51,10 +52,12 @@ class KnownRow(NamedTuple):
 KNOWN_COLUMNS = KnownRow._fields
 """The manifest's columns that are facts about a published file."""
 
-_TEXTS = ("dataset_id", "relative_path", "file_id", "uri")
-_OPTIONAL_TEXTS = ("etag", "checksum", "verified")
-_NUMBERS = ("version", "size_bytes", "mtime_ns")
-_INDEX = {name: index for index, name in enumerate(KNOWN_COLUMNS)}
+# The types of a row, with None for each combination of values that may be missing.
+_SHAPES = frozenset(
+    itertools.product(
+        *[(str,)] * 3, *[(int,)] * 3, (str,), *[(str, type(None))] * 3, (int, type(None))
+    )
+)
 
 
 def known_rows(rows: Iterable[Sequence[Any]]) -> Iterator[KnownRow]:
@@ -75,32 +78,23 @@ def known_row(values: Sequence[Any]) -> KnownRow | None:
     Returns:
         The row, or None if it is not usable.
     """
-    if len(values) != len(KNOWN_COLUMNS) or not all(map(_is_text, _pick(values, _TEXTS))):
+    if tuple(map(type, values)) not in _SHAPES:
         return None
-    if not all(map(_is_number, _pick(values, _NUMBERS))):
+    row = KnownRow._make(values)
+    numbers = (row.version, row.size_bytes, row.mtime_ns, row.fetched_at or 0)
+    if min(numbers) < 0 or max(numbers) > _MAX_INT or not _is_storable(values):
         return None
-    if not all(value is None or _is_text(value) for value in _pick(values, _OPTIONAL_TEXTS)):
-        return None
-    row = KnownRow(*values)
     is_ours = is_dataset_id(row.dataset_id) and unsafe_reason(row.relative_path) is None
-    return row if is_ours and (row.fetched_at is None or _is_number(row.fetched_at)) else None
+    return row if is_ours else None
 
 
-def _pick(values: Sequence[Any], names: Iterable[str]) -> Iterator[Any]:
-    return (values[_INDEX[name]] for name in names)
-
-
-def _is_text(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    if value.isascii():
+def _is_storable(values: Sequence[Any]) -> bool:
+    """Return whether there is no lone surrogate, which JSON can carry and no database can store."""
+    text = "".join(value for value in values if type(value) is str)
+    if text.isascii():
         return True
     try:
-        value.encode()
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can carry and no database can store
+        text.encode()
+    except UnicodeEncodeError:
         return False
     return True
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_INT

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 from roboto_dagster.errors import ADVICE, DownloadError, ErrorCode
 from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.sync import inventory_sql as sql
-from roboto_dagster.sync.inventory import Inventory, PlannedFile, Source, planned_file
-
-_FILE_WIDTH = 8
+from roboto_dagster.sync.inventory import FILE_WIDTH, Inventory, PlannedFile, Source, planned_file
 
 
 class Failure(NamedTuple):
@@ -164,7 +162,7 @@ class Outcomes:
             limit: How many at most.
         """
         for row in self._db.execute(sql.FAILURES, (status, limit)).fetchall():
-            code, reason, is_transient, *others = row[_FILE_WIDTH:]
+            code, reason, is_transient, *others = row[FILE_WIDTH:]
             yield Failure(planned_file(row), code, reason or "", bool(is_transient), *others)
 
     def top_files(self, limit: int) -> list[tuple[Any, ...]]:

@@ -20,9 +20,11 @@ from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.sync.disk_space import check_space
 from roboto_dagster.sync.facts import Facts
 from roboto_dagster.sync.inventory import Inventory, PlannedFile
+from roboto_dagster.sync.known_files import KnownFiles
 from roboto_dagster.sync.local import local_file
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.plan import LocalFile, is_as_known, is_same_record
+from roboto_dagster.sync.refusals import Refusals
 from roboto_dagster.sync.removal import Remover
 from roboto_dagster.sync.report import count
 from roboto_dagster.sync.revalidation import Revalidator
@@ -56,6 +58,8 @@ class Planner:
         self, inventory: Inventory, tree: LocalTree, settings: SyncSettings, record: RunRecord
     ) -> None:
         self._record = record
+        self._refusals = Refusals(inventory)
+        self._known = KnownFiles(inventory)
         self._inventory = inventory
         self._tree = tree
         self._settings = settings
@@ -76,7 +80,7 @@ class Planner:
         """
         inventory = self._inventory
         below_bytes = _MAX_FULL_PATH_BYTES - len(os.fsencode(self._settings.destination)) - 1
-        inventory.refuse(StoreRegistry.schemes(), below_bytes)
+        self._refusals.refuse(StoreRegistry.schemes(), below_bytes)
         inventory.plan_fetches(self._to_fetch())
         facts.adopt_others()
         inventory.plan_keeps(self._kept_after_all())
@@ -86,7 +90,7 @@ class Planner:
         unlisted.mark()
         self._clear_the_way(unlisted, remover)
         if self._settings.options.on_refused == "skip":
-            inventory.skip_refused()
+            self._refusals.skip_refused()
         self._log_totals()
         self._check_space()
 
@@ -99,14 +103,14 @@ class Planner:
 
     def _kept_after_all(self) -> Iterator[int]:
         """Yield the files of which another manifest knew that this very version is on disk."""
-        for planned, known in self._inventory.known_on_disk():
+        for planned, known in self._known.on_disk():
             if is_same_record(planned.remote, known):
                 yield planned.seq
 
     def _clear_the_way(self, unlisted: Unlisted, remover: Remover) -> None:
         for file, blocked in unlisted.in_the_way():
             if not remover.remove_now(file):
-                self._inventory.block(
+                self._refusals.block(
                     blocked, _UNLISTED_IN_THE_WAY.format(path=one_line(file.relative_path))
                 )
         for planned in self._inventory.folders_in_the_way():
@@ -119,7 +123,7 @@ class Planner:
         self._tree.remove_empty_folders(planned.path)
         local = local_file(self._tree, planned.path)
         if local is not None and local.is_folder:
-            self._inventory.block([planned.seq], _FOLDER_IN_THE_WAY)
+            self._refusals.block([planned.seq], _FOLDER_IN_THE_WAY)
 
     def _check_folder(self, folder: str) -> None:
         """Fail what is to be fetched into a folder, if a file is in the place of it or of a parent."""
@@ -128,8 +132,8 @@ class Planner:
             if local is not None:
                 if local.is_regular:
                     path = one_line(folder.partition("/")[2])
-                    self._inventory.block(
-                        self._inventory.beneath(folder), _FILE_IN_THE_WAY.format(path=path)
+                    self._refusals.block(
+                        self._refusals.beneath(folder), _FILE_IN_THE_WAY.format(path=path)
                     )
                 return
             folder = folder.rpartition("/")[0]

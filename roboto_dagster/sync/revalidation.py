@@ -24,6 +24,7 @@ from roboto_dagster.fs.object_store import ObjectStore
 from roboto_dagster.sync import inventory_sql as sql
 from roboto_dagster.sync.inventory import Inventory, PlannedFile, batched, planned_file
 from roboto_dagster.sync.known import KnownRow
+from roboto_dagster.sync.known_files import KnownFiles
 from roboto_dagster.sync.progress import Log
 from roboto_dagster.sync.report import count
 
@@ -56,6 +57,7 @@ class Revalidator:
         self, inventory: Inventory, tree: LocalTree, open_store: OpenFirst, log: Log
     ) -> None:
         self._inventory = inventory
+        self._known = KnownFiles(inventory)
         self._tree = tree
         self._open_store = open_store
         self._log = log
@@ -116,7 +118,7 @@ class Revalidator:
         if (status.st_size, status.st_mtime_ns) != candidate.on_disk:
             return False
         remote, (size_bytes, mtime_ns) = planned.remote, candidate.on_disk
-        self._inventory.add_known(
+        self._known.add(
             [
                 KnownRow(
                     dataset_id=planned.dataset_id,

@@ -19,6 +19,7 @@ from roboto_dagster.sync import inventory_sql as sql
 from roboto_dagster.sync.inventory import Inventory, batched, known_file
 from roboto_dagster.sync.local import local_file
 from roboto_dagster.sync.plan import KnownFile, is_as_known, place_of
+from roboto_dagster.sync.refusals import Refusals
 
 
 class UnlistedFile(NamedTuple):
@@ -49,7 +50,7 @@ class Unlisted:
     """
 
     def __init__(self, inventory: Inventory, tree: LocalTree) -> None:
-        self._inventory = inventory
+        self._refusals = Refusals(inventory)
         self._db = inventory.db
         self._tree = tree
 
@@ -92,7 +93,7 @@ class Unlisted:
     def _beneath(self, place: str) -> list[int]:
         if not self._db.execute("SELECT 1 FROM folder WHERE place = ?", (place,)).fetchone():
             return []
-        return self._inventory.beneath(place)
+        return self._refusals.beneath(place)
 
     def _above(self, place: str) -> list[int]:
         parts = place.split("/")

@@ -11,7 +11,9 @@ from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.platform.files import RemoteFile
 from roboto_dagster.sync.inventory import Inventory, Source, Totals
 from roboto_dagster.sync.known import KnownRow
+from roboto_dagster.sync.known_files import KnownFiles
 from roboto_dagster.sync.outcomes import Failure, Outcomes
+from roboto_dagster.sync.refusals import Refusals
 from roboto_dagster.types import DownloadableFile
 
 
@@ -37,7 +39,7 @@ def remote(path: str, number: int = 1, **changes: Any) -> RemoteFile:
 
 def refusals(inventory: Inventory) -> list[Failure]:
     """Refuse what cannot be delivered, and return it."""
-    inventory.refuse({"s3"})
+    Refusals(inventory).refuse({"s3"})
     return list(Outcomes(inventory).failures("failed", 100))
 
 
@@ -127,7 +129,7 @@ def test_big_files_come_first(inventory: Inventory) -> None:
 def test_totals_count_by_action(inventory: Inventory) -> None:
     """Files and bytes, of all and of what is to be done."""
     inventory.add_remote("ds_1", [remote("a", 1), remote("b", 2), remote("../c", 4)])
-    inventory.refuse({"s3"})
+    Refusals(inventory).refuse({"s3"})
     plan_fetches(inventory)
     inventory.plan_keeps([2])
     found = [inventory.totals(*actions) for actions in ((), ("fetch",), ("keep",), ("refuse",))]
@@ -150,7 +152,7 @@ def manifest_row(inventory: Inventory) -> dict[str, Any]:
 def planned_again(inventory: Inventory) -> None:
     """Plan to fetch a file that an earlier run had fetched in another version, of another id."""
     inventory.add_remote("ds_1", [remote("a", 9, version=3, uri="s3://b/new")])
-    inventory.add_known([KNOWN])
+    KnownFiles(inventory).add([KNOWN])
     plan_fetches(inventory)
 
 

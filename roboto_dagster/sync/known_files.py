@@ -1,0 +1,71 @@
+"""What is known about files that earlier runs published, in the inventory of a sync."""
+
+from collections.abc import Iterable, Iterator
+
+from roboto_dagster.sync import inventory_sql as sql
+from roboto_dagster.sync.inventory import (
+    FILE_WIDTH,
+    Inventory,
+    PlannedFile,
+    known_file,
+    planned_file,
+)
+from roboto_dagster.sync.known import KnownRow
+from roboto_dagster.sync.plan import KnownFile
+
+
+class KnownFiles:
+    """Adds facts to an inventory and finds those that match the disk. For one thread.
+
+    Args:
+        inventory: Of the sync.
+    """
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._db = inventory.db
+        self._pages = inventory.pages
+
+    def add(self, rows: Iterable[KnownRow]) -> None:
+        """Add facts about published files; later ones replace earlier ones of the same file.
+
+        Args:
+            rows: Checked rows, see `known`.
+        """
+        self._db.executemany(sql.ADD_KNOWN, rows)
+
+    def add_unlisted(self, rows: Iterable[KnownRow]) -> None:
+        """Add facts about files that are not listed, in place of what was known about them.
+
+        Args:
+            rows: Checked rows that match the disk.
+        """
+        self._db.executemany(
+            sql.ADD_UNLISTED,
+            ((*row, row.dataset_id, row.relative_path) for row in rows),
+        )
+
+    def unknown_datasets(self) -> list[str]:
+        """Return the datasets of files that are on disk and that nothing is known about."""
+        rows = self._db.execute(
+            "SELECT DISTINCT dataset_id FROM on_disk LEFT JOIN known USING (dataset_id, relative_path)"
+            " WHERE known.dataset_id IS NULL"
+        )
+        return [dataset_id for (dataset_id,) in rows]
+
+    def adopt(self, rows: Iterable[KnownRow]) -> None:
+        """Take over facts about files that are on disk as they were published, and that nothing is known about.
+
+        Args:
+            rows: Checked rows of another manifest.
+        """
+        self._db.executemany(
+            sql.ADOPT,
+            ((*row, *row[:2], row.size_bytes, row.mtime_ns) for row in rows),
+        )
+
+    def on_disk(self) -> Iterator[tuple[PlannedFile, KnownFile]]:
+        """Yield every file to be fetched of which something is known, and that is on disk as that says."""
+        for row in self._pages(sql.KNOWN_ON_DISK):
+            known = known_file(row[FILE_WIDTH:])
+            if known is not None:
+                yield planned_file(row), known
