@@ -1,9 +1,11 @@
 """Robot logs as Dagster assets: one partition a dataset, and a table of what is in them.
 
-As it is, it runs against `LocalRoboto`, the platform on this machine, with real robot logs. With an
-account of your own, set ROBOTO_API_KEY and ROBOTO_DATASET_IDS (ids, separated by commas).
+As it is, it runs against `LocalRoboto`, the platform on this machine, with sample robot logs or,
+with ROBOTO_DEMO_LOGS=FOLDER, with logs of your own. With an account of your own, set ROBOTO_API_KEY
+and ROBOTO_DATASET_IDS (ids, separated by commas).
 """
 
+import hashlib
 import os
 import pathlib
 
@@ -15,6 +17,9 @@ from roboto_dagster import (
     ObjectStoreResource,
     RobotoResource,
     build_roboto_dataset_asset,
+    build_roboto_dataset_checks,
+    build_roboto_dataset_sensor,
+    build_roboto_sync_schedule,
     manifest_path,
     read_manifest,
 )
@@ -25,44 +30,53 @@ FOLDER = pathlib.Path(os.environ.get("ROBOTO_DEMO_FOLDER", REPOSITORY / ".demo")
 DESTINATION = FOLDER / "data"
 PLATFORM = LocalRoboto()
 
-DATASETS = {".ulg": "ds_px4_flights", ".bag": "ds_turtlesim_bags", ".mcap": "ds_turtlesim_mcap"}
+DATASETS = {".bag": "ds_ros_bags", ".mcap": "ds_mcap_logs", ".ulg": "ds_px4_logs"}
 MAGIC = {b"ULog": "PX4 ULog", b"#ROSBAG": "ROS bag", b"\x89MCAP": "MCAP"}
 
 
-def find_logs() -> list[pathlib.Path]:
-    """Finds logs: those of ROBOTO_DEMO_LOGS, else those beside the repository, else written ones."""
-    beside = REPOSITORY.parent / "shared" / "data" / "robot-logs"
-    folder = pathlib.Path(os.environ.get("ROBOTO_DEMO_LOGS", beside))
+def add_sample_logs() -> None:
+    """Write sample logs, and add each of their folders as a dataset."""
+    for folder in sorted(write_sample_logs(FOLDER / "logs").iterdir()):
+        PLATFORM.add_folder(folder, dataset_id=f"ds_{folder.name.replace('-', '_')}")
+
+
+def add_logs(folder: pathlib.Path) -> None:
+    """Add the logs in a folder of the reader's own, with one dataset for each kind of log.
+
+    Raises:
+        ValueError: There is no such folder, or no log in it.
+    """
+    advice = "Give a folder with logs, or unset ROBOTO_DEMO_LOGS for sample logs."
     if not folder.is_dir():
-        folder = write_sample_logs(FOLDER / "logs")
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def start_platform(logs: list[pathlib.Path]) -> None:
-    """Starts the platform, with the logs of one kind, or of one folder of written ones, a dataset."""
-    PLATFORM.start()
+        raise ValueError(f"ROBOTO_DEMO_LOGS={folder} is not a folder. {advice}")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in DATASETS)
+    logs = [path for path in paths if path.is_file()]
+    if not logs:
+        raise ValueError(f"ROBOTO_DEMO_LOGS={folder} has no {', '.join(DATASETS)} file. {advice}")
     for log in logs:
-        written = log.is_relative_to(FOLDER)
-        dataset_id = (
-            f"ds_{log.parent.name.replace('-', '_')}" if written else DATASETS.get(log.suffix)
-        )
-        if dataset_id is None:
-            continue
+        dataset_id = DATASETS[log.suffix.lower()]
         if dataset_id not in PLATFORM.dataset_ids():
             PLATFORM.add_dataset(dataset_id.removeprefix("ds_"), dataset_id=dataset_id)
-        PLATFORM.add_file(dataset_id, log.name, log, file_id=f"fl_{dataset_id}_{log.stem}")
+        name = log.relative_to(folder).as_posix()
+        # The same id in each process, so that the next run finds its files unchanged.
+        file_id = f"fl_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        PLATFORM.add_file(dataset_id, name, log, file_id=file_id)
 
 
 if os.environ.get("ROBOTO_API_KEY"):
     dataset_ids = os.environ.get("ROBOTO_DATASET_IDS", "").replace(" ", "").split(",")
     if dataset_ids == [""]:
-        raise RuntimeError("Set ROBOTO_DATASET_IDS to the ids of your datasets: ds_…,ds_…")
+        raise ValueError("Set ROBOTO_DATASET_IDS to the ids of your datasets: ds_…,ds_…")
     resources = {
         "roboto": RobotoResource(api_key=dg.EnvVar("ROBOTO_API_KEY")),
         "object_store": ObjectStoreResource(),
     }
 else:
-    start_platform(find_logs())
+    PLATFORM.start()
+    if os.environ.get("ROBOTO_DEMO_LOGS"):
+        add_logs(pathlib.Path(os.environ["ROBOTO_DEMO_LOGS"]).expanduser())
+    else:
+        add_sample_logs()
     dataset_ids = PLATFORM.dataset_ids()
     resources = PLATFORM.resources()
 
@@ -78,7 +92,7 @@ robot_logs = build_roboto_dataset_asset(
 
 @dg.asset(deps=[robot_logs], partitions_def=partitions, group_name="quickstart", kinds={"pyarrow"})
 def log_formats(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    """What kinds of logs a dataset holds, from the manifest and from the first bytes of each log."""
+    """Report what kinds of logs a dataset holds, by its manifest and the first bytes of each log."""
     manifest = read_manifest(manifest_path(DESTINATION, "robot_logs", context.partition_key))
     on_disk = manifest.filter(pc.is_valid(manifest["mtime_ns"]))
     formats = pa.array([log_format(str(path)) for path in on_disk["path"].to_pylist()], pa.string())
@@ -98,10 +112,17 @@ def log_formats(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]
 
 
 def log_format(path: str) -> str:
-    """Tells the format of a log by its first bytes."""
+    """Return the format of a log, by its first bytes."""
     with pathlib.Path(path).open("rb") as log:
         start = log.read(8)
     return next((name for magic, name in MAGIC.items() if start.startswith(magic)), "other")
 
 
-defs = dg.Definitions(assets=[robot_logs, log_formats], resources=resources)
+defs = dg.Definitions(
+    assets=[robot_logs, log_formats],
+    asset_checks=build_roboto_dataset_checks(robot_logs),
+    sensors=[build_roboto_dataset_sensor(robot_logs)],
+    schedules=[build_roboto_sync_schedule(robot_logs, "0 3 * * *")],
+    jobs=[dg.define_asset_job("robot_logs_and_formats", [robot_logs, log_formats])],
+    resources=resources,
+)

@@ -3,9 +3,11 @@
 import importlib.util
 import os
 import pathlib
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import dagster as dg
@@ -26,16 +28,16 @@ def load(path: pathlib.Path) -> ModuleType:
 
 @pytest.fixture
 def quickstart(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Iterator[ModuleType]:
-    """The quickstart with written logs, its files in a folder of the test's."""
+    """The quickstart with sample logs, its files in a folder of the test's."""
     monkeypatch.delenv("ROBOTO_API_KEY", raising=False)
+    monkeypatch.delenv("ROBOTO_DEMO_LOGS", raising=False)
     monkeypatch.setenv("ROBOTO_DEMO_FOLDER", str(tmp_path))
-    monkeypatch.setenv("ROBOTO_DEMO_LOGS", str(tmp_path / "none"))
     module = load(EXAMPLES / "quickstart.py")
     yield module
     module.PLATFORM.stop()
 
 
-def test_the_quickstart_tells_the_formats_of_its_logs(quickstart: ModuleType) -> None:
+def test_the_quickstart_reports_the_formats_of_its_logs(quickstart: ModuleType) -> None:
     """A partition materializes, and the asset downstream reads its manifest and its logs."""
     result = dg.materialize(
         [quickstart.robot_logs, quickstart.log_formats],
@@ -62,30 +64,97 @@ def test_the_quickstart_is_the_same_in_the_next_process(quickstart: ModuleType) 
         again.PLATFORM.stop()
 
 
+def test_the_quickstart_fills_each_page_of_the_ui(quickstart: ModuleType) -> None:
+    """It has jobs, checks, a sensor and a schedule, and loads."""
+    repository = quickstart.defs.get_repository_def()
+    assert repository.has_job("robot_logs_and_formats")
+    assert repository.has_sensor_def("robot_logs_sensor")
+    assert repository.has_schedule_def("robot_logs_schedule")
+    assert len(repository.asset_graph.asset_check_keys) > 1
+    dg.Definitions.validate_loadable(quickstart.defs)
+
+
+@pytest.fixture
+def demo(tmp_path: pathlib.Path) -> Callable[..., "subprocess.Popen[str]"]:
+    """Starts the demo, with its files in a folder of the test's."""
+
+    def start(**environment: str) -> "subprocess.Popen[str]":
+        home = tmp_path / "dagster"
+        home.mkdir(exist_ok=True)
+        private = {"DAGSTER_HOME": str(home), "ROBOTO_DEMO_FOLDER": str(tmp_path / "demo")}
+        return subprocess.Popen(
+            [sys.executable, EXAMPLES / "demo.py"],
+            env={**os.environ, **private, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+Demo = Callable[..., "subprocess.Popen[str]"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("logs", ["written", "given"])
-def test_the_demo_keeps_its_promise(logs: str, tmp_path: pathlib.Path) -> None:
-    """`make demo` ends well with logs that it writes, and with a folder of the reader's own."""
-    given = tmp_path / "given"
-    if logs == "given":
-        given.mkdir()
-        for name in ("a.bag", "b.bag", "c.mcap"):
-            (given / name).write_bytes(b"#ROSBAG V2.0\n" + name.encode())
-    home = tmp_path / "dagster"
-    home.mkdir()
-    environment = {
-        **os.environ,
-        "DAGSTER_HOME": str(home),
-        "ROBOTO_DEMO_FOLDER": str(tmp_path / "demo"),
-        "ROBOTO_DEMO_LOGS": str(given),
-    }
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / "demo.py"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+def test_the_demo_keeps_its_promise(
+    demo: Demo, quickstart: ModuleType, tmp_path: pathlib.Path
+) -> None:
+    """`make demo` succeeds with sample logs, which it calls so; its failed run can run again in the UI."""
+    out, error = (process := demo()).communicate(timeout=120)
+    assert process.returncode == 0, out + error
+    assert "sample robot logs" in out
+    assert "NOT_FOUND" in out
+    assert "0 requests to the store" in out
+    with dg.DagsterInstance.from_config(str(tmp_path / "dagster")) as instance:
+        failed = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+    assert [run.job_name for run in failed] == ["robot_logs_and_formats"]
+    job = quickstart.defs.resolve_job_def(failed[0].job_name)
+    assert dg.validate_run_config(job, failed[0].run_config)
+
+
+@pytest.mark.slow
+def test_the_demo_takes_logs_of_your_own(demo: Demo, tmp_path: pathlib.Path) -> None:
+    """Logs in sub-folders are taken too, also where two of them have one name."""
+    for name in ("mon/log.bag", "tue/log.bag", "a[1].MCAP", "notes.txt"):
+        (tmp_path / "given" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "given" / name).write_bytes(b"#ROSBAG V2.0\n" + name.encode())
+    out, error = (process := demo(ROBOTO_DEMO_LOGS=str(tmp_path / "given"))).communicate(
+        timeout=120
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "NOT_FOUND" in done.stdout
-    assert "0 requests to the store" in done.stdout
+    assert process.returncode == 0, out + error
+    delivered = (tmp_path / "demo" / "data").glob("ds_*/**/*.*")
+    assert sorted(path.name for path in delivered) == ["a[1].MCAP", "log.bag", "log.bag"]
+    assert "sample" not in out
+
+
+@pytest.mark.parametrize("logs", ["missing", "empty"])
+def test_the_demo_names_logs_that_it_cannot_use(
+    demo: Demo, tmp_path: pathlib.Path, logs: str
+) -> None:
+    """A folder that is not there, or has no logs, is one line that names it."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("no log")
+    out, error = (process := demo(ROBOTO_DEMO_LOGS=str(tmp_path / logs))).communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert error.startswith(f"make demo: ROBOTO_DEMO_LOGS={tmp_path / logs} ")
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal here")
+@pytest.mark.parametrize("until", ["", "1. Materialize"])
+def test_ctrl_c_ends_the_demo_shortly(demo: Demo, until: str) -> None:
+    """Ctrl-C, while it starts or in the middle, is answered in a line."""
+    process = demo()
+    assert process.stdout is not None
+    if until:
+        while until not in process.stdout.readline():
+            pass
+    else:
+        time.sleep(1)  # Python has started; nothing tells when
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Interrupted. `make demo` starts again." in error
+    assert len(error.splitlines()) <= 3, error
