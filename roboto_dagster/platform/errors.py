@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 STATUS_HEADER = "X-Roboto-Dagster-Status"
 """Added by our transport to the headers of an error: the SDK's classes keep only the kind of a status."""
 
+FOREIGN_HEADER = "X-Roboto-Dagster-Foreign"
+"""Added too: `True` if the body is not an error of the Roboto API. Another server's 404 says nothing of what
+there is on the platform, and must not let anything be removed.
+"""
+
+_NOT_FOUND = 404
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MAX_TEXT = 300
 
@@ -99,15 +105,30 @@ def _from_answer(doing: str, error: Exception, status: int, endpoint: str) -> Pl
             f"{doing}: the Roboto API answered {status}: it redirects to {target}, where the API key is not sent. "
             f"Correct {endpoint}."
         )
-    elif _first_line(error).startswith("<") and not transient:
+    elif _is_foreign(error, status) and not transient:
         message = (
-            f"{doing}: what answers is not the Roboto API: HTTP {status} with a page of HTML or XML. "
+            f"{doing}: what answers is not the Roboto API: HTTP {status} with {_text_of(error)}. "
             f"Check {endpoint}."
         )
+        return PlatformError(message, transient, None if status == _NOT_FOUND else status)
     else:
-        text = "a page of HTML or XML" if _first_line(error).startswith("<") else _first_line(error)
-        message = f"{doing}: the Roboto API answered {status}: {text}. {_advice(status, endpoint)}"
+        message = f"{doing}: the Roboto API answered {status}: {_text_of(error)}. {_advice(status, endpoint)}"
     return PlatformError(message, transient, status)
+
+
+def _is_foreign(error: Exception, status: int) -> bool:
+    """Return whether another server than the API has answered, as far as that can be seen."""
+    if _is_page(error):
+        return True
+    return status == _NOT_FOUND and _header(error, FOREIGN_HEADER) == "True"
+
+
+def _is_page(error: Exception) -> bool:
+    return _first_line(error).startswith("<")
+
+
+def _text_of(error: Exception) -> str:
+    return "a page of HTML or XML" if _is_page(error) else _first_line(error)
 
 
 def _header(error: Exception, name: str) -> str:

@@ -11,12 +11,10 @@ import http.client
 import io
 import json
 import logging
-import socket
-import time
 import urllib.error
 import urllib.request
 import urllib.response
-from typing import IO, Any
+from typing import Any
 
 import tenacity
 from roboto.exceptions import ClientError, HttpError, RobotoDomainException, ServerError
@@ -25,9 +23,9 @@ from roboto.http.http_client import is_expected_to_be_transient
 from roboto.http.options import HttpClientOptions, HttpRetryOptions
 from roboto.http.request import HttpRequest, HttpRequestDecorator
 from roboto.http.response import HttpResponse
-from roboto.http.tls import https_ssl_context
 
-from roboto_dagster.platform.errors import STATUS_HEADER
+from roboto_dagster.platform.bounded_http import bounded_opener
+from roboto_dagster.platform.errors import FOREIGN_HEADER, STATUS_HEADER
 
 logger = logging.getLogger(__name__)
 
@@ -134,9 +132,8 @@ def _log_retry(request: HttpRequest, state: tenacity.RetryCallState) -> None:
 
 def _send(request: HttpRequest, timeout: float | None) -> HttpResponse:
     """Make one attempt, and read the answer to its end."""
-    deadline = None if timeout is None else time.monotonic() + timeout * TOTAL_TIMEOUT_FACTOR
-    connect = functools.partial(_factory, timeout_seconds=timeout, deadline=deadline)
-    opener = urllib.request.build_opener(_HttpHandler(connect), _HttpsHandler(connect), _NoRedirect)
+    total = None if timeout is None else timeout * TOTAL_TIMEOUT_FACTOR
+    opener = bounded_opener(timeout, total)
     message = urllib.request.Request(  # noqa: S310 - the scheme was checked with the endpoint
         request.url, data=request.body, headers=request.headers, method=request.method
     )
@@ -145,10 +142,10 @@ def _send(request: HttpRequest, timeout: float | None) -> HttpResponse:
             body = _read(answer)
             return HttpResponse(_answer(body, answer))
     except urllib.error.HTTPError as error:
-        body = _readable_error(_read_error(error))
+        body, is_foreign = _readable_error(_read_error(error))
         headers = error.headers
-        del headers[STATUS_HEADER]
-        headers[STATUS_HEADER] = str(error.code)
+        del headers[STATUS_HEADER], headers[FOREIGN_HEADER]
+        headers[STATUS_HEADER], headers[FOREIGN_HEADER] = str(error.code), str(is_foreign)
         raise urllib.error.HTTPError(
             error.url, error.code, error.msg, headers, io.BytesIO(body)
         ) from None
@@ -184,9 +181,12 @@ def _read_error(error: urllib.error.HTTPError) -> bytes:
     return bytes(body[:MAX_ERROR_BYTES])
 
 
-def _readable_error(body: bytes) -> bytes:
+def _readable_error(body: bytes) -> tuple[bytes, bool]:
     """Reduce an error's body to what the SDK can parse: it fails on bytes that are no UTF-8, and hands
     fields that it does not know to a constructor.
+
+    Returns:
+        The body, and whether it is not an error of the Roboto API.
     """
     text = body.decode("utf-8", "replace")
     try:
@@ -195,109 +195,11 @@ def _readable_error(body: bytes) -> bytes:
         reduced = {"error": {"error_code": code, "message": message}}
         RobotoDomainException.from_json(reduced)
     except (ValueError, LookupError, TypeError):  # no error of the API, or one of a newer release
-        return text.encode()
-    return json.dumps(reduced).encode()
+        return text.encode(), "Roboto" not in text
+    return json.dumps(reduced).encode(), False
 
 
 def _sdk_error(error: urllib.error.HTTPError) -> HttpError:
     if error.code >= 500:
         return ServerError(error)
     return ClientError(error) if error.code >= 400 else HttpError(error)
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Turns a redirect into an error: the API key is for one host, and a POST would become a GET."""
-
-    def redirect_request(  # noqa: PLR0917 - urllib's signature
-        self,
-        req: urllib.request.Request,  # noqa: ARG002
-        fp: IO[bytes],  # noqa: ARG002
-        code: int,  # noqa: ARG002
-        msg: str,  # noqa: ARG002
-        headers: http.client.HTTPMessage,  # noqa: ARG002
-        newurl: str,  # noqa: ARG002
-    ) -> None:
-        return None
-
-
-class _HttpHandler(urllib.request.HTTPHandler):
-    """Opens bounded connections; proxies are urllib's matter, as with the SDK."""
-
-    def __init__(self, connect: Any) -> None:
-        super().__init__()
-        self._connect = connect
-
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(functools.partial(self._connect, http.client.HTTPConnection), req)
-
-
-class _HttpsHandler(urllib.request.HTTPSHandler):
-    """The same with TLS, whose settings are the SDK's."""
-
-    def __init__(self, connect: Any) -> None:
-        super().__init__(context=https_ssl_context())
-        self._connect = connect
-
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        factory = functools.partial(
-            self._connect, http.client.HTTPSConnection, context=https_ssl_context()
-        )
-        return self.do_open(factory, req)
-
-
-def _factory(
-    kind: type[http.client.HTTPConnection],
-    host: str,
-    *,
-    timeout_seconds: float | None,
-    deadline: float | None,
-    **arguments: Any,
-) -> http.client.HTTPConnection:
-    """Make a connection whose answers keep to the deadline."""
-    connection = kind(host, **arguments)
-    if timeout_seconds is not None and deadline is not None:
-        connection.response_class = functools.partial(  # type: ignore[assignment]  # called only
-            _BoundedResponse, timeout_seconds=timeout_seconds, deadline=deadline
-        )
-    return connection
-
-
-class _BoundedResponse(http.client.HTTPResponse):
-    """An answer of which the status, the headers and the body are read under one deadline."""
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        *arguments: Any,
-        timeout_seconds: float,
-        deadline: float,
-        **named: Any,
-    ) -> None:
-        super().__init__(sock, *arguments, **named)
-        raw = self.fp.detach()
-        self.fp = io.BufferedReader(_BoundedReader(sock, raw, timeout_seconds, deadline))
-
-
-class _BoundedReader(io.RawIOBase):
-    """Reads a socket with the time that is left."""
-
-    def __init__(
-        self, sock: socket.socket, raw: io.RawIOBase, timeout_seconds: float, deadline: float
-    ) -> None:
-        super().__init__()
-        self._sock, self._raw = sock, raw
-        self._timeout_seconds, self._deadline = timeout_seconds, deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer took too long in all")
-        self._sock.settimeout(min(self._timeout_seconds, left))
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
