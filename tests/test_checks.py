@@ -385,6 +385,24 @@ def test_a_failed_partition_does_not_redden_the_checks(
     }
 
 
+def test_a_run_without_any_report_evaluates_nothing(
+    local: LocalRoboto, resources: dict[str, Any], folder: pathlib.Path
+) -> None:
+    """If the platform is the problem, the checks would only meet it again."""
+    local.faults.add(faults.status(500), route="/v1/datasets/*")
+    logs = build_roboto_dataset_asset("logs", destination=folder, dataset_id="ds_1")
+    local.requests.clear()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [logs, *build_roboto_dataset_checks(logs)],
+            resources=resources,
+            instance=instance,
+            raise_on_error=False,
+        )
+        events = instance.all_logs(result.run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    assert (result.success, events, local.requests.count()) == (False, [], 1)
+
+
 def test_checks_after_a_step_that_was_retried(
     local: LocalRoboto, resources: dict[str, Any], folder: pathlib.Path, dataset_id: str
 ) -> None:
