@@ -76,6 +76,11 @@ class DatasetAssetConfig:
                 f"destination must be a path that is known when the asset is defined, not {destination!r}: read it with "
                 'os.environ["NAME"], or {{ env.NAME }} in YAML.'
             )
+        given: Any = dataset_id
+        if given is not None and not isinstance(given, str):
+            raise ConfigurationError(
+                f"dataset_id must be a text such as ds_0123456789ab, not {given!r}."
+            )
         config = cls(
             destination=checked_destination(destination),
             dataset_id=dataset_id,

@@ -136,6 +136,8 @@ class _Run:
             open_store=self._object_store.open_store,
             destination=config.destination,
             manifest=config.manifest(self._context.asset_key, partition_key),
+            # Of a stand-in for the resource nothing more is needed than `open_store`.
+            durability=getattr(self._object_store, "durability", "none"),
             retry=self._retry,
             options=self._options,
             log=log,

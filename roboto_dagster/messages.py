@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from roboto_dagster.errors import DownloadError, RobotoDagsterError
+from roboto_dagster.fs.core.settings import MIB
 from roboto_dagster.sync.report import SyncReport, count, duration_text, size_text
 from roboto_dagster.text import code_span, markdown_text, one_line
 
@@ -19,7 +20,8 @@ def summary(report: SyncReport) -> str:
     """Return one line about a sync, such as `3 files fetched (6.0 MiB at 2.0 MiB/s), 2 unchanged, 0 failed, in 4.2 s`."""
     notes = []
     if report.bytes_fetched:
-        notes.append(f"{size_text(report.bytes_fetched)} at {report.throughput_mib_s:.1f} MiB/s")
+        speed = size_text(report.throughput_mib_s * MIB)
+        notes.append(f"{size_text(report.bytes_fetched)} at {speed}/s")
     if report.files_retried:
         notes.append(f"{count(report.files_retried, 'file')} after a retry")
     parts = [

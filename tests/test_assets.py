@@ -184,6 +184,8 @@ def test_a_relative_destination_is_of_the_working_directory(
         ),
         pytest.param({"dataset_id": "ds_1", "retry": {"max_attempts": 2}}, "retry", id="retry"),
         pytest.param({"dataset_id": "ds_1", "query": "tags"}, "query", id="query"),
+        pytest.param({"dataset_id": 7}, "dataset_id must be a text", id="number-as-id"),
+        pytest.param({"dataset_id": "ds_1", "max_removals": "5"}, "max_removals", id="text"),
     ],
 )
 def test_a_definition_that_cannot_work_fails_when_it_is_loaded(

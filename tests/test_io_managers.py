@@ -414,3 +414,14 @@ def test_destination_from_the_environment(
     monkeypatch.setenv("FILES", str(tmp_path / "data"))
     (path,) = elsewhere(dg.AssetSpec("logs"), list[pathlib.Path], destination=dg.EnvVar("FILES"))
     assert path.read_bytes() == b"a"
+
+
+def test_the_io_manager_alone(
+    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """It can be called with contexts of a unit test, as Dagster documents it."""
+    logs = deliver(resources, tmp_path, dataset_id=add(local, a_bin=b"a"))
+    metadata = logs.metadata_by_key[logs.key]
+    upstream = dg.build_output_context(asset_key=logs.key, definition_metadata=metadata)
+    context = dg.build_input_context(asset_key=logs.key, upstream_output=upstream)
+    assert len(RobotoFilesIOManager().load_input(context)) == 1

@@ -2,6 +2,7 @@
 
 from roboto_dagster import DownloadError
 from roboto_dagster.messages import dataset_label, describe, describe_in_markdown, summary
+from roboto_dagster.sync.report import TransferAttempt
 from tests.reports import failure, report
 
 
@@ -85,3 +86,10 @@ def test_a_reason_is_no_markdown() -> None:
     """Answers of servers are quoted in reasons."""
     error = DownloadError(failure().file, "SERVER_ERROR", "HTTP 500 <img src=http://evil>")
     assert "\\<img src=http://evil\\>" in describe_in_markdown(report([error]), None)
+
+
+def test_the_speed_of_small_files_is_not_nothing() -> None:
+    """`0.0 MiB/s` would look like a stall."""
+    attempt = TransferAttempt(number=1, files=1, failed=0, bytes_fetched=4, duration_seconds=0.5)
+    text = summary(report(bytes_fetched=4, attempts=[attempt]))
+    assert text.startswith("3 files fetched (4 B at 8 B/s)")

@@ -182,11 +182,10 @@ class DeliveryChecks(SettingsModel):
             asset: Of the component.
             roboto_resource_key: The resource that is the platform.
         """
-        hours = self.max_age_hours
         return build_roboto_dataset_checks(
             asset,
             **self.model_dump(exclude={"max_age_hours"}),
-            max_age=None if hours is None else dt.timedelta(hours=hours),
+            max_age=None if self.max_age_hours is None else _hours(self.max_age_hours),
             roboto_resource_key=roboto_resource_key,
         )
 
@@ -231,6 +230,15 @@ class Repetition(SettingsModel):
     def config(self) -> RetryConfig:
         """Return the policy."""
         return RetryConfig(**self.model_dump())
+
+
+def _hours(number: float) -> dt.timedelta:
+    try:
+        return dt.timedelta(hours=number)
+    except (ValueError, OverflowError) as error:
+        raise ConfigurationError(
+            f"checks: max_age_hours must be a number of hours above 0, not {number!r}."
+        ) from error
 
 
 def _time(text: str) -> dt.datetime:

@@ -222,6 +222,7 @@ def load(**attributes: Any) -> dg.Definitions:
         ),
         pytest.param({"checks": {"sample_files": 0}}, "sample_files", id="sample"),
         pytest.param({"checks": {"max_age_hours": -1}}, "max_age", id="max-age"),
+        pytest.param({"checks": {"max_age_hours": float("nan")}}, "max_age_hours", id="no-age"),
         pytest.param({"checks": {"checksums": "some"}}, "checksums|Invalid", id="checksums"),
         pytest.param({"sensor": {"vanished": "delete"}}, "vanished|Invalid", id="vanished"),
         pytest.param({"sensor": {"since": "soon"}}, "since must be a time", id="no-time"),
