@@ -1,10 +1,24 @@
 """The one place where URIs of objects are taken apart."""
 
+import re
+
 from roboto_dagster.errors import ConfigurationError
+
+# An ARN in place of a bucket has colons and slashes of its own, as the AWS CLI takes it:
+# access points, also of Object Lambda and of several regions, and those of Outposts.
+_ARN = re.compile(
+    r"(arn:aws[a-z-]*:s3(?:-object-lambda)?:[a-z0-9-]*:\d{12}:accesspoint[:/][^/:]+"
+    r"|arn:aws[a-z-]*:s3-outposts:[a-z0-9-]+:\d{12}:outpost[:/][^/:]+[:/]accesspoint[:/][^/:]+)"
+    r"/(.*)",
+    re.DOTALL,
+)
 
 
 def split_s3_uri(uri: str) -> tuple[str, str]:
     """Splits `s3://bucket/key` by hand: a URL parser would cut keys at `?` or `#` and drop tabs.
+
+    Args:
+        uri: The URI; in place of the bucket may stand the ARN of an access point.
 
     Returns:
         Bucket and exact key, which may begin with `/`.
@@ -13,7 +27,8 @@ def split_s3_uri(uri: str) -> tuple[str, str]:
         ConfigurationError: It is not an S3 URI with a bucket and a key.
     """
     scheme, _, rest = uri.partition("://")
-    bucket, _, key = rest.partition("/")
+    arn = _ARN.fullmatch(rest)
+    bucket, key = arn.groups() if arn else rest.partition("/")[::2]
     if scheme != "s3" or not bucket or not key:
         msg = f"Not an S3 URI with a bucket and a key: {uri!r}"
         raise ConfigurationError(msg)

@@ -49,18 +49,27 @@ def ask_botocore(bucket: str, region: str, endpoint_url: str | None) -> Endpoint
 def _ask(bucket: str, region: str, endpoint_url: str | None) -> Endpoint:
     session = botocore.session.Session()
     region = region or session.get_config_variable("region") or _DEFAULT_REGION
-    base_url = _base_url(session, bucket, region, endpoint_url)
+    url, scheme_of_auth = _prepared(session, bucket, region, endpoint_url)
+    base_url = url.removesuffix(f"/{_PROBE_KEY}")
     scheme = base_url.partition(":")[0]
     return Endpoint(
         base_url=base_url,
-        region=region,
+        region=scheme_of_auth.get("signingRegion") or region,
         ca_bundle=_ca_bundle(session) if scheme == "https" else None,
         proxy=botocore.utils.get_environ_proxies(base_url).get(scheme, ""),
+        auth=scheme_of_auth.get("name", "sigv4"),
+        service=scheme_of_auth.get("signingName", "s3"),
     )
 
 
-def _base_url(session: Any, bucket: str, region: str, endpoint_url: str | None) -> str:
-    """Has botocore prepare a request, and answers it here instead of sending it."""
+def _prepared(
+    session: Any, bucket: str, region: str, endpoint_url: str | None
+) -> tuple[str, dict[str, Any]]:
+    """Has botocore prepare a request, and answers it here instead of sending it.
+
+    Returns:
+        Its URL, and the first of the schemes by which it may be signed.
+    """
     client = session.create_client(
         "s3",
         region_name=region,
@@ -68,6 +77,10 @@ def _base_url(session: Any, bucket: str, region: str, endpoint_url: str | None) 
         config=botocore.config.Config(signature_version=botocore.UNSIGNED),
     )
     urls: list[str] = []
+    schemes: list[dict[str, Any]] = []
+
+    def look(request: Any, **_: Any) -> None:
+        schemes.extend(request.context.get("endpoint_properties", {}).get("authSchemes", []))
 
     def answer(request: Any, **_: Any) -> botocore.awsrequest.AWSResponse:
         urls.append(request.url)
@@ -75,9 +88,10 @@ def _base_url(session: Any, bucket: str, region: str, endpoint_url: str | None) 
         return botocore.awsrequest.AWSResponse(request.url, 200, headers, io.BytesIO())
 
     # Not a presigned URL: that goes to the global endpoint, whatever the region.
+    client.meta.events.register_first("before-sign.s3.GetObject", look)
     client.meta.events.register_first("before-send.s3.GetObject", answer)
     client.get_object(Bucket=bucket, Key=_PROBE_KEY)
-    return urls[0].removesuffix(f"/{_PROBE_KEY}")
+    return urls[0], schemes[0] if schemes else {}
 
 
 def _ca_bundle(session: Any) -> str:

@@ -22,7 +22,7 @@ from roboto_dagster.disk.temp_file import PartialFile
 from roboto_dagster.errors import DownloadError
 from roboto_dagster.fs.core.checksums import CrcDigest, HashDigest
 from roboto_dagster.fs.core.content import Content
-from roboto_dagster.fs.core.failure import Failure
+from roboto_dagster.fs.core.failure import Failure, local_failure
 from roboto_dagster.fs.core.progress import ProgressReport
 from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.core.settings import Verify
@@ -349,6 +349,20 @@ class Download:
         """
         identity = Identity(self.source_uri, self.size or 0, self.facts.etag or "")
         return self.content.open(partial, identity)
+
+    def check_name(self) -> Failure | None:
+        """Looks whether the temporary file is still there under its name.
+
+        Returns:
+            Why writing has to stop: somebody removed or replaced it; None if it is there.
+        """
+        partial = self.content.partial
+        try:
+            if partial is not None and not self.is_publishing:
+                partial.check_name()
+        except OSError as error:
+            return local_failure(self.file, error)
+        return None
 
     # How it ends, or starts again
 

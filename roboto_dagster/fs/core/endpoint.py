@@ -43,6 +43,8 @@ class Endpoint:
     Attributes:
         base_url: The bucket's URL; an object's is this, `/` and its quoted key.
         region: The region that requests are signed for.
+        auth: How they are signed, as botocore names it: `sigv4`, `sigv4-s3express`, `sigv4a` …
+        service: The service that they are signed for: `s3`, `s3-object-lambda` …
         ca_bundle: Path of the certificates to trust; None for plain http.
         proxy: URL of the proxy, or empty for none. May hold a password.
     """
@@ -51,10 +53,17 @@ class Endpoint:
     region: str
     ca_bundle: str | None
     proxy: str = dataclasses.field(repr=False)
+    auth: str = "sigv4"
+    service: str = "s3"
+
+    @property
+    def is_plain_s3(self) -> bool:
+        """Whether requests are signed in the way that every S3 client knows."""
+        return self.auth == "sigv4" and self.service == "s3"
 
 
 class Endpoints:
-    """The endpoints of a store's buckets; resolved once, corrected when a store tells a region.
+    """The endpoints of a store's buckets; resolved once, corrected when a store names a region.
 
     Args:
         endpoint_url: The user's own endpoint, or None for botocore's.
@@ -86,7 +95,7 @@ class Endpoints:
         return bucket in self._by_bucket
 
     def learn_region(self, bucket: str, region: str) -> bool:
-        """Takes the region that the store told; False if that is the one it was asked in."""
+        """Takes the region that the store named; False if that is the one it was asked in."""
         known = self._by_bucket.get(bucket)
         if known is not None and known.region == region:
             return False

@@ -1,10 +1,12 @@
 """Turns an error answer of a store into a `Failure`. Pure."""
 
 import dataclasses
+import urllib.parse
 
 from roboto_dagster.fs.core.error_codes import error_code, remedy_for
 from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.core.response import Head, parse_error, plain_text
+from roboto_dagster.redaction import mask_secrets
 
 _OTHER_REGION = frozenset(
     {"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "IllegalLocation"}
@@ -22,9 +24,11 @@ def failure_of_answer(head: Head, body: bytes, *, credentials_expired: bool = Fa
     document = parse_error(body)
     code = error_code(head.status, document.code, document.message)
     text = ": ".join(part for part in (document.code, document.message.rstrip(".")) if part)
+    if not text and 300 <= head.status < 400 and head.status != 304:
+        text = f"the store redirects to {_target(head)}, where the credentials are not sent"
     failure = Failure(
         code=code,
-        reason=f"HTTP {head.status} {text}".strip(),
+        reason=mask_secrets(f"HTTP {head.status} {text}".strip()),
         remedy=remedy_for(code, document.code),
         status=head.status,
         request_id=head.request_id or document.request_id or None,
@@ -39,6 +43,16 @@ def failure_of_answer(head: Head, body: bytes, *, credentials_expired: bool = Fa
     if failure.remedy == "denied" and credentials_expired:
         return dataclasses.replace(failure, remedy="credentials", code="CREDENTIALS_EXPIRED")
     return failure
+
+
+def _target(head: Head) -> str:
+    """Returns the origin that a redirect names; its path and query may hold anything."""
+    try:
+        parts = urllib.parse.urlsplit(plain_text(head.headers.get("location", ""), 2000))
+        origin = f"{parts.scheme}://{parts.hostname}" if parts.hostname else ""
+    except ValueError:
+        origin = ""
+    return origin or "another address"
 
 
 def _is_elsewhere(s3_code: str, status: int) -> bool:

@@ -30,6 +30,7 @@ from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.stall import StallWatch
 from roboto_dagster.fs.credentials import LiveCredentials
 from roboto_dagster.fs.curl.errors import from_curl
+from roboto_dagster.fs.curl.signing import is_signed_by_libcurl, signed_headers
 from roboto_dagster.fs.curl.write_buffer import WriteBuffer
 
 _RECEIVE_BYTES = 512 * 1024
@@ -83,11 +84,13 @@ class CurlRequest:
         "_head",
         "_headers",
         "_is_accepted",
+        "_is_signed_by_libcurl",
         "_lines",
         "_local_error",
         "_on_head",
         "_plain_headers",
         "_received",
+        "_settings",
         "_stall",
         "curl",
         "range",
@@ -108,6 +111,8 @@ class CurlRequest:
         self._body = bytearray()
         self._received = 0
         self._is_accepted = False
+        self._is_signed_by_libcurl = True
+        self._settings = settings
         self._stall = StallWatch()
         self.curl = pycurl.Curl()
         self._set_what_never_changes(settings)
@@ -163,7 +168,10 @@ class CurlRequest:
         curl = self.curl
         curl.setopt(pycurl.URL, url)
         headers = self._plain_headers
-        if not ranged.is_initial or skew:
+        if credentials is not None and not self._is_signed_by_libcurl:
+            headers = [*headers, *_range_headers(ranged)]
+            headers = signed_headers(url, headers, credentials, endpoint.region)
+        elif not ranged.is_initial or skew:
             headers = [*headers, *_range_headers(ranged), *_date_headers(skew)]
         if headers is not self._headers:
             self._headers = headers
@@ -175,14 +183,21 @@ class CurlRequest:
             raise ValueError("begin without credentials")
         self._credentials, self._endpoint = credentials, endpoint
         curl = self.curl
-        curl.setopt(pycurl.AWS_SIGV4, f"aws:amz:{endpoint.region}:s3")
-        curl.setopt(pycurl.USERNAME, credentials.access_key)
-        curl.setopt(pycurl.PASSWORD, credentials.secret_key)
+        by_libcurl = is_signed_by_libcurl(credentials.access_key)
+        if by_libcurl:
+            curl.setopt(pycurl.AWS_SIGV4, f"aws:amz:{endpoint.region}:s3")
+            curl.setopt(pycurl.USERNAME, credentials.access_key)
+            curl.setopt(pycurl.PASSWORD, credentials.secret_key)
+        elif self._is_signed_by_libcurl:  # and the credentials before were of another kind
+            curl.reset()
+            self._set_what_never_changes(self._settings)
+        self._is_signed_by_libcurl = by_libcurl
         curl.setopt(pycurl.PROXY, endpoint.proxy)  # empty: not even those libcurl would find
         if endpoint.ca_bundle is not None:
             curl.setopt(pycurl.CAINFO, endpoint.ca_bundle)
             curl.setopt(pycurl.PROXY_CAINFO, endpoint.ca_bundle)
-        token = [f"x-amz-security-token: {credentials.token}"] if credentials.token else []
+        has_token = credentials.token and by_libcurl  # botocore adds it itself
+        token = [f"x-amz-security-token: {credentials.token}"] if has_token else []
         self._plain_headers = [
             "x-amz-content-sha256: UNSIGNED-PAYLOAD",
             "x-amz-checksum-mode: ENABLED",
@@ -308,7 +323,7 @@ class CurlRequest:
         if self._stall.is_stalled(now, self._seen, limit_seconds) and not self._is_connecting:
             reason = f"next to no bytes came for {limit_seconds:g} seconds"
             return Failure(code="STALLED", reason=reason)
-        return None
+        return None if self.range is None else self.range.download.check_name()
 
     @property
     def _is_connecting(self) -> bool:

@@ -4,6 +4,7 @@
 connections. The loops start with the first `get` and end with the `with`.
 """
 
+import dataclasses
 import os
 import pathlib
 import threading
@@ -16,7 +17,7 @@ from typing_extensions import Self
 from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.fs.admission import AdmissionLimit
 from roboto_dagster.fs.core.download import Download
-from roboto_dagster.fs.core.failure import credentials_failure
+from roboto_dagster.fs.core.failure import Failure, credentials_failure
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.credential_cache import CredentialCache
@@ -155,7 +156,8 @@ class CurlStore:
         bucket, key = split_s3_uri(source_uri)
         if self._is_closed or os.getpid() != self._pid:
             self._refuse_use()
-        if has_dot_segments(key):
+        problem = self._resolve(bucket)
+        if problem is None and self._is_for_boto(bucket, key):
             return self._portable().get(
                 source_uri,
                 destination,
@@ -179,27 +181,34 @@ class CurlStore:
             part_size=self._settings.part_size_bytes,
             verify=self._settings.verify,
         )
-        if bucket in self._state.endpoints or self._find(download):
+        if problem is None:
             loop.submit(download)
+        else:
+            download.transfer.fail(download.error(problem))
+            self._admission.release(1)
         return download.transfer
 
-    def _find(self, download: Download) -> bool:
-        """Resolves a bucket's endpoint; that takes credentials, which name the region.
+    def _resolve(self, bucket: str) -> Failure | None:
+        """Finds a bucket's endpoint; that takes credentials, which name the region.
 
         Returns:
-            False if there are none: the transfer has failed then.
+            Why there are no credentials; None if the endpoint is known.
         """
+        if bucket in self._state.endpoints:
+            return None
         try:
             region = self._broker.current().region
-            self._state.endpoints.get(download.bucket, region)
         except PlatformError as error:
-            download.transfer.fail(download.error(credentials_failure(error)))
-            self._admission.release(1)
-            return False
-        except BaseException:
-            self._admission.release(1)
-            raise
-        return True
+            failure = credentials_failure(error)
+            advice = failure.advice or self._broker.advice_for(failure.code)
+            return dataclasses.replace(failure, advice=advice)
+        self._state.endpoints.get(bucket, region)
+        return None
+
+    def _is_for_boto(self, bucket: str, key: str) -> bool:
+        """Reports whether libcurl would ask for another key, or cannot sign for the bucket."""
+        endpoint = self._state.endpoints.get(bucket, "")
+        return not endpoint.is_plain_s3 or has_dot_segments(key)
 
     def _refuse_use(self) -> None:
         if os.getpid() != self._pid:

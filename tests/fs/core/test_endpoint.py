@@ -141,3 +141,25 @@ def test_a_region_is_learnt_once() -> None:
 def test_nothing_configured_means_the_default_region() -> None:
     """Credentials without a region, and a machine without one, sign for us-east-1."""
     assert resolve_endpoint("logs", "", URL).region == "us-east-1"
+
+
+@pytest.mark.parametrize(
+    ("bucket", "region", "auth", "service"),
+    [
+        ("plain", "us-west-2", "sigv4", "s3"),
+        ("logs--usw2-az1--x-s3", "us-west-2", "sigv4-s3express", "s3express"),
+        ("arn:aws:s3:eu-west-1:123456789012:accesspoint/ap", "eu-west-1", "sigv4", "s3"),
+        ("arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap", "us-west-2", "sigv4a", "s3"),
+        (
+            "arn:aws:s3-object-lambda:us-west-2:123456789012:accesspoint/olap",
+            "us-west-2",
+            "sigv4",
+            "s3-object-lambda",
+        ),
+    ],
+)
+def test_the_way_of_signing_is_botocores(bucket: str, region: str, auth: str, service: str) -> None:
+    """Only the plain way is libcurl's; a bucket in another region is signed for there."""
+    endpoint = resolve_endpoint(bucket, "us-west-2", None)
+    assert (endpoint.region, endpoint.auth, endpoint.service) == (region, auth, service)
+    assert endpoint.is_plain_s3 is ((auth, service) == ("sigv4", "s3"))

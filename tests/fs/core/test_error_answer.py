@@ -97,3 +97,12 @@ def test_an_object_encrypted_with_the_uploaders_key_cannot_be_read() -> None:
     body = f"<Error><Code>InvalidRequest</Code><Message>{message}</Message></Error>".encode()
     failure = failure_of_answer(Head(400, {}), body)
     assert (failure.code, failure.remedy) == ("ACCESS_DENIED", "denied")
+
+
+def test_a_redirect_names_where_the_credentials_are_not_sent() -> None:
+    """Only the origin: path and query of another host may hold anything."""
+    location = "https://user:hidden@elsewhere.example/path?X-Amz-Security-Token=secret"
+    failure = failure_of_answer(Head(302, {"location": location}), b"")
+    assert failure.reason == (
+        "HTTP 302 the store redirects to https://elsewhere.example, where the credentials are not sent"
+    )
