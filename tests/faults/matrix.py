@@ -13,7 +13,9 @@ import yaml
 
 from roboto_dagster.errors import ERROR_CODES
 
-Area = Literal["Network", "Object", "Credentials", "Platform", "Disk", "Process", "Paths", "Scale"]
+Area = Literal[
+    "Network", "Object", "Credentials", "Platform", "Disk", "Process", "Paths", "Scale", "Reading"
+]
 
 _ROWS = pathlib.Path(__file__).parent / "rows"
 
