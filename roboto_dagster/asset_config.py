@@ -21,6 +21,9 @@ from roboto_dagster.platform.scope import Matcher
 from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.sync.options import checked_destination
 
+DESTINATION_ROOT = "ROBOTO_DAGSTER_DESTINATION_ROOT"
+"""A variable for tests: the folder below which all files and manifests go, whatever an asset defines."""
+
 _DESTINATION = "roboto/destination"
 _DATASET_ID = "roboto/dataset_id"
 _INCLUDE = "roboto/include_patterns"
@@ -36,14 +39,14 @@ class DatasetAssetConfig:
     """What a dataset asset delivers, and where to.
 
     Attributes:
-        destination: The absolute folder of its files and manifests.
+        folder: The absolute folder of its files and manifests, as it is defined.
         dataset_id: Its dataset, if it is about one. Default None.
         include_patterns: Gitignore-style patterns of the files to deliver. Default: all files.
         exclude_patterns: The same for files to leave out. Default: none.
         query: Which datasets belong to it, where partitions are time windows. Default None: all.
     """
 
-    destination: pathlib.Path
+    folder: pathlib.Path
     dataset_id: str | None = None
     include_patterns: tuple[str, ...] = ()
     exclude_patterns: tuple[str, ...] = ()
@@ -62,7 +65,7 @@ class DatasetAssetConfig:
         """Make it of what a user has set, in Python or in YAML: the one place that checks these settings.
 
         Args:
-            destination: As in the class, also relative, or with `~`.
+            destination: The folder, also relative, or with `~`.
             dataset_id: As in the class.
             include_patterns: As in the class.
             exclude_patterns: As in the class.
@@ -82,7 +85,7 @@ class DatasetAssetConfig:
                 f"dataset_id must be a text such as ds_0123456789ab, not {given!r}."
             )
         config = cls(
-            destination=checked_destination(destination),
+            folder=checked_destination(destination),
             dataset_id=dataset_id,
             include_patterns=_patterns("include_patterns", include_patterns),
             exclude_patterns=_patterns("exclude_patterns", exclude_patterns),
@@ -91,11 +94,19 @@ class DatasetAssetConfig:
         Matcher(config.include_patterns, config.exclude_patterns)
         return config
 
+    @property
+    def destination(self) -> pathlib.Path:
+        """The folder of this process: that of the definition, or a copy of it below `DESTINATION_ROOT`."""
+        root = os.environ.get(DESTINATION_ROOT)
+        if not root:
+            return self.folder
+        return checked_destination(root) / self.folder.relative_to(self.folder.anchor)
+
     def to_metadata(self) -> dict[str, dg.MetadataValue]:
         """Return it as definition metadata."""
         value = dg.MetadataValue
         metadata: dict[str, dg.MetadataValue] = {
-            _DESTINATION: value.path(self.destination),
+            _DESTINATION: value.path(self.folder),
             _INCLUDE: value.json(list(self.include_patterns)),
             _EXCLUDE: value.json(list(self.exclude_patterns)),
         }
@@ -115,7 +126,7 @@ class DatasetAssetConfig:
         if _DESTINATION not in plain:
             return None
         return cls(
-            destination=pathlib.Path(str(plain[_DESTINATION])),
+            folder=pathlib.Path(str(plain[_DESTINATION])),
             dataset_id=plain.get(_DATASET_ID),
             include_patterns=tuple(plain.get(_INCLUDE, ())),
             exclude_patterns=tuple(plain.get(_EXCLUDE, ())),
@@ -161,7 +172,7 @@ class DatasetAssetConfig:
 
     def code_version(self) -> str:
         """Return a hash of it, which Dagster shows as a change of code when a setting changes."""
-        settings = {**dataclasses.asdict(self), "destination": str(self.destination)}
+        settings = {**dataclasses.asdict(self), "folder": str(self.folder)}
         text = json.dumps([_GENERATION, settings], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

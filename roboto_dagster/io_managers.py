@@ -180,9 +180,7 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         config = DatasetAssetConfig.from_metadata(metadata)
         if self.destination is not None:
             folder = checked_destination(self.destination)
-            return dataclasses.replace(
-                config or DatasetAssetConfig(destination=folder), destination=folder
-            )
+            return dataclasses.replace(config or DatasetAssetConfig(folder=folder), folder=folder)
         if config is None:
             msg = (
                 f"{context.asset_key.to_user_string()} is no dataset asset of this code location: give "

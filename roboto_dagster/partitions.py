@@ -66,7 +66,7 @@ class Partitioning:
             subject = "the Roboto datasets created in the partition's window of time"
         else:
             subject = "the Roboto dataset named by the partition key"
-        return f"The files of {subject}, whole and verified, in `{self.config.destination}`."
+        return f"The files of {subject}, whole and verified, in `{self.config.folder}`."
 
     def scopes(
         self, partition_key: str | None, client: "RobotoClient", org_id: str | None

@@ -24,6 +24,8 @@ from tests.faults.lab import BIG, SMALL, Lab, noise
 from tests.faults.matrix import covers
 from tests.faults.processes import ROOT, started
 
+pytestmark = pytest.mark.slow
+
 
 @covers("P1")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
@@ -157,7 +159,7 @@ def test_a_forked_child_may_not_use_the_parents_store(lab: Lab, tmp_path: pathli
     assert (tmp_path / "after.bin").read_bytes() == SMALL
 
 
-FILES = 8_000
+FILES = 3_000
 _SCALE = """
 import json, pathlib, resource, sys
 from roboto_dagster import RetryConfig
@@ -168,14 +170,13 @@ from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.testing import LocalRoboto
 from tests.faults.lab import SmallPartStore
 
-pytestmark = pytest.mark.slow
-
 destination, count, engine = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 with LocalRoboto(page_size=1000) as local:
     dataset_id = local.add_dataset("large", dataset_id="ds_large")
+    EMPTY = "s3://roboto-managed/og_local/ds_large/empty"
+    local.replace_object("roboto-managed", "og_local/ds_large/empty", b"")
     for number in range(count):
-        uri = f"s3://roboto-managed/{number}"
-        local.add_record(dataset_id, relative_path=f"{number // 1000}/{number}.bin", uri=uri, size=0)
+        local.add_record(dataset_id, relative_path=f"{number // 1000}/{number}.bin", uri=EMPTY, size=0)
     settings = SyncSettings(
         client=local.client(max_attempts=1),
         open_store=SmallPartStore(engine=engine, endpoint_url=local.s3_url).open_store,
@@ -185,7 +186,7 @@ with LocalRoboto(page_size=1000) as local:
     scope = Scope(dataset_id=dataset_id)
     assert sync([scope], settings).files_fetched == count
     for number in range(3):
-        local.replace_file(dataset_id, f"0/{number}.bin", b"new")
+        local.replace_file(dataset_id, f"0/{number}.bin", b"new", key=f"og_local/ds_large/{number}")
     local.requests.clear()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     report = sync([scope], settings)
