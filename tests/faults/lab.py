@@ -135,6 +135,7 @@ class Lab:
         listed: The paths that the platform lists, each as often as it does.
         versions: Every content that a path has ever had.
         api_attempts: How often a request to the API is tried.
+        api_timeout_seconds: How long it may wait for the next bytes.
         may_be_wrong: Paths for which the store has no checksum by which a wrong byte could be found.
     """
 
@@ -160,6 +161,7 @@ class Lab:
         self.instance = instance
         self.settings: dict[str, Any] = {}
         self.api_attempts = 1
+        self.api_timeout_seconds = 30.0
 
     # What is on the platform
 
@@ -221,6 +223,7 @@ class Lab:
             api_key=self.local.api_key,
             endpoint=self.local.api_url,
             max_attempts=self.api_attempts,
+            timeout_seconds=self.api_timeout_seconds,
         )
         return {"roboto": platform, "object_store": SmallPartStore(**{**store, **changed})}
 

@@ -1,10 +1,18 @@
-"""C1 to C7: credentials that end, lie, or are not there."""
+"""C1 to C9: credentials that end, are wrong, or are not there."""
 
 import time
 
 import pytest
 
+from roboto_dagster import (
+    AwsCredentialsResource,
+    CredentialProvider,
+    Credentials,
+    DownloadSession,
+    RobotoCredentialsResource,
+)
 from roboto_dagster.testing import faults
+from roboto_dagster.testing.server.http import Request
 from tests.faults.lab import BIG, SMALL, Lab
 from tests.faults.matrix import covers
 
@@ -172,3 +180,75 @@ def test_revoked_keys_end_soon(lab: Lab, error: str) -> None:
     assert set(run.codes.values()) <= {"CREDENTIALS_INVALID", "CREDENTIALS_EXPIRED"}
     assert sum("credentials" in one.route for one in run.requests) <= 12
     lab.converge(run)
+
+
+@covers("C9")
+def test_wrong_keys_of_a_team_are_named_as_such(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that the store does not know are called invalid, in its own words, and tried once."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x" * 40)
+    paths = lab.add_small(20)
+    run = lab.run(store={"credentials": AwsCredentialsResource(region="us-west-2")})
+    assert run.codes == dict.fromkeys(paths, "CREDENTIALS_INVALID")
+    assert "InvalidAccessKeyId" in run.description
+    assert "AwsCredentialsResource (the usual search of boto3)" in run.description
+    assert "ROBOTO_API_KEY" not in run.description
+    assert "A re-run will fail again" in run.description
+    assert sum(one.service == "s3" for one in run.requests) <= len(paths)
+
+
+@covers("C9")
+def test_a_missing_identity_is_named(lab: Lab) -> None:
+    """The message of `AwsCredentialsResource` reaches the user as it is."""
+    lab.add_small(3)
+    run = lab.run(store={"credentials": AwsCredentialsResource(profile="nope")})
+    assert set(run.codes.values()) == {"CREDENTIALS_INVALID"}
+    assert "The config profile (nope) could not be found" in run.description
+    assert "ROBOTO_API_KEY" not in run.description
+
+
+@covers("C4")
+def test_an_outage_pauses_instead_of_failing_files(lab: Lab) -> None:
+    """Credentials that come at the third call are waited for by all files, none of which fails."""
+    lab.add_small(30)
+    lab.fault(faults.status(503), service="api", route=ROUTE, times=2)
+    run = lab.survive()
+    assert sum("credentials" in one.route for one in run.requests) == 3
+
+
+class SessionsWithoutExpiry(RobotoCredentialsResource):
+    """Hands out sessions of which nobody knows when they end, as some identity services do."""
+
+    def provider_for(self, session: DownloadSession, bucket_name: str) -> CredentialProvider:
+        """Return the platform's credentials without their expiry."""
+        provider = super().provider_for(session, bucket_name)
+        return lambda: Credentials(**{**provider(), "expiry_time": None})
+
+
+@covers("C8")
+def test_a_session_that_ended_unnoticed_is_renewed_once(lab: Lab) -> None:
+    """Some stores answer a plain `AccessDenied` to an expired session: one refresh, and no file fails."""
+    lab.add_small(10)
+    keys: list[str] = []
+
+    def is_of_the_first_session(request: Request) -> bool:
+        key = request.headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
+        keys.append(key)
+        return key == keys[0]
+
+    lab.fault(faults.status(403, "AccessDenied"), "*", when=is_of_the_first_session)
+    run = lab.run(store={"credentials": SessionsWithoutExpiry()})
+    assert run.success
+    assert sum("credentials" in one.route for one in run.requests) == 2
+
+
+@covers("C8")
+def test_a_forbidden_object_of_a_session_without_expiry_costs_one_refresh(lab: Lab) -> None:
+    """The denial stays after the refresh: it is about the object, which is named."""
+    lab.add("secret.bin", SMALL)
+    lab.add_small(5)
+    lab.fault(faults.status(403, "AccessDenied"), "secret.bin")
+    run = lab.run(store={"credentials": SessionsWithoutExpiry()})
+    assert run.codes == {"secret.bin": "ACCESS_DENIED"}
+    assert len(run.asked("secret.bin")) == 2
+    assert sum("credentials" in one.route for one in run.requests) == 2

@@ -1,4 +1,8 @@
-"""A1 to A3: listings that fail, and records that make no sense."""
+"""A1 to A6: listings that fail or lack files, records that make no sense, and servers that are not the API."""
+
+import json
+import time
+from typing import Any
 
 import pytest
 
@@ -71,6 +75,10 @@ BAD_RECORDS: dict[str, dict[str, object]] = {
     "negative-size": {"size": -1},
     "no-size": {"size": None},
     "size-as-text": {"size": "12"},
+    "impossible-size": {"size": 2**63 - 1},
+    "user-in-bucket": {"uri": "s3://a@example.com/k"},
+    "port-in-bucket": {"uri": "s3://example.com:80/k"},
+    "path-as-owner": {"association_id": "../../x"},
     "no-uri": {"uri": None},
     "empty-uri": {"uri": "s3://"},
     "uri-without-scheme": {"uri": "nonsense"},
@@ -125,3 +133,69 @@ def test_the_platform_is_asked_again(lab: Lab) -> None:
     lab.api_attempts = 2
     lab.survive()
     assert rule.hits == 1
+
+
+def listing(*records: dict[str, Any]) -> faults.Fault:
+    """Answer a listing with these records."""
+    page = {"data": {"items": records, "next_token": None}}
+    return faults.answer(json.dumps(page, default=str), content_type="application/json")
+
+
+@covers("A4")
+@pytest.mark.parametrize("status", ["reserved", None])
+def test_only_what_is_really_gone_is_removed(lab: Lab, status: str | None) -> None:
+    """One file is deleted, and another is not listed for a moment: the first alone is removed."""
+    paths = lab.add_small(4)
+    lab.run()
+    records = [lab.local.record(lab.dataset_id, path) for path in paths]
+    lab.local.remove_file(lab.dataset_id, paths[0])
+    kept = [] if status is None else [{**records[1], "status": status}]
+    lab.fault(listing(*kept, *records[2:]), service="api", route=ROUTE, times=1)
+    run = lab.run_unchecked(on_missing="remove")
+    on_disk = {path.name for path in lab.destination.rglob("*.bin")}
+    assert run.success
+    assert on_disk == {path.rpartition("/")[2] for path in paths[1:]}
+
+
+@covers("A5")
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        pytest.param(
+            faults.answer("<html>shop</html>", status=404), "not the Roboto API", id="html"
+        ),
+        pytest.param(
+            faults.answer("404 page not found", status=404), "not the Roboto API", id="text"
+        ),
+        pytest.param(
+            faults.answer("", status=302, headers={"Location": "http://localhost:9/x"}),
+            "redirects to http://localhost:9",
+            id="redirect",
+        ),
+    ],
+)
+def test_another_server_is_named_and_nothing_is_removed(
+    lab: Lab, fault: faults.Fault, text: str
+) -> None:
+    """Whatever else stands at the endpoint has no say about what is on disk."""
+    lab.add_small(3)
+    lab.run()
+    lab.fault(fault, service="api")
+    run = lab.run_unchecked(on_missing="remove")
+    assert not run.success
+    assert text in run.description
+    assert f"{lab.local.api_url} (set by RobotoResource.endpoint)" in run.description
+    assert len(list(lab.destination.rglob("*.bin"))) == 3
+
+
+@covers("A6")
+def test_an_api_that_trickles_ends(lab: Lab) -> None:
+    """A byte now and then is no progress."""
+    lab.add_small(1)
+    lab.fault(faults.trickle(bytes_per_second=20), service="api")
+    lab.api_timeout_seconds = 0.2
+    started = time.monotonic()
+    run = lab.run_unchecked()
+    assert not run.success
+    assert time.monotonic() - started < 10
+    assert "the Roboto API cannot be reached" in run.description
