@@ -91,13 +91,13 @@ class ModelDriver:
             part_size=PART_BYTES,
             verify="auto",
         )
-        self.core.add(download)
+        self.core.files.add(download)
         return transfer
 
     def run(self, *, steps: int = MAX_STEPS) -> bool:
         """Goes on until every file has ended; False if there were more steps than allowed."""
         for _ in range(steps):
-            if not self.core.downloads:
+            if not self.core.files.open:
                 self.core.close()
                 return True
             self._step()

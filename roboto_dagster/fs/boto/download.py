@@ -88,11 +88,11 @@ class BotoDriver:
 
     def cancel(self, transfer: Transfer) -> None:
         """Ends one file."""
-        self._call(lambda: self._coordinator.cancel(lambda each: each.transfer is transfer))
+        self._call(lambda: self._coordinator.files.cancel(lambda each: each.transfer is transfer))
 
     def cancel_all(self) -> None:
         """Ends all files."""
-        self._call(lambda: self._coordinator.cancel(lambda _: True))
+        self._call(lambda: self._coordinator.files.cancel(lambda _: True))
 
     def stop(self) -> None:
         """Has the threads end once the last file has."""
@@ -150,7 +150,7 @@ class BotoDriver:
         if not self._threads:
             self._state.credentials.subscribe(self._credentials_came)
             self._supervisor.start()
-        self._coordinator.add(download)
+        self._coordinator.files.add(download)
 
     def _release(self, exchange: Exchange) -> None:
         self._active.remove(exchange)
@@ -159,11 +159,11 @@ class BotoDriver:
     def _settle(self) -> None:
         """Does what follows from any change: reports ends, wakes who has work, ends the threads."""
         coordinator = self._coordinator
-        if coordinator.ended:
-            count, coordinator.ended = coordinator.ended, 0
+        if coordinator.files.ended:
+            count, coordinator.files.ended = coordinator.files.ended, 0
             self._on_ended(count)
         self._dispatch()
-        is_done = self._is_stopping and not coordinator.downloads and not self._workers.pending
+        is_done = self._is_stopping and not coordinator.files.open and not self._workers.pending
         if is_done and not self._has_ended.is_set():
             if self._threads:
                 self._state.credentials.unsubscribe(self._credentials_came)
@@ -230,7 +230,7 @@ class BotoDriver:
 
     def _settle_idle(self, now: float) -> None:
         if (
-            self._coordinator.ended or self._is_stopping
+            self._coordinator.files.ended or self._is_stopping
         ):  # the last ones failed for want of credentials
             self._settle()
         if self._due > now:
@@ -302,7 +302,7 @@ class BotoDriver:
                     else:
                         coordinator.failed(ranged, failure, now)
                 except Exception as error:  # noqa: BLE001 - a bug or a disk: this file's matter alone
-                    coordinator.fail_on(ranged.download, error)
+                    coordinator.files.fail_on(ranged.download, error)
             self._settle()
 
     # The thread that watches

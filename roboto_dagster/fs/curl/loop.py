@@ -92,11 +92,11 @@ class CurlLoop:
     def cancel(self, transfer: Transfer) -> None:
         """Ends one file."""
         is_meant = lambda download: download.transfer is transfer  # noqa: E731 - a predicate
-        self._inbox.call(lambda: self._coordinator.cancel(is_meant))
+        self._inbox.call(lambda: self._coordinator.files.cancel(is_meant))
 
     def cancel_all(self) -> None:
         """Ends all files."""
-        self._inbox.call(lambda: self._coordinator.cancel(lambda _: True))
+        self._inbox.call(lambda: self._coordinator.files.cancel(lambda _: True))
 
     def stop(self) -> None:
         """Has the thread end once its last file has."""
@@ -166,7 +166,7 @@ class CurlLoop:
             self._report_ended()
 
     def _is_done(self) -> bool:
-        if not self._inbox.is_stopping or self._coordinator.downloads or self._workers.pending:
+        if not self._inbox.is_stopping or self._coordinator.files.open or self._workers.pending:
             return False
         return self._inbox.close_if_empty()
 
@@ -197,7 +197,7 @@ class CurlLoop:
     def _admit(self) -> None:
         arrivals = self._inbox.arrivals()
         while arrivals:
-            self._coordinator.add(arrivals.popleft())
+            self._coordinator.files.add(arrivals.popleft())
         self._inbox.run_calls()
 
     def _launch(self) -> None:
@@ -210,7 +210,7 @@ class CurlLoop:
                 requests.begin(ranged, self._now)
             except Exception as error:  # noqa: BLE001 - a name that no URL can hold: its own matter
                 coordinator.released(ranged)
-                coordinator.fail_on(ranged.download, error)
+                coordinator.files.fail_on(ranged.download, error)
             connections.use(self._index, len(requests))
         self._is_short = coordinator.scheduler.has_waiting
         connections.want(self._index, more=self._is_short)
@@ -238,18 +238,18 @@ class CurlLoop:
             else:
                 coordinator.failed(ranged, failure, self._now)
         except Exception as error:  # noqa: BLE001 - a bug or a disk: this file's matter alone
-            coordinator.fail_on(ranged.download, error)
+            coordinator.files.fail_on(ranged.download, error)
 
     def _report_ended(self) -> None:
-        count = self._coordinator.ended
+        count = self._coordinator.files.ended
         if count:
-            self._coordinator.ended = 0
+            self._coordinator.files.ended = 0
             self._on_ended(count)
 
     def _end_all(self, error: BaseException) -> None:
         """Ends every file after the loop broke."""
         coordinator = self._coordinator
-        outstanding = [*coordinator.downloads, *self._inbox.close()]
+        outstanding = [*coordinator.files.open, *self._inbox.close()]
         failure = Failure(
             code="UNEXPECTED",
             reason=f"the transfer loop broke: {type(error).__name__}",
@@ -260,7 +260,7 @@ class CurlLoop:
             download.discard()
             if not download.transfer.done():
                 download.transfer.fail(download.error(failure))
-        self._on_ended(len(outstanding) + coordinator.ended)
+        self._on_ended(len(outstanding) + coordinator.files.ended)
 
 
 def _the_same(failure: Failure) -> Failure:
