@@ -98,6 +98,8 @@ def open_dataset(paths: Sequence[pathlib.Path], data_format: DataFormat) -> "pad
 
     with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
         schemas = list(pool.map(_schema_of, paths, itertools.repeat(data_format)))
+    if len({str(each) for each in schemas}) > 1:
+        schemas = [_without_dictionaries(each) for each in schemas]
     try:
         unified = pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -116,6 +118,16 @@ def _schema_of(path: pathlib.Path, data_format: DataFormat) -> "pa.Schema":
             f"{one_line(path)} cannot be read as {data_format}: {one_line(str(error).splitlines()[0])}. Leave it out with "
             "the asset's exclude_patterns, or upload the file again."
         ) from error
+
+
+def _without_dictionaries(schema: "pa.Schema") -> "pa.Schema":
+    """Categories of one file, where another one has plain values, are read as plain values."""
+    import pyarrow as pa
+
+    for position, field in enumerate(schema):
+        if isinstance(field.type, pa.DictionaryType):
+            schema = schema.set(position, field.with_type(field.type.value_type))
+    return schema
 
 
 def _conflict(paths: Sequence[pathlib.Path], schemas: Sequence["pa.Schema"]) -> str:

@@ -222,6 +222,18 @@ def test_numbers_of_two_widths_go_together(local: LocalRoboto, load: Load) -> No
     assert sorted(load(pad.Dataset, *ids).to_table()["x"].to_pylist()) == [1.0, 2.5]
 
 
+def test_categories_and_texts_go_together(
+    local: LocalRoboto, load: Load, tmp_path: pathlib.Path
+) -> None:
+    """A column that one file holds as categories is text where another has text."""
+    bodies = []
+    for column in (pa.array(["a"]).dictionary_encode(), pa.array(["b"])):
+        pq.write_table(pa.table({"x": column}), tmp_path / "t.parquet")
+        bodies.append((tmp_path / "t.parquet").read_bytes())
+    ids = [add(local, t_parquet=body) for body in bodies]
+    assert sorted(load(pad.Dataset, *ids).to_table()["x"].to_pylist()) == ["a", "b"]
+
+
 def test_types_that_do_not_go_together(local: LocalRoboto, load: Load) -> None:
     """The error names the column, its types and the files."""
     ids = [add(local, one_csv=b"x\n1\n"), add(local, two_csv=b"x\nabc\n")]

@@ -25,6 +25,7 @@ from roboto_dagster.component.models import (
 )
 from roboto_dagster.component.partitions import DatasetPartitions
 from roboto_dagster.component.scaffolder import RobotoDatasetScaffolder
+from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.materialize import materialize_partitions
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import PartitionsDef, partitioning_of
@@ -136,10 +137,11 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
         Raises:
             ConfigurationError: A setting cannot work.
         """
-        key = self._translated(dg.AssetSpec(dg.AssetKey(self.name.split("/")))).key
+        plain_key = self._key()
+        key = self._translated(dg.AssetSpec(plain_key)).key
         partitioning = partitioning_of(self._config, self._partitions_def(derived_name(key)))
         spec = dg.AssetSpec(
-            key=dg.AssetKey(self.name.split("/")),
+            key=plain_key,
             description=partitioning.describe(),
             kinds=set(KINDS),
             code_version=self._config.code_version(),
@@ -235,6 +237,14 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
         if self.object_store_resource_key is None:
             own[store_key] = self.object_store.resource()
         return own
+
+    def _key(self) -> dg.AssetKey:
+        parts = self.name.split("/")
+        if not all(map(str.strip, parts)):
+            raise ConfigurationError(
+                f"name must be the asset's name, or several separated by single slashes, not {self.name!r}."
+            )
+        return dg.AssetKey(parts)
 
     def _translated(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         return spec if self.translation is None else self.translation(spec, self)

@@ -202,6 +202,8 @@ def load(**attributes: Any) -> dg.Definitions:
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
+        pytest.param({"name": ""}, "name must be", id="no-name"),
+        pytest.param({"name": "a//b"}, "name must be", id="empty-part"),
         pytest.param({"destination": ""}, "destination must be the path", id="empty"),
         pytest.param({"destination": "s3://b/x"}, "not a URL", id="scheme"),
         pytest.param({"include_patterns": ["!"]}, "pattern", id="pattern"),
