@@ -24,6 +24,7 @@ class ChangeCollection:
 
     Attributes:
         by_dataset: The changes, those that have waited longest first.
+        outside: Datasets with changed files that fall into no window.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class ChangeCollection:
                 the changed files of a changed record; None where they are followed.
         """
         self.by_dataset = dict(waiting)
+        self.outside: dict[str, None] = {}
         self._partitioning = partitioning
         self._is_known = is_known
         self._windows = windows
@@ -72,6 +74,8 @@ class ChangeCollection:
             revision: What identifies the change.
         """
         window = self._windows.find(file.created) if self._windows is not None else None
+        if self._windows is not None and window is None:
+            self.outside[file.dataset_id] = None
         change = self.by_dataset[file.dataset_id]
         windows = () if window is None else (window,)
         self.by_dataset[file.dataset_id] = change.with_revision(revision, *windows)

@@ -43,6 +43,9 @@ VERSION = 2
 MAX_MARKS = 100_000
 """Most changes that a feed remembers: beyond it the oldest are seen, and requested, once more."""
 
+MAX_SEARCHED = 500
+"""Most searched datasets that are remembered; those whose runs have ended need not be."""
+
 _MARK_LETTERS = 8
 _MINUTE_SECONDS = 60
 _MAX_NAME = 200
@@ -295,7 +298,9 @@ class SensorCursor(_Remembered):
         waiting: Changes that are not settled, by dataset.
         pending: Settled changes, by the key of the partition that is to be run; `""` for an asset
             without partitions.
-        last_deletion_scan: When deleted datasets were last looked for.
+        searched: Datasets whose files were last searched for their windows, the latest first.
+        last_deletion_scan: When deleted datasets were last looked for, to the end.
+        deletion_scan_after: Key up to which a scan that is not complete has come; empty if none is.
         requested_in_walk: When runs of datasets were requested, while a walk through files takes
             several ticks: what changed well before needs no further run.
     """
@@ -308,7 +313,9 @@ class SensorCursor(_Remembered):
     files: ChangeFeed = ChangeFeed()
     waiting: Mapping[DatasetId, Change] = Field(default_factory=dict)
     pending: Mapping[str, PendingPartition] = Field(default_factory=dict)
+    searched: tuple[DatasetId, ...] = ()
     last_deletion_scan: AwareDatetime | None = None
+    deletion_scan_after: str = ""
     requested_in_walk: Mapping[DatasetId, AwareDatetime] = Field(default_factory=dict)
 
     def run_key(self, partition_key: str, pending: PendingPartition) -> str:

@@ -17,12 +17,13 @@ class DeletionScan:
     Attributes:
         gone: Keys of partitions whose dataset is gone.
         returned: Datasets that are listed but have no partition: they were gone for a while.
-        is_complete: Whether every partition was looked at.
+        looked_up_to: The last key that was looked up, after which the next scan goes on; None if the
+            scan is complete.
     """
 
     gone: list[str]
     returned: list[RemoteDataset]
-    is_complete: bool
+    looked_up_to: str | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +47,21 @@ class DeletionScanner:
     warn: Callable[[str], None]
 
     def scan(
-        self, partition_keys: Collection[str], handled: Collection[str], deadline: Deadline
+        self,
+        partition_keys: Collection[str],
+        handled: Collection[str],
+        *,
+        after: str,
+        deadline: Deadline,
     ) -> DeletionScan:
         """Compare once.
+
+        Keys that are no ids of datasets are somebody else's, and stay.
 
         Args:
             partition_keys: Keys of all dynamic partitions.
             handled: Ids of datasets that have a change under way.
+            after: Where the last scan ended; empty for the beginning.
             deadline: When to give up; the scan is then not complete.
 
         Raises:
@@ -64,28 +73,34 @@ class DeletionScanner:
                 "Listing all datasets takes longer than this tick has time for, so deleted ones were not looked for. "
                 "Raise time_budget_seconds (Dagster's own limit is 60 seconds)."
             )
-            return DeletionScan(gone=[], returned=[], is_complete=False)
-        missing = [key for key in partition_keys if key not in listed]
-        gone, is_complete = self._confirmed(missing, deadline)
+            return DeletionScan(gone=[], returned=[], looked_up_to=after)
+        missing = sorted(
+            key
+            for key in partition_keys
+            if key > after and key not in listed and is_dataset_id(key)
+        )
+        gone, looked_up = self._confirmed(missing, deadline)
         returned = self._returned(listed, {*partition_keys, *handled}, deadline)
+        is_complete = len(looked_up) == len(missing) and len(returned) <= self.most
         return DeletionScan(
             gone=gone,
             returned=returned[: self.most],
-            is_complete=is_complete and len(returned) <= self.most,
+            looked_up_to=None if is_complete else max([after, *looked_up]),
         )
 
-    def _confirmed(self, missing: list[str], deadline: Deadline) -> tuple[list[str], bool]:
+    def _confirmed(self, missing: list[str], deadline: Deadline) -> tuple[list[str], list[str]]:
+        """Look up what is not listed; return what is gone, and what was looked up."""
         gone: list[str] = []
-        for number, key in enumerate(missing):
-            if number >= self.most or deadline.has_passed:
-                return gone, False
+        looked_up: list[str] = []
+        for key in missing[: self.most]:
+            if deadline.has_passed:
+                break
+            looked_up.append(key)
             if self._is_gone(key):
                 gone.append(key)
-        return gone, True
+        return gone, looked_up
 
     def _is_gone(self, key: str) -> bool:
-        if not is_dataset_id(key):
-            return True
         try:
             return not self.exists(key)
         except PlatformError as error:

@@ -11,6 +11,7 @@ from roboto_dagster.partitions import Partitioning
 from roboto_dagster.run_requests import DATASET_NAME_TAG, DATASET_TAG, run_request
 from roboto_dagster.sensor_cursor import Change, PendingPartition
 from roboto_dagster.sensor_options import SensorOptions
+from roboto_dagster.text import one_line
 
 _MAX_NAMED = 5
 
@@ -66,7 +67,7 @@ class RunRequester:
                 found[key] = found[key].merged_with(asked) if key in found else asked
         if outside:
             self._log(
-                f"{_some(outside)}: created in no window of the asset's partitions, so no run is requested."
+                f"Datasets created in no window of the asset's partitions, so no run is requested: {some(outside)}."
             )
         return {key: each for key, each in found.items() if self._dataset_of(key) not in gone}
 
@@ -86,7 +87,9 @@ class RunRequester:
         states = {key: self._state_of(key) for key in pending}
         never = [key for key, state in states.items() if state == "never"]
         if never:
-            self._log(f"{_some(never)}: the asset has no such partitions, so no run is requested.")
+            self._log(
+                f"Partitions that the asset does not have, so no run is requested: {some(never)}."
+            )
         exist = [key for key, state in states.items() if state == "exists"]
         now = exist[: self._options.max_datasets_per_tick]
         requests = [self._request(key, pending[key], run_key(key, pending[key])) for key in now]
@@ -155,6 +158,11 @@ class RunRequester:
         return run_request(self._partitioning, key, run_key=run_key, tags=tags)
 
 
-def _some(names: list[str]) -> str:
+def some(names: Collection[str]) -> str:
+    """Return the first few names, and how many more there are.
+
+    Args:
+        names: Names of datasets or partitions, as they come.
+    """
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(map(repr, names[:_MAX_NAMED])) + more
+    return ", ".join(one_line(name) for name in list(names)[:_MAX_NAMED]) + more

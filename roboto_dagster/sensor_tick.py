@@ -12,12 +12,16 @@ stays as it was.
 """
 
 import datetime as dt
+import functools
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
+from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.partition_existence import keys_by_dimension
 from roboto_dagster.partition_windows import WindowFinder
-from roboto_dagster.partitions import MANY_PARTITIONS, Partitioning
+from roboto_dagster.partitions import MANY_PARTITIONS, partitioning_of_asset
 from roboto_dagster.platform.changes import ChangeQueries, FileChange
 from roboto_dagster.platform.datasets import RemoteDataset, dataset_exists, find_datasets
 from roboto_dagster.platform.queries import Query, all_of, any_of
@@ -28,10 +32,16 @@ from roboto_dagster.sensor_changes import (
     FileSink,
     dataset_revision,
 )
-from roboto_dagster.sensor_cursor import Change, ChangeFeed, CursorError, SensorCursor
+from roboto_dagster.sensor_cursor import (
+    MAX_SEARCHED,
+    Change,
+    ChangeFeed,
+    CursorError,
+    SensorCursor,
+)
 from roboto_dagster.sensor_deletions import DeletionScan, DeletionScanner
 from roboto_dagster.sensor_options import SensorOptions
-from roboto_dagster.sensor_requests import RunRequester
+from roboto_dagster.sensor_requests import RunRequester, some
 from roboto_dagster.sensor_settling import Settling
 from roboto_dagster.sensor_walk import ChangeWalker, Deadline
 
@@ -40,6 +50,7 @@ _MAX_ATTEMPTS = 2
 _MAX_TIMEOUT_SECONDS = 10.0
 _DATASETS_SHARE, _FILES_SHARE, _SETTLING_SHARE = 0.3, 0.6, 0.85
 _MAX_IDS_OF_QUERY = 100
+_MAX_LOOKED_UP = 500
 
 
 class SensorTick:
@@ -49,7 +60,7 @@ class SensorTick:
         self,
         context: dg.SensorEvaluationContext,
         roboto: RobotoResource,
-        partitioning: Partitioning,
+        asset: dg.AssetsDefinition,
         options: SensorOptions,
         now: dt.datetime,
     ) -> None:
@@ -58,13 +69,16 @@ class SensorTick:
         Args:
             context: Of the evaluation.
             roboto: The platform.
-            partitioning: Of the asset.
+            asset: Of whose partitions runs are requested.
             options: Of the sensor.
             now: The time, with its zone.
         """
+        if now.tzinfo is None:
+            raise ConfigurationError("The sensor's clock must return a time with its zone.")
         self._started = Deadline.after(0)
         self._context = context
-        self._partitioning = partitioning
+        self._asset_key = asset.key
+        self._partitioning = partitioning = partitioning_of_asset(asset)
         self._options = options
         self._now = now
         self._client = _with_short_limits(roboto).get_client()
@@ -90,13 +104,13 @@ class SensorTick:
             more_settled, more_waiting = self._settle(self._returned(scan), 1.0)
             settled, waiting = [*settled, *more_settled], {**waiting, **more_waiting}
         gone = frozenset(scan.gone if scan is not None else ())
-        last_scan = self._now if scan is not None and scan.is_complete else None
         cursor = self._cursor.model_copy(
             update={
                 "datasets": datasets,
                 "files": files,
                 "waiting": {key: each for key, each in waiting.items() if key not in gone},
-                "last_deletion_scan": last_scan or self._cursor.last_deletion_scan,
+                "searched": self._searched(settled),
+                **self._scanned(scan),
             }
         )
         return self._result(
@@ -118,13 +132,22 @@ class SensorTick:
         )
 
     def _is_known(self, dataset: RemoteDataset) -> bool:
-        """Return whether the windows of a dataset's files have been looked for since the cursor is there."""
-        watermark = self._cursor.datasets.watermark
-        if watermark is None:
+        """Return whether the files of a dataset were run before, so that only changed ones matter."""
+        if self._cursor.datasets.watermark is None:
             return False
-        if self._partitioning.dynamic_name is not None:
-            return dataset.dataset_id in self._known
-        return dataset.created < watermark
+        dataset_id = dataset.dataset_id
+        return dataset_id in self._cursor.searched or dataset_id in self._delivered
+
+    @functools.cached_property
+    def _delivered(self) -> frozenset[str]:
+        """Datasets of which a partition was materialized, where windows decide on partitions."""
+        keys = self._context.instance.get_materialized_partitions(self._asset_key)
+        whole = self._partitioning.whole
+        assert isinstance(whole, dg.MultiPartitionsDefinition)  # noqa: S101 -- asked of no others
+        assert self._partitioning.dimensions is not None  # noqa: S101 -- it has two
+        of_datasets = self._partitioning.dimensions[0]
+        found = (keys_by_dimension(whole, key) for key in keys)
+        return frozenset(each[of_datasets] for each in found if each is not None)
 
     def _follow_datasets(self, collection: ChangeCollection) -> ChangeFeed:
         """Add the datasets whose records have changed, as many as a tick may take."""
@@ -149,7 +172,7 @@ class SensorTick:
         sink = FileSink(
             collection,
             self._partitioning,
-            most=self._options.max_datasets_per_tick,
+            most=min(self._options.max_datasets_per_tick, _MAX_LOOKED_UP),
             is_covered=self._is_covered,
         )
         query = self._fixed("association_id")
@@ -166,6 +189,11 @@ class SensorTick:
         )
         feed = walker.follow(self._cursor.files, self._deadline(_FILES_SHARE))
         sink.add_to_collection(self._watched)
+        if collection.outside:
+            self._context.log.info(
+                "Files created in no window of the asset's partitions, so no run is requested for them, in datasets "
+                f"{some(collection.outside)}."
+            )
         return feed
 
     def _is_covered(self, file: FileChange) -> bool:
@@ -202,6 +230,12 @@ class SensorTick:
         )
         return settling.sort(collection.by_dataset, self._deadline(share))
 
+    def _searched(self, settled: list[Change]) -> tuple[str, ...]:
+        if self._partitioning.dimensions is None:
+            return ()
+        latest = [each.dataset_id for each in settled if each.find_windows_from is None]
+        return tuple(dict.fromkeys([*latest, *self._cursor.searched]))[:MAX_SEARCHED]
+
     def _scan(self, handled: set[str]) -> DeletionScan | None:
         """Compare partitions with datasets, if that is wanted and due.
 
@@ -220,7 +254,20 @@ class SensorTick:
             most=self._options.max_datasets_per_tick,
             warn=self._context.log.warning,
         )
-        return scanner.scan(sorted(self._known), handled, self._deadline(1.0))
+        return scanner.scan(
+            self._known,
+            handled,
+            after=self._cursor.deletion_scan_after,
+            deadline=self._deadline(1.0),
+        )
+
+    def _scanned(self, scan: DeletionScan | None) -> dict[str, Any]:
+        """Return the cursor's fields that a scan has changed."""
+        if scan is None:
+            return {}
+        if scan.looked_up_to is not None:
+            return {"deletion_scan_after": scan.looked_up_to}
+        return {"last_deletion_scan": self._now, "deletion_scan_after": ""}
 
     def _returned(self, scan: DeletionScan) -> ChangeCollection:
         """Return changes of datasets that are back; the time of the scan makes their run keys new."""

@@ -126,7 +126,7 @@ def build_roboto_dataset_sensor(
             resources[roboto_resource_key], roboto_resource_key, RobotoResource
         )
         try:
-            return SensorTick(context, roboto, partitioning, options, clock()).run()
+            return SensorTick(context, roboto, asset, options, clock()).run()
         except PlatformError as error:
             if not error.transient:
                 raise

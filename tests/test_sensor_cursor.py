@@ -53,6 +53,8 @@ def full_cursor() -> SensorCursor:
         pending={"2026-11-01": PendingPartition.of(change(revision()))},
         last_deletion_scan=NOON,
         requested_in_walk={"ds_a": NOON},
+        searched=("ds_b", "ds_a"),
+        deletion_scan_after="ds_a",
     )
 
 

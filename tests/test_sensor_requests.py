@@ -137,7 +137,7 @@ def test_edited_pending_keys_are_left_out(
     cursor["pending"] = {key: {"digest": "00"} for key in ("ds_a", "2026-10-30", "1999-01-01", "")}
     sensor.cursor = json.dumps(cursor)
     assert sensor.keys() == ["2026-10-30"]
-    assert "the asset has no such partitions" in capfd.readouterr().err
+    assert "Partitions that the asset does not have" in capfd.readouterr().err
     assert sensor.keys() == []
 
 
@@ -210,6 +210,33 @@ def test_changed_files_are_found_by_the_record_alone(lab: SensorLab) -> None:
     lab.local.add_file(dataset_id, "b.bin", b"b", created=START - 2 * DAY, modified=lab.clock.now)
     lab.local.touch_dataset(dataset_id)
     assert sensor.keys() == [f"{dataset_id}|2026-10-30"]
+
+
+def test_dataset_that_starts_to_fit_the_query_runs_all_its_windows(lab: SensorLab) -> None:
+    """Its files are old, and its partition may be there already for another asset."""
+    dataset_id = lab.add_dataset("a.bin", created=START - 5 * DAY, tags=["test"])
+    lab.instance.add_dynamic_partitions("flights", [dataset_id])
+    query = {"field": "tags", "comparator": "CONTAINS", "value": "flight"}
+    sensor = lab.ticks(BY_DAY, query=query)
+    assert sensor.keys() == []
+    lab.clock.wait(3600)
+    lab.local.client().put(
+        f"v1/datasets/{dataset_id}", data={"metadata_changeset": {"put_tags": ["flight"]}}
+    )
+    assert sensor.keys() == [f"{dataset_id}|2026-10-27"]
+    assert sensor.keys() == []
+
+
+def test_file_outside_of_all_windows_is_left_out_with_a_line(
+    lab: SensorLab, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A file that was created before the first window is in no partition; the log names its dataset."""
+    dataset_id = lab.add_dataset()
+    sensor = lab.ticks(BY_DAY)
+    sensor.keys()
+    lab.local.add_file(dataset_id, "a.bin", b"a", created=START - 99 * DAY, modified=START)
+    assert sensor.keys() == []
+    assert f"in datasets {dataset_id}" in capfd.readouterr().err
 
 
 def test_search_for_windows_goes_on_in_the_next_tick(lab: SensorLab) -> None:

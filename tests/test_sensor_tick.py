@@ -208,6 +208,43 @@ def test_dataset_that_may_not_be_looked_up_is_kept(lab: SensorLab) -> None:
     assert lab.partitions() == [hidden, new]
 
 
+def test_partitions_of_others_are_kept(lab: SensorLab) -> None:
+    """A key that is no id of a dataset was not added by the sensor, and is not removed by it."""
+    lab.instance.add_dynamic_partitions("flights", ["manual"])
+    sensor = lab.ticks(vanished="remove")
+    for _ in range(2):
+        sensor.tick()
+        lab.clock.wait(7200)
+    assert lab.partitions() == ["manual"]
+
+
+def test_scan_of_many_partitions_comes_to_its_end(lab: SensorLab) -> None:
+    """Datasets that are not listed but exist use up no scan of those that are gone."""
+    hidden = [lab.add_dataset() for _ in range(5)]
+    gone = [lab.add_dataset() for _ in range(2)]
+    sensor = lab.ticks(vanished="remove", max_datasets_per_tick=2)
+    for _ in range(4):
+        sensor.keys()
+    for dataset_id in hidden + gone:
+        lab.local._catalog._datasets.pop(dataset_id)  # noqa: SLF001 -- no public way
+    for dataset_id in hidden:
+        lab.local.faults.add(faults.status(403), route=f"/v1/datasets/{dataset_id}")
+    lab.clock.wait(7200)
+    for _ in range(4):
+        sensor.tick()
+    assert lab.partitions() == hidden
+    lab.local.requests.clear()
+    sensor.tick()
+    assert lab.local.requests.count(service="api") == 2
+
+
+def test_clock_without_a_zone_is_refused(lab: SensorLab) -> None:
+    """A clock that would be compared wrongly is an error that says so."""
+    sensor = lab.ticks(clock=lambda: START.replace(tzinfo=None))
+    with pytest.raises(Exception, match="must return a time with its zone"):
+        sensor.tick()
+
+
 def test_deleted_dataset_waits_for_nothing(lab: SensorLab) -> None:
     """A change that is not settled is forgotten with its dataset."""
     dataset_id = lab.add_dataset("a.bin")
