@@ -12,7 +12,8 @@ from roboto_dagster.partitions import Partitioning
 from roboto_dagster.platform.changes import FileChange
 from roboto_dagster.platform.datasets import RemoteDataset
 from roboto_dagster.platform.scope import is_dataset_id
-from roboto_dagster.sensor_cursor import Change, Revision
+from roboto_dagster.sensor_cursor import Change
+from roboto_dagster.sensor_feed import Revision
 from roboto_dagster.text import one_line
 
 FindDatasets = Callable[[list[str]], Iterator[RemoteDataset]]
@@ -29,7 +30,6 @@ class ChangeCollection:
 
     def __init__(
         self,
-        partitioning: Partitioning,
         waiting: Mapping[str, Change],
         *,
         is_known: Callable[[RemoteDataset], bool],
@@ -39,7 +39,6 @@ class ChangeCollection:
         """Start with what waits.
 
         Args:
-            partitioning: Of the asset.
             waiting: Changes of earlier ticks that are not settled.
             is_known: Whether a dataset's files have been looked for before.
             windows: Finds windows of time, where they decide on a dataset's partitions.
@@ -48,7 +47,6 @@ class ChangeCollection:
         """
         self.by_dataset = dict(waiting)
         self.outside: dict[str, None] = {}
-        self._partitioning = partitioning
         self._is_known = is_known
         self._windows = windows
         self._changed_files_since = changed_files_since
@@ -79,6 +77,15 @@ class ChangeCollection:
         change = self.by_dataset[file.dataset_id]
         windows = () if window is None else (window,)
         self.by_dataset[file.dataset_id] = change.with_revision(revision, *windows)
+
+    def add_event(self, dataset_id: str, text: str) -> None:
+        """Add something to the change of a dataset that is no revision, but calls for a run too.
+
+        Args:
+            dataset_id: A dataset that is in the collection.
+            text: What it was, and when.
+        """
+        self.by_dataset[dataset_id] = self.by_dataset[dataset_id].with_event(text)
 
     def _with_search(self, change: Change, dataset: RemoteDataset) -> Change:
         """Have the windows of the dataset's files looked for, where their changes do not tell them."""

@@ -13,7 +13,7 @@ stays as it was.
 
 import datetime as dt
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -22,35 +22,26 @@ from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.partition_existence import keys_by_dimension
 from roboto_dagster.partition_windows import WindowFinder
 from roboto_dagster.partitions import MANY_PARTITIONS, partitioning_of_asset
-from roboto_dagster.platform.changes import ChangeQueries, FileChange
+from roboto_dagster.platform.changes import ChangeQueries
 from roboto_dagster.platform.datasets import RemoteDataset, dataset_exists, find_datasets
-from roboto_dagster.platform.queries import Query, all_of, any_of
+from roboto_dagster.platform.queries import Query
 from roboto_dagster.resources import RobotoResource
 from roboto_dagster.sensor_changes import (
     ChangeCollection,
-    DatasetSink,
-    FileSink,
     dataset_revision,
 )
-from roboto_dagster.sensor_cursor import (
-    MAX_SEARCHED,
-    Change,
-    ChangeFeed,
-    CursorError,
-    SensorCursor,
-)
+from roboto_dagster.sensor_cursor import MAX_SEARCHED, Change, CursorError, SensorCursor
 from roboto_dagster.sensor_deletions import DeletionScan, DeletionScanner
+from roboto_dagster.sensor_following import Following
 from roboto_dagster.sensor_options import SensorOptions
-from roboto_dagster.sensor_requests import RunRequester, some
+from roboto_dagster.sensor_requests import RunRequester
 from roboto_dagster.sensor_settling import Settling
-from roboto_dagster.sensor_walk import ChangeWalker, Deadline
+from roboto_dagster.sensor_walk import Deadline
 
 # Dagster gives a tick 60 seconds; with these one request of the API may fail for 20 of them.
 _MAX_ATTEMPTS = 2
 _MAX_TIMEOUT_SECONDS = 10.0
 _DATASETS_SHARE, _FILES_SHARE, _SETTLING_SHARE = 0.3, 0.6, 0.85
-_MAX_IDS_OF_QUERY = 100
-_MAX_LOOKED_UP = 500
 
 
 class SensorTick:
@@ -94,9 +85,18 @@ class SensorTick:
         Raises:
             PlatformError: The platform could not be asked; the cursor stays as it was.
         """
-        collection = self._collection(self._cursor.waiting)
-        datasets = self._follow_datasets(collection)
-        files = self._follow_files(collection)
+        collection = self._collection(self._cursor.waiting, self._is_known)
+        following = Following(
+            queries=self._queries,
+            find=self._find,
+            partitioning=self._partitioning,
+            options=self._options,
+            cursor=self._cursor,
+            now=self._now,
+            log=self._context.log,
+        )
+        datasets = following.datasets(collection, self._deadline(_DATASETS_SHARE))
+        files = following.files(collection, self._deadline(_FILES_SHARE))
         settled, waiting = self._settle(collection, _SETTLING_SHARE)
         handled = {*waiting, *(change.dataset_id for change in settled)}
         scan = self._scan(handled) if datasets.watermark is not None else None
@@ -119,16 +119,16 @@ class SensorTick:
 
     # --- what has changed ---
 
-    def _collection(self, waiting: Mapping[str, Change]) -> ChangeCollection:
+    def _collection(
+        self, waiting: Mapping[str, Change], is_known: Callable[[RemoteDataset], bool]
+    ) -> ChangeCollection:
         by_dimensions = self._partitioning.dimensions is not None
+        follows_files = self._options.watch_files
         return ChangeCollection(
-            self._partitioning,
             waiting,
-            is_known=self._is_known,
+            is_known=is_known,
             windows=self._windows if by_dimensions else None,
-            changed_files_since=None
-            if self._options.watch_files
-            else self._cursor.datasets.watermark,
+            changed_files_since=None if follows_files else self._cursor.datasets.watermark,
         )
 
     def _is_known(self, dataset: RemoteDataset) -> bool:
@@ -148,74 +148,6 @@ class SensorTick:
         of_datasets = self._partitioning.dimensions[0]
         found = (keys_by_dimension(whole, key) for key in keys)
         return frozenset(each[of_datasets] for each in found if each is not None)
-
-    def _follow_datasets(self, collection: ChangeCollection) -> ChangeFeed:
-        """Add the datasets whose records have changed, as many as a tick may take."""
-        most = self._options.max_datasets_per_tick
-        query = all_of(self._options.query, self._fixed("dataset_id"))
-        walker = ChangeWalker(
-            read_page=lambda since, token: self._queries.datasets(query, since, token),
-            sink=DatasetSink(
-                collection, self._partitioning, most=most, warn=self._context.log.warning
-            ),
-            now=self._now,
-            overlap=self._options.overlap,
-            since=self._options.since,
-            warn=self._context.log.warning,
-        )
-        return walker.follow(self._cursor.datasets, self._deadline(_DATASETS_SHARE))
-
-    def _follow_files(self, collection: ChangeCollection) -> ChangeFeed:
-        """Add the datasets whose files have changed, as many as a tick may take."""
-        if not self._options.watch_files:
-            return self._cursor.files
-        sink = FileSink(
-            collection,
-            self._partitioning,
-            most=min(self._options.max_datasets_per_tick, _MAX_LOOKED_UP),
-            is_covered=self._is_covered,
-        )
-        query = self._fixed("association_id")
-        # At first only what its dataset's listing may have come too early for: all datasets are new then.
-        first = self._now - self._options.overlap
-        since = self._options.since
-        walker = ChangeWalker(
-            read_page=lambda since, token: self._queries.files(query, since, token),
-            sink=sink,
-            now=self._now,
-            overlap=self._options.overlap,
-            since=first if since is None else max(first, since),
-            warn=self._context.log.warning,
-        )
-        feed = walker.follow(self._cursor.files, self._deadline(_FILES_SHARE))
-        sink.add_to_collection(self._watched)
-        if collection.outside:
-            self._context.log.info(
-                "Files created in no window of the asset's partitions, so no run is requested for them, in datasets "
-                f"{some(collection.outside)}."
-            )
-        return feed
-
-    def _is_covered(self, file: FileChange) -> bool:
-        """Return whether a run that was requested in this walk already delivers a file.
-
-        It lists all files of the dataset: those that it cannot have been shown yet are not covered.
-        """
-        requested = self._cursor.requested_in_walk.get(file.dataset_id)
-        return requested is not None and file.modified < requested - self._options.overlap
-
-    def _fixed(self, field: str) -> Query | None:
-        """Return the condition that only the asset's datasets fulfil, if they are few and fixed."""
-        fixed = self._partitioning.fixed_dataset_ids
-        if fixed is None or not 0 < len(fixed) <= _MAX_IDS_OF_QUERY:
-            return None
-        return any_of(field, sorted(fixed))
-
-    def _watched(self, dataset_ids: list[str]) -> Iterator[RemoteDataset]:
-        """Look datasets up, of which only those are returned that fit the sensor's query."""
-        for first in range(0, len(dataset_ids), _MAX_IDS_OF_QUERY):
-            these = any_of("dataset_id", dataset_ids[first : first + _MAX_IDS_OF_QUERY])
-            yield from self._find(all_of(self._options.query, these))
 
     def _find(self, query: Query | None) -> Iterator[RemoteDataset]:
         return find_datasets(self._client, query, org_id=self._queries.org_id)
@@ -270,15 +202,14 @@ class SensorTick:
         return {"last_deletion_scan": self._now, "deletion_scan_after": ""}
 
     def _returned(self, scan: DeletionScan) -> ChangeCollection:
-        """Return changes of datasets that are back; the time of the scan makes their run keys new."""
-        collection = self._collection({})
+        """Return changes of datasets that are back; the time of the scan makes their run keys new.
+
+        Their files may have changed out of sight, so all are searched for their windows again.
+        """
+        collection = self._collection({}, lambda _: False)
         for dataset in scan.returned:
-            revision = dataset_revision(dataset)
-            collection.add_dataset(dataset, revision)
-            back = f"back at {self._now.isoformat()}"
-            collection.by_dataset[dataset.dataset_id] = collection.by_dataset[
-                dataset.dataset_id
-            ].with_event(back)
+            collection.add_dataset(dataset, dataset_revision(dataset))
+            collection.add_event(dataset.dataset_id, f"back at {self._now.isoformat()}")
         return collection
 
     # --- what to request ---
