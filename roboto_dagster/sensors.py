@@ -1,8 +1,8 @@
 """The sensor: new and changed datasets become partitions and runs.
 
 A tick asks the platform twice when nothing has changed: for datasets whose record was modified, and
-for files that were. What a tick does is in `roboto_dagster.sensor_tick`, what it remembers in
-`roboto_dagster.sensor_cursor`.
+for files that were. What a tick does is in `roboto_dagster.sensor.tick`, what it remembers in
+`roboto_dagster.sensor.cursor`.
 """
 
 import datetime as dt
@@ -18,8 +18,8 @@ from roboto_dagster.partitions import partitioning_of_asset
 from roboto_dagster.platform.queries import Query, all_of, checked_query
 from roboto_dagster.resource_checks import checked_resource
 from roboto_dagster.resources import RobotoResource
-from roboto_dagster.sensor_options import SensorOptions
-from roboto_dagster.sensor_tick import SensorTick
+from roboto_dagster.sensor.options import SensorOptions
+from roboto_dagster.sensor.tick import SensorTick
 from roboto_dagster.validation import checked
 
 Clock = Callable[[], dt.datetime]

@@ -15,7 +15,7 @@ from roboto_dagster import (
     build_roboto_dataset_sensor,
 )
 from roboto_dagster.testing import LocalRoboto, faults
-from tests.sensor_lab import PARTITIONS, SECOND, START, Clock, Ticks
+from tests.sensor.lab import PARTITIONS, SECOND, START, Clock, Ticks
 
 
 @pytest.fixture

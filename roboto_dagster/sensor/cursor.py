@@ -24,7 +24,7 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, Validat
 from typing_extensions import Self
 
 from roboto_dagster.platform.datasets import RemoteDataset
-from roboto_dagster.sensor_feed import ChangeFeed, Remembered, Revision, digest_of
+from roboto_dagster.sensor.feed import ChangeFeed, Remembered, Revision, digest_of
 from roboto_dagster.text import one_line
 
 VERSION = 2

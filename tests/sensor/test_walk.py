@@ -8,8 +8,8 @@ import pytest
 
 from roboto_dagster import PlatformError
 from roboto_dagster.platform.changes import ChangePage
-from roboto_dagster.sensor_feed import ChangeFeed, Revision
-from roboto_dagster.sensor_walk import ChangeWalker, Deadline
+from roboto_dagster.sensor.feed import ChangeFeed, Revision
+from roboto_dagster.sensor.walk import ChangeWalker, Deadline
 
 NOON = dt.datetime(2026, 11, 1, 12, tzinfo=dt.timezone.utc)
 MINUTE = dt.timedelta(minutes=1)

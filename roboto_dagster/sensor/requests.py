@@ -9,8 +9,8 @@ from roboto_dagster.partition_existence import Existence, ExistingPartitions, ke
 from roboto_dagster.partition_windows import WindowFinder
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.run_requests import DATASET_NAME_TAG, DATASET_TAG, run_request
-from roboto_dagster.sensor_cursor import Change, PendingPartition
-from roboto_dagster.sensor_options import SensorOptions
+from roboto_dagster.sensor.cursor import Change, PendingPartition
+from roboto_dagster.sensor.options import SensorOptions
 from roboto_dagster.text import one_line
 
 _MAX_NAMED = 5

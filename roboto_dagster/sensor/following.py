@@ -9,12 +9,12 @@ from roboto_dagster.partitions import Partitioning
 from roboto_dagster.platform.changes import ChangeQueries, FileChange
 from roboto_dagster.platform.datasets import RemoteDataset
 from roboto_dagster.platform.queries import Query, all_of, any_of
-from roboto_dagster.sensor_changes import ChangeCollection, DatasetSink, FileSink
-from roboto_dagster.sensor_cursor import SensorCursor
-from roboto_dagster.sensor_feed import ChangeFeed
-from roboto_dagster.sensor_options import SensorOptions
-from roboto_dagster.sensor_requests import some
-from roboto_dagster.sensor_walk import ChangeWalker, Deadline
+from roboto_dagster.sensor.changes import ChangeCollection, DatasetSink, FileSink
+from roboto_dagster.sensor.cursor import SensorCursor
+from roboto_dagster.sensor.feed import ChangeFeed
+from roboto_dagster.sensor.options import SensorOptions
+from roboto_dagster.sensor.requests import some
+from roboto_dagster.sensor.walk import ChangeWalker, Deadline
 
 _MAX_IDS_OF_QUERY = 100
 _MAX_LOOKED_UP = 500

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from roboto_dagster.platform.datasets import RemoteDataset
-from roboto_dagster.sensor_cursor import Change, CursorError, PendingPartition, SensorCursor
-from roboto_dagster.sensor_feed import MAX_MARKS, ChangeFeed, Revision, Walk
+from roboto_dagster.sensor.cursor import Change, CursorError, PendingPartition, SensorCursor
+from roboto_dagster.sensor.feed import MAX_MARKS, ChangeFeed, Revision, Walk
 
 NOON = dt.datetime(2026, 11, 1, 12, tzinfo=dt.timezone.utc)
 MINUTE = dt.timedelta(minutes=1)

@@ -26,17 +26,17 @@ from roboto_dagster.platform.changes import ChangeQueries
 from roboto_dagster.platform.datasets import RemoteDataset, dataset_exists, find_datasets
 from roboto_dagster.platform.queries import Query
 from roboto_dagster.resources import RobotoResource
-from roboto_dagster.sensor_changes import (
+from roboto_dagster.sensor.changes import (
     ChangeCollection,
     dataset_revision,
 )
-from roboto_dagster.sensor_cursor import MAX_SEARCHED, Change, CursorError, SensorCursor
-from roboto_dagster.sensor_deletions import DeletionScan, DeletionScanner
-from roboto_dagster.sensor_following import Following
-from roboto_dagster.sensor_options import SensorOptions
-from roboto_dagster.sensor_requests import RunRequester
-from roboto_dagster.sensor_settling import Settling
-from roboto_dagster.sensor_walk import Deadline
+from roboto_dagster.sensor.cursor import MAX_SEARCHED, Change, CursorError, SensorCursor
+from roboto_dagster.sensor.deletions import DeletionScan, DeletionScanner
+from roboto_dagster.sensor.following import Following
+from roboto_dagster.sensor.options import SensorOptions
+from roboto_dagster.sensor.requests import RunRequester
+from roboto_dagster.sensor.settling import Settling
+from roboto_dagster.sensor.walk import Deadline
 
 # Dagster gives a tick 60 seconds; with these one request of the API may fail for 20 of them.
 _MAX_ATTEMPTS = 2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from roboto_dagster.testing import faults
-from tests.sensor_lab import SECOND, START, SensorLab
+from tests.sensor.lab import SECOND, START, SensorLab
 
 HOUR = dt.timedelta(hours=1)
 

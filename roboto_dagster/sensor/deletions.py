@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from roboto_dagster.errors import PlatformError
 from roboto_dagster.platform.datasets import RemoteDataset
 from roboto_dagster.platform.scope import is_dataset_id
-from roboto_dagster.sensor_walk import Deadline
+from roboto_dagster.sensor.walk import Deadline
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

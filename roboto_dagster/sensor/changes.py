@@ -12,8 +12,8 @@ from roboto_dagster.partitions import Partitioning
 from roboto_dagster.platform.changes import FileChange
 from roboto_dagster.platform.datasets import RemoteDataset
 from roboto_dagster.platform.scope import is_dataset_id
-from roboto_dagster.sensor_cursor import Change
-from roboto_dagster.sensor_feed import Revision
+from roboto_dagster.sensor.cursor import Change
+from roboto_dagster.sensor.feed import Revision
 from roboto_dagster.text import one_line
 
 FindDatasets = Callable[[list[str]], Iterator[RemoteDataset]]

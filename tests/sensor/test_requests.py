@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from roboto_dagster.testing import faults
-from tests.sensor_lab import DAY, DAYS, PARTITIONS, START, SensorLab
+from tests.sensor.lab import DAY, DAYS, PARTITIONS, START, SensorLab
 
 BY_DAY = dg.MultiPartitionsDefinition({"dataset": PARTITIONS, "day": DAYS})
 

@@ -23,7 +23,7 @@ from typing import Generic, Protocol, TypeVar
 
 from roboto_dagster.errors import PlatformError
 from roboto_dagster.platform.changes import Changed, ChangePage
-from roboto_dagster.sensor_feed import ChangeFeed, Revision, Walk
+from roboto_dagster.sensor.feed import ChangeFeed, Revision, Walk
 from roboto_dagster.text import one_line
 
 _MAX_NAMED = 5

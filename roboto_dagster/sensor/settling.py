@@ -6,9 +6,9 @@ import datetime as dt
 from roboto_dagster.partition_windows import WindowFinder
 from roboto_dagster.platform.changes import ChangeQueries
 from roboto_dagster.platform.queries import Query, where
-from roboto_dagster.sensor_cursor import Change
-from roboto_dagster.sensor_options import SensorOptions
-from roboto_dagster.sensor_walk import Deadline
+from roboto_dagster.sensor.cursor import Change
+from roboto_dagster.sensor.options import SensorOptions
+from roboto_dagster.sensor.walk import Deadline
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
