@@ -347,14 +347,47 @@ def test_redirects_in_circles_end(serve: Serve, fetch: Fetch) -> None:
     assert len(server.asked) < 10
 
 
-def test_a_redirect_to_another_host_is_not_followed(serve: Serve, fetch: Fetch) -> None:
-    """Credentials go nowhere else."""
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_another_host_is_not_followed(
+    serve: Serve, fetch: Fetch, status: int
+) -> None:
+    """Credentials go nowhere else; the message names where they would have gone."""
     other = serve(StoredObject(data=SMALL).answer)
     server = serve(
-        lambda _: [head(307, {"Location": f"{other.url}/bucket/key", "Content-Length": "0"})]
+        lambda _: [head(status, {"Location": f"{other.url}/bucket/key", "Content-Length": "0"})]
     )
-    failure_of(fetch(server, len(SMALL)))
-    assert other.asked == []
+    failure = failure_of(fetch(server, len(SMALL)))
+    assert "redirects to http://127.0.0.1" in failure.reason
+    assert (len(server.asked), other.asked) == (1, [])
+
+
+def test_interim_answers_are_passed_over(
+    serve: Serve, fetch: Fetch, tmp_path: pathlib.Path
+) -> None:
+    """Early hints and the like come before an answer, and are none (RFC 9110, 15.2)."""
+    stored = StoredObject(data=SMALL)
+
+    def answer(asked: Asked) -> Iterable[bytes]:
+        yield b"HTTP/1.1 100 Continue\r\n\r\n"
+        yield b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        yield b"HTTP/1.1 102 Processing\r\n\r\n"
+        yield from stored.answer(asked)
+
+    fetch(serve(answer), len(SMALL)).result(timeout=60)
+    assert arrived(tmp_path) == SMALL
+
+
+def test_a_store_that_always_closes_is_given_up(serve: Serve, fetch: Fetch) -> None:
+    """Progress without an end counts against `max_attempts`, however much each attempt brings."""
+
+    def answer(asked: Asked) -> Iterable[bytes]:
+        stored = StoredObject(data=BIG, etag=None, checksum=False)
+        first, body = stored.answer(asked)
+        return [first, body[: 2 * PART]]
+
+    server = serve(answer)
+    assert failure_of(fetch(server, len(BIG))).code == "CONNECTION"
+    assert len(server.asked) == 3
 
 
 # Stalls and cancellation

@@ -13,7 +13,7 @@ from roboto_dagster.errors import ConfigurationError, DownloadError
 from roboto_dagster.fs.credentials import CredentialProvider, Credentials
 from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.fs.retry import RetryConfig
-from tests.fs.s3_servers import S3Server, servers
+from tests.fs.s3_servers import BUCKET, S3Server, servers
 
 MIB = 1024 * 1024
 PART = 5 * MIB  # the smallest that S3 knows
@@ -157,6 +157,27 @@ def test_a_broken_progress_callback_breaks_no_transfer(
     uri = server.put("progress", b"data")
     store.get(uri, tmp_path / "file", lambda _: 1 // 0).result(timeout=60)
     assert (tmp_path / "file").read_bytes() == b"data"
+
+
+@servers("rclone", "seaweedfs")  # what takes an upload in parts
+def test_an_upload_in_parts_arrives(store: Any, server: S3Server, tmp_path: pathlib.Path) -> None:
+    """The SDK's default checksums of an upload in parts are not all of the whole object."""
+    data = os.urandom(3 * PART + 7)
+    (tmp_path / "source").write_bytes(data)
+    server.client.upload_file(str(tmp_path / "source"), BUCKET, "parts")  # type: ignore[attr-defined]
+    transfer = store.get(f"s3://{BUCKET}/parts", tmp_path / "file", size_bytes=len(data))
+    transfer.result(timeout=60)
+    assert (tmp_path / "file").read_bytes() == data
+
+
+def test_the_headers_of_an_object_can_be_asked(store: Any, server: S3Server) -> None:
+    """Its size and ETag come with `head`; of what is not there, it is an error."""
+    uri = server.put("headers", b"12345")
+    headers = store.head(uri)
+    assert headers["content-length"] == "5"
+    assert headers["etag"]
+    with pytest.raises(DownloadError, match="NOT_FOUND"):
+        store.head(f"{uri}-not")
 
 
 def test_many_files_arrive(store: Any, server: S3Server, tmp_path: pathlib.Path) -> None:

@@ -1,9 +1,11 @@
-"""botocore's own HTTP session, with one addition: who sends a request can reach its socket.
+"""botocore's own HTTP session, where who sends a request can reach its socket.
 
 A thread that waits for an answer can only be woken by shutting its socket down, and urllib3 hands
 that out only once the answer has begun.
 """
 
+import http
+import http.client
 import socket
 import threading
 from typing import Any, Protocol
@@ -41,10 +43,20 @@ class _Sending(threading.local):
 _sending = _Sending()
 
 
+class _Response(http.client.HTTPResponse):
+    """An answer that may follow any interim ones; http.client knows `100 Continue` alone."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # not in the stubs
+        is_interim = 100 <= status < 200 and status != http.HTTPStatus.SWITCHING_PROTOCOLS
+        return version, http.HTTPStatus.CONTINUE if is_interim else status, reason
+
+
 class _Watched:
     """Mixin: hands a connection's socket to whoever sends a request over it."""
 
     sock: Any
+    response_class = _Response
 
     def connect(self) -> None:
         """Connects."""
@@ -67,11 +79,19 @@ class _HttpsConnection(_Watched, botocore.awsrequest.AWSHTTPSConnection):  # typ
     pass
 
 
-class _HttpPool(urllib3.connectionpool.HTTPConnectionPool):
+class _NoRedirects:
+    """Mixin: has no redirect followed, which would take credentials to another host."""
+
+    def urlopen(self, *args: Any, **kwargs: Any) -> Any:
+        """Sends a request."""
+        return super().urlopen(*args, **{**kwargs, "redirect": False})  # type: ignore[misc]
+
+
+class _HttpPool(_NoRedirects, urllib3.connectionpool.HTTPConnectionPool):
     ConnectionCls = _HttpConnection
 
 
-class _HttpsPool(urllib3.connectionpool.HTTPSConnectionPool):
+class _HttpsPool(_NoRedirects, urllib3.connectionpool.HTTPSConnectionPool):
     ConnectionCls = _HttpsConnection
 
 
