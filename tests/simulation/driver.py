@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from roboto_dagster.errors import DownloadError
+from roboto_dagster.fs.core.answers import shortfall
 from roboto_dagster.fs.core.coordinator import Coordinator
 from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.error_answer import failure_of_answer
@@ -180,7 +181,7 @@ class ModelDriver:
             return "more"
         if request.is_complete:
             return None
-        return _BROKEN if chunk is None else request.download.shortfall(request)
+        return _BROKEN if chunk is None else shortfall(request)
 
 
 def error_of(transfer: Transfer) -> DownloadError | None:

@@ -23,6 +23,7 @@ from roboto_dagster.fs.boto.errors import failure_of, network_failure
 from roboto_dagster.fs.boto.exchange import Exchange
 from roboto_dagster.fs.boto.monitor import Monitor
 from roboto_dagster.fs.boto.sender import Sender
+from roboto_dagster.fs.core.answers import shortfall
 from roboto_dagster.fs.core.coordinator import Coordinator
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.error_answer import failure_of_answer
@@ -286,7 +287,7 @@ class BotoDriver:
                 except Exception as error:  # noqa: BLE001 - a disk
                     return local_failure(ranged.download.file, error)
                 if is_over:
-                    return ranged.download.shortfall(ranged)
+                    return shortfall(ranged)
         return None
 
     def _end(self, exchange: Exchange, failure: Failure | None) -> None:

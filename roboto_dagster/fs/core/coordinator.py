@@ -22,6 +22,7 @@ from roboto_dagster.disk.folder import FolderCache
 from roboto_dagster.disk.resume_log import Part
 from roboto_dagster.disk.temp_file import open_partial
 from roboto_dagster.errors import PlatformError
+from roboto_dagster.fs.core.answers import validate_response
 from roboto_dagster.fs.core.checksums import CrcDigest
 from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.failure import Failure, credentials_failure
@@ -126,7 +127,7 @@ class Coordinator:
         is_first = download.size is None
         if is_first and self._state.one_stream:
             download.one_stream = True
-        failure = download.validate_response(request, head)
+        failure = validate_response(download, request, head)
         if failure is not None:
             return failure
         if download.refused_ranges_of == download.facts:

@@ -12,7 +12,6 @@
 Not thread-safe: a driver with several threads holds a lock for each file.
 """
 
-import dataclasses
 import pathlib
 import sys
 
@@ -24,16 +23,8 @@ from roboto_dagster.fs.core.checksums import CrcDigest, HashDigest
 from roboto_dagster.fs.core.content import Content
 from roboto_dagster.fs.core.failure import Failure, local_failure
 from roboto_dagster.fs.core.progress import ProgressReport
-from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.core.settings import Verify
-from roboto_dagster.fs.core.validate import (
-    EMPTY_ANSWER,
-    ObjectFacts,
-    read_facts,
-    validate_range,
-    validate_same_object,
-    wrong_size,
-)
+from roboto_dagster.fs.core.validate import ObjectFacts
 from roboto_dagster.fs.credentials import LiveCredentials
 from roboto_dagster.fs.object_store import BeforePublish, OnProgress, Transfer
 from roboto_dagster.redaction import safe_cause
@@ -141,6 +132,7 @@ class Download:
         facts: What the first answer reported of the object.
         generation: Counts the starts of the file; requests of another generation are void.
         initial: The initial stream, once it was answered.
+        size_doubted: Whether an answer had another size than the record.
         one_stream: Whether no ranges may be requested.
         refused_ranges_of: The version of which a range was refused, to see if it changed; or None.
         changes: How often it was started again since the object seemed to be replaced.
@@ -152,8 +144,6 @@ class Download:
 
     __slots__ = (
         "_restarts",
-        "_size_doubted",
-        "_verify",
         "before_publish",
         "bucket",
         "changes",
@@ -171,9 +161,11 @@ class Download:
         "one_stream",
         "refused_ranges_of",
         "request_id",
+        "size_doubted",
         "source_uri",
         "started_at",
         "transfer",
+        "verify",
         "within",
     )
 
@@ -201,7 +193,7 @@ class Download:
         self.before_publish = before_publish
         self.expected_size = expected_size
         self.content = Content(part_size, ProgressReport(on_progress, source_uri))
-        self._verify: Verify = verify
+        self.verify: Verify = verify
         self.facts = _NO_FACTS
         self.initial: RangeRequest | None = None
         self.request_id: str | None = None
@@ -210,7 +202,7 @@ class Download:
         self.is_over = False
         self.is_publishing = False
         self.one_stream = False
-        self._size_doubted = False
+        self.size_doubted = False
         self.refused_ranges_of: ObjectFacts | None = None
         self._restarts = 0
         self.changes = 0
@@ -264,74 +256,6 @@ class Download:
             if request.is_initial:
                 request.stop = content.ranges.extend(request.stop, end)
         return end < request.stop
-
-    # What an answer means
-
-    def validate_response(self, request: RangeRequest, head: Head) -> Failure | None:
-        """Judges the head of an answer of status 2xx.
-
-        Args:
-            request: What was requested.
-            head: Status and headers.
-
-        Returns:
-            Why its body is not wanted; None if it is.
-        """
-        self.request_id = head.request_id
-        if not request.is_initial:
-            return validate_range(head, self.facts, request.position, request.stop)
-        if self.facts.can_be_compared:  # else each answer is judged like the first
-            return validate_same_object(head, self.facts)
-        facts = read_facts(head, expected_size=self.expected_size, verify=self._verify)
-        if isinstance(facts, Failure):
-            return self._doubt_size(facts) if facts.code == "SIZE_MISMATCH" else facts
-        self._learn(request, facts)
-        return None
-
-    def _learn(self, initial: RangeRequest, facts: ObjectFacts) -> None:
-        self.facts = facts
-        if self.refused_ranges_of == facts:  # not replaced: it is ranges that the store refuses
-            self.one_stream = True
-        size = facts.size_bytes
-        if size is None:
-            # One byte more than the record allows is seen, and ends the body.
-            initial.stop = UNKNOWN if self.expected_size is None else self.expected_size + 1
-            self.content.expect(facts.stored)
-        else:
-            in_ranges = facts.etag is not None and not self.one_stream
-            initial.stop = self.content.divide(size, facts.stored, in_ranges=in_ranges)
-            self.initial = initial
-        initial.digest = self.content.new_digest()
-
-    def _doubt_size(self, failure: Failure) -> Failure:
-        """Has the object requested once more, since a proxy may have cut the answer."""
-        if self._size_doubted:  # twice the same is the truth
-            return dataclasses.replace(failure, remedy="fail")
-        self._size_doubted = True
-        return failure
-
-    def can_continue(self, request: RangeRequest) -> bool:
-        """Reports whether a broken request may continue where it stopped, on the same version."""
-        is_sized = self.size is not None and request.stop != UNKNOWN
-        return self.facts.etag is not None and is_sized and not self.one_stream
-
-    def shortfall(self, request: RangeRequest) -> Failure | None:
-        """Judges a body that ended without an error; None if it is all there."""
-        position = request.position
-        if self.size is None:
-            if not position and self.expected_size is None and not self.facts.is_identified:
-                return Failure(code="SERVER_ERROR", reason=EMPTY_ANSWER)
-            if self.expected_size in (None, position):
-                request.stop = self.content.divide(position, self.facts.stored, in_ranges=False)
-                return None
-            longer = "more than " if position > (self.expected_size or 0) else ""
-            counted = self.expected_size if longer else position
-            reason = f"{longer}{counted} bytes came, the record says {self.expected_size}"
-            return self._doubt_size(wrong_size(reason))
-        if request.is_complete:
-            return None
-        reason = f"the body ended {request.stop - position} bytes early"
-        return Failure(code="CONNECTION", reason=reason)
 
     # What has arrived
 

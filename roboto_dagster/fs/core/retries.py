@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 
+from roboto_dagster.fs.core.answers import can_continue
 from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.core.files import OUTAGE_CODES, Driver, Files
@@ -106,7 +107,7 @@ class Retries:
         """Returns what is left of a request; all of it where that would risk a mixture."""
         if request.position == request.start:
             return request
-        if request.download.can_continue(request):
+        if can_continue(request):
             request.is_initial = False
             return request
         again = request.download.restart(is_counted=False)  # it is as an attempt

@@ -21,6 +21,7 @@ from collections.abc import Callable
 
 import pycurl
 
+from roboto_dagster.fs.core.answers import shortfall
 from roboto_dagster.fs.core.download import RangeRequest
 from roboto_dagster.fs.core.endpoint import Endpoint
 from roboto_dagster.fs.core.error_answer import failure_of_answer
@@ -279,7 +280,7 @@ class CurlRequest:
                 self._head, bytes(self._body), credentials_expired=self._has_expired_credentials
             )
         if self._is_accepted and (not number or ranged.position == ranged.stop):  # cut: too long
-            return ranged.download.shortfall(ranged)
+            return shortfall(ranged)
         return self._curl_failure(ranged, number, message)
 
     def _curl_failure(self, ranged: RangeRequest, number: int, message: str) -> Failure:

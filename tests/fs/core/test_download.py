@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from roboto_dagster.disk.temp_file import open_partial
+from roboto_dagster.fs.core.answers import can_continue, shortfall, validate_response
 from roboto_dagster.fs.core.checksums import new_digest
 from roboto_dagster.fs.core.download import UNKNOWN, Download, RangeRequest
 from roboto_dagster.fs.core.finish import publish
@@ -64,7 +65,7 @@ def part(request: RangeRequest, **headers: str) -> Head:
 def begun(download: Download, data: bytes, **headers: str) -> RangeRequest:
     """Have the front answered."""
     request = download.first_request()
-    assert download.validate_response(request, whole(data, **headers)) is None
+    assert validate_response(download, request, whole(data, **headers)) is None
     return request
 
 
@@ -128,7 +129,7 @@ def test_ranges_in_any_order_make_the_file_and_its_checksum(
     for request in reversed(requests):
         assert request is not None
         if request is not front:
-            assert download.validate_response(request, part(request)) is None
+            assert validate_response(download, request, part(request)) is None
         request.write(DATA[request.start : request.stop])
         ended(request)
     assert download.content.digests.whole is not None
@@ -150,9 +151,9 @@ def test_without_an_etag_there_is_one_stream(make: MakeDownload) -> None:
     """What cannot be pinned is not divided."""
     download = make()
     request = download.first_request()
-    assert download.validate_response(request, Head(200, {"content-length": "350"})) is None
+    assert validate_response(download, request, Head(200, {"content-length": "350"})) is None
     assert (request.stop, download.content.ranges.has_more) == (350, False)
-    assert not download.can_continue(request)
+    assert not can_continue(request)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_a_range_that_is_not_the_one_asked_is_refused(
     begun(download, DATA)
     request = download.next_request()
     assert request is not None
-    failure = download.validate_response(request, part(request, **change))
+    failure = validate_response(download, request, part(request, **change))
     assert failure is not None
     assert failure.remedy == remedy
 
@@ -189,7 +190,7 @@ def test_the_whole_object_instead_of_a_range_is_refused(make: MakeDownload) -> N
     begun(download, DATA)
     request = download.next_request()
     assert request is not None
-    failure = download.validate_response(request, whole())
+    failure = validate_response(download, request, whole())
     assert failure is not None
     assert failure.remedy == "one_stream"
 
@@ -200,13 +201,13 @@ def test_a_right_range_with_the_wrong_status_is_taken(make: MakeDownload) -> Non
     begun(download, DATA)
     request = download.next_request()
     assert request is not None
-    assert download.validate_response(request, part(request)._replace(status=200)) is None
+    assert validate_response(download, request, part(request)._replace(status=200)) is None
 
 
 def test_a_wrong_size_is_asked_once_more(make: MakeDownload) -> None:
     """A proxy may have cut the answer; twice the same is the truth, with both numbers."""
     download = make(expected_size=351)
-    failures = [download.validate_response(download.first_request(), whole()) for _ in range(2)]
+    failures = [validate_response(download, download.first_request(), whole()) for _ in range(2)]
     assert [failure and failure.remedy for failure in failures] == ["retry", "fail"]
     assert [failure and failure.reason for failure in failures] == [
         "the object has 350 bytes, its record says 351"
@@ -216,7 +217,7 @@ def test_a_wrong_size_is_asked_once_more(make: MakeDownload) -> None:
 def test_a_checksum_can_be_demanded(make: MakeDownload) -> None:
     """With `verify="checksum"`, an object without one fails before its bytes are fetched."""
     download = make(verify="checksum")
-    failure = download.validate_response(download.first_request(), whole())
+    failure = validate_response(download, download.first_request(), whole())
     assert failure is not None
     assert (failure.code, failure.remedy) == ("CHECKSUM_MISMATCH", "fail")
 
@@ -225,10 +226,10 @@ def test_a_stream_of_unknown_length_is_measured_at_its_end(make: MakeDownload) -
     """Chunked answers have no length before."""
     download = make()
     request = download.first_request()
-    assert download.validate_response(request, Head(200, {"transfer-encoding": "chunked"})) is None
+    assert validate_response(download, request, Head(200, {"transfer-encoding": "chunked"})) is None
     request.write(DATA)
     assert request.stop == UNKNOWN
-    assert download.shortfall(request) is None
+    assert shortfall(request) is None
     assert ended(request)
     assert download.size == len(DATA)
 
@@ -241,7 +242,7 @@ def test_an_answer_that_cannot_be_trusted_is_retried(
 ) -> None:
     """Without size, length, ETag and checksum, nothing tells a page or half a body from a file."""
     download = make()
-    failure = download.validate_response(download.first_request(), Head(200, headers))
+    failure = validate_response(download, download.first_request(), Head(200, headers))
     assert failure is not None
     assert failure.remedy == "retry"
 
@@ -250,8 +251,8 @@ def test_a_page_is_no_second_answer_to_what_reported_nothing(make: MakeDownload)
     """After an answer without size, ETag and checksum, the next one is judged like a first."""
     download = make()
     first, again = download.first_request(), download.first_request()
-    assert download.validate_response(first, Head(200, {"transfer-encoding": "chunked"})) is None
-    assert download.validate_response(again, Head(200, {"content-type": "text/html"})) is not None
+    assert validate_response(download, first, Head(200, {"transfer-encoding": "chunked"})) is None
+    assert validate_response(download, again, Head(200, {"content-type": "text/html"})) is not None
 
 
 def test_a_body_that_ends_early_is_no_success(make: MakeDownload) -> None:
@@ -259,7 +260,7 @@ def test_a_body_that_ends_early_is_no_success(make: MakeDownload) -> None:
     download = make()
     request = begun(download, DATA[:PART])
     request.write(DATA[:40])
-    failure = download.shortfall(request)
+    failure = shortfall(request)
     assert failure is not None
     assert "60 bytes early" in failure.reason
 

@@ -3,6 +3,7 @@
 import pathlib
 from typing import Any
 
+from roboto_dagster.fs.core.answers import validate_response
 from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.core.scheduler import Scheduler
@@ -35,7 +36,7 @@ def answered(scheduler: Scheduler, size: int) -> Download:
     request = scheduler.next(0.0)
     assert request is not None
     head = Head(200, {"content-length": str(size), "etag": '"e1"'})
-    assert download.validate_response(request, head) is None
+    assert validate_response(download, request, head) is None
     scheduler.add_ranges(download)
     return download
 
