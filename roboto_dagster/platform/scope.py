@@ -5,16 +5,15 @@ import datetime as dt
 import re
 from collections.abc import Sequence
 
-import pathspec
-
 from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.platform.patterns import Patterns
 
 # Ids go into URLs and folder names, so nothing else than this is let through.
 _DATASET_ID = re.compile(r"ds_[A-Za-z0-9_-]+")
 
 
 def is_dataset_id(text: str) -> bool:
-    """Tells whether a text looks like the id of a dataset, such as `ds_0123456789ab`."""
+    """Return whether a text looks like the id of a dataset, such as `ds_0123456789ab`."""
     return _DATASET_ID.fullmatch(text) is not None
 
 
@@ -46,7 +45,7 @@ class Scope:
             raise ConfigurationError(msg)
 
     def matcher(self) -> "Matcher":
-        """Compiles the patterns."""
+        """Compile the patterns."""
         return Matcher(self.include_patterns, self.exclude_patterns)
 
     @property
@@ -55,39 +54,44 @@ class Scope:
         return self.created_from is not None or self.created_before is not None
 
     def holds_time(self, created: dt.datetime) -> bool:
-        """Tells whether a file that was created then is wanted."""
+        """Return whether a file that was created then is wanted."""
         if self.created_from is not None and created < self.created_from:
             return False
         return self.created_before is None or created < self.created_before
 
 
 class Matcher:
-    """Tells whether a path is in a scope; the platform's own matching may be looser than
+    """Finds out whether a path is in a scope; the platform's own matching may be looser than
     gitignore's.
+
+    Args:
+        include_patterns: What is wanted; none means everything.
+        exclude_patterns: What is not wanted; they win.
+
+    Raises:
+        ConfigurationError: One of them is not a pattern.
     """
 
     def __init__(self, include_patterns: Sequence[str], exclude_patterns: Sequence[str]) -> None:
-        self._include = _compiled(include_patterns)
-        self._exclude = _compiled(exclude_patterns)
+        self._include = _compiled("include_patterns", include_patterns)
+        self._exclude = _compiled("exclude_patterns", exclude_patterns)
 
     def matches(self, relative_path: str) -> bool:
-        """Tells whether a file of this path is wanted."""
-        if self._include is not None and not self._include.match_file(relative_path):
+        """Return whether a file of this path is wanted."""
+        if self._include is not None and not self._include.match(relative_path):
             return False
-        return self._exclude is None or not self._exclude.match_file(relative_path)
+        return self._exclude is None or not self._exclude.match(relative_path)
 
 
-def _compiled(patterns: Sequence[str]) -> pathspec.GitIgnoreSpec | None:
-    """Compiles patterns; none at all match nothing and exclude nothing.
-
-    Raises:
-        ConfigurationError: One of them is no pattern.
-    """
-    if isinstance(patterns, str):  # or every character would be a pattern
-        raise ConfigurationError(f"Patterns are a list such as [{patterns!r}], not one text.")
-    try:
-        return pathspec.GitIgnoreSpec.from_lines(patterns) if patterns else None
-    except (ValueError, TypeError, re.error) as error:  # re.error: a range such as [z-a]
+def _compiled(setting: str, patterns: Sequence[str]) -> Patterns | None:
+    """Compile patterns; none at all match nothing and exclude nothing."""
+    if isinstance(patterns, str) or not all(isinstance(each, str) for each in patterns):
         raise ConfigurationError(
-            f"A pattern is none that Git knows (https://git-scm.com/docs/gitignore): {error}."
+            f'{setting} must be a list of texts such as ["*.mcap"], not {patterns!r}.'
+        )
+    try:
+        return Patterns(patterns) if patterns else None
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{setting} has a pattern that Git does not know (https://git-scm.com/docs/gitignore): {error}."
         ) from error

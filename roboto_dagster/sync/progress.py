@@ -60,11 +60,15 @@ class Progress:
             target=self._report_until, args=(stop,), name="roboto-progress", daemon=True
         )
         try:
-            thread.start()  # in the guarded block: a signal may come while it starts
-            yield
+            # A signal may come at any line: while the thread starts, and while it is told to stop.
+            try:
+                thread.start()
+                yield
+            finally:
+                stop.set()
         finally:
             stop.set()
-            if thread.ident is not None:
+            with contextlib.suppress(RuntimeError):  # it never got to run
                 thread.join()
 
     def _report_until(self, stop: threading.Event) -> None:

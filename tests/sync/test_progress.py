@@ -1,13 +1,19 @@
 """How a sync says how it gets on: by time, not by file or chunk."""
 
+import gc
 import logging
 import pathlib
+import sys
 import threading
+import types
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from roboto_dagster import DownloadableFile, DownloadError
 from roboto_dagster.fs.core.settings import MIB
+from roboto_dagster.sync import progress as progress_module
 from roboto_dagster.sync.progress import Progress
 from roboto_dagster.sync.report import Timeline
 
@@ -112,6 +118,67 @@ def test_a_short_sync_says_nothing(progress: Progress, said: list[tuple[int, str
     with progress.reporting():
         progress.add_bytes(100 * MIB)
     assert said == []
+
+
+def interrupted_at(line: int, body: Callable[[], None]) -> bool:
+    """Run something and interrupt it at a line of starting or stopping; return whether there was such a line."""
+    seen = 0
+
+    def trace(frame: types.FrameType, event: str, _: object) -> Any:
+        nonlocal seen
+        if frame.f_globals.get("__name__") != progress_module.__name__:
+            return None  # in the standard library it would leave locks behind
+        if event == "line":
+            seen += 1
+            if seen == line:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        body()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_an_interrupt_at_any_line_leaves_no_thread() -> None:
+    """A signal may come while the thread starts, or while it is told to stop."""
+    progress = Progress(lambda _level, _line: None, every_seconds=60.0)
+
+    def body() -> None:
+        with progress.reporting():
+            pass
+
+    line = 1
+    while interrupted_at(line, body):
+        line += 1
+        gc.collect()
+        assert not progress_threads(), f"interrupted at line {line}"
+    assert line > 8
+
+
+def test_an_interrupt_in_the_start_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread runs by then, and nobody has recorded that."""
+    start = threading.Thread.start
+
+    def start_and_interrupt(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_interrupt)
+    progress = Progress(lambda _level, _line: None, every_seconds=60.0)
+    with pytest.raises(KeyboardInterrupt), progress.reporting():
+        pass
+    assert not progress_threads()
+
+
+def progress_threads() -> list[threading.Thread]:
+    """Return the threads that go on logging."""
+    return [each for each in threading.enumerate() if each.name == "roboto-progress"]
 
 
 def test_samples_are_as_fine_as_the_run_is_short(progress: Progress, clock: Clock) -> None:
