@@ -1,11 +1,9 @@
-"""Not one fault in one place, but some fault in every place: sweeps, chaos, and kills.
+"""Not one fault in one place, but some fault in every place: sweeps over requests, and kills.
 
-`ROBOTO_FAULTS=long` takes 200 seeds and 50 kills for each engine; without it there are 20 and 6, of which each
-engine has its half, to be quick.
+`ROBOTO_FAULTS=long` takes 50 kills for each engine; without it there are 6 in all, to be quick.
 """
 
 import json
-import os
 import random
 import threading
 import time
@@ -19,18 +17,9 @@ from tests.faults.invariants import leftovers
 from tests.faults.lab import BIG, PART, SMALL, Lab, noise
 from tests.faults.matrix import covers
 from tests.faults.processes import started
+from tests.faults.test_chaos import seeds
 
 pytestmark = pytest.mark.slow
-
-LONG = os.environ.get("ROBOTO_FAULTS") == "long"
-
-
-def seeds(count: int) -> list[tuple[str, int]]:
-    """Returns engines and seeds: in the long mode each engine with every seed, else they take turns."""
-    if LONG:
-        return [(engine, seed) for seed in range(count) for engine in ("curl", "boto3")]
-    return [(("curl", "boto3")[seed % 2], seed) for seed in range(count)]
-
 
 SWEPT: dict[str, Callable[[], Fault]] = {
     "reset": faults.refuse,
@@ -86,63 +75,8 @@ def forget(lab: Lab) -> None:
     lab.destination.mkdir()
 
 
-def a_fault(dice: random.Random) -> Fault:
-    """Draws a fault."""
-    at = dice.randrange(2 * PART)
-    drawn: list[Fault] = [
-        faults.refuse(),
-        faults.truncate(after_bytes=at),
-        faults.reset(after_bytes=at),
-        faults.short_body(size_bytes=at),
-        faults.content_length(at + 1),
-        faults.chunked(),
-        faults.no_content_length(),
-        faults.close_idle(),
-        faults.flip_bit(at=at % 200),
-        faults.status(500),
-        faults.status(503, "SlowDown"),
-        faults.status(404, "NoSuchKey"),
-        faults.status(403, "AccessDenied"),
-        faults.status(400, "ExpiredToken"),
-        faults.ok_with_error_body(),
-        faults.ignore_range(),
-        faults.ignore_if_match(),
-        faults.shorter_range(by=1 + at % 100),
-        faults.offset_range(by=1 + at % 100),
-        faults.drop_headers("etag"),
-        faults.drop_headers("content-range"),
-        faults.drop_headers("x-amz-checksum-*"),
-        faults.set_headers({"Content-Encoding": "gzip"}),
-        faults.answer("<html>", status=502),
-        faults.delay(dice.random() / 50),
-        faults.stall(after_bytes=at % 1000, seconds=dice.choice([0.01, 5.0])),
-    ]
-    return dice.choice(drawn)
-
-
-@pytest.mark.parametrize(("engine", "seed"), seeds(200 if LONG else 20))
-def test_chaos(lab: Lab, seed: int) -> None:
-    """Many files, random faults: whatever happens, the invariants hold, and the next run makes all whole."""
-    print(f"seed {seed}")  # noqa: T201 - shown with a failure, to repeat it
-    dice = random.Random(seed)  # noqa: S311 - dice, not a secret
-    count = 200 if LONG or seed % 10 < 2 else 40
-    for number in range(count):
-        size = dice.choice([0, 1, 200, 1_000, PART, PART + 1])
-        lab.add(f"{number % 7}/{number}.bin", noise(size, seed * 1_000 + number))
-    lab.add("big.bin", noise(dice.randrange(PART, 5 * PART), seed))
-    for _ in range(dice.randrange(1, 6)):
-        lab.fault(
-            a_fault(dice),
-            "*",
-            probability=dice.choice([0.02, 0.1, 0.4]),
-            seed=dice.randrange(10**6),
-        )
-    run = lab.run()
-    lab.converge(run)
-
-
 @covers("P2", "D11")
-@pytest.mark.parametrize(("engine", "seed"), seeds(50 if LONG else 6))
+@pytest.mark.parametrize(("engine", "seed"), seeds(6, 50))
 def test_a_killed_run_is_completed_by_the_next(lab: Lab, seed: int) -> None:
     """SIGKILL at a random moment: no final path is half, what was whole is not fetched again, and what
     was left behind is reclaimed.
