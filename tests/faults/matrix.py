@@ -14,7 +14,16 @@ import yaml
 from roboto_dagster.errors import ERROR_CODES
 
 Area = Literal[
-    "Network", "Object", "Credentials", "Platform", "Disk", "Process", "Paths", "Scale", "Reading"
+    "Network",
+    "Object",
+    "Credentials",
+    "Platform",
+    "Disk",
+    "Process",
+    "Paths",
+    "Scale",
+    "Reading",
+    "Sensor",
 ]
 
 _ROWS = pathlib.Path(__file__).parent / "rows"

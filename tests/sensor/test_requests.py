@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -22,20 +21,6 @@ def lab() -> Iterator[SensorLab]:
 
 
 # --- windows of time ---
-
-
-def test_dataset_of_today_is_run_when_the_day_is_over(lab: SensorLab) -> None:
-    """Today is no partition yet: the change waits, through idle ticks, and is run once."""
-    lab.add_dataset()
-    sensor = lab.ticks(DAYS)
-    result = sensor.tick()
-    assert result.run_requests == []
-    assert "2026-11-01" in result.skip_message
-    lab.clock.wait(11 * 3600)
-    assert sensor.keys() == []
-    lab.clock.wait(3600)
-    assert sensor.keys() == ["2026-11-01"]
-    assert sensor.keys() == []
 
 
 def test_all_datasets_of_a_window_are_one_run(lab: SensorLab) -> None:
@@ -90,31 +75,6 @@ def test_window_of_today_is_run_at_once_where_it_is_a_partition(lab: SensorLab) 
     assert lab.ticks(dg.DailyPartitionsDefinition("2026-10-01", end_offset=1)).keys() == [
         "2026-11-01"
     ]
-
-
-@pytest.mark.parametrize(
-    "partitions_def",
-    [
-        dg.DailyPartitionsDefinition("2026-10-01", end_date="2026-10-20"),
-        dg.DailyPartitionsDefinition("2026-11-05"),
-        dg.TimeWindowPartitionsDefinition(
-            start="2026-10-01", cron_schedule="0 0 * * *", fmt="%Y-%m-%d", exclusions=["0 0 * * 6"]
-        ),
-    ],
-    ids=["after the end", "before the start", "excluded"],
-)
-def test_window_that_never_exists_is_left_out_with_a_line(
-    lab: SensorLab, partitions_def: Any, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Such a dataset neither waits nor is run; the log names it."""
-    saturday = dt.datetime(2026, 10, 31, 12, tzinfo=dt.timezone.utc)
-    lab.add_dataset(created=saturday)
-    sensor = lab.ticks(partitions_def)
-    assert sensor.keys() == []
-    assert "so no run is requested" in capfd.readouterr().err
-    assert "pending" not in json.loads(sensor.cursor or "")
-    lab.clock.now += 10 * DAY
-    assert sensor.keys() == []
 
 
 def test_pending_windows_survive_an_outage_of_the_sensor(lab: SensorLab) -> None:
