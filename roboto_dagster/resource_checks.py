@@ -95,7 +95,7 @@ def _value_of(field: str, variable: Any) -> str | int:
         return int(text)
     except ValueError:
         raise ConfigurationError(
-            f"{field} is the variable {variable.env_var_name}, which is no whole number: {text!r}."
+            f"{field} is the variable {variable.env_var_name}, which is not an integer: {text!r}."
         ) from None
 
 

@@ -33,7 +33,7 @@ def check_choice(setting: str, value: object, choices: Collection[str]) -> None:
 def check_count(
     setting: str, value: object, *, least: int = 1, most: int | None = None, optional: bool = False
 ) -> None:
-    """Check a whole number.
+    """Check an integer.
 
     Args:
         setting: Its name; the message begins with it.
@@ -51,7 +51,7 @@ def check_count(
     if is_count and value >= least and (most is None or value <= most):  # type: ignore[operator]  # it is an int
         return
     bounds = f"at least {least}" if most is None else f"from {least} to {most}"
-    raise ConfigurationError(f"{setting} must be a whole number, {bounds}, not {value!r}.")
+    raise ConfigurationError(f"{setting} must be an integer, {bounds}, not {value!r}.")
 
 
 def check_seconds(

@@ -25,7 +25,7 @@ FILE = DownloadableFile(
 )
 
 
-def test_message_says_what_which_file_and_what_to_do() -> None:
+def test_message_names_failure_file_and_next_step() -> None:
     """A failure's text holds the file's two ends, code, reason, attempts, request id and advice."""
     failure = DownloadError(FILE, "THROTTLED", "HTTP 503 SlowDown", None, 3, "R1")
     assert str(failure) == (
@@ -41,7 +41,7 @@ def test_one_attempt_is_singular() -> None:
 
 @pytest.mark.parametrize("code", get_args(ErrorCode))
 def test_every_code_has_advice(code: ErrorCode) -> None:
-    """Whatever the code, a sentence says what to do next."""
+    """Whatever the code, a sentence names the next step."""
     assert DownloadError(FILE, code, "reason").advice.endswith(".")
 
 
@@ -163,7 +163,7 @@ def test_a_name_cannot_forge_a_log_line() -> None:
 
 
 def test_advice_of_its_own_wins() -> None:
-    """Whoever knows more than the code, such as which credentials are in use, says what to do."""
+    """The caller may know more than the code, such as which credentials are in use."""
     failure = DownloadError(
         FILE, "CREDENTIALS_INVALID", "rejected", None, 1, None, "Check profile 'x'."
     )

@@ -144,8 +144,8 @@ def test_a_given_endpoint_wins_over_the_profiles(config_file: pathlib.Path) -> N
         pytest.param({"api_key": ""}, id="empty-key"),
     ],
 )
-def test_a_missing_key_says_what_to_set(settings: dict[str, Any]) -> None:
-    """No key anywhere is one error with the settings that would bring one."""
+def test_a_missing_key_names_what_to_set(settings: dict[str, Any]) -> None:
+    """No key anywhere is one error with the settings that would provide one."""
     with pytest.raises(
         ConfigurationError, match=r"no Roboto API key: .*set ROBOTO_API_KEY, or give"
     ):
@@ -153,7 +153,7 @@ def test_a_missing_key_says_what_to_set(settings: dict[str, Any]) -> None:
 
 
 def test_a_broken_configuration_file_is_no_traceback(tmp_path: pathlib.Path) -> None:
-    """What is wrong with it is told in a line, without its content."""
+    """The cause is named in one line, without its content."""
     path = tmp_path / "config.json"
     path.write_text(f'{{"version": "v1", "profiles": {{"default": {{"api_key": "{SECRET}",')
     with pytest.raises(ConfigurationError) as caught:
@@ -162,7 +162,7 @@ def test_a_broken_configuration_file_is_no_traceback(tmp_path: pathlib.Path) -> 
 
 
 @pytest.mark.parametrize("key", [f"{SECRET}\n", f"Bearer {SECRET}", f"{SECRET}é"], ids=ascii)
-def test_a_key_that_cannot_be_one_is_refused_without_telling_it(key: str) -> None:
+def test_a_key_that_cannot_be_one_is_rejected_without_showing_it(key: str) -> None:
     """A line break from a secret's file would otherwise fail as a bad header, in the platform."""
     with pytest.raises(ConfigurationError, match="a line break or another character") as caught:
         RobotoResource(api_key=key).get_client()
@@ -170,7 +170,7 @@ def test_a_key_that_cannot_be_one_is_refused_without_telling_it(key: str) -> Non
 
 
 def test_a_key_of_the_old_format_is_refused() -> None:
-    """The SDK's own error for it would not say which setting it is."""
+    """The SDK's own error for it would not name the setting."""
     with pytest.raises(ConfigurationError, match="no longer accepted"):
         RobotoResource(api_key="robo_pat_1234").get_client()
 
@@ -216,7 +216,7 @@ def test_a_profile_that_is_not_there_is_named(config_file: pathlib.Path) -> None
 
 
 def test_retries_of_the_sdk_are_bounded(local: LocalRoboto) -> None:
-    """The SDK tries ten times by itself; ours asks as often as it is told."""
+    """The SDK tries ten times by itself; ours as often as configured."""
     from roboto.exceptions import RobotoDomainException
 
     local.faults.add(faults.status(500), service="api")
@@ -239,7 +239,7 @@ def test_retries_of_the_sdk_are_bounded(local: LocalRoboto) -> None:
     ],
     ids=str,
 )
-def test_nonsense_is_refused_where_it_is_written(settings: dict[str, Any]) -> None:
+def test_nonsense_is_rejected_where_it_is_written(settings: dict[str, Any]) -> None:
     """Bounds and types are checked where the resource is made."""
     with pytest.raises(ValueError, match=next(iter(settings))) as caught:
         RobotoResource(api_key=SECRET, **settings)
@@ -292,8 +292,8 @@ def test_env_vars_are_resolved_outside_a_run(
     ("value", "problem"),
     [
         pytest.param(None, "the variable MY_NUMBER, which is not set", id="not-set"),
-        pytest.param("many", "the variable MY_NUMBER, which is no whole number", id="no-number"),
-        pytest.param("0", "max_attempts must be a whole number, at least 1, not 0", id="bound"),
+        pytest.param("many", "the variable MY_NUMBER, which is not an integer", id="no-number"),
+        pytest.param("0", "max_attempts must be an integer, at least 1, not 0", id="bound"),
     ],
 )
 def test_a_variable_that_cannot_work_is_named(
@@ -335,14 +335,14 @@ def test_a_number_from_a_variable_is_checked_in_a_run(
     ],
 )
 def test_a_misspelt_field_is_refused(kind: Any, name: str, hint: str) -> None:
-    """What would be ignored is refused, with the field that was meant."""
+    """What would be ignored is rejected, with the field that was probably meant."""
     with pytest.raises(
         ConfigurationError, match=f"{kind.__name__} has no field '{name}': did you mean {hint}"
     ):
         kind(**{name: "x"})
 
 
-def test_swapped_resources_are_told_apart() -> None:
+def test_swapped_resources_are_recognized() -> None:
     """Dagster hands over whatever stands under a key."""
     roboto, store = RobotoResource(api_key="k"), ObjectStoreResource()
     assert checked_resource(roboto, "roboto", RobotoResource) is roboto
@@ -396,7 +396,7 @@ def test_the_platforms_credentials_are_the_default(local: LocalRoboto) -> None:
 def test_a_users_own_credentials_can_be_nested(
     local: LocalRoboto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A resource of the team's own brings the credentials, configured as any resource is."""
+    """A resource of the team's own provides the credentials, configured as any resource is."""
     monkeypatch.setenv("TEAM_SECRET", SECRET)
     found: list[Credentials] = []
     nested = TeamCredentialsResource(secret_key=dg.EnvVar("TEAM_SECRET"))
@@ -463,14 +463,14 @@ def test_a_store_can_be_opened_outside_a_run(local: LocalRoboto) -> None:
     ids=str,
 )
 def test_bad_store_settings_are_refused(settings: dict[str, Any]) -> None:
-    """A setting that cannot work is refused where it is written."""
+    """A setting that cannot work is rejected where it is written."""
     with pytest.raises(ValueError, match=next(iter(settings))) as caught:
         ObjectStoreResource(**settings)
     assert SECRET not in str(caught.value)
 
 
 def test_every_field_is_described() -> None:
-    """What Dagster shows of a field says what it is for."""
+    """What Dagster shows of a field describes its purpose."""
     kinds: tuple[type[dg.ConfigurableResource[Any]], ...] = (
         RobotoResource,
         ObjectStoreResource,
@@ -482,7 +482,9 @@ def test_every_field_is_described() -> None:
         for name, field in kind.model_fields.items()
         if not field.description
     ]
-    assert bare == ["ObjectStoreResource.credentials"]  # Dagster drops what a nested field says
+    assert bare == [
+        "ObjectStoreResource.credentials"
+    ]  # Dagster drops the description of a nested field
 
 
 # --- AwsCredentialsResource ---

@@ -17,9 +17,9 @@ def test_a_choice_is_one_of_those_there_are(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "3", None, float("nan")], ids=repr)
-def test_a_count_is_a_whole_number(value: object) -> None:
+def test_a_count_is_an_integer(value: object) -> None:
     """Neither a bool nor a text of digits is one."""
-    with pytest.raises(ConfigurationError, match=r"^parts must be a whole number, at least 1, not"):
+    with pytest.raises(ConfigurationError, match=r"^parts must be an integer, at least 1, not"):
         check_count("parts", value)
     check_count("parts", 1)
 

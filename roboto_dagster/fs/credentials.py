@@ -57,7 +57,7 @@ class DescribedProvider:
 
 
 class CredentialsError(PlatformError):
-    """There are no usable credentials; the message says why, and holds none of them.
+    """There are no usable credentials; the message names the reason, and holds none of them.
 
     Args:
         message: What was wrong with them.

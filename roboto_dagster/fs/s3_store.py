@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.credentials import CredentialProvider
 from roboto_dagster.fs.object_store import ObjectStore, StoreRegistry
+from roboto_dagster.setting_checks import check_choice
 
 Engine = Literal["auto", "curl", "boto3"]
 """`curl` is the fast one, `boto3` the portable one; `auto` takes curl where pycurl imports."""
@@ -19,19 +20,17 @@ class S3Store:
     def create(
         cls, credential_provider: CredentialProvider, *, engine: Engine = "auto", **options: Any
     ) -> ObjectStore:
-        """Makes an S3 store.
+        """Make an S3 store.
 
         Args:
             credential_provider: Called whenever credentials are needed, from any thread.
-            engine: `"auto"` (default), `"curl"` or `"boto3"`.
+            engine: `"auto"`, `"curl"` or `"boto3"`. Default `"auto"`.
             **options: The fields of `S3Settings`.
 
         Raises:
             ConfigurationError: An unknown engine or option, or curl without pycurl.
         """
-        if engine not in get_args(Engine):
-            msg = f"engine must be one of {', '.join(get_args(Engine))}, not {engine!r}."
-            raise ConfigurationError(msg)
+        check_choice("engine", engine, get_args(Engine))
         has_pycurl = importlib.util.find_spec("pycurl") is not None
         if engine == "curl" and not has_pycurl:
             msg = 'engine="curl" needs pycurl, which is not installed: pip install pycurl, or use engine="boto3".'

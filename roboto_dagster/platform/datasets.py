@@ -36,7 +36,11 @@ class RemoteDataset:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Makes one of a record of the API."""
+        """Read a record of the API.
+
+        Args:
+            record: As the platform sent it.
+        """
         return cls(
             dataset_id=str(record["dataset_id"]),
             version=int(record.get("roboto_record_version") or 0),
@@ -47,16 +51,17 @@ class RemoteDataset:
 
 
 def dataset_url(endpoint: str, *dataset_ids: str) -> str | None:
-    """Returns the page of a dataset on the platform's site, `https://app.…` beside `https://api.…`.
+    """Return the page of a dataset on the platform's site, `https://app.…` beside `https://api.…`.
 
     Args:
-        endpoint: The API's.
-        dataset_ids: None is returned unless it is one.
+        endpoint: URL of the API.
+        *dataset_ids: The datasets.
+
+    Returns:
+        The URL, or None for several datasets and for a platform without a site, such as `LocalRoboto`.
     """
     api = "https://api."
-    if len(dataset_ids) != 1 or not endpoint.startswith(
-        api
-    ):  # a platform on this machine has no site
+    if len(dataset_ids) != 1 or not endpoint.startswith(api):
         return None
     site = f"https://app.{endpoint.removeprefix(api)}".rstrip("/")
     return f"{site}/datasets/{dataset_ids[0]}"
@@ -88,7 +93,15 @@ def find_datasets(
 
 
 def dataset_exists(client: "RobotoClient", dataset_id: str) -> bool:
-    """Tells whether a dataset is there; unlike a query, this never lags behind."""
+    """Return whether a dataset exists; unlike a query, this never lags behind.
+
+    Args:
+        client: Client of the platform.
+        dataset_id: The dataset.
+
+    Raises:
+        PlatformError: The platform could not be asked.
+    """
     try:
         with platform_errors(f"looking up dataset {dataset_id}", client):
             client.get(f"v1/datasets/{dataset_id}")

@@ -22,8 +22,8 @@ STATUS_HEADER = "X-Roboto-Dagster-Status"
 """Added by our transport to the headers of an error: the SDK's classes keep only the kind of a status."""
 
 FOREIGN_HEADER = "X-Roboto-Dagster-Foreign"
-"""Added too: `True` if the body is not an error of the Roboto API. Another server's 404 says nothing of what
-there is on the platform, and must not let anything be removed.
+"""Added too: `True` if the body is not an error of the Roboto API. Another server's 404 is no
+evidence of what exists on the platform, and must not cause any removal.
 """
 
 _NOT_FOUND = 404

@@ -102,7 +102,7 @@ def test_credentials_that_make_no_sense_are_named_by_their_shape(lab: Lab, paylo
 
 @covers("C3")
 def test_credentials_that_are_a_page_are_named(lab: Lab) -> None:
-    """A portal's HTML in place of credentials is told as such."""
+    """A portal's HTML in place of credentials is recognized."""
     paths = lab.add_small(2)
     lab.fault(faults.answer("<html>Sign in</html>"), service="api", route=ROUTE)
     lab.survive(dict.fromkeys(paths, "CREDENTIALS_INVALID"))
@@ -110,7 +110,7 @@ def test_credentials_that_are_a_page_are_named(lab: Lab) -> None:
 
 @covers("C3")
 def test_credentials_for_another_bucket_are_named(lab: Lab) -> None:
-    """Which buckets there are credentials for is told."""
+    """The message lists the buckets that there are credentials for."""
     paths = lab.add_small(2)
     other = {**credentials_of(lab), "bucket": "elsewhere"}
     lab.fault(faults.answer_json({"data": [other]}), service="api", route=ROUTE)

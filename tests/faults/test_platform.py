@@ -177,7 +177,7 @@ def test_only_what_is_really_gone_is_removed(lab: Lab, status: str | None) -> No
 def test_another_server_is_named_and_nothing_is_removed(
     lab: Lab, fault: faults.Fault, text: str
 ) -> None:
-    """Whatever else stands at the endpoint has no say about what is on disk."""
+    """Whatever else stands at the endpoint changes nothing on disk."""
     lab.add_small(3)
     lab.run()
     lab.fault(fault, service="api")

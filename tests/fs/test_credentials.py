@@ -1,4 +1,4 @@
-"""Credentials are fetched once, ahead of their end, and after a refusal; never in a storm."""
+"""Credentials are fetched once, ahead of their end, and after a rejection; never in a storm."""
 
 import datetime as dt
 import logging
@@ -241,7 +241,7 @@ def test_waiting_for_credentials_can_be_cancelled() -> None:
 
 
 def test_errors_of_ours_pass_through() -> None:
-    """What says which setting is wrong reaches the user as it is."""
+    """A message that names the wrong setting reaches the user as it is."""
     world = World()
     world.failure = ConfigurationError("There is no AWS profile 'nope'.")
     world.cache.get_nowait()
@@ -251,7 +251,7 @@ def test_errors_of_ours_pass_through() -> None:
 
 
 def test_refused_keys_are_renewed_once() -> None:
-    """Any number of requests that were refused with the same keys makes one call."""
+    """Any number of requests that were rejected with the same keys makes one call."""
     world = World()
     world.read()
     for _ in range(50):
@@ -262,7 +262,7 @@ def test_refused_keys_are_renewed_once() -> None:
 
 
 def test_a_late_refusal_of_older_keys_is_no_news() -> None:
-    """A request that was signed before a refresh says nothing about the new keys."""
+    """A request that was signed before a refresh is no evidence about the new keys."""
     world = World()
     world.read()
     world.cache.mark_rejected(0)
@@ -274,7 +274,7 @@ def test_a_late_refusal_of_older_keys_is_no_news() -> None:
 
 
 def test_a_provider_with_no_other_keys_is_not_asked_in_a_storm() -> None:
-    """The same keys again, after they were refused, are a failure that says so."""
+    """The same keys again, after they were rejected, are a failure that names this."""
     world = World()
     world.always_same = True
     world.read()
@@ -326,7 +326,7 @@ def test_a_denial_of_credentials_without_successor_is_about_the_object() -> None
 
 
 def test_a_denial_during_an_outage_is_about_the_object() -> None:
-    """A provider that cannot tell does not take away what serves everybody else."""
+    """A provider that fails does not take away what serves everybody else."""
     world = World(life_seconds=None)
     world.read()
     world.failure = PlatformError("down", transient=True)
@@ -365,7 +365,7 @@ def test_advice_is_the_providers() -> None:
 
 
 def test_keys_that_are_refused_for_good_fail_fast() -> None:
-    """When every fresh key is refused, the calls end and the failure says so."""
+    """When every fresh key is rejected, the calls end and the failure names this."""
     world = World()
     for generation in range(3):
         world.read()

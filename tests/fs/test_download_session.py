@@ -155,7 +155,7 @@ def test_await_downloads_raises_every_failure_in_one_group(session: DownloadSess
     assert failed == [files(3)[0], files(3)[2]]
 
 
-def test_a_group_says_how_many_and_of_what(session: DownloadSession) -> None:
+def test_a_group_names_how_many_and_of_what(session: DownloadSession) -> None:
     """The group's own text is of use where members are not shown."""
     session.register_download(files(1)[0], Broken(ValueError("a")))
     with pytest.raises(ExceptionGroup, match="1 file of ds_123 could not be downloaded"):
@@ -179,7 +179,7 @@ def test_all_are_waited_for_although_the_first_failed(session: DownloadSession) 
     assert waited == [1, 1]
 
 
-def test_failures_are_told_once(session: DownloadSession) -> None:
+def test_failures_are_raised_once(session: DownloadSession) -> None:
     """A second wait is about what was registered since."""
     session.register_download(files(1)[0], Broken(ValueError("a")))
     with pytest.raises(ExceptionGroup):
@@ -243,7 +243,7 @@ def test_the_group_pickles(session: DownloadSession) -> None:
     assert copy.exceptions[0].code == "NO_SPACE"
 
 
-def test_a_signed_url_in_a_foreign_error_is_not_told(
+def test_a_signed_url_in_a_foreign_error_is_not_shown(
     session: DownloadSession, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What signs a URL is blotted out of texts that others wrote."""
@@ -307,20 +307,20 @@ def test_a_cancelled_task_of_asyncio_is_that_files_failure(session: DownloadSess
 
 def test_every_end_is_reported_once() -> None:
     """The listener gets each file: its future, and its failure or None."""
-    told: list[tuple[str, bool]] = []
+    settled: list[tuple[str, bool]] = []
     session = DownloadSession(
         items=[],
         association=DATASET,
-        on_settled=lambda file, _, failure: told.append((file["source_uri"], failure is None)),
+        on_settled=lambda file, _, failure: settled.append((file["source_uri"], failure is None)),
     )
     session.register_download(files(2)[0], Done())
     session.register_download(files(2)[1], Broken(ValueError("a")))
     with pytest.raises(ExceptionGroup):
         session.await_downloads()
-    assert told == [("s3://bucket/0", True), ("s3://bucket/1", False)]
+    assert settled == [("s3://bucket/0", True), ("s3://bucket/1", False)]
 
 
-def test_memory_does_not_grow_with_the_files_that_went_well(session: DownloadSession) -> None:
+def test_memory_does_not_grow_with_the_files_that_succeeded(session: DownloadSession) -> None:
     """Of ten thousand ended transfers few are still remembered."""
     alive: weakref.WeakSet[Done] = weakref.WeakSet()
     for file in files(10_000):
@@ -397,20 +397,20 @@ def test_an_interrupt_while_waiting_cancels(
     assert running.is_cancelled
 
 
-def test_what_had_ended_before_an_interrupt_is_still_told() -> None:
-    """A file that is whole is known to be, although the batch was interrupted."""
-    told: list[str] = []
+def test_what_had_ended_before_an_interrupt_is_still_reported() -> None:
+    """A completed file is reported, although the batch was interrupted."""
+    settled: list[str] = []
     session = DownloadSession(
         items=[],
         association=DATASET,
-        on_settled=lambda file, _, failure: told.append(f"{file['source_uri']} {failure}"),
+        on_settled=lambda file, _, failure: settled.append(f"{file['source_uri']} {failure}"),
     )
     session.register_download(files(3)[0], Broken(KeyboardInterrupt()))
     session.register_download(files(3)[1], Running())
     session.register_download(files(3)[2], Done())
     with pytest.raises(KeyboardInterrupt):
         session.await_downloads()
-    assert told == ["s3://bucket/2 None"]
+    assert settled == ["s3://bucket/2 None"]
 
 
 # --- credentials ---
@@ -495,7 +495,7 @@ def test_credentials_are_asked_for_on_behalf_of_the_org(
 
 
 def test_an_unknown_bucket_is_named(local: LocalRoboto, two_buckets: str) -> None:
-    """The error tells the bucket, the dataset, what there is, and what to check."""
+    """The error names the bucket, the dataset, what there is, and what to check."""
     provider = session_of(local, two_buckets).make_credential_provider("third-bucket")
     with pytest.raises(PlatformError) as caught:
         provider()
@@ -506,7 +506,7 @@ def test_an_unknown_bucket_is_named(local: LocalRoboto, two_buckets: str) -> Non
 
 
 def test_an_empty_answer_names_the_dataset(local: LocalRoboto, two_buckets: str) -> None:
-    """No credentials at all are an error that says whose."""
+    """No credentials at all are an error that names the dataset."""
     local.faults.add(faults.answer_json({"data": []}), route="*/credentials")
     with pytest.raises(PlatformError, match=f"no credentials for {two_buckets}"):
         session_of(local, two_buckets).make_credential_provider()()

@@ -1,4 +1,4 @@
-"""The border to the SDK: whatever escapes it becomes one kind of error, and tells no secret."""
+"""The border to the SDK: whatever escapes it becomes one kind of error, and holds no secret."""
 
 import email.message
 import http.client
@@ -91,14 +91,14 @@ def test_answers_keep_their_status(error: Exception, status: int, *, transient: 
         pytest.param(ConnectionResetError(104, "reset"), id="reset"),
     ],
 )
-def test_no_answer_may_heal(error: Exception) -> None:
+def test_no_answer_is_retryable(error: Exception) -> None:
     """Where nothing was answered, a retry may help, and the endpoint is worth a look."""
     failure = translated(error)
     assert (failure.http_status, failure.transient) == (None, True)
     assert str(failure).endswith("Check the endpoint and the network.")
 
 
-def test_a_refused_certificate_does_not_heal() -> None:
+def test_a_rejected_certificate_is_not_retryable() -> None:
     """A certificate that is not accepted now will not be accepted a moment later."""
     reason = ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
     assert not translated(urllib.error.URLError(reason)).transient
@@ -120,14 +120,14 @@ def test_a_refused_certificate_does_not_heal() -> None:
 def test_nonsense_is_described_by_its_shape(
     error: Exception, shape: str, *, transient: bool
 ) -> None:
-    """A malformed answer is told by its shape; its values may be credentials."""
+    """A malformed answer is described by its shape; its values may be credentials."""
     failure = translated(error)
     assert (shape in str(failure), SECRET in repr(failure)) == (True, False)
     assert (failure.transient, failure.__cause__) == (transient, None)
 
 
 def test_our_own_errors_pass() -> None:
-    """What already says what is wrong is not wrapped again."""
+    """An error that is ours already is not wrapped again."""
     error = ConfigurationError("no such file")
     with pytest.raises(ConfigurationError) as caught, platform_errors("doing"):
         raise error

@@ -91,7 +91,7 @@ def test_patterns_go_to_the_platform(local: LocalRoboto, dataset_id: str) -> Non
 
 
 def test_patterns_are_checked_again(local: LocalRoboto, dataset_id: str) -> None:
-    """A platform that matches more loosely than Git does not bring more files."""
+    """A platform that matches more loosely than Git does not add files."""
     answer = page(record(relative_path="axb"), record(relative_path="a_b", file_id="fl_2"))
     local.faults.add(answer, route=QUERY)
     assert paths(listed(local, dataset_id, include_patterns=("a_b",))) == ["a_b"]
@@ -163,7 +163,7 @@ def test_a_bad_record_is_named_and_costs_no_other(
 
 
 def test_unknown_fields_do_not_matter(local: LocalRoboto, dataset_id: str) -> None:
-    """A newer platform may tell more."""
+    """A newer platform may send more."""
     local.faults.add(page(record(colour="blue")), route=QUERY)
     assert [file.code for file in listed(local, dataset_id)] == [None]
 
@@ -248,7 +248,7 @@ def test_a_page_that_breaks_is_one_error(
 # --- links ---
 
 
-def test_a_link_brings_its_targets_object(local: LocalRoboto, dataset_id: str) -> None:
+def test_a_link_resolves_to_its_targets_object(local: LocalRoboto, dataset_id: str) -> None:
     """Id and path are the link's; object, size and owner are the target's."""
     other = local.add_dataset("other")
     target = local.add_file(other, "target.mcap", b"bytes", bucket="b", key="k")
@@ -266,7 +266,7 @@ def test_a_link_brings_its_targets_object(local: LocalRoboto, dataset_id: str) -
 
 
 def test_a_link_is_pinned_to_a_version(local: LocalRoboto, dataset_id: str) -> None:
-    """A link to an older version brings that one, where it still has an object of its own."""
+    """A link to an older version resolves to that one, where it still has an object of its own."""
     other = local.add_dataset("other")
     target = local.add_file(other, "target.mcap", b"old", key="old")
     local.add_link(dataset_id, "link.mcap", target)
@@ -280,7 +280,7 @@ def test_a_link_is_pinned_to_a_version(local: LocalRoboto, dataset_id: str) -> N
     [
         pytest.param(faults.status(404), "NOT_FOUND", id="gone"),
         pytest.param(faults.status(403), "ACCESS_DENIED", id="not-ours-to-see"),
-        pytest.param(faults.status(400), "BAD_RECORD", id="refused"),
+        pytest.param(faults.status(400), "BAD_RECORD", id="rejected"),
         pytest.param(faults.answer_json({"data": {}}), "BAD_RECORD", id="bad-target"),
         pytest.param(
             faults.answer_json({"data": record(status="deleted")}), "NOT_FOUND", id="deleted"
@@ -299,10 +299,10 @@ def test_a_link_without_target_costs_no_other_file(
     local.add_record(
         dataset_id, relative_path="link", fs_type="link", uri="roboto://file/fl_none?v=1"
     )
-    local.add_record(dataset_id, relative_path="whole", uri="s3://b/k")
+    local.add_record(dataset_id, relative_path="good", uri="s3://b/k")
     local.faults.add(fault, route="/v1/files/record/*")
     found = {file.relative_path: file.code for file in listed(local, dataset_id)}
-    assert found == {"link": code, "whole": None}
+    assert found == {"link": code, "good": None}
 
 
 def test_a_target_that_cannot_be_asked_for_now_breaks_the_listing(

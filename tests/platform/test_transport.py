@@ -91,7 +91,7 @@ def test_an_api_that_trickles_is_bounded_by_a_total_time(head: bytes, byte: byte
         assert time.monotonic() - started < 3
 
 
-def test_an_api_that_says_nothing_is_given_up() -> None:
+def test_an_api_that_does_not_answer_is_given_up() -> None:
     """A connection that is accepted and never answered costs one timeout an attempt."""
     release = threading.Event()
 
@@ -137,7 +137,7 @@ def test_an_error_body_without_end_is_read_up_to_a_bound() -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_a_redirect_takes_the_key_nowhere(local: LocalRoboto, status: int, method: str) -> None:
-    """Another host hears nothing, and the message says where the redirect leads."""
+    """Another host gets no request, and the message names where the redirect leads."""
     with server(lambda _: None) as (other, heard):
         location = f"{other}/stolen?token=hidden-4711"
         local.faults.add(
