@@ -15,7 +15,7 @@ _ARN = re.compile(
 
 
 def split_s3_uri(uri: str) -> tuple[str, str]:
-    """Splits `s3://bucket/key` by hand: a URL parser would cut keys at `?` or `#` and drop tabs.
+    """Split `s3://bucket/key` by hand: a URL parser would cut keys at `?` or `#` and drop tabs.
 
     Args:
         uri: The URI; in place of the bucket may stand the ARN of an access point.

@@ -19,7 +19,7 @@ class AdmissionLimit:
         self._condition = threading.Condition()
 
     def acquire(self) -> None:
-        """Waits for room; a signal handler that raises ends the wait."""
+        """Wait for room; a signal handler that raises ends the wait."""
         with self._condition:
             if self._inside >= self._room:
                 self._wait()
@@ -35,7 +35,7 @@ class AdmissionLimit:
             self._waiting -= 1
 
     def release(self, count: int) -> None:
-        """Makes room."""
+        """Make room."""
         with self._condition:
             self._inside -= count
             if self._waiting and self._inside <= self._low:

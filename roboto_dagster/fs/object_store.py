@@ -27,11 +27,11 @@ class FutureLike(Protocol[T_co]):
     """A result that will be there later."""
 
     def result(self) -> T_co:
-        """Waits for the result, and returns it or raises what went wrong."""
+        """Wait for the result, and return it or raises what went wrong."""
         ...
 
     def done(self) -> bool:
-        """Tells whether `result` would return at once."""
+        """Report whether `result` would return at once."""
         ...
 
 
@@ -41,7 +41,7 @@ class ObjectStore(Protocol):
 
     @classmethod
     def create(cls, credential_provider: CredentialProvider, **kwargs: Any) -> "ObjectStore":
-        """Makes a store that asks `credential_provider` for credentials whenever it needs them."""
+        """Make a store that asks `credential_provider` for credentials whenever it needs them."""
         ...
 
     def __enter__(self) -> "ObjectStore": ...  # noqa: PYI034 - as the SDK's protocol has it
@@ -57,14 +57,24 @@ class ObjectStore(Protocol):
     def put(
         self, source: pathlib.Path, destination_uri: str, on_progress: OnProgress | None = None
     ) -> FutureLike[None]:
-        """Starts the upload of a local file to a URI such as `s3://bucket/key`."""
+        """Start the upload of a local file.
+
+        Args:
+            source: The file.
+            destination_uri: Where it goes, such as `s3://bucket/key`.
+            on_progress: Called with bytes as they leave. Default None.
+        """
         ...
 
     def get(
         self, source_uri: str, destination: pathlib.Path, on_progress: OnProgress | None = None
     ) -> FutureLike[None]:
-        """Starts the download of a URI to a local path; makes parent folders; may block while the
-        store is busy.
+        """Start the download of one object; may block while the store is busy.
+
+        Args:
+            source_uri: The object, such as `s3://bucket/key`.
+            destination: The local path; parent folders are made.
+            on_progress: Called with bytes as they arrive. Default None.
         """
         ...
 
@@ -76,7 +86,7 @@ class Receipt:
     Attributes:
         size_bytes: Its size on disk.
         etag: The store's ETag without quotes, or None.
-        checksum: The object's checksum as the store told it, `<algorithm>:<base64>`, or None.
+        checksum: The object's checksum as the store sent it, `<algorithm>:<base64>`, or None.
         verified: The algorithm that matched (`crc64nvme`, `crc32c`, `crc32`, `sha256`, `md5`), or
             `size`.
         attempts: How often it was tried, 1 if nothing went wrong.
@@ -98,7 +108,7 @@ BeforePublish = Callable[[Receipt, os.stat_result], None]
 
 
 class Transfer:
-    """A download under way; `result()` is None once the file is published, whole and verified.
+    """A download under way; `result()` is None once the file is published, complete and verified.
 
     Not a `concurrent.futures.Future`: that is nine objects, which the garbage collector visits
     again and again while files wait; measured, a fifth of the time that a small file takes.
@@ -120,11 +130,11 @@ class Transfer:
         self._waited_for: threading.Event | None = None
 
     def done(self) -> bool:
-        """Tells whether `result` would return at once."""
+        """Report whether `result` would return at once."""
         return self._is_done
 
     def result(self, timeout: float | None = None) -> None:
-        """Waits until the file is published.
+        """Wait until the file is published.
 
         Args:
             timeout: How many seconds to wait at most; None for as long as it takes.
@@ -138,7 +148,7 @@ class Transfer:
             raise error
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Waits until the transfer ends.
+        """Wait until the transfer ends.
 
         Args:
             timeout: How many seconds to wait at most; None for as long as it takes.
@@ -160,7 +170,7 @@ class Transfer:
         return self._is_done or event.wait(timeout)
 
     def cancel(self) -> bool:
-        """Asks the store to stop; the transfer then ends with a `CANCELLED` error, its target
+        """Ask the store to stop; the transfer then ends with a `CANCELLED` error, its target
         untouched.
         """
         if not self._is_done:
@@ -168,12 +178,12 @@ class Transfer:
         return True
 
     def succeed(self, receipt: Receipt) -> None:
-        """Ends it well; for the store."""
+        """End it well; for the store."""
         self.receipt = receipt
         self._end()
 
     def fail(self, error: BaseException) -> None:
-        """Ends it with an error; for the store."""
+        """End it with an error; for the store."""
         self._error = error
         self._end()
 
@@ -223,7 +233,7 @@ class StoreRegistry:
     def get_store_for_uri(
         cls, uri: str, credential_provider: CredentialProvider, **options: Any
     ) -> ObjectStore:
-        """Makes the store that serves `uri`, to be used in a `with`.
+        """Make the store that serves `uri`, to be used in a `with`.
 
         Args:
             uri: Any URI of the store, such as `s3://bucket/key`.

@@ -1,4 +1,4 @@
-"""How what failed transiently is repeated: one policy, for single requests and for whole rounds."""
+"""How transient failures are retried: one policy, for requests and for the transfer phase."""
 
 import dataclasses
 import logging
@@ -49,7 +49,7 @@ class RetryConfig:
         check_seconds("RetryConfig: deadline_seconds", deadline, may_be_zero=True, optional=True)
 
     def retrying(self) -> tenacity.Retrying:
-        """Returns the tenacity policy: iterate it, or call it with a function; the last error is
+        """Return the tenacity policy: iterate it, or call it with a function; the last error is
         re-raised as it is.
         """
         return tenacity.Retrying(
@@ -61,13 +61,13 @@ class RetryConfig:
         )
 
     def wait(self) -> wait_base:
-        """Returns tenacity's wait object: exponential, full jitter."""
+        """Return tenacity's wait object: exponential, full jitter."""
         return tenacity.wait_random_exponential(
             multiplier=self.wait_initial_seconds, max=self.wait_max_seconds
         )
 
     def stop(self) -> stop_base:
-        """Returns tenacity's stop object: after `max_attempts`, or once the deadline has passed."""
+        """Return tenacity's stop object: after `max_attempts`, or once the deadline has passed."""
         stop: stop_base = tenacity.stop_after_attempt(self.max_attempts)
         if self.deadline_seconds is not None:
             stop = stop | tenacity.stop_before_delay(self.deadline_seconds)
@@ -76,7 +76,7 @@ class RetryConfig:
     def pause_seconds(
         self, attempt: int, elapsed_seconds: float = 0.0, *, retry_after_seconds: float = 0.0
     ) -> float | None:
-        """Asks the same wait and stop objects, for an engine that cannot sleep in a loop.
+        """Ask the same wait and stop objects, for an engine that cannot sleep in a loop.
 
         Args:
             attempt: How many attempts have failed, at least 1.
@@ -98,7 +98,7 @@ class RetryConfig:
 
 
 def _may_heal(error: BaseException) -> bool:
-    """Tells whether something of it is transient; of a group, any member."""
+    """Report whether something of it is transient; of a group, any member."""
     members = getattr(error, "exceptions", None)
     return is_transient(error) if members is None else any(map(_may_heal, members))
 

@@ -27,7 +27,7 @@ class Workers:
     def run(
         self, work: Callable[[], T], then: Callable[["concurrent.futures.Future[T]"], None]
     ) -> None:
-        """Runs work in a thread.
+        """Run work in a thread.
 
         Args:
             work: What to do there.
@@ -45,6 +45,6 @@ class Workers:
         running.add_done_callback(lambda done: self._call(lambda: take_back(done)))
 
     def close(self) -> None:
-        """Ends the threads, once they have done what they are at."""
+        """End the threads, once they have done what they are at."""
         if self._pool is not None:
             self._pool.shutdown(wait=False)

@@ -23,7 +23,7 @@ from roboto_dagster.fs.core.validate import (
 
 
 def validate_response(download: Download, request: RangeRequest, head: Head) -> Failure | None:
-    """Judges the head of an answer of status 2xx.
+    """Judge the head of an answer of status 2xx.
 
     Args:
         download: The file.
@@ -62,7 +62,7 @@ def _learn(download: Download, initial: RangeRequest, facts: ObjectFacts) -> Non
 
 
 def _doubt_size(download: Download, failure: Failure) -> Failure:
-    """Has the object requested once more, since a proxy may have cut the answer."""
+    """Have the object requested once more, since a proxy may have cut the answer."""
     if download.size_doubted:  # twice the same is the truth
         return dataclasses.replace(failure, remedy="fail")
     download.size_doubted = True
@@ -70,14 +70,14 @@ def _doubt_size(download: Download, failure: Failure) -> Failure:
 
 
 def can_continue(request: RangeRequest) -> bool:
-    """Reports whether a broken request may continue where it stopped, on the same version."""
+    """Report whether a broken request may continue where it stopped, on the same version."""
     download = request.download
     is_sized = download.size is not None and request.stop != UNKNOWN
     return download.facts.etag is not None and is_sized and not download.one_stream
 
 
 def shortfall(request: RangeRequest) -> Failure | None:
-    """Judges a body that ended without an error; None if it is all there."""
+    """Judge a body that ended without an error; None if it is all there."""
     download, position = request.download, request.position
     if download.size is None:
         if not position and download.expected_size is None and not download.facts.is_identified:

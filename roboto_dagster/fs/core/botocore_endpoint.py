@@ -27,7 +27,7 @@ _PROBE_KEY = "k"
 
 
 def ask_botocore(bucket: str, region: str, endpoint_url: str | None) -> Endpoint:
-    """Resolves a bucket's endpoint.
+    """Resolve a bucket's endpoint.
 
     Args:
         bucket: Its name.
@@ -65,7 +65,7 @@ def _ask(bucket: str, region: str, endpoint_url: str | None) -> Endpoint:
 def _prepared(
     session: Any, bucket: str, region: str, endpoint_url: str | None
 ) -> tuple[str, dict[str, Any]]:
-    """Has botocore prepare a request, and answers it here instead of sending it.
+    """Have botocore prepare a request, and answer it here instead of sending it.
 
     Returns:
         Its URL, and the first of the schemes by which it may be signed.
@@ -95,6 +95,6 @@ def _prepared(
 
 
 def _ca_bundle(session: Any) -> str:
-    """Finds the certificates in botocore's own order."""
+    """Find the certificates in botocore's own order."""
     chosen = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     return str(chosen or botocore.httpsession.get_cert_path(True))

@@ -3,7 +3,7 @@
 Only a checksum of the whole object counts. That of a multipart upload over its parts' checksums
 (`COMPOSITE`, or a value ending in `-<parts>`) says nothing about the bytes alone
 (https://github.com/boto/botocore/issues/3346), and an ETag is the content's MD5 only after one
-plain, unencrypted upload. Where the store tells none, the verdict is `size`.
+plain, unencrypted upload. Where the store sends none, the verdict is `size`.
 """
 
 import base64
@@ -32,7 +32,9 @@ except ImportError:  # pragma: no cover - every supported platform has awscrt wh
 Algorithm = Literal["crc64nvme", "crc32c", "crc32", "sha256", "md5"]
 """Algorithms that can be checked, strongest first."""
 
-NO_CHECKSUM = 'the store tells no checksum of the whole object, and verify="checksum" asks for one'
+NO_CHECKSUM = (
+    'the store sends no checksum of the complete object, and verify="checksum" asks for one'
+)
 """Reason of the failure of a file without a checksum, where one is asked for."""
 
 READ_BACK_BYTES = 1024 * 1024
@@ -50,7 +52,7 @@ class StoredChecksum:
 
     Attributes:
         algorithm: How it is computed.
-        value: As the store told it: base64, or hexadecimal for `md5`.
+        value: As the store sent it: base64, or hexadecimal for `md5`.
     """
 
     algorithm: Algorithm
@@ -76,13 +78,13 @@ class ChecksumMismatchError(ValueError):
 
 
 def stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | None:
-    """Finds the strongest checksum of the whole object that can be checked here.
+    """Find the strongest checksum of the whole object that can be checked here.
 
     Args:
         headers: Of a GET of the whole object or of a HEAD, names in lower case.
 
     Returns:
-        The checksum, or None if the headers tell none that can be checked.
+        The checksum, or None if the headers have none that can be checked.
     """
     if _is_of_whole_object(headers):
         for algorithm, header, width in _HEADERS:
@@ -93,7 +95,7 @@ def stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | None:
 
 
 def _is_of_whole_object(headers: Mapping[str, str]) -> bool:
-    """Reports whether a checksum is known to be that of the bytes, not of the parts' checksums.
+    """Report whether a checksum is known to be that of the bytes, not of the parts' checksums.
 
     Stores that do not say which it is have been seen to send that of the parts of a multipart
     upload without its suffix; such an object is known by the `-<parts>` of its ETag.
@@ -131,11 +133,11 @@ class Digest(Protocol):
     size_bytes: int
 
     def update(self, data: bytes | memoryview) -> None:
-        """Adds the bytes that follow."""
+        """Add the bytes that follow."""
         ...
 
     def text(self) -> str:
-        """Returns the checksum in the form in which stores tell it."""
+        """Return the checksum in the form in which stores send it."""
         ...
 
 
@@ -152,17 +154,17 @@ class CrcDigest:
         self.size_bytes = 0
 
     def update(self, data: bytes | memoryview) -> None:
-        """Adds the bytes that follow."""
+        """Add the bytes that follow."""
         self.value = self._add(data, self.value)
         self.size_bytes += len(data)
 
     def append(self, following: "CrcDigest") -> None:
-        """Takes in the range that begins where this one ends."""
+        """Take in the range that begins where this one ends."""
         self.value = self._combine(self.value, following.value, following.size_bytes)
         self.size_bytes += following.size_bytes
 
     def text(self) -> str:
-        """Returns the checksum as stores tell it: base64 of the big-endian number."""
+        """Return the checksum as stores send it: base64 of the big-endian number."""
         return base64.b64encode(self.value.to_bytes(self._width, "big")).decode("ascii")
 
 
@@ -177,29 +179,33 @@ class HashDigest:
         self.size_bytes = 0
 
     def update(self, data: bytes | memoryview) -> None:
-        """Adds the bytes that follow."""
+        """Add the bytes that follow."""
         self._hash.update(data)
         self.size_bytes += len(data)
 
     def text(self) -> str:
-        """Returns the checksum as stores tell it: hexadecimal for MD5, base64 for SHA-256."""
+        """Return the checksum as stores send it: hexadecimal for MD5, base64 for SHA-256."""
         if self._is_hex:
             return self._hash.hexdigest()
         return base64.b64encode(self._hash.digest()).decode("ascii")
 
 
 def new_digest(algorithm: Algorithm) -> CrcDigest | HashDigest:
-    """Begins the checksum of a stream, or of one range where `is_combinable`."""
+    """Begin the checksum of a stream, or of one range where `is_combinable`."""
     return CrcDigest(algorithm) if algorithm in _CRC_FUNCTIONS else HashDigest(algorithm)
 
 
 def is_combinable(algorithm: Algorithm) -> bool:
-    """Tells whether checksums of ranges can be combined into the whole object's."""
+    """Report whether checksums of ranges can be combined into that of the object."""
     return algorithm in _CRC_FUNCTIONS
 
 
 def verdict(stored: StoredChecksum | None, digest: Digest | None) -> str:
-    """Gives the verdict on bytes whose number is already known to be right.
+    """Give the verdict on bytes whose number is already known to be right.
+
+    Args:
+        stored: What their checksum must be, or None.
+        digest: Their checksum, or None.
 
     Returns:
         The algorithm that matched, or `size` if there is nothing to compare with.
@@ -218,7 +224,7 @@ def verdict(stored: StoredChecksum | None, digest: Digest | None) -> str:
 def verify_file(
     fd: int, stored: StoredChecksum | None, is_wanted: Callable[[], bool] = lambda: True
 ) -> str:
-    """Gives the verdict on a file by reading it back; for bytes that did not pass in order.
+    """Give the verdict on a file by reading it back; for bytes that did not pass in order.
 
     Args:
         fd: The file.

@@ -82,7 +82,7 @@ class Content:
         self.must_be_read_back = False
 
     def divide(self, size_bytes: int, stored: StoredChecksum | None, *, in_ranges: bool) -> int:
-        """Takes in what the first answer reports.
+        """Take in what the first answer reports.
 
         Args:
             size_bytes: The object's size.
@@ -99,11 +99,11 @@ class Content:
         return stop
 
     def expect(self, stored: StoredChecksum | None) -> None:
-        """Takes in the checksum of a stream whose size is not known."""
+        """Take in the checksum of a stream whose size is not known."""
         self._stored = stored
 
     def new_digest(self) -> CrcDigest | HashDigest | None:
-        """Returns the checksum of a range that has not begun; None if it needs none."""
+        """Return the checksum of a range that has not begun; None if it needs none."""
         if self._stored is not None and not self.must_be_read_back:
             return new_digest(self._stored.algorithm)
         return new_digest(PART_ALGORITHM) if self.ranges.is_divided else None
@@ -111,7 +111,7 @@ class Content:
     # The temporary file
 
     def open(self, partial: PartialFile, identity: Identity) -> LeftParts | None:
-        """Takes the temporary file that the bytes go to.
+        """Take the temporary file that the bytes go to.
 
         Args:
             partial: The file, open and empty.
@@ -130,7 +130,7 @@ class Content:
         return left
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
-        """Writes bytes where they belong, and reports them.
+        """Write bytes where they belong, and report them.
 
         Args:
             data: The bytes.
@@ -145,7 +145,7 @@ class Content:
         self.progress.add(len(data))
 
     def log_part(self, start: int, stop: int, digest: CrcDigest | HashDigest | None) -> None:
-        """Logs what a request has brought, for a later run in case this one is killed.
+        """Log what a request has brought, for a later run in case this one is killed.
 
         Args:
             start: The first byte.
@@ -159,7 +159,7 @@ class Content:
             self.partial.note_part(Part(start, stop, digest.algorithm, digest.text()))
 
     def add(self, start: int, stop: int, digest: CrcDigest | HashDigest | None) -> bool:
-        """Counts a complete range in; True if it was the last.
+        """Count a complete range in; True if it was the last.
 
         Args:
             start: Its first byte.
@@ -174,7 +174,7 @@ class Content:
         return self.ranges.is_complete
 
     def forget(self) -> None:
-        """Forgets what arrived, and takes the progress back.
+        """Forget what arrived, and take the progress back.
 
         Raises:
             OSError: The temporary file cannot be emptied.
@@ -192,11 +192,11 @@ class Content:
     # The end
 
     def worker_started(self) -> None:
-        """Keeps the temporary file open for work in another thread."""
+        """Keep the temporary file open for work in another thread."""
         self._workers += 1
 
     def worker_ended(self) -> None:
-        """Ends `worker_started`."""
+        """End `worker_started`."""
         self._workers -= 1
         if self._workers:
             return
@@ -207,7 +207,7 @@ class Content:
             self._close()
 
     def discard(self, *, leave_parts: bool = False, must_fit: bool = False) -> None:
-        """Removes what was written, once no worker uses it; nothing if it is published.
+        """Remove what was written, once no worker uses it; nothing if it is published.
 
         Args:
             leave_parts: Whether to leave it to the next run, which looks for it.

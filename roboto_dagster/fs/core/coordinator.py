@@ -67,7 +67,7 @@ class Coordinator:
     # What to send
 
     def next(self, now: float) -> RangeRequest | None:
-        """Returns what to send next, or None if nothing may be sent now.
+        """Return what to send next, or None if nothing may be sent now.
 
         Args:
             now: The driver's clock, in seconds.
@@ -89,7 +89,7 @@ class Coordinator:
         return request
 
     def _credentials_for(self, request: RangeRequest, now: float) -> LiveCredentials | None:
-        """Reads the credentials; without any, nothing is sent before the cache has some."""
+        """Read the credentials; without any, nothing is sent before the cache has some."""
         try:
             credentials = self._state.credentials.get_nowait()
         except PlatformError as error:
@@ -111,7 +111,7 @@ class Coordinator:
     # What was answered
 
     def validate_response(self, request: RangeRequest, head: Head) -> Failure | None:
-        """Judges the head of an answer of status 2xx, and makes the file ready for its body.
+        """Judge the head of an answer of status 2xx, and make the file ready for its body.
 
         Args:
             request: What was requested.
@@ -140,7 +140,7 @@ class Coordinator:
         return None
 
     def _open(self, download: Download) -> LeftParts | None:
-        """Opens the temporary file; returns what a killed run left of this version."""
+        """Open the temporary file; return what a killed run left of this version."""
         return download.open(
             open_partial(
                 download.destination,
@@ -151,7 +151,7 @@ class Coordinator:
         )
 
     def _check_parts(self, download: Download, left: LeftParts) -> None:
-        """Reads back what a killed run left, in a worker; meanwhile the initial stream goes on."""
+        """Read back what a killed run left, in a worker; meanwhile the initial stream goes on."""
         generation = download.generation
 
         def resume(checking: "concurrent.futures.Future[dict[Part, CrcDigest]]") -> None:
@@ -168,12 +168,12 @@ class Coordinator:
     # How requests end
 
     def released(self, request: RangeRequest) -> None:
-        """Counts out a request that is not under way any more, however it ended."""
+        """Count out a request that is not under way any more, however it ended."""
         self._connections -= 1
         self.scheduler.ended(request)
 
     def completed(self, request: RangeRequest, now: float) -> None:
-        """Takes a request all of whose bytes have come.
+        """Take a request all of whose bytes have come.
 
         Args:
             request: The request, released.
@@ -191,7 +191,7 @@ class Coordinator:
             self._finisher.finish(request.download)
 
     def failed(self, request: RangeRequest, failure: Failure, now: float) -> None:
-        """Takes a request that failed.
+        """Take a request that failed.
 
         Args:
             request: The request, released.
@@ -202,5 +202,5 @@ class Coordinator:
             self._retries.failed(request, failure, connections=self._connections, now=now)
 
     def close(self) -> None:
-        """Closes the folders that are kept open."""
+        """Close the folders that are kept open."""
         self._folders.close()

@@ -18,7 +18,7 @@ class RangeDigests:
         return start in self._by_start
 
     def put(self, start: int, digest: CrcDigest | HashDigest) -> None:
-        """Adds the digest of a complete range, in place of one that starts there.
+        """Add the digest of a complete range, in place of one that starts there.
 
         Args:
             start: Where the range starts.
@@ -27,7 +27,7 @@ class RangeDigests:
         self._by_start[start] = digest
 
     def combine(self) -> None:
-        """Combines what follows the first range without a gap."""
+        """Combine what follows the first range without a gap."""
         first = self._by_start.get(0)
         if not isinstance(first, CrcDigest):
             return
@@ -37,6 +37,6 @@ class RangeDigests:
                 first.append(following)
 
     @property
-    def whole(self) -> CrcDigest | HashDigest | None:
+    def complete(self) -> CrcDigest | HashDigest | None:
         """The digest of all bytes, once all ranges are in and combined."""
         return self._by_start.get(0)

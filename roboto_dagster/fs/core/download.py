@@ -91,7 +91,7 @@ class RangeRequest:
         return self.position == self.stop and self.download.size is not None
 
     def write(self, data: bytes | memoryview) -> bool:
-        """Takes bytes in.
+        """Take bytes in.
 
         Returns:
             False if no more are wanted.
@@ -226,11 +226,11 @@ class Download:
     # What to request
 
     def first_request(self) -> RangeRequest:
-        """Returns the initial stream: a GET of the whole object."""
+        """Return the initial stream: a GET of the whole object."""
         return RangeRequest(self, 0, UNKNOWN, is_initial=True)
 
     def next_request(self) -> RangeRequest | None:
-        """Takes the next range that nobody has requested, or None."""
+        """Take the next range that nobody has requested, or None."""
         taken = None if self.is_over else self.content.ranges.take()
         if taken is None:
             return None
@@ -239,7 +239,7 @@ class Download:
         return request
 
     def extend(self, request: RangeRequest, end: int) -> bool:
-        """Lets the initial stream continue if the part after it is not taken.
+        """Let the initial stream continue if the part after it is not taken.
 
         Args:
             request: The initial stream, or any other request.
@@ -260,7 +260,7 @@ class Download:
     # What has arrived
 
     def open(self, partial: PartialFile) -> LeftParts | None:
-        """Takes the temporary file that the bytes go to.
+        """Take the temporary file that the bytes go to.
 
         Args:
             partial: The file, open and empty.
@@ -275,7 +275,7 @@ class Download:
         return self.content.open(partial, identity)
 
     def check_name(self) -> Failure | None:
-        """Looks whether the temporary file is still there under its name.
+        """Look whether the temporary file is still there under its name.
 
         Returns:
             Why writing has to stop: somebody removed or replaced it; None if it is there.
@@ -291,7 +291,7 @@ class Download:
     # How it ends, or starts again
 
     def restart(self, *, is_counted: bool = True) -> RangeRequest:
-        """Forgets what arrived.
+        """Forget what arrived.
 
         Args:
             is_counted: Whether this is an attempt of its own. Default True.
@@ -315,7 +315,7 @@ class Download:
         return self.most_attempts + self._restarts
 
     def discard(self, *, leave_parts: bool = False, must_fit: bool = False) -> None:
-        """Ends the file, and removes what was written, once no worker uses it.
+        """End the file, and remove what was written, once no worker uses it.
 
         Args:
             leave_parts: Whether to leave it to the next run of a sync, which looks for it.
@@ -326,7 +326,7 @@ class Download:
         self.content.discard(leave_parts=leave_parts and self.within is not None, must_fit=must_fit)
 
     def error(self, failure: Failure) -> DownloadError:
-        """Returns the error for the caller."""
+        """Return the error for the caller."""
         error = DownloadError(
             self.file,
             failure.code,

@@ -75,7 +75,7 @@ class Endpoints:
         self._lock = threading.Lock()
 
     def get(self, bucket: str, region: str) -> Endpoint:
-        """Returns where the bucket is.
+        """Return where the bucket is.
 
         Args:
             bucket: Its name.
@@ -95,7 +95,12 @@ class Endpoints:
         return bucket in self._by_bucket
 
     def learn_region(self, bucket: str, region: str) -> bool:
-        """Takes the region that the store named; False if that is the one it was asked in."""
+        """Take the region that the store named; False if that is the one it was asked in.
+
+        Args:
+            bucket: The bucket.
+            region: What the store named.
+        """
         known = self._by_bucket.get(bucket)
         if known is not None and known.region == region:
             return False
@@ -104,7 +109,12 @@ class Endpoints:
 
 
 def resolve_endpoint(bucket: str, region: str, endpoint_url: str | None) -> Endpoint:
-    """Finds where a bucket is.
+    """Find where a bucket is.
+
+    Args:
+        bucket: Its name, or the ARN of an access point.
+        region: Its region, or empty for the one that botocore is configured with.
+        endpoint_url: The user's own endpoint, or None for botocore's.
 
     Raises:
         ConfigurationError: botocore's configuration cannot be used; the message quotes botocore.
@@ -130,7 +140,7 @@ def _ask_botocore(
 
 
 def _plain_endpoint(bucket: str, region: str, endpoint_url: str | None) -> Endpoint | None:
-    """Answers for botocore where nothing is configured but the endpoint; else None."""
+    """Answer for botocore where nothing is configured but the endpoint; else None."""
     names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     url = endpoint_url or next(filter(None, map(os.environ.get, names)), "")
     ca_bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
@@ -169,7 +179,7 @@ def _may_matter(file: pathlib.Path) -> bool:
 
 
 def _settings_in_environment() -> int:
-    """Returns a number that changes with any variable that botocore may read."""
+    """Return a number that changes with any variable that botocore may read."""
     names = ("AWS_", "REQUESTS_CA_BUNDLE", "HOME", "USERPROFILE")
     relevant = (
         (name, value)

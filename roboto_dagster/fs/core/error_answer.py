@@ -14,7 +14,7 @@ _OTHER_REGION = frozenset(
 
 
 def failure_of_answer(head: Head, body: bytes, *, credentials_expired: bool = False) -> Failure:
-    """Reads what an error answer means, by S3's code where there is one, else by the status.
+    """Read what an error answer means, by S3's code where there is one, else by the status.
 
     Args:
         head: Of the answer.
@@ -46,7 +46,7 @@ def failure_of_answer(head: Head, body: bytes, *, credentials_expired: bool = Fa
 
 
 def _target(head: Head) -> str:
-    """Returns the origin that a redirect names; its path and query may hold anything."""
+    """Return the origin that a redirect names; its path and query may hold anything."""
     try:
         parts = urllib.parse.urlsplit(plain_text(head.headers.get("location", ""), 2000))
         origin = f"{parts.scheme}://{parts.hostname}" if parts.hostname else ""
@@ -56,7 +56,7 @@ def _target(head: Head) -> str:
 
 
 def _is_elsewhere(s3_code: str, status: int) -> bool:
-    """Reports whether the answer asks for another region."""
+    """Report whether the answer asks for another region."""
     if status not in (301, 307, 400, 403):
         return False
     return s3_code in _OTHER_REGION or (not s3_code and status != 403)

@@ -118,7 +118,7 @@ _RETRIED = frozenset({"THROTTLED", "SERVER_ERROR", "CONNECTION", "STALLED"})
 
 
 def error_code(status: int, s3_code: str | None, message: str = "") -> ErrorCode:
-    """Returns which of our codes an error answer stands for.
+    """Return which of our codes an error answer stands for.
 
     Args:
         status: HTTP status.
@@ -137,7 +137,7 @@ def error_code(status: int, s3_code: str | None, message: str = "") -> ErrorCode
 
 
 def remedy_for(code: ErrorCode, s3_code: str) -> Remedy:
-    """Returns what may help after an error answer.
+    """Return what may help after an error answer.
 
     Args:
         code: Ours, from `error_code`.

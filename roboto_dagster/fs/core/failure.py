@@ -70,7 +70,7 @@ CANCELLED = Failure(code="CANCELLED", reason="the transfer was cancelled", remed
 
 
 def local_failure(file: DownloadableFile, error: BaseException) -> Failure:
-    """Translates an error of this machine: its disk, its limits, or a bug.
+    """Translate an error of this machine: its disk, its limits, or a bug.
 
     Args:
         file: The file that it happened to.
@@ -105,7 +105,7 @@ def local_failure(file: DownloadableFile, error: BaseException) -> Failure:
 
 
 def credentials_failure(error: PlatformError) -> Failure:
-    """Translates what the credential provider raised.
+    """Translate what the credential provider raised.
 
     Args:
         error: Why there are no credentials.

@@ -29,13 +29,13 @@ class Driver(Protocol):
     """What the coordinator needs of what sends the requests."""
 
     def abort(self, download: Download) -> None:
-        """Ends the requests of a file that are under way; each is `released`, and no more."""
+        """End the requests of a file that are under way; each is `released`, and no more."""
         ...
 
     def run_in_worker(
         self, work: Callable[[], T], then: Callable[["concurrent.futures.Future[T]"], None], /
     ) -> None:
-        """Runs `work` in another thread, then `then` where the coordinator is called."""
+        """Run `work` in another thread, then `then` where the coordinator is called."""
         ...
 
 
@@ -60,7 +60,7 @@ class Files:
         self.ended = 0
 
     def add(self, download: Download) -> None:
-        """Takes a file in."""
+        """Take a file in."""
         self.open.add(download)
         if self._state.disk_full is not None:
             self.fail(download, self._state.disk_full)
@@ -73,7 +73,7 @@ class Files:
         work: Callable[[], T],
         then: Callable[["concurrent.futures.Future[T]"], None],
     ) -> None:
-        """Runs work on a file's temporary file in another thread; the file stays open until then.
+        """Run work on a file's temporary file in another thread; the file stays open until then.
 
         Args:
             download: The file.
@@ -94,7 +94,7 @@ class Files:
         self._driver.run_in_worker(work, ended)
 
     def published(self, download: Download, receipt: Receipt) -> None:
-        """Ends a file that is in its place.
+        """End a file that is in its place.
 
         Args:
             download: The file.
@@ -106,7 +106,7 @@ class Files:
         download.transfer.succeed(receipt)
 
     def fail(self, download: Download, failure: Failure) -> None:
-        """Ends a file with a failure; nothing if it has ended, or is being published.
+        """End a file with a failure; nothing if it has ended, or is being published.
 
         Args:
             download: The file.
@@ -127,7 +127,7 @@ class Files:
             self.fail_waiting(failure)
 
     def fail_on(self, download: Download, error: BaseException) -> None:
-        """Ends a file with what was raised on this machine.
+        """End a file with what was raised on this machine.
 
         Args:
             download: The file.
@@ -136,7 +136,7 @@ class Files:
         self.fail(download, local_failure(download.file, error))
 
     def fail_waiting(self, failure: Failure) -> None:
-        """Ends the files of which nothing was requested."""
+        """End the files of which nothing was requested."""
         for download in self._scheduler.waiting():
             self.fail(download, failure)
 
@@ -145,7 +145,7 @@ class Files:
         self.ended += 1
 
     def cancel(self, is_meant: Callable[[Download], bool]) -> None:
-        """Ends files with `CANCELLED`.
+        """End files with `CANCELLED`.
 
         Args:
             is_meant: Chooses them.

@@ -38,7 +38,7 @@ class InWorker(Protocol):
         then: Callable[["concurrent.futures.Future[T]"], None],
         /,
     ) -> None:
-        """Starts it."""
+        """Start it."""
         ...
 
 
@@ -70,19 +70,19 @@ class Finisher:
         self._published = published
 
     def finish(self, download: Download) -> None:
-        """Ends a file whose bytes have all arrived."""
+        """End a file whose bytes have all arrived."""
         if download.content.must_be_read_back:
             self._read_back(download)
             return
         try:
-            verified = verdict(download.facts.stored, download.content.digests.whole)
+            verified = verdict(download.facts.stored, download.content.digests.complete)
         except ChecksumMismatchError as error:
             self._mismatch(download, error)
         else:
             self._publish(download, verified)
 
     def _read_back(self, download: Download) -> None:
-        """Verifies in a worker: the driver would stand still for as long as reading takes."""
+        """Verify in a worker: the driver would stand still for as long as reading takes."""
         partial, stored, generation = (
             download.content.partial,
             download.facts.stored,
@@ -159,7 +159,7 @@ class Finisher:
 
 
 def publish(download: Download, verified: str, now: float) -> Receipt:
-    """Renames a file into place.
+    """Rename a file into place.
 
     Args:
         download: The file, verified.

@@ -24,7 +24,7 @@ class ProgressReport:
         self._has_failed = False
 
     def add(self, count: int) -> None:
-        """Reports bytes; a negative number takes some back."""
+        """Report bytes; a negative number takes some back."""
         if self._on_progress is None or not count:
             return
         self._reported += count
@@ -36,5 +36,5 @@ class ProgressReport:
             self._has_failed = True
 
     def take_back(self) -> None:
-        """Takes all of them back."""
+        """Take all of them back."""
         self.add(-self._reported)

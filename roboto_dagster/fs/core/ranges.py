@@ -8,7 +8,7 @@
 
 The initial stream is a GET without a range: it reports size, ETag and checksum, needs no HEAD
 before it, and is the only request for a file up to one part. It continues while the part after it
-is not taken, so that a single connection fetches a whole file in one request.
+is not taken, so that a single connection fetches a complete file in one request.
 """
 
 
@@ -33,7 +33,7 @@ class RangePlan:
         self._done: dict[int, int] = {}
 
     def divide(self, size_bytes: int, *, in_ranges: bool) -> int:
-        """Takes the object's size in.
+        """Take the object's size in.
 
         Args:
             size_bytes: The size.
@@ -48,7 +48,7 @@ class RangePlan:
         return stop
 
     def take(self) -> tuple[int, int] | None:
-        """Takes the next range that nobody has requested; None if there is none."""
+        """Take the next range that nobody has requested; None if there is none."""
         while self.next_start in self._done:
             self.next_start = self._done.pop(self.next_start)
         if not self.has_more:
@@ -78,7 +78,7 @@ class RangePlan:
         return bool(self._done)
 
     def extend(self, stop: int, end: int) -> int:
-        """Lets the initial stream continue over parts that nobody has taken.
+        """Let the initial stream continue over parts that nobody has taken.
 
         Args:
             stop: Where it ends.
@@ -93,10 +93,15 @@ class RangePlan:
         return stop
 
     def continue_after(self, stop: int) -> None:
-        """Takes bytes from 0 to `stop` for arrived or under way, since a killed run left them."""
+        """Take bytes from 0 to `stop` for arrived or under way, since a killed run left them."""
         self.next_start = stop
 
     def add_done(self, start: int, stop: int) -> None:
-        """Counts a part in that a killed run left."""
+        """Count a part in that a killed run left.
+
+        Args:
+            start: Its first byte.
+            stop: The byte after its last.
+        """
         self._done[start] = stop
         self.fetched_bytes += stop - start

@@ -100,7 +100,7 @@ Action = (
 def next_action(
     download: Download, request: RangeRequest, failure: Failure, policy: RetryConfig, now: float
 ) -> Action:
-    """Decides what to do after a failed request.
+    """Decide what to do after a failed request.
 
     Args:
         download: The file.
@@ -130,7 +130,7 @@ def _is_refusal_of_range(request: RangeRequest, failure: Failure) -> bool:
 
 
 def _restart(download: Download, *, for_all: bool) -> Action:
-    """Starts the file again; where that has not helped, in one stream, which is of one version."""
+    """Start the file again; where that has not helped, in one stream, which is of one version."""
     return _one_stream(download, for_all=for_all) if download.changes else Restart()
 
 

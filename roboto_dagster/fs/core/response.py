@@ -80,7 +80,7 @@ class Head(NamedTuple):
         return min(max(seconds, 0.0), _RETRY_AFTER_MAX_SECONDS)
 
     def _seconds_until(self, text: str) -> float:
-        """Reads a date (RFC 9110, 5.6.7), by the server's clock where it shows it."""
+        """Read a date (RFC 9110, 5.6.7), by the server's clock where it shows it."""
         try:
             moment = email.utils.parsedate_to_datetime(text).timestamp()
         except (ValueError, TypeError, OverflowError):
@@ -90,7 +90,7 @@ class Head(NamedTuple):
 
 
 def pinning_etag(headers: Mapping[str, str]) -> str | None:
-    """Returns the ETag that ranges of the same version can be requested with.
+    """Return the ETag that ranges of the same version can be requested with.
 
     The one place that decides whether an object can be pinned: a weak ETag never satisfies
     If-Match (RFC 9110, 8.8.3.2), and an empty one is the same for every version.
@@ -112,7 +112,7 @@ def pinning_etag(headers: Mapping[str, str]) -> str | None:
 
 
 def parse_head(lines: list[bytes]) -> Head:
-    """Reads an answer's header lines.
+    """Read an answer's header lines.
 
     Args:
         lines: As they came, line ends included.
@@ -148,7 +148,7 @@ class ErrorDocument(NamedTuple):
 
 
 def parse_error(body: bytes) -> ErrorDocument:
-    """Reads an error document, however broken."""
+    """Read an error document, however broken."""
     text = body[:ERROR_BODY_BYTES].decode("utf-8", "replace")
     return ErrorDocument(
         _first(_CODE, text),
@@ -173,7 +173,12 @@ def _first(tag: re.Pattern[str], text: str) -> str:
 
 
 def plain_text(text: str, limit: int) -> str:
-    """Makes foreign text fit for one line of a message."""
+    """Make foreign text fit for one line of a message.
+
+    Args:
+        text: The text.
+        limit: How many characters are kept.
+    """
     if text.isascii() and text.isprintable():
         return text.strip()[:limit]
     return _PLAIN_TEXT.sub(" ", text).strip()[:limit]

@@ -46,7 +46,7 @@ class Retries:
     def failed(
         self, request: RangeRequest, failure: Failure, *, connections: int, now: float
     ) -> None:
-        """Takes a request that failed.
+        """Take a request that failed.
 
         Args:
             request: The request, released.
@@ -78,14 +78,14 @@ class Retries:
                 self._scheduler.again(self._continued(request))
 
     def _may_have_expired(self, request: RangeRequest) -> bool:
-        """Returns whether a denied request deserves fresh credentials, which are then fetched."""
+        """Return whether a denied request deserves fresh credentials, which are then fetched."""
         credentials = request.credentials
         if credentials is None or request.replays >= MAX_REPLAYS:
             return False
         return self._state.credentials.suspect(credentials.generation)
 
     def _learn(self, action: object, request: RangeRequest, failure: Failure) -> None:
-        """Takes in what a replay needs."""
+        """Take in what a replay needs."""
         match action:
             case AdjustClock(server_time):
                 self._state.learn_time(server_time)
@@ -104,7 +104,7 @@ class Retries:
         self._scheduler.later(self._continued(request), now + pause)
 
     def _continued(self, request: RangeRequest) -> RangeRequest:
-        """Returns what is left of a request; all of it where that would risk a mixture."""
+        """Return what is left of a request; all of it where that would risk a mixture."""
         if request.position == request.start:
             return request
         if can_continue(request):
@@ -116,7 +116,7 @@ class Retries:
         return again
 
     def restart(self, download: Download, failure: Failure) -> None:
-        """Starts a file again.
+        """Start a file again.
 
         Args:
             download: The file.
@@ -127,7 +127,7 @@ class Retries:
         self._scheduler.again(download.restart())
 
     def _adapt_limits(self, failure: Failure, pause: float, connections: int, now: float) -> None:
-        """Uses fewer connections where the store, or this machine, asks for it."""
+        """Use fewer connections where the store, or this machine, asks for it."""
         if failure.code in ("THROTTLED", "STALLED"):
             everybody = pause if failure.retry_after_seconds else 0.0
             self._state.throttle.slow_down(now, everybody)

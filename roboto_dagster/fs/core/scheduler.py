@@ -36,20 +36,25 @@ class Scheduler:
         self._order = itertools.count()
 
     def add(self, download: Download) -> None:
-        """Takes in a file."""
+        """Take in a file."""
         size = download.expected_size
         (self._small if size is None or size < BULK_BYTES else self._bulk).append(download)
 
     def add_ranges(self, download: Download) -> None:
-        """Takes in the ranges of a file whose first answer has come."""
+        """Take in the ranges of a file whose first answer has come."""
         self._ranged.append(download)
 
     def again(self, request: RangeRequest) -> None:
-        """Puts a request before all others."""
+        """Put a request before all others."""
         self._again.append(request)
 
     def later(self, request: RangeRequest, when: float) -> None:
-        """Puts a request off."""
+        """Put a request off.
+
+        Args:
+            request: The request.
+            when: Until when, by the driver's clock, in seconds.
+        """
         heapq.heappush(self._later, (when, next(self._order), request))
 
     @property
@@ -65,7 +70,7 @@ class Scheduler:
         return self._bytes < self._bytes_bound and bool(self._ranged or self._bulk)
 
     def next(self, now: float) -> RangeRequest | None:
-        """Returns what to ask next, or None if nothing may be asked now."""
+        """Return what to ask next, or None if nothing may be asked now."""
         while self._later and self._later[0][0] <= now:
             self._again.append(heapq.heappop(self._later)[2])
         request = self._next_again() or self._next_bulk() or self._next_small()
@@ -74,12 +79,12 @@ class Scheduler:
         return request
 
     def ended(self, request: RangeRequest) -> None:
-        """Gives the bytes of a request back to the budget."""
+        """Give the bytes of a request back to the budget."""
         self._bytes -= request.cost_bytes
         request.cost_bytes = 0
 
     def waiting(self) -> list[Download]:
-        """Empties the queues of files that have not been started, and returns them."""
+        """Empty the queues of files that have not been started, and return them."""
         waiting = [*self._small, *self._bulk]
         self._small.clear()
         self._bulk.clear()

@@ -33,14 +33,14 @@ class S3Settings:
         part_size_bytes: Files up to this size are one request, larger ones are fetched in ranges.
             Default 8 MiB.
         stall_timeout_seconds: A connection that brings no bytes for so long is dropped and its
-            range asked again. Default 15.
+            range requested again. Default 15.
         connect_timeout_seconds: Bound on making a connection. Default 10.
         verify: `"auto"` (default) checks the strongest checksum that the store gives, else the
             size; `"checksum"` makes a file without one a failure; `"size"` checks the size alone.
         durability: What is forced to the disk before a file counts as published: `"none"` (default)
             survives the death of the process but not of the machine, `"file"` and `"full"` do.
         retry: How one request is repeated when it fails transiently.
-        on_retry: Told of every repetition.
+        on_retry: Called with every failure that is retried. Default None.
     """
 
     endpoint_url: str | None = None
@@ -69,7 +69,7 @@ class S3Settings:
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "S3Settings":
-        """Makes settings from keyword options.
+        """Make settings from keyword options.
 
         Raises:
             ConfigurationError: An option is unknown; the message lists those there are.

@@ -17,7 +17,7 @@ class StallWatch:
         self.start(now, seen)
 
     def start(self, now: float, seen: int) -> None:
-        """Starts to watch.
+        """Start to watch.
 
         Args:
             now: The loop's clock, in seconds.
@@ -27,7 +27,7 @@ class StallWatch:
         self._seen = self._window_seen = seen
 
     def is_stalled(self, now: float, seen: int, limit_seconds: float) -> bool:
-        """Reports whether nothing came for so long, or less than a modem brings.
+        """Report whether nothing came for so long, or less than a modem brings.
 
         Args:
             now: The loop's clock, in seconds.

@@ -54,11 +54,11 @@ class StoreState:
         self.folders_kept = max(min(64, connections), 1)
 
     def learn_time(self, server_time: float) -> None:
-        """Takes the store's time, in seconds since the epoch."""
+        """Take the store's time, in seconds since the epoch."""
         self.skew_seconds = server_time - time.time()
 
     def learn_file(self, size_bytes: int, verified: str) -> None:
-        """Takes in what a published file shows.
+        """Take in what a published file shows.
 
         Args:
             size_bytes: Its size, for the average.

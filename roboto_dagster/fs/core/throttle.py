@@ -26,7 +26,7 @@ class Throttle:
         self._lock = threading.Lock()
 
     def slow_down(self, now: float, pause_seconds: float = 0.0) -> None:
-        """Halves the bound, at most once a second: one burst of refusals is one piece of news.
+        """Halve the bound, at most once a second: one burst of refusals is one piece of news.
 
         Args:
             now: The loop's clock.
@@ -39,13 +39,13 @@ class Throttle:
                 self.limit = max(self.limit / 2, 1.0)
 
     def shrink_to(self, connections: int) -> None:
-        """Lowers the bound for good: this process cannot have more (open files)."""
+        """Lower the bound for good: this process cannot have more (open files)."""
         with self._lock:
             self.most = max(min(self.most, connections), 1)
             self.limit = min(self.limit, float(self.most))
 
     def succeeded(self) -> None:
-        """Lets the bound grow; to be called per answer while it is below the most."""
+        """Let the bound grow; to be called per answer while it is below the most."""
         with self._lock:
             # As many answers as there are connections, one round trip, add one connection.
             self.limit = min(self.limit + _GROW_PER_ROUND_TRIP / self.limit, float(self.most))

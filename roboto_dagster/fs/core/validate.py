@@ -38,7 +38,7 @@ class ObjectFacts(NamedTuple):
 
 
 def read_facts(head: Head, *, expected_size: int | None, verify: Verify) -> ObjectFacts | Failure:
-    """Judges the first answer to a GET of the whole object.
+    """Judge the first answer to a GET of the whole object.
 
     Args:
         head: Its status and headers.
@@ -62,7 +62,7 @@ def read_facts(head: Head, *, expected_size: int | None, verify: Verify) -> Obje
 
 
 def _doubt(head: Head, size: int | None) -> str | None:
-    """Finds why an answer may not be the object, where neither size nor checksum is known."""
+    """Find why an answer may not be the object, where neither size nor checksum is known."""
     if size is None and not _is_chunked(head):
         return "an answer without a length"
     if head.headers.get("etag"):  # objects have one; stores may answer 200 and then fail,
@@ -74,7 +74,7 @@ def _doubt(head: Head, size: int | None) -> str | None:
 
 
 def validate_same_object(head: Head, facts: ObjectFacts) -> Failure | None:
-    """Judges a later answer to a GET of the whole object.
+    """Judge a later answer to a GET of the whole object.
 
     Args:
         head: Its status and headers.
@@ -88,7 +88,7 @@ def validate_same_object(head: Head, facts: ObjectFacts) -> Failure | None:
 
 
 def validate_range(head: Head, facts: ObjectFacts, start: int, stop: int) -> Failure | None:
-    """Judges an answer to a GET of a range.
+    """Judge an answer to a GET of a range.
 
     Args:
         head: Its status and headers.
@@ -118,7 +118,7 @@ def validate_range(head: Head, facts: ObjectFacts, start: int, stop: int) -> Fai
 
 
 def wrong_answer(head: Head, reason: str) -> Failure:
-    """Returns the failure of an answer that is none to the request; another may be right.
+    """Return the failure of an answer that is none to the request; another may be right.
 
     Args:
         head: The answer's.
@@ -128,7 +128,7 @@ def wrong_answer(head: Head, reason: str) -> Failure:
 
 
 def wrong_size(reason: str, head: Head | None = None) -> Failure:
-    """Returns the failure of an object, or a body, of another size than recorded.
+    """Return the failure of an object, or a body, of another size than recorded.
 
     Args:
         reason: Which sizes they are.

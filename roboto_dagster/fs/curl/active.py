@@ -35,11 +35,11 @@ class ActiveRequests:
         return len(self._active)
 
     def get(self, curl: pycurl.Curl) -> CurlRequest | None:
-        """Returns the request of a handle; None if it is not under way any more."""
+        """Return the request of a handle; None if it is not under way any more."""
         return self._active.get(curl)
 
     def begin(self, ranged: RangeRequest, now: float) -> None:
-        """Sends a request.
+        """Send a request.
 
         Args:
             ranged: What to fetch.
@@ -65,7 +65,7 @@ class ActiveRequests:
         self._active[request.curl] = request
 
     def release(self, request: CurlRequest) -> RangeRequest | None:
-        """Takes a request out of libcurl, and its handle back; returns what it fetched."""
+        """Take a request out of libcurl, and its handle back; return what it fetched."""
         del self._active[request.curl]
         self._multi.remove(request.curl)
         ranged, request.range = request.range, None
@@ -73,7 +73,7 @@ class ActiveRequests:
         return ranged
 
     def of(self, download: Download) -> list[CurlRequest]:
-        """Returns the requests of a file."""
+        """Return the requests of a file."""
         return [
             request
             for request in self._active.values()
@@ -92,7 +92,7 @@ class ActiveRequests:
         return self._watched_at + self._watch_interval if self._active else float("inf")
 
     def to_be_ended(self, now: float) -> list[tuple[CurlRequest, Failure]]:
-        """Returns the requests that bring nothing, or do not end, and why to end them.
+        """Return the requests that bring nothing, or do not end, and why to end them.
 
         Args:
             now: The loop's clock, in seconds.
@@ -111,7 +111,7 @@ class ActiveRequests:
         return [(request, failure) for request, failure in reasons if failure is not None]
 
     def close(self) -> None:
-        """Frees all handles."""
+        """Free all handles."""
         for request in self._active.values():
             self._multi.remove(request.curl)
         for request in [*self._active.values(), *self._idle]:

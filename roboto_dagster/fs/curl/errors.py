@@ -32,7 +32,7 @@ _NOT_OF_THE_NETWORK = frozenset(
 
 
 def from_curl(number: int, message: str, proxy: str = "") -> Failure:
-    """Translates an error of libcurl.
+    """Translate an error of libcurl.
 
     Args:
         number: libcurl's `CURLcode`.

@@ -26,19 +26,19 @@ class Inbox:
         self._is_over = False
 
     def open(self) -> Waker:
-        """Makes the waker, and returns it."""
+        """Make the waker, and return it."""
         self.waker = Waker()
         return self.waker
 
     # For other threads
 
     def wake(self) -> None:
-        """Wakes the loop."""
+        """Wake the loop."""
         if self.waker is not None:
             self.waker.wake()
 
     def submit(self, download: Download) -> bool:
-        """Puts a file in; False if the loop has ended."""
+        """Put a file in; False if the loop has ended."""
         with self._lock:
             if self._is_over:
                 return False
@@ -49,12 +49,12 @@ class Inbox:
             return True
 
     def call(self, function: Callable[[], None]) -> None:
-        """Has the loop call a function."""
+        """Have the loop call a function."""
         self._calls.append(function)
         self.wake()
 
     def stop(self) -> None:
-        """Has the loop end once its last file has."""
+        """Have the loop end once its last file has."""
         self.is_stopping = True
         self.wake()
 
@@ -66,36 +66,36 @@ class Inbox:
         return not self._arrivals and not self._calls
 
     def before_wait(self) -> bool:
-        """Has those who come from now on wake the loop; True if something is there already."""
+        """Have those who come from now on wake the loop; True if something is there already."""
         self._is_waiting = True  # before looking
         return not self.is_empty
 
     def after_wait(self) -> None:
-        """Ends what `before_wait` began."""
+        """End what `before_wait` began."""
         self._is_waiting = False
 
     def arrivals(self) -> deque[Download]:
-        """Returns the files that were put in; what is taken from it is taken out."""
+        """Return the files that were put in; what is taken from it is taken out."""
         return self._arrivals
 
     def run_calls(self) -> None:
-        """Calls the functions that were put in."""
+        """Call the functions that were put in."""
         while self._calls:
             self._calls.popleft()()
 
     def close_if_empty(self) -> bool:
-        """Lets nothing in any more, if nothing is there; whether that is so."""
+        """Let nothing in any more, if nothing is there; whether that is so."""
         with self._lock:
             self._is_over = self.is_empty
         return self._is_over
 
     def close_waker(self) -> None:
-        """Closes the waker; nothing if there is none."""
+        """Close the waker; nothing if there is none."""
         if self.waker is not None:
             self.waker.close()
 
     def close(self) -> list[Download]:
-        """Lets nothing in any more; returns the files that were put in."""
+        """Let nothing in any more; return the files that were put in."""
         with self._lock:
             self._is_over = True
             left = list(self._arrivals)

@@ -22,7 +22,7 @@ class Connections:
         return max(int(self._throttle.limit) // len(self._in_use), 1)
 
     def room(self, loop: int) -> int:
-        """Returns how many connections this loop may have: all that others neither use nor want."""
+        """Return how many connections this loop may have: all that others neither use nor want."""
         share, others, limit = self.share, 0, int(self._throttle.limit)
         for other, in_use in enumerate(self._in_use):
             if other != loop:
@@ -31,9 +31,19 @@ class Connections:
         return max(limit - others, 1 if limit < len(self._in_use) else 0)
 
     def use(self, loop: int, count: int) -> None:
-        """Says how many this loop has."""
+        """Note how many this loop has.
+
+        Args:
+            loop: The loop's number.
+            count: How many connections it uses.
+        """
         self._in_use[loop] = count
 
     def want(self, loop: int, *, more: bool) -> None:
-        """Says whether this loop has work for more of its share than it has."""
+        """Note whether this loop has work for more of its share than it has.
+
+        Args:
+            loop: The loop's number.
+            more: Whether it has.
+        """
         self._is_short[loop] = more and self._in_use[loop] < self.share

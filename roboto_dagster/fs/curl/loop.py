@@ -76,13 +76,13 @@ class CurlLoop:
     # For other threads
 
     def start(self) -> None:
-        """Starts the thread; what is interrupted here is ended by `stop` and `join`."""
+        """Start the thread; what is interrupted here is ended by `stop` and `join`."""
         self._was_started = True
         self._inbox.open()
         self._thread.start()
 
     def submit(self, download: Download) -> None:
-        """Takes a file over."""
+        """Take a file over."""
         if not self._inbox.submit(download):
             reason = "the store was closed meanwhile"
             failure = Failure(code="CANCELLED", reason=reason, remedy="fail")
@@ -90,20 +90,20 @@ class CurlLoop:
             self._on_ended(1)
 
     def cancel(self, transfer: Transfer) -> None:
-        """Ends one file."""
+        """End one file."""
         is_meant = lambda download: download.transfer is transfer  # noqa: E731 - a predicate
         self._inbox.call(lambda: self._coordinator.files.cancel(is_meant))
 
     def cancel_all(self) -> None:
-        """Ends all files."""
+        """End all files."""
         self._inbox.call(lambda: self._coordinator.files.cancel(lambda _: True))
 
     def stop(self) -> None:
-        """Has the thread end once its last file has."""
+        """Have the thread end once its last file has."""
         self._inbox.stop()
 
     def join(self) -> None:
-        """Waits for the thread; a signal handler that raises ends the wait."""
+        """Wait for the thread; a signal handler that raises ends the wait."""
         if not self._was_started:
             return
         # Not `Thread.join`: interrupted, it takes the thread for ended (CPython 3.10 to 3.12).
@@ -121,7 +121,7 @@ class CurlLoop:
     # For the coordinator
 
     def abort(self, download: Download) -> None:
-        """Ends the requests of a file."""
+        """End the requests of a file."""
         for request in self._requests.of(download):
             ranged = self._requests.release(request)
             if ranged is not None:
@@ -130,7 +130,7 @@ class CurlLoop:
     def run_in_worker(
         self, work: Callable[[], T], then: Callable[["concurrent.futures.Future[T]"], None], /
     ) -> None:
-        """Runs `work` in another thread, then `then` in the loop."""
+        """Run `work` in another thread, then `then` in the loop."""
         self._workers.run(work, then)
 
     # The thread
@@ -247,7 +247,7 @@ class CurlLoop:
             self._on_ended(count)
 
     def _end_all(self, error: BaseException) -> None:
-        """Ends every file after the loop broke."""
+        """End every file after the loop broke."""
         coordinator = self._coordinator
         outstanding = [*coordinator.files.open, *self._inbox.close()]
         failure = Failure(

@@ -52,7 +52,7 @@ class Loops:
         weakref.finalize(self, _stop, self._loops).atexit = False
 
     def choose(self, size_bytes: int | None) -> CurlLoop:
-        """Returns the loop for a file: large files are shared out, small ones go to the first.
+        """Return the loop for a file: large files are shared out, small ones go to the first.
 
         A small file is mostly Python, which two threads cannot run at once: measured, a second loop
         makes 5,000 small files slower by a third, and large ones faster by as much.
@@ -81,12 +81,12 @@ class Loops:
                 raise
 
     def cancel(self) -> None:
-        """Ends every file under way."""
+        """End every file under way."""
         for loop in self._loops:
             loop.cancel_all()
 
     def end(self, *, cancel: bool) -> None:
-        """Waits for all files, and ends the loops.
+        """Wait for all files, and end the loops.
 
         Args:
             cancel: Whether to end the files too.

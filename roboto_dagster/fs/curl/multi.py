@@ -51,7 +51,7 @@ class Multi:
         self.due = NEVER if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
 
     def wait(self, timeout_seconds: float | None) -> list[tuple[int, int]]:
-        """Waits for sockets, the waker, or the time.
+        """Wait for sockets, the waker, or the time.
 
         Args:
             timeout_seconds: How long at most; None for as long as it takes.
@@ -62,7 +62,7 @@ class Multi:
         return self._poller.wait(timeout_seconds)
 
     def perform(self, events: list[tuple[int, int]], now: float) -> None:
-        """Has libcurl go on.
+        """Have libcurl go on.
 
         Args:
             events: From `wait`.
@@ -85,7 +85,7 @@ class Multi:
             flush()
 
     def ended(self) -> Iterator[tuple[pycurl.Curl, int, str]]:
-        """Yields the handles that libcurl is done with, each with its `CURLcode` and a text."""
+        """Yield the handles that libcurl is done with, each with its `CURLcode` and a text."""
         while True:
             left, good, bad = self._multi.info_read()
             for curl in good:
@@ -95,6 +95,6 @@ class Multi:
                 return
 
     def close(self) -> None:
-        """Frees what it holds; no handle may be in it."""
+        """Free what it holds; no handle may be in it."""
         self._multi.close()
         self._poller.close()

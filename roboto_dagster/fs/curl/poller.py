@@ -17,24 +17,29 @@ class Poller(Protocol):
     """A set of sockets to wait for."""
 
     def watch(self, fd: int, wanted: int) -> None:
-        """Waits for this from now on, and for nothing else of that socket."""
+        """Wait for this from now on, and for nothing else of that socket.
+
+        Args:
+            fd: The socket.
+            wanted: `READ`, `WRITE`, or both.
+        """
         ...
 
     def forget(self, fd: int) -> None:
-        """Waits for it no more; it may be closed already."""
+        """Wait for it no more; it may be closed already."""
         ...
 
     def wait(self, timeout_seconds: float | None) -> list[tuple[int, int]]:
-        """Returns sockets and what they are ready for."""
+        """Return sockets and what they are ready for."""
         ...
 
     def close(self) -> None:
-        """Frees what it holds."""
+        """Free what it holds."""
         ...
 
 
 def make_poller() -> Poller:
-    """Makes the best there is on this platform."""
+    """Make the best there is on this platform."""
     return EpollPoller() if hasattr(select, "epoll") else SelectorPoller()
 
 
@@ -47,7 +52,12 @@ class EpollPoller:
         self._masks[READ | WRITE] = select.EPOLLIN | select.EPOLLOUT
 
     def watch(self, fd: int, wanted: int) -> None:
-        """Waits for this from now on, and for nothing else of that socket."""
+        """Wait for this from now on, and for nothing else of that socket.
+
+        Args:
+            fd: The socket.
+            wanted: `READ`, `WRITE`, or both.
+        """
         mask = self._masks[wanted]
         try:
             self._epoll.register(fd, mask)
@@ -55,20 +65,20 @@ class EpollPoller:
             self._epoll.modify(fd, mask)
 
     def forget(self, fd: int) -> None:
-        """Waits for it no more; it may be closed already."""
+        """Wait for it no more; it may be closed already."""
         try:
             self._epoll.unregister(fd)
         except OSError:  # closed, which took it out of the set
             return
 
     def wait(self, timeout_seconds: float | None) -> list[tuple[int, int]]:
-        """Returns sockets and what they are ready for."""
+        """Return sockets and what they are ready for."""
         ready = self._epoll.poll(timeout_seconds, _MOST_EVENTS)
         # EPOLLIN is 1 and EPOLLOUT 4; errors and hang-ups are found by reading.
         return [(fd, (1 if event & ~4 else 0) | (2 if event & 4 else 0)) for fd, event in ready]
 
     def close(self) -> None:
-        """Frees what it holds."""
+        """Free what it holds."""
         self._epoll.close()
 
 
@@ -79,7 +89,12 @@ class SelectorPoller:
         self._selector = selectors.DefaultSelector()
 
     def watch(self, fd: int, wanted: int) -> None:
-        """Waits for this from now on, and for nothing else of that socket."""
+        """Wait for this from now on, and for nothing else of that socket.
+
+        Args:
+            fd: The socket.
+            wanted: `READ`, `WRITE`, or both.
+        """
         events = (selectors.EVENT_READ if wanted & READ else 0) | (
             selectors.EVENT_WRITE if wanted & WRITE else 0
         )
@@ -87,14 +102,14 @@ class SelectorPoller:
         self._selector.register(fd, events)
 
     def forget(self, fd: int) -> None:
-        """Waits for it no more; it may be closed already."""
+        """Wait for it no more; it may be closed already."""
         try:
             self._selector.unregister(fd)
         except (KeyError, ValueError, OSError):
             return
 
     def wait(self, timeout_seconds: float | None) -> list[tuple[int, int]]:
-        """Returns sockets and what they are ready for."""
+        """Return sockets and what they are ready for."""
         ready = self._selector.select(timeout_seconds)
         return [
             (
@@ -106,7 +121,7 @@ class SelectorPoller:
         ]
 
     def close(self) -> None:
-        """Frees what it holds."""
+        """Free what it holds."""
         self._selector.close()
 
 
@@ -124,7 +139,7 @@ class Waker:
         self.fd = self._near.fileno()
 
     def wake(self) -> None:
-        """Ends the wait, now or next time."""
+        """End the wait, now or next time."""
         try:
             self._far.send(b"\0")
         except (
@@ -134,7 +149,7 @@ class Waker:
             return
 
     def drain(self) -> None:
-        """Takes the wake-ups in."""
+        """Take the wake-ups in."""
         try:
             while len(self._near.recv(4096)) == 4096:
                 pass
@@ -142,6 +157,6 @@ class Waker:
             return
 
     def close(self) -> None:
-        """Closes both ends."""
+        """Close both ends."""
         self._near.close()
         self._far.close()

@@ -51,12 +51,12 @@ _USER_AGENT = f"roboto-dagster ({pycurl.version_info()[1]})"
 
 
 def quote_key(key: str) -> str:
-    """Quotes a key for the path of a URL, exactly as S3 signs it."""
+    """Quote a key for the path of a URL, exactly as S3 signs it."""
     return urllib.parse.quote(key, safe="/~")
 
 
 def has_dot_segments(key: str) -> bool:
-    """Reports whether libcurl would take segments of the path for `.` or `..` and drop them.
+    """Report whether libcurl would take segments of the path for `.` or `..` and drop them.
 
     Signing forbids `CURLOPT_PATH_AS_IS`, which would keep them.
     """
@@ -146,7 +146,7 @@ class CurlRequest:
     # Out
 
     def begin(self, ranged: RangeRequest, endpoint: Endpoint, skew: float, now: float) -> None:
-        """Sets the handle up for a range; adding it to the multi handle sends it.
+        """Set the handle up for a range; adding it to the multi handle sends it.
 
         Args:
             ranged: What to fetch, and the credentials to sign with.
@@ -221,7 +221,7 @@ class CurlRequest:
         return _STOP if len(self._body) >= ERROR_BODY_BYTES else None
 
     def _gather(self, data: bytes) -> int | None:
-        """Makes room for bytes in the buffer, or writes them if they end the range."""
+        """Make room for bytes in the buffer, or write them if they end the range."""
         buffer, ranged = self._buffer, self.range
         buffer.flush()
         if ranged is None or self._local_error is not None:
@@ -234,7 +234,7 @@ class CurlRequest:
         return None
 
     def write_body(self, data: bytes | memoryview) -> bool:
-        """Writes bytes where they belong; False if no more are wanted, or can be written."""
+        """Write bytes where they belong; False if no more are wanted, or can be written."""
         self._received += len(data)
         try:
             return self.range is not None and self.range.write(data)
@@ -243,7 +243,7 @@ class CurlRequest:
             return False
 
     def _read_head(self) -> None:
-        """Reads the head of the answer and has it judged, before the first byte of the body."""
+        """Read the head of the answer and have it judged, before the first byte of the body."""
         try:
             head = self._head = parse_head(self._lines)
             if self.range is not None and 200 <= head.status < 300:
@@ -255,7 +255,7 @@ class CurlRequest:
     # How it ended
 
     def outcome(self, number: int, message: str) -> Failure | None:
-        """Judges the request once libcurl is done with it.
+        """Judge the request once libcurl is done with it.
 
         Args:
             number: libcurl's `CURLcode`; 0 for success.
@@ -309,11 +309,11 @@ class CurlRequest:
         return self._received + len(self._lines)
 
     def watch_from(self, now: float) -> None:
-        """Starts to watch for a stall."""
+        """Start to watch for a stall."""
         self._stall.start(now, self._seen)
 
     def why_to_end(self, now: float, limit_seconds: float) -> Failure | None:
-        """Returns why the request has to be ended now; None if it does well.
+        """Return why the request has to be ended now; None if it does well.
 
         Args:
             now: The loop's clock, in seconds.
@@ -331,7 +331,7 @@ class CurlRequest:
         return not self._lines and not self.curl.getinfo(pycurl.PRETRANSFER_TIME)
 
     def close(self) -> None:
-        """Frees the handle."""
+        """Free the handle."""
         self.range = None
         self.curl.close()
 

@@ -10,14 +10,14 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 
 def is_signed_by_libcurl(access_key: str) -> bool:
-    """Reports whether libcurl signs with this access key as S3 wants it."""
+    """Report whether libcurl signs with this access key as S3 wants it."""
     return _UNRESERVED.issuperset(access_key)
 
 
 def signed_headers(
     url: str, headers: list[str], credentials: LiveCredentials, region: str
 ) -> list[str]:
-    """Signs a GET.
+    """Sign a GET.
 
     Args:
         url: Its URL.

@@ -63,7 +63,7 @@ class CurlStore:
 
     @classmethod
     def create(cls, credential_provider: CredentialProvider, **options: Any) -> "CurlStore":
-        """Makes a store.
+        """Make a store.
 
         Args:
             credential_provider: Called whenever fresh credentials are needed, from any thread.
@@ -99,7 +99,7 @@ class CurlStore:
         return False
 
     def cancel(self) -> None:
-        """Ends every transfer under way with `CANCELLED`; what is published stays."""
+        """End every transfer under way with `CANCELLED`; what is published stays."""
         self._loops.cancel()
         if self._boto is not None:
             self._boto.cancel()
@@ -107,7 +107,7 @@ class CurlStore:
     def put(
         self, source: pathlib.Path, destination_uri: str, on_progress: OnProgress | None = None
     ) -> FutureLike[None]:
-        """Starts the upload of one file, by the boto3 engine.
+        """Start the upload of one file, by the boto3 engine.
 
         Args:
             source: The file.
@@ -134,7 +134,7 @@ class CurlStore:
         within: pathlib.Path | None = None,
         before_publish: BeforePublish | None = None,
     ) -> Transfer:
-        """Starts the download of one file; blocks while enough is queued.
+        """Start the download of one file; blocks while enough is queued.
 
         Args:
             source_uri: `s3://bucket/key`.
@@ -189,7 +189,7 @@ class CurlStore:
         return download.transfer
 
     def _resolve(self, bucket: str) -> Failure | None:
-        """Finds a bucket's endpoint; that takes credentials, which name the region.
+        """Find a bucket's endpoint; that takes credentials, which name the region.
 
         Returns:
             Why there are no credentials; None if the endpoint is known.
@@ -206,7 +206,7 @@ class CurlStore:
         return None
 
     def _is_for_boto(self, bucket: str, key: str) -> bool:
-        """Reports whether libcurl would ask for another key, or cannot sign for the bucket."""
+        """Report whether libcurl would ask for another key, or cannot sign for the bucket."""
         endpoint = self._state.endpoints.get(bucket, "")
         return not endpoint.is_plain_s3 or has_dot_segments(key)
 
@@ -234,7 +234,7 @@ def _cores() -> int:
 
 
 def _connections(settings: S3Settings) -> int:
-    """Leaves room for the files that the connections fill, and for the rest of the process."""
+    """Leave room for the files that the connections fill, and for the rest of the process."""
     wanted = settings.max_connections or _DEFAULT_CONNECTIONS
     try:
         import resource

@@ -14,7 +14,7 @@ class Writer(Protocol):
     """Who the gathered bytes belong to."""
 
     def write_body(self, data: memoryview) -> bool:
-        """Writes them; False if no more are wanted, or can be written."""
+        """Write them; False if no more are wanted, or can be written."""
         ...
 
 
@@ -34,7 +34,12 @@ class WriteBuffer:
         self._limit = 0
 
     def add(self, owner: Writer, data: bytes) -> bool:
-        """Takes bytes in; False if the buffer is not lent to this owner, or they would fill it."""
+        """Take bytes in; False if the buffer is not lent to this owner, or they would fill it.
+
+        Args:
+            owner: Whose bytes they are.
+            data: The bytes.
+        """
         end = self._used + len(data)
         if owner is not self._owner or end >= self._limit:
             return False
@@ -43,11 +48,16 @@ class WriteBuffer:
         return True
 
     def lend(self, owner: Writer, missing_bytes: int) -> None:
-        """Gives the buffer, which must be empty, to an owner that waits for so many bytes."""
+        """Give the buffer, which must be empty, to an owner that waits for so many bytes.
+
+        Args:
+            owner: The owner.
+            missing_bytes: How many bytes it waits for.
+        """
         self._owner, self._limit = owner, min(missing_bytes, BUFFER_BYTES)
 
     def flush(self) -> bool:
-        """Has the owner write what is held; returns what it says of more."""
+        """Have the owner write what is held; return what it says of more."""
         owner, used = self._owner, self._used
         if owner is None:
             return True

@@ -132,8 +132,8 @@ def test_ranges_in_any_order_make_the_file_and_its_checksum(
             assert validate_response(download, request, part(request)) is None
         request.write(DATA[request.start : request.stop])
         ended(request)
-    assert download.content.digests.whole is not None
-    assert download.content.digests.whole.text() == crc_of(DATA)
+    assert download.content.digests.complete is not None
+    assert download.content.digests.complete.text() == crc_of(DATA)
     publish(download, "crc64nvme", 0.0)
     assert (tmp_path / "file").read_bytes() == DATA
 
