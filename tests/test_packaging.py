@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
@@ -21,6 +22,8 @@ TARGETS = {
     *("bench", "clean", "demo", "help", "images", "lint", "lock", "types", "ui"),
     *("test", "test-bounds", "test-fast", "test-programs"),
 }
+
+pytestmark = pytest.mark.xdist_group("packaging")  # wheel and sdist are built once
 
 # What a declared dependency is made of, or in step with: import name of the part, and of the whole.
 PARTS = {
@@ -57,6 +60,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
     return zipfile.Path(path)
 
 
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The sdist of the working tree: the content of its files by their paths."""
+    folder = tmp_path_factory.mktemp("sdist")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder)
+    (path,) = folder.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        return {
+            member.name.partition("/")[2]: content.read()
+            for member in archive
+            if (content := archive.extractfile(member)) is not None
+        }
+
+
 def imported_by(folder: pathlib.Path) -> set[str]:
     """The packages that the modules in *folder* import at run time, anywhere in their text."""
     names: set[str] = set()
@@ -88,6 +105,30 @@ def test_wheel_holds_the_package_alone(wheel: zipfile.Path) -> None:
     """Tests, examples and benchmarks do not land in a user's environment."""
     names = {entry.name for entry in wheel.iterdir()}
     assert names == {"roboto_dagster", f"roboto_dagster-{roboto_dagster.__version__}.dist-info"}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="an unpacked sdist knows no Git")
+def test_sdist_holds_the_repository(sdist: dict[str, bytes]) -> None:
+    """The tests of an unpacked sdist find every document, lock and benchmark that they read."""
+    tracked = set(run("git", "ls-files").splitlines())
+    assert {name for name in tracked if (ROOT / name).exists()} - sdist.keys() == set()
+
+
+def test_the_page_on_the_index_has_no_broken_link(sdist: dict[str, bytes]) -> None:
+    """Relative links and pictures lead nowhere on a package index: their text stays."""
+    page = sdist["PKG-INFO"].decode()
+    assert "`docs/dagster.md`: partitions" in page
+    assert "![" not in page
+    links = re.findall(r"\]\(([^)]*)\)", page)
+    assert links
+    assert [link for link in links if not link.startswith("https://")] == []
+
+
+def test_the_metadata_is_complete(sdist: dict[str, bytes]) -> None:
+    """An author, links and a licence stand on the package's page."""
+    page = sdist["PKG-INFO"].decode()
+    for field in ("Author: ", "Project-URL: ", "License-Expression: Apache-2.0", "Summary: "):
+        assert f"\n{field}" in page
 
 
 def test_components_are_registered_with_dg() -> None:
