@@ -31,6 +31,7 @@ PARTS = {
     "botocore": "boto3",
     "dagster_shared": "dagster",
     "s3transfer": "boto3",
+    "urllib3": "boto3",
     "werkzeug": "flask",
 }
 

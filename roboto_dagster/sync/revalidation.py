@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from roboto_dagster.disk.tree import LocalTree
-from roboto_dagster.fs.core.checksums import stored_checksum, verify_file
 from roboto_dagster.fs.core.response import pinning_etag
 from roboto_dagster.fs.object_store import ObjectStore
 from roboto_dagster.sync import inventory_sql as sql
@@ -106,6 +105,9 @@ class Revalidator:
 
     def _has_checksum(self, candidate: _Candidate, headers: Headers) -> bool:
         """Read a local file and compare it with the store's checksum; the facts are noted if it is right."""
+        # Here, since it imports awscrt: whoever only defines an asset does not pay for that.
+        from roboto_dagster.fs.core.checksums import stored_checksum, verify_file
+
         stored, planned = stored_checksum(headers), candidate.planned
         if stored is None:
             return False

@@ -160,20 +160,17 @@ class LocalRoboto:
         return self._s3_server.url
 
     def client(self, *, max_attempts: int = 2) -> "RobotoClient":
-        """Return a client of the real SDK that makes at most *max_attempts* attempts.
+        """Return a client of the SDK, bounded and without redirects as `RobotoResource` makes it.
 
-        The SDK's own default is 10, with long pauses. Its downloads and uploads go where the
-        environment of the process says: see `environment`.
+        Its downloads and uploads go where the environment of the process leads: see `environment`.
+
+        Args:
+            max_attempts: How often one request is tried in all. Default 2: the SDK's own default is
+                10, with long pauses.
         """
-        from roboto.http import (
-            BearerTokenDecorator,
-            HttpClientOptions,
-            HttpRetryOptions,
-            RobotoClient,
-        )
+        from roboto_dagster.platform.client import make_client
 
-        options = HttpClientOptions(retry=HttpRetryOptions(max_attempts=max_attempts))
-        return RobotoClient(self.api_url, BearerTokenDecorator(self.api_key), {"options": options})
+        return make_client(api_key=self.api_key, endpoint=self.api_url, max_attempts=max_attempts)
 
     def resources(self) -> dict[str, Any]:
         """Return the Dagster resources `roboto` and `object_store`, set up for this platform."""
