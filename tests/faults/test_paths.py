@@ -9,6 +9,7 @@ import unicodedata
 import pytest
 
 from roboto_dagster.disk import owner
+from roboto_dagster.sync.manifest import read_manifest
 from roboto_dagster.testing import faults
 from tests.faults.lab import SMALL, Lab, noise
 from tests.faults.matrix import covers
@@ -256,3 +257,75 @@ def test_refused_files_may_be_skipped(lab: Lab) -> None:
     run = lab.run(on_refused="skip")
     assert run.success
     assert run.codes == {"../evil.bin": "UNSAFE_PATH"}
+
+
+OUTSIDE = {
+    "parent": {"relative_path": "../../neighbour/diary.txt"},
+    "inner parent": {"relative_path": "a/../../../neighbour/diary.txt"},
+    "dataset": {"dataset_id": "../neighbour", "relative_path": "diary.txt"},
+    "dataset, deeper": {"dataset_id": "..", "relative_path": "neighbour/diary.txt"},
+    "absolute": {"relative_path": "{house}/neighbour/diary.txt"},
+}
+
+
+@covers("X9")
+@pytest.mark.parametrize("row", OUTSIDE.values(), ids=OUTSIDE)
+def test_a_manifest_row_leads_nowhere_outside(one_lab: Lab, row: dict[str, str]) -> None:
+    """Whoever wrote it: what it names outside the destination is neither removed nor called delivered."""
+    lab = one_lab
+    lab.add("good.bin", SMALL)
+    lab.run()
+    diary = lab.house / "neighbour" / "diary.txt"
+    named = {key: value.format(house=lab.house) for key, value in row.items()}
+    plant_row(lab, diary, named)
+    run = lab.run_unchecked(on_missing="remove")
+    assert diary.read_text(encoding="utf-8") == "mine"
+    assert {
+        each["relative_path"] for each in run.rows or [] if each["status"] == "removed"
+    } == set()
+    lab.expect_latest()
+
+
+def plant_row(lab: Lab, place: pathlib.Path, named: dict[str, str]) -> None:
+    """Add a row to the manifest that says that a file of somebody else's was delivered."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = read_manifest(lab.manifest)
+    rows = table.to_pylist()
+    facts = {"size_bytes": place.stat().st_size, "mtime_ns": place.stat().st_mtime_ns}
+    rows.append({**rows[0], **facts, "file_id": "fl_x", "path": str(place), **named})
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), lab.manifest)
+
+
+@covers("X9")
+@pytest.mark.parametrize("depth", ["dataset", "folder"])
+def test_a_folder_that_became_a_link_is_not_compared(one_lab: Lab, depth: str) -> None:
+    """A file behind a link is not called unchanged, and nothing behind it is removed."""
+    lab = one_lab
+    lab.add("sub/old.bin", SMALL)
+    lab.add("sub/kept.bin", SMALL)
+    lab.run()
+    linked = lab.local_path("sub") if depth == "folder" else lab.local_path("sub").parent
+    elsewhere = lab.house / "elsewhere"
+    linked.rename(elsewhere)
+    linked.symlink_to(elsewhere, target_is_directory=True)
+    lab.local.remove_file(lab.dataset_id, "sub/old.bin")
+    run = lab.run_unchecked(on_missing="remove")
+    assert not run.success
+    assert run.row("sub/kept.bin")["error_code"] == "UNSAFE_PATH"
+    assert sorted(path.name for path in elsewhere.rglob("*.bin")) == ["kept.bin", "old.bin"]
+
+
+@covers("X9")
+@pytest.mark.parametrize("place", [".roboto", ".roboto/.runs"])
+def test_what_is_in_the_place_of_our_records_is_named(one_lab: Lab, place: str) -> None:
+    """A link in the place of our own folders is not followed: the run says where it is."""
+    lab = one_lab
+    lab.add("good.bin", SMALL)
+    outside = lab.house / "neighbour"
+    path = lab.destination / place
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(outside, target_is_directory=True)
+    assert str(path) in lab.failing_run()
+    assert [each.name for each in outside.iterdir()] == ["diary.txt"]
