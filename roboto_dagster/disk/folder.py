@@ -51,7 +51,7 @@ class Folder:
 
         Args:
             path: The folder.
-            within: A parent of it that the user chose; below it no link is followed. None trusts the whole path.
+            within: A parent of it that the user chose; below it no link is followed. None trusts all of the path.
             create: Whether to make folders that are missing.
 
         Returns:
@@ -261,7 +261,7 @@ class FolderCache:
 
         Args:
             path: The folder.
-            within: A parent of it below which no link is followed; None trusts the whole path.
+            within: A parent of it below which no link is followed; None trusts all of the path.
             create: Whether to make folders that are missing.
 
         Raises:

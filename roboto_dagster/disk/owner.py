@@ -165,7 +165,7 @@ def _can_look_at(owner: Owner) -> bool:
 
 
 def _is_running(owner: Owner) -> bool | None:
-    """Return whether the process runs; None if the system does not tell it (hidepid, macOS)."""
+    """Return whether the process runs; None if the system does not report it (hidepid, macOS)."""
     try:
         os.kill(owner.pid, 0)
     except ProcessLookupError:

@@ -6,7 +6,7 @@
 ```
 
 A part counts only for the very same version of the object, and only if the bytes on disk still have the checksum that
-was logged (`fs.core.resume`). A log is untrusted: whatever it says, no error and no other file follows from it.
+was logged (`fs.core.resume`). A log is untrusted: whatever it contains, it causes no error and refers to no other file.
 """
 
 import json

@@ -259,7 +259,7 @@ def acquire(destination: pathlib.Path) -> RunRecord:
 
 @contextlib.contextmanager
 def hold(destination: pathlib.Path, scope: str) -> Iterator[RunRecord]:
-    """Keep a record for the whole of a run.
+    """Keep a record until the end of a run.
 
     Args:
         destination: The folder that the user chose.

@@ -314,8 +314,8 @@ def open_partial(
 
     Args:
         destination: The final path.
-        within: A parent of it below which no link is followed, and which keeps the record of this run. None trusts the
-            whole path; then only a big file has a record, in its own folder.
+        within: A parent of it below which no link is followed, and which keeps the record of this run. None trusts all of
+            the path; then only a big file has a record, in its own folder.
         folders: Folders kept open by the caller.
         durability: What is forced to the disk when it is published.
 

@@ -89,7 +89,7 @@ class LocalTree:
             mtime_ns: Its modification time when it was published, in ns since the epoch.
 
         Returns:
-            What became of it. Only `removed` and `absent` mean that nothing is there any more.
+            The result. Only `removed` and `absent` mean that nothing is there any more.
         """
         if unsafe_reason(relative_path) is not None:
             return "unsafe"

@@ -22,7 +22,7 @@ PARTS = [Part(0, 3, "crc32", "a"), Part(5, 8, "crc32", "b")]
 BYTES = b"123" + bytes(2) + b"678"
 
 
-def begun(root: pathlib.Path) -> PartialFile:
+def half_written(root: pathlib.Path) -> PartialFile:
     """Return a big file with two of its parts."""
     file = open_partial(root / "big.bin", root)
     file.keep_parts(IDENTITY)
@@ -34,7 +34,7 @@ def begun(root: pathlib.Path) -> PartialFile:
 
 def killed_run(root: pathlib.Path) -> None:
     """Leave a big file with two of its parts, as a kill does."""
-    killed_in(lambda: (begun(root), die()))
+    killed_in(lambda: (half_written(root), die()))
 
 
 def leave_elsewhere(root: pathlib.Path) -> None:
@@ -253,7 +253,7 @@ def test_taking_over_leaves_no_descriptor_open(tmp_path: pathlib.Path) -> None:
     record = acquire(tmp_path)
     before = sum(1 for _ in pathlib.Path("/dev/fd").iterdir())
     for identity in (IDENTITY, IDENTITY._replace(etag="other"), IDENTITY):
-        begun(tmp_path).release()
+        half_written(tmp_path).release()
         file = open_partial(tmp_path / "big.bin", tmp_path)
         left = file.keep_parts(identity)
         if left is not None:

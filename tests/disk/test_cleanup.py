@@ -75,7 +75,7 @@ def test_what_can_be_resumed_is_counted(root: pathlib.Path, record: RunRecord) -
 
 
 def wanted(*names: str) -> Callable[[str], list[str]]:
-    """Return what says which files are to be fetched into a folder."""
+    """Return a function that names the files to be fetched into a folder."""
     return lambda folder: list(names) if folder == "ds_1/deep" else []
 
 

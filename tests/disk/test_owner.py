@@ -88,7 +88,7 @@ ELSEWHERE = {
     "another host": {"host": "another", "boot_id": "another"},
     "another kernel, same host name": {"boot_id": "another"},
     "another namespace": {"pid_namespace": "pid:[1]"},
-    "no start told": {"start": 0},
+    "no start reported": {"start": 0},
 }
 
 

@@ -30,7 +30,7 @@ def runs(destination: pathlib.Path) -> pathlib.Path:
 
 
 def written(record: RunRecord) -> list[dict[str, Any]]:
-    """Return what a record says."""
+    """Return the lines of a record."""
     path = runs(record.destination) / f"{record.token}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()]
 

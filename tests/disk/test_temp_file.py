@@ -1,4 +1,4 @@
-"""Files on their way: hidden until they are whole, and never led astray by a planted link."""
+"""Temporary files: hidden until they are complete, published by one rename, and never through a planted link."""
 
 import errno
 import os
@@ -71,7 +71,7 @@ def test_discard_survives_a_swept_folder(tmp_path: pathlib.Path) -> None:
 
 
 def test_publishing_replaces_the_old_file(tmp_path: pathlib.Path) -> None:
-    """The old version stays whole until the new one is."""
+    """The old version stays complete until the new one is."""
     target = tmp_path / "a.mcap"
     target.write_bytes(b"old")
     file = write(open_partial(target), b"new")
@@ -105,7 +105,7 @@ def test_a_name_that_is_no_longer_ours_is_not_published(
 
 
 def test_writing_stops_once_the_name_is_gone(tmp_path: pathlib.Path) -> None:
-    """The end of each part tells that nobody waits for the file any more."""
+    """At the end of each part it is noticed that the file has been taken away."""
     file = open_partial(tmp_path / "a.mcap", tmp_path)
     file.keep_parts(Identity("s3://b/a", 8, "etag"))
     (hidden,) = (path for path in tmp_path.glob(".*.part") if ".parts." not in path.name)
@@ -280,7 +280,7 @@ def test_refusals_leave_no_descriptor_open(
 
 @pytest.fixture
 def _by_full_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Works as on Windows, where nothing can be opened relative to a folder."""
+    """Work as on Windows, where nothing can be opened relative to a folder."""
     monkeypatch.setattr(folder, "HAS_DIR_FD", False)
 
 
@@ -295,7 +295,7 @@ def test_without_descriptors_of_folders_it_works_by_path(tmp_path: pathlib.Path)
 def test_without_descriptors_of_folders_links_are_refused_too(
     tmp_path: pathlib.Path, outside: pathlib.Path
 ) -> None:
-    """A link that is there when the file is begun is refused in any case."""
+    """A link that is there when the file is opened is refused in any case."""
     root = tmp_path / "root"
     root.mkdir()
     (root / "link").symlink_to(outside)

@@ -28,7 +28,7 @@ def tree(root: pathlib.Path) -> Iterator[LocalTree]:
 
 
 def facts(path: pathlib.Path) -> dict[str, int]:
-    """Return what a manifest says of a file."""
+    """Return what a manifest records of a file."""
     status = path.stat()
     return {"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from roboto_dagster.disk.temp_file import PartialFile
+from roboto_dagster.fs.core import content
 from roboto_dagster.testing import faults
 from tests.faults.invariants import leftovers
 from tests.faults.lab import BIG, SMALL, Lab, noise
@@ -20,16 +20,16 @@ from tests.faults.processes import mounted, needs_mounts, run_to_end, started
 pytestmark = pytest.mark.slow
 
 
-def run_on_tmpfs(lab: Lab, options: str, **told: Any) -> dict[str, Any]:
-    """Runs with the destination on a tmpfs, whose content is copied out when the run has ended."""
+def run_on_tmpfs(lab: Lab, mount_options: str, **options: Any) -> dict[str, Any]:
+    """Run with the destination on a tmpfs, whose content is copied out when the run has ended."""
     out = lab.house.parent / "out"
     out.mkdir()
-    mount = f"mount -t tmpfs -o {options} tmpfs '{lab.destination}'"
+    mount = f"mount -t tmpfs -o {mount_options} tmpfs '{lab.destination}'"
     copy = f"cp -a '{lab.destination}/.' '{out}'"
     prefix = ["unshare", "-m", "sh", "-ec", f'{mount}; "$@"; {copy}', "sh"]
-    with started(lab, prefix=prefix, **told) as process:
-        said, _ = process.communicate(timeout=120)
-    end: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
+    with started(lab, prefix=prefix, **options) as process:
+        printed, _ = process.communicate(timeout=120)
+    end: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
     end["out"] = out
     return end
 
@@ -37,13 +37,13 @@ def run_on_tmpfs(lab: Lab, options: str, **told: Any) -> dict[str, Any]:
 @needs_mounts
 @covers("D1")
 def test_a_full_disk_is_named_and_stops_the_run(lab: Lab) -> None:
-    """Space runs out on the way: what is whole stays, the rest is NO_SPACE, and nothing half is left."""
+    """Space runs out on the way: completed files stay, the rest is NO_SPACE, and no part of a file is left."""
     lab.add_small(30)
     for number in range(8):
         lab.add(f"big-{number}.bin", noise(len(BIG), number))
-    # One after the other, so that some are whole before the disk is full.
-    told = {"max_connections": 1, "asset": {"free_space_reserve_bytes": None}}
-    end = run_on_tmpfs(lab, "size=640k", **told)
+    # One after the other, so that some are complete before the disk is full.
+    options = {"max_connections": 1, "asset": {"free_space_reserve_bytes": None}}
+    end = run_on_tmpfs(lab, "size=640k", **options)
     assert not end["success"]
     assert "NO_SPACE" in end["description"]
     folder = end["out"] / lab.dataset_id
@@ -83,7 +83,7 @@ def test_what_is_there_already_needs_no_room(one_lab: Lab) -> None:
 @needs_mounts
 @covers("D2")
 def test_too_small_a_disk_is_refused_before_the_first_byte(one_lab: Lab) -> None:
-    """The plan does not fit: need and have are told, and nothing is asked of the store."""
+    """The plan does not fit: what is needed and free is reported, and nothing is requested from the store."""
     lab = one_lab
     lab.add("big.bin", BIG)
     lab.local.requests.clear()
@@ -187,7 +187,7 @@ def test_a_plain_file_in_place_of_a_folder_is_named(lab: Lab) -> None:
 
 
 def failing_once(real: Callable[..., Any], number: int, after: int) -> Callable[..., Any]:
-    """Returns a system call that fails with an errno after some calls, once."""
+    """Return a system call that fails with an errno after some calls, once."""
     calls = iter(range(10**6))
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -221,12 +221,7 @@ def test_a_failing_write_fails_the_file(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, number: int, code: str
 ) -> None:
     """An error of the disk in the middle of a big file fails it with its own code."""
-    if lab.engine == "curl":
-        from roboto_dagster.fs.core import download as module
-
-        monkeypatch.setattr(module, "_pwrite", failing_once(os.pwrite, number, 1))
-    else:
-        monkeypatch.setattr(PartialFile, "publish", failing_once(PartialFile.publish, number, 0))
+    monkeypatch.setattr(content, "_pwrite", failing_once(os.pwrite, number, 1))
     lab.add("big.bin", BIG)
     run = lab.run()
     assert run.codes == {"big.bin": code}
@@ -268,7 +263,7 @@ def test_a_rename_that_is_refused_leaves_the_old_data(
 @covers("D9")
 @pytest.mark.parametrize("harm", ["truncated", "grown", "same size", "deleted"])
 def test_a_file_that_was_changed_is_fetched_again(lab: Lab, harm: str) -> None:
-    """Size and time tell that a file is not what was published."""
+    """By size and time a file is known not to be what was published."""
     lab.add("file.bin", SMALL)
     lab.add_small(2)
     lab.run()
@@ -318,7 +313,7 @@ def test_what_lies_beside_the_target_is_not_trusted(lab: Lab) -> None:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Waits until something is so."""
+    """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"

@@ -17,6 +17,8 @@ from tests.faults.lab import BIG, PART, SMALL, Lab, noise
 from tests.faults.matrix import covers
 from tests.faults.processes import started
 
+pytestmark = pytest.mark.slow
+
 
 def container(name: str) -> list[str]:
     """Return a prefix that runs a command with a host name and process numbers of its own."""

@@ -174,7 +174,7 @@ def test_links_planted_during_the_run_are_not_followed(lab: Lab) -> None:
 
 
 def plant_links(lab: Lab, outside: pathlib.Path, stop: threading.Event) -> None:
-    """Moves folders away and puts links in their places, until told to stop."""
+    """Move folders away and put links in their places, until asked to stop."""
     number = 0
     while not stop.is_set():
         number += 1
@@ -211,7 +211,7 @@ def test_a_special_file_in_the_way_is_refused(lab: Lab, kind: str) -> None:
 
 
 def bind_socket(place: pathlib.Path) -> None:
-    """Leaves a Unix socket at a path, which may be longer than the system's bound for such."""
+    """Leave a Unix socket at a path, which may be longer than the system's bound for such."""
     here = os.open(place.parent, os.O_RDONLY)
     try:
         with socket.socket(socket.AF_UNIX) as server:
@@ -287,7 +287,7 @@ def test_a_manifest_row_leads_nowhere_outside(one_lab: Lab, row: dict[str, str])
 
 
 def plant_row(lab: Lab, place: pathlib.Path, named: dict[str, str]) -> None:
-    """Add a row to the manifest that says that a file of somebody else's was delivered."""
+    """Add a row to the manifest by which a file of somebody else's was delivered."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -320,7 +320,7 @@ def test_a_folder_that_became_a_link_is_not_compared(one_lab: Lab, depth: str) -
 @covers("X9")
 @pytest.mark.parametrize("place", [".roboto", ".roboto/.runs"])
 def test_what_is_in_the_place_of_our_records_is_named(one_lab: Lab, place: str) -> None:
-    """A link in the place of our own folders is not followed: the run says where it is."""
+    """A link in the place of our own folders is not followed: the run names it."""
     lab = one_lab
     lab.add("good.bin", SMALL)
     outside = lab.house / "neighbour"
