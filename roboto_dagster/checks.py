@@ -199,10 +199,10 @@ def _keys_to_check(
     if is_run_of_asset:
         return _keys_of_run(context.op_execution_context, partitioning)
     keys = _recorded_keys(partitioning, asset_key)
-    if partitioning.whole is None:
+    if partitioning.partitions_def is None:
         return keys
     # Partitions that were removed in Dagster are of no interest any more, though files are kept.
-    return ExistingPartitions(partitioning.whole, instance=context.instance).existing(keys)
+    return ExistingPartitions(partitioning.partitions_def, instance=context.instance).existing(keys)
 
 
 def _recorded_keys(partitioning: Partitioning, asset_key: dg.AssetKey) -> list[str]:

@@ -263,7 +263,7 @@ def _compare(
         for file in recorded_files(partitioning.config, subject.asset_key, key)
     }
     since = published_since(partitioning.config, subject.asset_key, key)
-    partition_key = key if partitioning.whole is not None else None
+    partition_key = key if partitioning.partitions_def is not None else None
     listed, found = 0, list[Violation]()
     for scope in partitioning.scopes(partition_key, client, org_id):
         for remote in list_files(client, scope):

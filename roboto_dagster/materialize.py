@@ -87,7 +87,7 @@ class _Run:
         self._retry = retry
         self._options = options
         self._outcomes: dict[str | None, Outcome] = {}
-        self._existing = ExistingPartitions(partitioning.whole)
+        self._existing = ExistingPartitions(partitioning.partitions_def)
 
     def materialize(self, partition_keys: Sequence[str | None]) -> dg.MaterializeResult[Any]:
         """Sync every partition, and record the outcome of each in Dagster.
@@ -222,7 +222,7 @@ def _is_direct(context: dg.AssetExecutionContext) -> bool:
 
 
 def _keys(context: dg.AssetExecutionContext, partitioning: Partitioning) -> Sequence[str | None]:
-    if partitioning.whole is None:
+    if partitioning.partitions_def is None:
         return [None]
     if not (context.has_partition_key or context.has_partition_key_range):
         raise ConfigurationError(

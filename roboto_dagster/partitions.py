@@ -16,6 +16,7 @@ import dagster as dg
 
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.partition_existence import keys_by_dimension
 from roboto_dagster.platform.datasets import find_datasets
 from roboto_dagster.platform.queries import all_of, where
 from roboto_dagster.platform.scope import Scope
@@ -34,15 +35,15 @@ class Partitioning:
     """The partitions of one dataset asset.
 
     Attributes:
-        config: What the asset is configured to bring.
-        whole: Its partitions, or None.
+        config: What the asset is configured to deliver.
+        partitions_def: Its partitions, or None.
         datasets: The partitions or the dimension whose keys are ids of datasets.
         windows: The partitions or the dimension whose keys are windows of time.
         dimensions: Names of the two dimensions, that of the datasets first.
     """
 
     config: DatasetAssetConfig
-    whole: PartitionsDef | None = None
+    partitions_def: PartitionsDef | None = None
     datasets: PartitionsDef | None = None
     windows: dg.TimeWindowPartitionsDefinition | None = None
     dimensions: tuple[str, str] | None = None
@@ -57,7 +58,7 @@ class Partitioning:
         )
 
     def describe(self) -> str:
-        """Returns a sentence about what is brought where, for the asset's page."""
+        """Return a sentence about what is delivered where, for the asset's page."""
         if self.config.dataset_id is not None:
             subject = f"the Roboto dataset {self.config.dataset_id}"
         elif self.dimensions is not None:
@@ -66,12 +67,12 @@ class Partitioning:
             subject = "the Roboto datasets created in the partition's window of time"
         else:
             subject = "the Roboto dataset named by the partition key"
-        return f"The files of {subject}, whole and verified, in `{self.config.folder}`."
+        return f"The files of {subject}, complete and verified, in `{self.config.folder}`."
 
     def scopes(
         self, partition_key: str | None, client: "RobotoClient", org_id: str | None
     ) -> list[Scope]:
-        """Returns what a partition holds: one dataset, or those created in its window, which may be none.
+        """Return what a partition holds: one dataset, or those created in its window, which may be none.
 
         Args:
             partition_key: The key, or None where there are no partitions.
@@ -94,13 +95,24 @@ class Partitioning:
         return [self._scope(dataset.dataset_id, None) for dataset in found]
 
     def split(self, partition_key: str | None) -> tuple[str | None, dg.TimeWindow | None]:
-        """Returns the dataset and the window of time that a key stands for."""
+        """Return the dataset and the window of time that a key stands for.
+
+        Args:
+            partition_key: The key, or None where there are no partitions.
+
+        Raises:
+            ConfigurationError: The key has another number of dimensions than the partitions.
+        """
         if partition_key is None:
             return self.config.dataset_id, None
         if self.dimensions is None:
             return (None if self.windows else str(partition_key)), self._window(partition_key)
         of_datasets, of_windows = self.dimensions
-        keys = _keys_by_dimension(self.whole, partition_key)
+        assert isinstance(self.partitions_def, dg.MultiPartitionsDefinition)  # noqa: S101 -- it has dimensions
+        keys = keys_by_dimension(self.partitions_def, partition_key)
+        if keys is None:
+            msg = f"The partition key {partition_key!r} does not have the dimensions {of_datasets} and {of_windows}."
+            raise ConfigurationError(msg)
         return keys[of_datasets], self._window(keys[of_windows])
 
     def key_for(self, dataset_id: str, window_key: str | None) -> str:
@@ -110,7 +122,7 @@ class Partitioning:
             dataset_id: The dataset; of no account where partitions are windows of time alone.
             window_key: The window; None where there are none.
         """
-        if self.whole is None:
+        if self.partitions_def is None:
             return ""
         if self.dimensions is None:
             return dataset_id if window_key is None else window_key
@@ -155,10 +167,10 @@ class Partitioning:
 def partitioning_of(
     config: DatasetAssetConfig, partitions_def: PartitionsDef | None
 ) -> Partitioning:
-    """Finds out how the partitions of an asset are meant.
+    """Return what the partitions of an asset stand for.
 
     Args:
-        config: What the asset is configured to bring.
+        config: What the asset is configured to deliver.
         partitions_def: Its partitions, or None.
 
     Raises:
@@ -175,14 +187,17 @@ def partitioning_of(
     if isinstance(partitions_def, dg.MultiPartitionsDefinition):
         return _two_dimensions(config, partitions_def)
     if isinstance(partitions_def, dg.TimeWindowPartitionsDefinition):
-        return Partitioning(config=config, whole=partitions_def, windows=partitions_def)
+        return Partitioning(config=config, partitions_def=partitions_def, windows=partitions_def)
     if partitions_def is None or _names_datasets(partitions_def):
-        return Partitioning(config=config, whole=partitions_def, datasets=partitions_def)
+        return Partitioning(config=config, partitions_def=partitions_def, datasets=partitions_def)
     raise ConfigurationError(_unknown_kind(partitions_def))
 
 
 def partitioning_of_asset(asset: dg.AssetsDefinition) -> Partitioning:
-    """Finds out how the partitions of a built asset are meant.
+    """Return what the partitions of a built asset stand for.
+
+    Args:
+        asset: From `build_roboto_dataset_asset` or a component.
 
     Raises:
         ConfigurationError: The asset was not built by this package.
@@ -211,7 +226,7 @@ def _two_dimensions(
     ((of_windows, of_time),) = windows.items()
     return Partitioning(
         config=config,
-        whole=partitions_def,
+        partitions_def=partitions_def,
         datasets=of_ids,
         windows=of_time,
         dimensions=(of_datasets, of_windows),
@@ -223,10 +238,3 @@ def _unknown_kind(partitions_def: PartitionsDef) -> str:
         f"Partitions of {type(partitions_def).__name__} cannot stand for datasets here. Use static or named dynamic "
         "partitions whose keys are ids of datasets, time windows, or one of each as a MultiPartitionsDefinition."
     )
-
-
-def _keys_by_dimension(partitions_def: PartitionsDef | None, key: str) -> dict[str, str]:
-    if not isinstance(key, dg.MultiPartitionKey):
-        assert isinstance(partitions_def, dg.MultiPartitionsDefinition)  # noqa: S101 -- it has dimensions
-        key = partitions_def.get_partition_key_from_str(key)
-    return dict(key.keys_by_dimension)

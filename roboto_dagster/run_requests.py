@@ -30,7 +30,7 @@ def run_request(
         run_key: By which Dagster recognizes a request that it has had before.
         tags: Tags of the run.
     """
-    partitions_def = partitioning.whole
+    partitions_def = partitioning.partitions_def
     if partitions_def is None:
         return dg.RunRequest(run_key=run_key, tags=tags)
     if isinstance(partitions_def, dg.MultiPartitionsDefinition):

@@ -83,13 +83,13 @@ def build_roboto_sync_schedule(
         context: dg.ScheduleEvaluationContext,
     ) -> list[dg.RunRequest] | dg.SkipReason:
         at = _scheduled_time(context)
-        if partitioning.whole is None:
+        if partitioning.partitions_def is None:
             return [dg.RunRequest(run_key=at.isoformat(), tags=options.run_tags)]
         with dg.partition_loading_context(at, _store_of(context, partitioning)):
             if partition_keys is None and partitioning.windows is not None:
                 in_order = _of_last_window(partitioning, at)
             else:
-                in_order = list(partitioning.whole.get_partition_keys())
+                in_order = list(partitioning.partitions_def.get_partition_keys())
         chosen: Sequence[str] = in_order
         if select is not None:
             chosen = _materialized(select(in_order))
@@ -122,10 +122,10 @@ def _materialized(keys: object) -> tuple[str, ...]:
 def _check_keys(
     asset: dg.AssetsDefinition, partitioning: Partitioning, given: object, fixed: Sequence[str]
 ) -> None:
-    if partitioning.whole is None and given is not None:
+    if partitioning.partitions_def is None and given is not None:
         msg = f"The asset {asset.key.to_user_string()} has no partitions: leave partition_keys out."
         raise ConfigurationError(msg)
-    existing = ExistingPartitions(partitioning.whole)
+    existing = ExistingPartitions(partitioning.partitions_def)
     never = [key for key in fixed if existing.state_of(key) == "never"]
     if never:
         msg = f"The asset {asset.key.to_user_string()} has no partitions {_some(never)}, and never will."

@@ -145,7 +145,7 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
             description=partitioning.describe(),
             kinds=set(KINDS),
             code_version=self._config.code_version(),
-            partitions_def=partitioning.whole,
+            partitions_def=partitioning.partitions_def,
         )
         return self._translated(spec)
 

@@ -136,7 +136,7 @@ class RunRequester:
 
     def _split(self, key: str) -> tuple[str | None, str | None]:
         """Return dataset and window of a key, which may come from an edited cursor."""
-        partitions_def = self._partitioning.whole
+        partitions_def = self._partitioning.partitions_def
         if partitions_def is None:
             return (self._partitioning.config.dataset_id, None) if key == "" else (None, None)
         if isinstance(partitions_def, dg.MultiPartitionsDefinition):

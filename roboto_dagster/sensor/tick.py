@@ -142,11 +142,11 @@ class SensorTick:
     def _delivered(self) -> frozenset[str]:
         """Datasets of which a partition was materialized, where windows decide on partitions."""
         keys = self._context.instance.get_materialized_partitions(self._asset_key)
-        whole = self._partitioning.whole
-        assert isinstance(whole, dg.MultiPartitionsDefinition)  # noqa: S101 -- asked of no others
+        partitions_def = self._partitioning.partitions_def
+        assert isinstance(partitions_def, dg.MultiPartitionsDefinition)  # noqa: S101 -- asked of no others
         assert self._partitioning.dimensions is not None  # noqa: S101 -- it has two
         of_datasets = self._partitioning.dimensions[0]
-        found = (keys_by_dimension(whole, key) for key in keys)
+        found = (keys_by_dimension(partitions_def, key) for key in keys)
         return frozenset(each[of_datasets] for each in found if each is not None)
 
     def _find(self, query: Query | None) -> Iterator[RemoteDataset]:

@@ -131,6 +131,16 @@ def test_new_dataset_runs_every_window_that_holds_files(lab: SensorLab) -> None:
     assert sensor.keys() == [f"{dataset_id}|2026-11-01"]
 
 
+def test_order_of_the_dimensions_does_not_matter(lab: SensorLab) -> None:
+    """Dagster orders them by their names, which may put the window first."""
+    dataset_id = lab.add_dataset("a.bin", created=START - DAY)
+    by_day = dg.MultiPartitionsDefinition({"robot": PARTITIONS, "day": DAYS})
+    (request,) = lab.ticks(by_day).tick().run_requests
+    assert request.partition_key == f"2026-10-31|{dataset_id}"
+    assert request.tags["dagster/partition/robot"] == dataset_id
+    assert request.tags["dagster/partition/day"] == "2026-10-31"
+
+
 def test_dataset_without_files_is_added_and_not_run(lab: SensorLab) -> None:
     """There is no window to run until a file arrives."""
     dataset_id = lab.add_dataset()
