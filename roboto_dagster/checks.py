@@ -25,7 +25,7 @@ from roboto_dagster.naming import derived_name
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
 from roboto_dagster.resources import RobotoResource
-from roboto_dagster.validation import Settings, checked
+from roboto_dagster.validation import CheckedSettings, checked
 
 _SAMPLE_FILES = "roboto/sample_files"
 _MAX_AGE_SECONDS = "roboto/max_age_seconds"
@@ -37,7 +37,7 @@ _DESCRIPTIONS = {
 }
 
 
-class CheckSettings(Settings):
+class CheckSettings(CheckedSettings):
     """What `build_roboto_dataset_checks` was given; the only place that checks it."""
 
     blocking: bool

@@ -20,7 +20,7 @@ from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.messages import dataset_label, describe_in_markdown, summary
 from roboto_dagster.metadata import outcome_metadata
-from roboto_dagster.outcomes import Outcome, error_of, failure_of, is_complete
+from roboto_dagster.outcomes import Outcome, is_complete, run_error, run_failure
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.resource_checks import checked_resource
@@ -112,7 +112,7 @@ class _Run:
         self._materialize_complete()
         self._observe_others()
         self._evaluate_checks()
-        raise failure_of(self._outcomes) from error_of(self._outcomes)
+        raise run_failure(self._outcomes) from run_error(self._outcomes)
 
     def _sync(self, partition_key: str | None, log: "_Log") -> Outcome:
         try:

@@ -16,7 +16,7 @@ from roboto_dagster.chart import throughput_markdown
 from roboto_dagster.errors import ADVICE, DownloadError, RobotoDagsterError
 from roboto_dagster.messages import relative_path, summary
 from roboto_dagster.sync.report import (
-    DeliveredFile,
+    ReportedFile,
     SyncReport,
     TransferAttempt,
     count,
@@ -212,7 +212,7 @@ def _failures_table(failures: Sequence[DownloadError], total: int) -> dg.Metadat
     return _table(columns, rows)
 
 
-def _files_table(files: Sequence[DeliveredFile]) -> dg.MetadataValue:
+def _files_table(files: Sequence[ReportedFile]) -> dg.MetadataValue:
     columns = {"seconds": "float", "size": "string", "attempts": "int", "relative_path": "string"}
     rows = [
         (

@@ -30,9 +30,9 @@ def is_complete(outcome: Outcome) -> bool:
     return isinstance(outcome, SyncReport) and not outcome.files_failed
 
 
-def failure_of(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
+def run_failure(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
     """Return the one failure of a run in which not every partition is complete; raise it from
-    `error_of(outcomes)`.
+    `run_error(outcomes)`.
 
     Dagster drops what is inside an exception group, so the failure has it in words: sentences, then
     a table.
@@ -51,7 +51,7 @@ def failure_of(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
     )
 
 
-def error_of(outcomes: Mapping[str | None, Outcome]) -> Exception | None:
+def run_error(outcomes: Mapping[str | None, Outcome]) -> Exception | None:
     """Return what a failed run is raised from: a group of its files' errors, one of groups where
     several partitions failed, or None where the failure has said everything.
 

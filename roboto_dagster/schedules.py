@@ -14,7 +14,7 @@ from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
 from roboto_dagster.run_requests import contiguous_ranges, range_tags, run_request
 from roboto_dagster.text import one_line
-from roboto_dagster.validation import Settings, checked
+from roboto_dagster.validation import CheckedSettings, checked
 
 SelectKeys = Callable[[Sequence[str]], Iterable[str]]
 """Given all keys of the partitions, returns those to run."""
@@ -22,7 +22,7 @@ SelectKeys = Callable[[Sequence[str]], Iterable[str]]
 _MAX_NAMED = 5
 
 
-class ScheduleOptions(Settings):
+class ScheduleOptions(CheckedSettings):
     """What `build_roboto_sync_schedule` is given besides the asset; its docstring describes each."""
 
     partition_keys: tuple[str, ...] | None

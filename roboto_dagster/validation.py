@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from roboto_dagster.errors import ConfigurationError
 
-_Settings = TypeVar("_Settings", bound="Settings")
+_Settings = TypeVar("_Settings", bound="CheckedSettings")
 
 
-class Settings(BaseModel):
-    """Base of settings that are checked as a whole when something is defined.
+class CheckedSettings(BaseModel):
+    """Base of settings that are checked together when something is defined.
 
     Nothing is converted: the text `"100"` is not a number, and `48` is not a `timedelta`.
     """

@@ -7,7 +7,7 @@ import dagster as dg
 from roboto_dagster import DownloadError, PlatformError
 from roboto_dagster.fs.core.settings import MIB
 from roboto_dagster.metadata import MAX_TABLE_ROWS, SyncMetadata, outcome_metadata
-from roboto_dagster.sync.report import DeliveredFile, Timeline
+from roboto_dagster.sync.report import ReportedFile, Timeline
 from tests.reports import failure, plain, report, table
 
 WHOLE_KEYS = {
@@ -152,7 +152,7 @@ def test_throughput_is_a_chart() -> None:
 
 def test_the_slowest_files_are_a_table() -> None:
     """Path, size for people, and what it took."""
-    file = DeliveredFile(
+    file = ReportedFile(
         relative_path="a.mcap",
         status="fetched",
         size_bytes=3 * MIB,
@@ -181,7 +181,7 @@ def test_what_happened_and_what_failed_come_first() -> None:
 
 def test_files_that_were_not_fetched_are_not_called_slow() -> None:
     """An unchanged file took no time."""
-    file = DeliveredFile(
+    file = ReportedFile(
         relative_path="a", status="unchanged", size_bytes=1, duration_seconds=0.0, attempts=0
     )
     assert "roboto/slowest_files" not in outcome_metadata(report(top_files=[file]))

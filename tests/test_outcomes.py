@@ -7,7 +7,7 @@ import pytest
 
 from roboto_dagster import ConfigurationError, PlatformError
 from roboto_dagster.metadata import MAX_TABLE_ROWS, outcome_metadata
-from roboto_dagster.outcomes import Outcome, error_of, failure_of, is_complete
+from roboto_dagster.outcomes import Outcome, is_complete, run_error, run_failure
 from tests.reports import failure, plain, report, table
 
 if sys.version_info < (3, 11):
@@ -49,18 +49,18 @@ def test_retries_are_allowed_if_something_transient_is_left(
     outcomes: Any, *, expected: bool
 ) -> None:
     """A `RetryPolicy` shall not repeat what fails again."""
-    assert failure_of(outcomes).allow_retries is expected
+    assert run_failure(outcomes).allow_retries is expected
 
 
 def test_a_single_failure_has_the_partitions_own_metadata() -> None:
     """Where one partition failed, the failure tells what its materialization would have."""
     outcome = report([failure()])
-    assert failure_of({"ds_1": report(), "ds_2": outcome}).metadata == outcome_metadata(outcome)
+    assert run_failure({"ds_1": report(), "ds_2": outcome}).metadata == outcome_metadata(outcome)
 
 
 def test_several_failures_are_summed_up() -> None:
     """Which partitions, and the failures of all of them in one table."""
-    failed = failure_of(
+    failed = run_failure(
         {
             "a": report([failure(1)]),
             "b": report(),
@@ -80,7 +80,7 @@ def test_several_failures_are_summed_up() -> None:
 
 def test_many_failed_partitions_do_not_flood_the_description() -> None:
     """Of a thousand partitions the first hundred are described."""
-    failed = failure_of({str(number): PlatformError("unknown") for number in range(1000)})
+    failed = run_failure({str(number): PlatformError("unknown") for number in range(1000)})
     assert len((failed.description or "").splitlines()) <= MAX_TABLE_ROWS + 1
     assert len(plain(failed.metadata)["roboto/partitions_failed"]) == MAX_TABLE_ROWS
 
@@ -88,7 +88,7 @@ def test_many_failed_partitions_do_not_flood_the_description() -> None:
 def test_the_cause_is_the_group() -> None:
     """The failure is raised from what a program can take apart."""
     failures = [failure(1), failure(2)]
-    error = error_of({None: report(failures)})
+    error = run_error({None: report(failures)})
     assert isinstance(error, ExceptionGroup)
     assert list(error.exceptions) == failures
 
@@ -96,7 +96,7 @@ def test_the_cause_is_the_group() -> None:
 def test_the_cause_of_several_is_a_group_of_groups() -> None:
     """One member for each partition that failed."""
     unknown = PlatformError("unknown")
-    error = error_of({"a": report([failure()]), "b": unknown, "c": report()})
+    error = run_error({"a": report([failure()]), "b": unknown, "c": report()})
     assert isinstance(error, ExceptionGroup)
     assert (len(error.exceptions), error.exceptions[1]) == (2, unknown)
 
@@ -116,11 +116,11 @@ def test_numbers_agree_with_their_verbs(failed: int, total: int, sentence: str) 
         str(number): PlatformError("unknown") if number < failed else report()
         for number in range(total)
     }
-    description = failure_of(outcomes).description or ""
+    description = run_failure(outcomes).description or ""
     assert description.splitlines()[0] == sentence
 
 
 def test_what_the_failure_says_is_not_said_again_by_a_cause() -> None:
     """Where no file was tried, the failure's own sentences are all there is."""
-    assert error_of({None: PlatformError("unknown")}) is None
-    assert error_of({"a": PlatformError("unknown"), "b": ConfigurationError("x")}) is None
+    assert run_error({None: PlatformError("unknown")}) is None
+    assert run_error({"a": PlatformError("unknown"), "b": ConfigurationError("x")}) is None

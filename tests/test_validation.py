@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from roboto_dagster import ConfigurationError
-from roboto_dagster.validation import Settings, checked
+from roboto_dagster.validation import CheckedSettings, checked
 
 
-class Example(Settings):
+class Example(CheckedSettings):
     """Settings of something."""
 
     number: int = 1

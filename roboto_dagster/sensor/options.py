@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from roboto_dagster.platform.queries import Query
-from roboto_dagster.validation import Settings
+from roboto_dagster.validation import CheckedSettings
 
 # Ten years: more is a mistake of units, and may not fit into a `timedelta`.
 _MOST_SECONDS = 315_360_000.0
@@ -15,7 +15,7 @@ Seconds = Annotated[float, Field(ge=0, le=_MOST_SECONDS, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=_MOST_SECONDS, allow_inf_nan=False)]
 
 
-class SensorOptions(Settings):
+class SensorOptions(CheckedSettings):
     """What `build_roboto_dataset_sensor` is given; its docstring describes each."""
 
     query: Query | None

@@ -85,7 +85,7 @@ class Timeline:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveredFile:
+class ReportedFile:
     """One complete file of a report.
 
     Attributes:
@@ -167,7 +167,7 @@ class SyncReport:
     directory_markers: int = 0
     skipped: Sequence[DownloadError] = ()
     timeline: Timeline = Timeline()
-    top_files: Sequence[DeliveredFile] = ()
+    top_files: Sequence[ReportedFile] = ()
     dataset_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dataset_url: str | None = None
 

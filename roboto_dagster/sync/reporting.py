@@ -10,7 +10,7 @@ from roboto_dagster.sync.downloads import planned_download
 from roboto_dagster.sync.inventory import Inventory
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.outcomes import Failure, Outcomes
-from roboto_dagster.sync.report import MAX_EXAMPLES, DeliveredFile, FailureTotals, SyncReport
+from roboto_dagster.sync.report import MAX_EXAMPLES, FailureTotals, ReportedFile, SyncReport
 from roboto_dagster.sync.transfer import Transfer
 
 _MAX_TOP_FILES = 10
@@ -87,9 +87,9 @@ def make_report(
     )
 
 
-def _top_files(outcomes: Outcomes) -> list[DeliveredFile]:
+def _top_files(outcomes: Outcomes) -> list[ReportedFile]:
     return [
-        DeliveredFile(
+        ReportedFile(
             relative_path=relative_path,
             status=status,
             size_bytes=size_bytes,
