@@ -1,6 +1,6 @@
 """Gitignore patterns (https://git-scm.com/docs/gitignore) whose cost is bounded, whatever the pattern and the path.
 
-A regular expression for a whole path, as the library pathspec makes it, backtracks: a usual pattern such as
+One regular expression for a path, as the library pathspec makes it, backtracks: a usual pattern such as
 `*_*_*_*.bag` takes cubic time on a hostile name, and `**` more. Here a path is matched segment by segment: the
 positions in the pattern that can be reached are kept as a set, and within a segment each `*` takes the nearest match of
 what follows. What matches is what pathspec's `GitIgnoreSpec` matches; a test compares them.
@@ -126,7 +126,7 @@ class _Pattern:
         return after
 
     def _closure(self, reached: set[int]) -> set[int]:
-        """Add what is reached without a segment: a `**` may stand for no folder."""
+        """Add what is reached without a segment: a `**` may match no folder."""
         for position in sorted(reached):
             at = position
             while at < self._last and self._tokens[at] is None:
@@ -214,7 +214,7 @@ def _pieces(glob: str) -> list[str]:
 
 
 def _bracket(glob: str, start: int) -> tuple[str, int]:
-    """Return the regular expression of a bracket expression that begins before `start`, and where it ends."""
+    """Return the regular expression of a bracket expression whose bracket is before `start`, and where it ends."""
     end = start
     if glob[end : end + 1] in ("!", "^"):
         end += 1

@@ -17,7 +17,7 @@ def check_space(destination: pathlib.Path, files: int, size_bytes: int, reserve_
         reserve_bytes: What has to be left free.
 
     Raises:
-        DiskSpaceError: There is too little room; the message says how much is needed and there.
+        DiskSpaceError: There is too little room; the message names how much is needed and how much is free.
     """
     if not hasattr(os, "statvfs"):  # pragma: no cover - Windows
         return

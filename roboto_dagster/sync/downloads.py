@@ -88,7 +88,7 @@ def published_by_store(
         status = path.lstat()
         if status.st_size != expected_bytes:
             path.unlink()
-            reason = f"{status.st_size} bytes arrived, the record says {expected_bytes}"
+            reason = f"{status.st_size} bytes arrived, the record has {expected_bytes}"
             return None, DownloadError(file, "SIZE_MISMATCH", reason)
     except OSError as error:
         return None, from_os_error(file, error)

@@ -84,7 +84,7 @@ class Facts:
             self._log(logging.DEBUG, str(error))
 
     def merge_newer(self) -> None:
-        """Take over what another run of the partition has written meanwhile: this run's manifest must not forget it."""
+        """Take over what another run of the partition has written meanwhile: this run's manifest must have it, too."""
         if self._identity() in (None, self._seen):
             return
         try:

@@ -152,7 +152,7 @@ class Inventory:
         """Plan to fetch files. Until its end is noted, each counts as not reached: an interrupted run must not claim it.
 
         Args:
-            found: Each file, what is at its place now, and whether that is what `known` says.
+            found: Each file, what is at its place now, and whether `known` describes it.
         """
         for batch in batched(found):
             self.db.executemany(sql.PLAN_FETCH, ((planned.seq,) for planned, _, _ in batch))
@@ -246,7 +246,7 @@ class Inventory:
 
 
 def planned_file(row: Sequence[Any]) -> PlannedFile:
-    """Make a file of a row that begins with `inventory_sql.FILE_COLUMNS`."""
+    """Make a file of a row that starts with `inventory_sql.FILE_COLUMNS`."""
     seq, dataset_id, file_id, version, relative_path, size_bytes, uri, association_id = row[
         :FILE_WIDTH
     ]

@@ -64,7 +64,7 @@ class KnownFiles:
         )
 
     def on_disk(self) -> Iterator[tuple[PlannedFile, KnownFile]]:
-        """Yield every file to be fetched of which something is known, and that is on disk as that says."""
+        """Yield every file to be fetched whose known facts match the disk."""
         for row in self._pages(sql.KNOWN_ON_DISK):
             known = known_file(row[FILE_WIDTH:])
             if known is not None:

@@ -15,7 +15,7 @@ listed ─► fetched ─► unchanged ─► unchanged … ──────�
    │          └────────────┴─► not_listed ─► removed ─► (no row)                    │
    │                             on disk; left out by the platform or the patterns  │
    ├─► failed    with an `mtime_ns`: an older complete version is on disk ──────────┤
-   └─► skipped   refused and on_refused="skip" (`error_code` says why), or an empty directory marker
+   └─► skipped   refused and on_refused="skip" (see `error_code`), or an empty directory marker
 ```
 
 `fetched`, `unchanged` and `failed` rows are the partition's files. A row with an `mtime_ns` is on disk.
@@ -104,7 +104,7 @@ def write_manifest(
     Args:
         path: From `manifest_path`.
         batches: Rows in the order of `schema`, many at a time, so that memory stays flat.
-        within: A parent of `path` below which no link is followed; None trusts the whole path.
+        within: A parent of `path` below which no link is followed; None trusts all of the path.
         durability: What is forced to the disk before it counts as written.
 
     Raises:

@@ -15,7 +15,7 @@ Action = Literal["fetch", "keep", "refuse", "skip", "block"]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFile:
-    """What the last manifest says about a file that was complete then.
+    """What the last manifest records about a file that was complete then.
 
     Attributes:
         file_id: The platform's id.
@@ -53,7 +53,7 @@ def is_as_known(known: KnownFile | None, local: LocalFile | None) -> bool:
     """Return whether a local file is still as it was published.
 
     Args:
-        known: What the last manifest says, if the file was complete then.
+        known: From the last manifest, if the file was complete then.
         local: What is there now, if anything.
     """
     if known is None or local is None or not local.is_regular:
@@ -66,7 +66,7 @@ def is_same_record(remote: RemoteFile, known: KnownFile) -> bool:
 
     Args:
         remote: The file as listed now.
-        known: What the last manifest says.
+        known: From the last manifest.
     """
     return (remote.file_id, remote.version) == (known.file_id, known.version)
 

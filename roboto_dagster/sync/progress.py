@@ -40,9 +40,9 @@ class Progress:
         self._clock = clock
         self._lock = threading.Lock()
         self._retries = 0
-        self.begin(0, 0)
+        self.start(0, 0)
 
-    def begin(self, files: int, size_bytes: int) -> None:
+    def start(self, files: int, size_bytes: int) -> None:
         """Start to count towards so many files and bytes."""
         self._files, self._bytes = files, size_bytes
         self._files_done = self._bytes_done = 0
@@ -60,7 +60,7 @@ class Progress:
             target=self._report_until, args=(stop,), name="roboto-progress", daemon=True
         )
         try:
-            # A signal may come at any line: while the thread starts, and while it is told to stop.
+            # A signal may come at any line: while the thread starts, and while it is stopped.
             try:
                 thread.start()
                 yield
@@ -98,7 +98,7 @@ class Progress:
             self._files_done += count
 
     def timeline(self) -> Timeline:
-        """Return the bytes that arrived since `begin`, by time."""
+        """Return the bytes that arrived since `start`, by time."""
         with self._lock:
             return self._samples.timeline()
 

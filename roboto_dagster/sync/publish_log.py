@@ -10,7 +10,7 @@ destination has that very size and modification time: a kill between line and re
 ```
 run starts ─► log made ─► a line per file, and a new modification time every few seconds ─► manifest written ─► log removed
                               │ killed
-                              └─► read by the next run, and removed once it is old and the manifest has what it says
+                              └─► read by the next run, and removed once it is old and the manifest has its facts
 ```
 """
 

@@ -7,6 +7,10 @@ from roboto_dagster.sync import inventory_sql as sql
 from roboto_dagster.sync.inventory import MARKER_REASON, Inventory
 from roboto_dagster.sync.plan import place_of
 
+_BLOCKED_ADVICE = (
+    "Move away what is in its place, or exclude the file with exclude_patterns, then run it again."
+)
+
 
 class Refusals:
     """Marks listed files that are not fetched. For one thread.
@@ -62,9 +66,9 @@ class Refusals:
             reason: What is in the way.
         """
         self._db.executemany(
-            "UPDATE file SET action = 'block', status = 'failed', error_code = 'LOCAL_IO', error = ?"
+            "UPDATE file SET action = 'block', status = 'failed', error_code = 'LOCAL_IO', error = ?, advice = ?"
             " WHERE action = 'fetch' AND seq = ?",
-            ((reason, number) for number in numbers),
+            ((reason, _BLOCKED_ADVICE, number) for number in numbers),
         )
 
     def beneath(self, folder: str) -> list[int]:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def sync(scopes: Sequence[Scope], settings: SyncSettings) -> SyncReport:
-    """Bring the files of some datasets to the local disk, and write the manifest.
+    """Download the files of some datasets to the local disk, and write the manifest.
 
     Args:
         scopes: The datasets and their patterns.

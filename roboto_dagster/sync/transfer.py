@@ -87,7 +87,7 @@ class Transfer:
             ConfigurationError: No file could be fetched, because of a setting.
         """
         work = {source: self._inventory.to_fetch(source) for source in self._inventory.sources()}
-        self._progress.begin(*self._inventory.totals("fetch"))
+        self._progress.start(*self._inventory.totals("fetch"))
         repeat = self._settings.retry.retrying().copy(
             retry=tenacity.retry_if_result(bool),
             retry_error_callback=lambda _: None,  # giving up is no error: the failures are noted

@@ -7,7 +7,7 @@ known, not listed ─┬─ changed or gone on disk ──► forgotten: it is t
 ```
 
 A `not_listed` file stays in the manifest run after run, whatever becomes of the runs in between, until it is removed
-or changed. So neither a failed run nor one with other patterns forgets what is on disk.
+or changed. So neither a failed run nor one with other patterns loses track of what is on disk.
 """
 
 import json
@@ -28,7 +28,7 @@ class UnlistedFile(NamedTuple):
     Attributes:
         dataset_id: The dataset it belonged to.
         relative_path: Its path there.
-        known: What the last manifest says of it.
+        known: Its facts from the last manifest.
     """
 
     dataset_id: str
@@ -79,7 +79,7 @@ class Unlisted:
                 yield UnlistedFile(row[0], row[1], known)
 
     def in_the_way(self) -> Iterator[tuple[UnlistedFile, list[int]]]:
-        """Yield the unlisted files that stand where listed ones need a folder, or in a folder where a file is to be.
+        """Yield the unlisted files in whose place listed ones need a folder, or that are in a folder where a file is to be.
 
         Yields:
             Each such file, and the numbers of the listed files that it blocks.

@@ -44,7 +44,7 @@ def said() -> list[tuple[int, str]]:
 def progress(clock: Clock, said: list[tuple[int, str]]) -> Progress:
     """Progress towards ten files of 100 MiB, a line every ten seconds."""
     progress = Progress(lambda level, line: said.append((level, line)), 10.0, clock)
-    progress.begin(10, 100 * MIB)
+    progress.start(10, 100 * MIB)
     return progress
 
 

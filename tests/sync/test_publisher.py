@@ -29,7 +29,7 @@ class Lab:
         self.log.open()
         self.lines: list[str] = []
         self.progress = Progress(lambda _, line: self.lines.append(line))
-        self.progress.begin(1, 5)
+        self.progress.start(1, 5)
         self.publisher = Publisher(folder, self.log, self.progress)
         self.target = folder / "ds_1" / "a"
         self.target.parent.mkdir()
