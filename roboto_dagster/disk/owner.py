@@ -118,7 +118,7 @@ def this_process() -> Owner:
 
 @functools.lru_cache(maxsize=2)
 def _process(pid: int) -> Owner:
-    state = _read_state(pid)
+    state = _read_state("self")
     return Owner(socket.gethostname(), _boot_id(), _pid_namespace(), pid, state[1] if state else 0)
 
 
@@ -161,6 +161,8 @@ def _can_look_at(owner: Owner) -> bool:
         return False
     if not here.boot_id:
         return (owner.host, owner.boot_id) == (here.host, "")
+    if not here.pid_namespace:
+        return False
     return (owner.boot_id, owner.pid_namespace) == (here.boot_id, here.pid_namespace)
 
 
@@ -172,14 +174,22 @@ def _is_running(owner: Owner) -> bool | None:
         return False
     except OSError:  # another user's: there is one of that number
         pass
-    state = _read_state(owner.pid)
+    state = _read_state(str(owner.pid)) if _proc_numbers_are_ours() else None
     if state is None or not owner.start:
         return None
     # Numbers are used again; with its start a process is named uniquely.
     return state[0] not in _GONE and state[1] == owner.start
 
 
-def _read_state(pid: int) -> tuple[str, int] | None:
+def _proc_numbers_are_ours() -> bool:
+    """Return whether /proc counts processes as this one does; a new namespace may still see the old /proc."""
+    try:
+        return str(pathlib.Path("/proc/self").readlink()) == str(os.getpid())
+    except OSError:
+        return False
+
+
+def _read_state(pid: str) -> tuple[str, int] | None:
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         fields = stat.rpartition(")")[2].split()

@@ -151,6 +151,28 @@ def test_a_process_that_proc_hides_is_not_called_dead() -> None:
     assert done.stdout.split() == ["alive", "silent"]
 
 
+STALE_PROC_CODE = f"""
+import subprocess, sys
+from roboto_dagster.disk.owner import liveness, this_process
+sibling = subprocess.Popen(["sleep", "60"])
+other = this_process()._replace(pid=sibling.pid, start=7)
+print(liveness(other, {YOUNG}), liveness(this_process(), {OLD}))
+sibling.kill()
+sibling.wait()
+print(liveness(other, {YOUNG}))
+"""
+
+
+@linux
+def test_a_proc_of_another_namespace_is_not_believed() -> None:
+    """Without a /proc of its own a container reads other processes' states under its own numbers."""
+    if not can_unshare("-p", "-f"):
+        pytest.skip("namespaces take root and Linux's unshare")
+    command = ["unshare", "-p", "-f", "--kill-child", sys.executable, "-c", STALE_PROC_CODE]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["alive", "silent", "dead"]
+
+
 NAMESPACES = {
     "pid": ["--pid", "--fork", "--mount-proc"],
     "host": ["--uts"],
