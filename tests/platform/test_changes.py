@@ -98,6 +98,13 @@ def test_time_of_the_answer_is_the_platforms(small: LocalRoboto) -> None:
         assert query_page(small.client(), request).answered_at == time
 
 
+def test_stand_in_answers_with_the_time_of_its_clock() -> None:
+    """A test that moves the platform's clock moves what sensors take for its time."""
+    with LocalRoboto(clock=lambda: NOON) as local:
+        page = query_page(local.client(), PageRequest(resource="files"))
+    assert page.answered_at == NOON
+
+
 def test_all_pages_are_read(small: LocalRoboto) -> None:
     """To the end; a platform that repeats a page is an error."""
     for _ in range(5):

@@ -134,3 +134,15 @@ def test_slow_files_do_not_hold_up_what_is_ready(lab: SensorLab) -> None:
     lab.clock.wait(120)
     lab.local.faults.add(faults.delay(0.5), route="/v1/files/query", times=1)
     assert sensor.keys() == [dataset_id]
+
+
+def test_machine_whose_clock_is_ahead_misses_nothing(lab: SensorLab) -> None:
+    """Each answer brings the platform's own time: what changes before it is reached is still found."""
+    first = lab.add_dataset()
+    sensor = lab.ticks(clock=lambda: lab.clock.now + 2 * HOUR)
+    assert sensor.keys() == [first]
+    for _ in range(4):
+        lab.clock.wait(600)
+        dataset_id = lab.add_dataset()
+        lab.local.add_file(first, f"{dataset_id}.bin", b"a")
+        assert sorted(map(str, sensor.keys())) == sorted([first, dataset_id])

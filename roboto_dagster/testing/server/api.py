@@ -4,8 +4,9 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
@@ -84,7 +85,12 @@ class Api:
         ]
 
     def handle(self, request: Request) -> Response:
-        """Answer one request as the platform would."""
+        """Answer one request as the platform would, with the time of its clock."""
+        response = self._handle(request)
+        date = format_datetime(self._catalog.now().astimezone(timezone.utc), usegmt=True)
+        return replace(response, headers={"Date": date, **response.headers})
+
+    def _handle(self, request: Request) -> Response:
         try:
             return _json(200, {"data": self._answer(request)})
         except _ApiError as error:

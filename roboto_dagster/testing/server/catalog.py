@@ -68,6 +68,10 @@ class Catalog:
         self.lock = threading.RLock()
         self.revision = 0
 
+    def now(self) -> datetime:
+        """Return the time of the platform."""
+        return self._clock()
+
     # --- datasets ---
 
     def add_dataset(self, dataset_id: str | None = None, **fields: Any) -> Record:
