@@ -15,7 +15,8 @@ import sys
 import threading
 
 _DEFAULT_REGION = "us-east-1"
-_PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]+\Z")
+# Names that end so are of directory buckets and of aliases, which are signed otherwise.
+_PLAIN_BUCKET = re.compile(r"(?!.*-s3\Z)[a-z0-9][a-z0-9._-]+\Z")
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._-]+(:[0-9]+)?(/[A-Za-z0-9._/-]*)?\Z")
 # Lines of AWS configuration files that no endpoint hangs on; any other line is botocore's matter.
 _HARMLESS_LINE = re.compile(

@@ -96,3 +96,47 @@ def test_foreign_text_fits_on_one_line() -> None:
     """No control characters, no endless lines."""
     assert plain_text(" a\r\nb\x1b[0m\u2028c ", 100) == "a b [0m c"
     assert len(plain_text("x" * 500, 100)) == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("20", 20.0),
+        ("0.5", 0.5),
+        ("Sun, 22 Nov 2026 18:44:44 GMT", 30.0),
+        ("Sun, 22 Nov 2026 18:44:00 GMT", 0.0),
+        ("999999999", 3600.0),
+        ("-1", 0.0),
+        ("inf", 0.0),
+        ("nan", 0.0),
+        ("soon", 0.0),
+    ],
+)
+def test_a_pause_may_be_written_in_seconds_or_as_a_date(text: str, seconds: float) -> None:
+    """All forms of `Retry-After`, dates by the server's own clock, and never more than an hour."""
+    headers = {"retry-after": text, "date": "Sun, 22 Nov 2026 18:44:14 GMT"}
+    assert Head(503, headers).retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"HTTP/1.1 200 OK\n", b"ETag: x\n", b"A: 1\n", b"\n"],
+        [b"HTTP/1.1 200 OK\r\n", b"ETag: x\n", b"A: 1\r\n", b"\r\n"],
+        [b"HTTP/1.1 100 Continue\n", b"\n", b"HTTP/1.1 200 OK\n", b"ETag : x\n", b"A:1\n", b"\n"],
+        [b"HTTP/1.0 200\r\n", b"ETag: x\r\n", b"A: 1\r\n", b"\r\n"],
+        [b"HTTP/2 200 \r\n", b"etag: x\r\n", b"a: 1\r\n", b"\r\n"],
+    ],
+)
+def test_heads_are_read_as_libcurl_reads_them(lines: list[bytes]) -> None:
+    """Whatever ends a line, and whichever HTTP it is."""
+    assert parse_head(lines)[:1] == (200,)
+    assert {"etag": "x", "a": "1"}.items() <= parse_head(lines).headers.items()
+
+
+def test_a_field_that_stands_twice_is_read_as_one() -> None:
+    """As RFC 9110 joins them; a length may be repeated, two lengths are none."""
+    lines = [b"HTTP/1.1 200 OK\r\n", b"Content-Length: 5\r\n", b"Content-Length: 5\r\n", b"\r\n"]
+    assert parse_head(lines).content_length == 5
+    assert Head(200, {"content-length": "5, 6"}).content_length is None
+    assert Head(200, {"content-length": "9" * 30}).content_length is None

@@ -8,7 +8,7 @@ import os
 import pathlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from roboto_dagster.fs.curl.store import CurlStore
 from roboto_dagster.fs.object_store import Transfer
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.testing import LocalRoboto, faults
+from tests.fs.scripted_server import Asked, ScriptedServer, StoredObject, credentials, head
 
 KIB = 1024
 PART = 64 * KIB
@@ -441,3 +442,69 @@ def test_keys_are_quoted_as_they_are_signed(key: str, quoted: str) -> None:
 def test_keys_that_libcurl_would_shorten_are_known(key: str, has_them: bool) -> None:  # noqa: FBT001
     """Segments of dots alone go to the other engine."""
     assert has_dot_segments(key) is has_them
+
+
+@pytest.mark.parametrize("durability", ["file", "full"])
+def test_the_loop_does_not_wait_for_the_disk(
+    make_store: MakeStore,
+    put: Put,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    durability: str,
+) -> None:
+    """What is forced to the disk is waited for in another thread: all connections would stand still."""
+    forcing = set()
+    force = os.fsync
+
+    def fsync(fd: int) -> None:
+        forcing.add(threading.current_thread().name.partition("_")[0])
+        force(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with make_store(durability=durability) as store:
+        store.get(put("a", b"data"), tmp_path / "a", size_bytes=4).result(30)
+    assert (tmp_path / "a").read_bytes() == b"data"
+    assert forcing == {"roboto-worker"}
+
+
+def test_a_directory_bucket_is_left_to_boto3(tmp_path: pathlib.Path) -> None:
+    """Its objects are requested within a session, signed for another service."""
+    bucket = "logs--usw2-az1--x-s3"
+    session = (
+        b"<CreateSessionResult><Credentials><SessionToken>ST</SessionToken>"
+        b"<SecretAccessKey>SS</SecretAccessKey><AccessKeyId>AK</AccessKeyId>"
+        b"<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></CreateSessionResult>"
+    )
+
+    def answer(asked: Asked) -> Iterable[bytes]:
+        if not asked.path.endswith("/key"):
+            return [head(200, {"Content-Length": str(len(session))}), session]
+        return StoredObject(data=b"data").answer(asked)
+
+    with (
+        ScriptedServer(answer) as server,
+        CurlStore.create(credentials, endpoint_url=server.url) as store,
+    ):
+        store.get(f"s3://{bucket}/key", tmp_path / "file", size_bytes=4).result(30)
+    last = server.asked[-1].headers
+    assert (tmp_path / "file").read_bytes() == b"data"
+    assert "/s3express/aws4_request" in last["authorization"]
+    assert last["x-amz-s3session-token"] == "ST"
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_temporary_file_that_is_taken_away_ends_the_transfer(
+    make_store: MakeStore, put: Put, tmp_path: pathlib.Path
+) -> None:
+    """Bytes that nobody will find are not written for long, and nothing is published."""
+    uri = put("a", os.urandom(2_000_000))
+    begun = threading.Event()
+    with make_store(stall_timeout_seconds=0.5, max_connections=1) as store:
+        transfer = store.get(uri, tmp_path / "a", lambda _: begun.set())
+        assert begun.wait(30)
+        for path in tmp_path.glob(".*.part"):
+            path.unlink()
+        error = transfer.exception(30)
+    assert isinstance(error, DownloadError)
+    assert (error.code, error.transient) == ("LOCAL_IO", True)
+    assert not (tmp_path / "a").exists()
