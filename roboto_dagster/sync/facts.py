@@ -90,7 +90,7 @@ class Facts:
         try:
             rows = _rows_of(self._manifest, self._tree.root)
             for batch in batched(filter(self._is_on_disk, rows)):
-                self._known.add_unlisted(batch)
+                self._known.merge(batch)
         except ManifestError as error:
             self._log(logging.DEBUG, str(error))
 

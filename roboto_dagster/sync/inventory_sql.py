@@ -73,6 +73,17 @@ INSERT OR REPLACE INTO known SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL
     WHERE NOT EXISTS (SELECT 1 FROM file WHERE dataset_id = ? AND relative_path = ?)
 """
 
+PATH_INDEX = "CREATE INDEX IF NOT EXISTS file_path ON file (dataset_id, relative_path)"
+
+CORRECT = """
+UPDATE file SET status = 'unchanged', file_id = ?1, version = ?2, uri = ?3
+    WHERE dataset_id = ?4 AND relative_path = ?5
+    AND (status = 'fetched' AND (disk_bytes, mtime_ns) <> (?6, ?7) OR status = 'unchanged' AND EXISTS (
+        SELECT 1 FROM known WHERE known.dataset_id = ?4 AND known.relative_path = ?5
+        AND (known.size_bytes, known.mtime_ns) <> (?6, ?7)
+    ))
+"""
+
 ADOPT = """
 INSERT OR IGNORE INTO known SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL
     WHERE EXISTS (SELECT 1 FROM on_disk WHERE dataset_id = ? AND relative_path = ? AND size_bytes = ? AND mtime_ns = ?)

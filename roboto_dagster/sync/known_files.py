@@ -1,6 +1,6 @@
 """What is known about files that earlier runs published, in the inventory of a sync."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from roboto_dagster.sync import inventory_sql as sql
 from roboto_dagster.sync.inventory import (
@@ -33,16 +33,21 @@ class KnownFiles:
         """
         self._db.executemany(sql.ADD_KNOWN, rows)
 
-    def add_unlisted(self, rows: Iterable[KnownRow]) -> None:
-        """Add facts about files that are not listed, in place of what was known about them.
+    def merge(self, rows: Sequence[KnownRow]) -> None:
+        """Take over what another run has published meanwhile, in place of what was known about it.
 
         Args:
-            rows: Checked rows that match the disk.
+            rows: Checked rows that match the disk: of files that this run did not list, or of files that the other run
+                published after this one.
         """
-        self._db.executemany(
-            sql.ADD_UNLISTED,
-            ((*row, row.dataset_id, row.relative_path) for row in rows),
-        )
+        self._db.execute(
+            sql.PATH_INDEX
+        )  # made only where two runs meet: it takes time for many files
+        for row in rows:
+            values = (row.file_id, row.version, row.uri, *row[:2], row.size_bytes, row.mtime_ns)
+            if self._db.execute(sql.CORRECT, values).rowcount:
+                self.add([row])
+        self._db.executemany(sql.ADD_UNLISTED, ((*row, *row[:2]) for row in rows))
 
     def unknown_datasets(self) -> list[str]:
         """Return the datasets of files that are on disk and that nothing is known about."""

@@ -171,6 +171,23 @@ def test_a_slow_run_does_not_put_older_bytes_over_newer_ones(
     assert syncer(dataset_id).files_unchanged == 1
 
 
+def test_the_later_manifest_describes_what_the_other_run_published(
+    syncer: "Syncer", local: LocalRoboto, dataset_id: str
+) -> None:
+    """Run A publishes version 1 of a file and works on; run B publishes version 2 and ends first: its facts stay."""
+    with slow_run(syncer, local, dataset_id, "b.bin") as slow:
+        while not (syncer.destination / dataset_id / "a.bin").exists():
+            threading.Event().wait(0.01)
+        version = local.replace_file(dataset_id, "a.bin", b"newer")
+        local.add_file(dataset_id, "c.bin", b"c")
+        assert syncer.run_beside(dataset_id).failures == []
+    assert slow[0].failures == []
+    rows = syncer.rows()
+    assert (rows["a.bin"]["version"], rows["c.bin"]["status"]) == (version, "not_listed")
+    report = syncer(dataset_id)
+    assert (report.files_unchanged, local.requests.count(service="s3")) == (3, 0)
+
+
 def test_two_runs_of_the_same_version_both_succeed(
     syncer: "Syncer", local: LocalRoboto, dataset_id: str
 ) -> None:
@@ -197,7 +214,7 @@ def test_a_manifest_that_cannot_be_written_leaves_no_descriptor(
 
     with pytest.raises(ManifestError, match="cannot be written"):
         syncer(dataset_id, log=stand_in_the_way)
-    assert len(list(descriptors.iterdir())) == before
+    assert len(list(descriptors.iterdir())) <= before  # earlier tests may still be closing some
     assert (syncer(dataset_id).failures, local.requests.count(service="s3")) == ([], 0)
 
 
