@@ -1,4 +1,4 @@
-"""Opening files that others may have put there: no link is followed, no FIFO waits for a writer, no size surprises.
+"""Opening and making files where others write as well: no link is followed, no FIFO waits for a writer.
 
 Manifests, logs and delivered files are on a disk that others write to as well. All errors are `OSError`s that name the
 file, so that a caller needs one `except`.
@@ -18,6 +18,14 @@ _FLAGS = (
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
+)
+_CREATE_FLAGS = (
+    os.O_RDWR
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
 )
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -95,6 +103,43 @@ def open_in(folder: Folder, name: str, flags: int, *, max_bytes: int | None = No
         os.close(fd)
         raise
     return fd
+
+
+def create_in(folder: Folder, name: str, *, append: bool = False) -> int:
+    """Make a file in an open folder.
+
+    Args:
+        folder: The folder.
+        name: The file's name in it.
+        append: Whether every write goes to its end.
+
+    Returns:
+        A descriptor for reading and writing, to be closed by the caller.
+
+    Raises:
+        OSError: It cannot be made; `FileExistsError` if there is anything of that name.
+    """
+    flags = _CREATE_FLAGS | os.O_APPEND if append else _CREATE_FLAGS
+    return os.open(folder.name_of(name), flags, 0o666, dir_fd=folder.fd)
+
+
+def reject_special(folder: Folder, name: str) -> None:
+    """Refuse to replace a FIFO, a socket or a device: somebody made it on purpose.
+
+    Args:
+        folder: The folder.
+        name: The name of what would be replaced.
+
+    Raises:
+        FileExistsError: There is one.
+    """
+    try:
+        mode = folder.lstat(name).st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+        reason = "a FIFO, a socket or a device is in its place: move it away"
+        raise FileExistsError(errno.EEXIST, reason, name)
 
 
 def check_regular(status: os.stat_result, path: str) -> None:

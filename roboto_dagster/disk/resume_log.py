@@ -15,16 +15,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from roboto_dagster.disk.folder import Folder
-
-_FLAGS = (
-    os.O_RDWR
-    | os.O_APPEND
-    | os.O_CREAT
-    | os.O_EXCL
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
+from roboto_dagster.disk.local_file import create_in
 
 MAX_LOG_BYTES = 64 * 1024 * 1024
 """More than a file of the largest size S3 allows can need; a larger log is ignored."""
@@ -82,7 +73,7 @@ class ResumeLog:
     def __init__(self, folder: Folder, file_name: str) -> None:
         self._folder = folder
         self._name = log_name(file_name)
-        self.fd = os.open(folder.name_of(self._name), _FLAGS, 0o666, dir_fd=folder.fd)
+        self.fd = create_in(folder, self._name, append=True)
 
     def start(self, identity: Identity) -> None:
         """Empty it, and log which version of the object the file is of."""

@@ -32,15 +32,8 @@ from roboto_dagster.disk.abandoned import RUNS, AbandonedRun, find_abandoned, re
 from roboto_dagster.disk.folder import Folder
 from roboto_dagster.disk.heartbeat import Heartbeat
 from roboto_dagster.disk.leftovers import Leftovers
+from roboto_dagster.disk.local_file import create_in
 
-_FLAGS = (
-    os.O_WRONLY
-    | os.O_APPEND
-    | os.O_CREAT
-    | os.O_EXCL
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
 _TOUCH_BY_FD = os.utime in os.supports_fd
 
 _lock = threading.RLock()
@@ -174,9 +167,7 @@ class RunRecord:
         for is_last in (False, False, True):
             try:
                 self._folder = Folder.open(self.destination / RUNS, self.destination)
-                self._fd = os.open(
-                    self._folder.name_of(self._name), _FLAGS, 0o666, dir_fd=self._folder.fd
-                )
+                self._fd = create_in(self._folder, self._name, append=True)
                 break
             except FileNotFoundError:  # the folder was removed meanwhile, since it was empty
                 if is_last:

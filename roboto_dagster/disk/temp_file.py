@@ -13,7 +13,6 @@ has taken it over, or somebody has removed it, nothing is published and nothing 
 import errno
 import os
 import pathlib
-import stat
 from typing import Literal
 
 from roboto_dagster.disk import owner, run_record
@@ -21,17 +20,9 @@ from roboto_dagster.disk.adoption import LeftParts, adopt
 from roboto_dagster.disk.cleanup import leftovers_of
 from roboto_dagster.disk.folder import Folder, FolderCache
 from roboto_dagster.disk.leftovers import Leftover, join
+from roboto_dagster.disk.local_file import create_in, reject_special
 from roboto_dagster.disk.resume_log import Identity, Part, ResumeLog
 from roboto_dagster.disk.run_record import RunRecord
-
-_FLAGS = (
-    os.O_RDWR
-    | os.O_CREAT
-    | os.O_EXCL
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
 
 Durability = Literal["none", "file", "full"]
 """What is forced to the disk before a file counts as published: nothing, the file, or its folders too."""
@@ -87,21 +78,11 @@ class PartialFile:
         self._has_parts = False
         self._is_over = False
         try:
-            self._reject_special()
+            reject_special(folder, name)
             self._create()
         except BaseException:
             self._end()
             raise
-
-    def _reject_special(self) -> None:
-        """Refuse to replace a FIFO, a socket or a device: somebody made it on purpose."""
-        try:
-            mode = self.folder.lstat(self._name).st_mode
-        except FileNotFoundError:
-            return
-        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
-            reason = "a FIFO, a socket or a device is in its place: move it away"
-            raise FileExistsError(errno.EEXIST, reason, self._name)
 
     def _create(self) -> None:
         token = _UNRECORDED
@@ -112,8 +93,7 @@ class PartialFile:
             # Refused if it exists: a user's own file of that name is never touched.
             self._temporary = owner.new_name(self._name, token)
             try:
-                path = self.folder.name_of(self._temporary)
-                self.fd = os.open(path, _FLAGS, 0o666, dir_fd=self.folder.fd)
+                self.fd = create_in(self.folder, self._temporary)
             except FileExistsError:
                 continue
 
