@@ -11,6 +11,10 @@ None on the last.
 """
 
 
+MAX_EMPTY_PAGES = 1000
+"""So many pages in a row without a record, each with another token, are taken for an endless listing."""
+
+
 def walk_pages(fetch: FetchPage, doing: str) -> Iterator[Sequence[Any]]:
     """Yield page after page, each requested when the one before is used up.
 
@@ -19,19 +23,27 @@ def walk_pages(fetch: FetchPage, doing: str) -> Iterator[Sequence[Any]]:
         doing: What is read, which begins the message of an error: "listing the files of ds_1".
 
     Raises:
-        PlatformError: A page could not be had, or the platform repeats one: what was yielded is incomplete.
+        PlatformError: A page could not be had, or the platform repeats one or sends no end of empty ones: what was
+            yielded is incomplete.
     """
     token: str | None = None
     seen: set[str] = set()
+    empty = 0
     while True:
         records, token = fetch(token)
         yield records
         if not token:
             return
+        empty = 0 if records else empty + 1
         if token in seen:
-            raise PlatformError(
-                f"{doing}: the Roboto API repeats page {token!r}, so the list is incomplete and nothing was changed. "
-                "Run it again later.",
-                transient=True,
-            )
+            raise _incomplete(f"{doing}: the Roboto API repeats page {token!r}")
+        if empty >= MAX_EMPTY_PAGES:
+            raise _incomplete(f"{doing}: the Roboto API sent {empty} empty pages in a row")
         seen.add(token)
+
+
+def _incomplete(problem: str) -> PlatformError:
+    return PlatformError(
+        f"{problem}, so the list is incomplete and nothing was changed. Run it again later.",
+        transient=True,
+    )

@@ -29,7 +29,7 @@ from roboto_dagster.platform.errors import FOREIGN_HEADER, STATUS_HEADER
 
 logger = logging.getLogger(__name__)
 
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """Bound on one answer; a page of a thousand records is about a megabyte."""
 
 MAX_ERROR_BYTES = 64 * 1024
@@ -86,6 +86,11 @@ class BoundedHttpClient(HttpClient):
             return retrying(_send, request, timeout)
         except urllib.error.HTTPError as error:
             raise _sdk_error(error) from None
+        except urllib.error.URLError as error:  # as the SDK's own transport translates it
+            if isinstance(error.reason, ConnectionRefusedError):
+                message = f"Couldn't connect to endpoint {request.url}"
+                raise ConnectionRefusedError(message) from None
+            raise
 
 
 class BoundedRobotoClient(RobotoClient):

@@ -41,7 +41,7 @@ def server(answer: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", requests
 
 
-def client_of(url: str, *, timeout_seconds: float = 0.2, max_attempts: int = 1) -> RobotoClient:
+def client_of(url: str, *, timeout_seconds: float = 20.0, max_attempts: int = 1) -> RobotoClient:
     """Return a client as the resource makes it."""
     return make_client(
         api_key=KEY, endpoint=url, timeout_seconds=timeout_seconds, max_attempts=max_attempts
@@ -84,11 +84,11 @@ def trickle(head: bytes, byte: bytes) -> Callable[[socket.socket], None]:
 def test_an_api_that_trickles_is_bounded_by_a_total_time(head: bytes, byte: bytes) -> None:
     """Bytes that keep coming do not keep a run for ever, wherever in the answer they come."""
     with server(trickle(head, byte)) as (url, _):
-        client = client_of(url)
+        client = client_of(url, timeout_seconds=0.2)
         started = time.monotonic()
         with pytest.raises(PlatformError):
             ask(client)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
 
 
 def test_an_api_that_does_not_answer_is_given_up() -> None:
@@ -100,7 +100,7 @@ def test_an_api_that_does_not_answer_is_given_up() -> None:
 
     with server(hang) as (url, requests):
         with pytest.raises(PlatformError, match="cannot be reached: timed out") as caught:
-            ask(client_of(url))
+            ask(client_of(url, timeout_seconds=0.2))
         release.set()
     assert (caught.value.transient, len(requests)) == (True, 1)
 
@@ -115,7 +115,7 @@ def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
             connection.sendall(bytes(10_000))
 
     with server(flood) as (url, _), pytest.raises(PlatformError, match="unusable answer"):
-        ask(client_of(url, timeout_seconds=10))
+        ask(client_of(url))
 
 
 def test_an_error_body_without_end_is_read_up_to_a_bound() -> None:
@@ -130,7 +130,7 @@ def test_an_error_body_without_end_is_read_up_to_a_bound() -> None:
         server(flood) as (url, _),
         pytest.raises(PlatformError, match="answered 500: xxx") as caught,
     ):
-        ask(client_of(url, timeout_seconds=10))
+        ask(client_of(url))
     assert len(str(caught.value)) < 600
 
 
