@@ -1,5 +1,7 @@
 """The asset in Dagster runs: events, metadata, partitions, failures, retries."""
 
+import dataclasses
+import inspect
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from roboto_dagster import (
     RobotoResource,
     build_roboto_dataset_asset,
 )
+from roboto_dagster.sync.options import SyncOptions
 from roboto_dagster.testing import LocalRoboto, faults
 
 if TYPE_CHECKING:
@@ -166,7 +169,9 @@ def test_a_relative_destination_is_of_the_working_directory(
             id="a-text",
         ),
         pytest.param(
-            {"dataset_id": "ds_1", "exclude_patterns": ["!"]}, "Invalid git pattern", id="pattern"
+            {"dataset_id": "ds_1", "exclude_patterns": ["!"]},
+            "exclude_patterns has a pattern",
+            id="pattern",
         ),
         pytest.param(
             {"dataset_id": "ds_1", "include_patterns": ["[z-a]"]}, "pattern", id="bad-range"
@@ -554,3 +559,15 @@ def test_a_failure_is_printed_once(
         entry.user_message for entry in materialize.log(result) if entry.dagster_event is None
     ]
     assert [line for line in printed if "ROBOTO_API_KEY" in line] == []
+
+
+# --- one table of defaults ---
+
+
+def test_defaults_are_those_of_the_dataclasses() -> None:
+    """The function repeats the defaults of the settings that it passes on; none differs."""
+    parameters = inspect.signature(build_roboto_dataset_asset).parameters
+    shared = [field for field in dataclasses.fields(SyncOptions) if field.name in parameters]
+    assert len(shared) == len(dataclasses.fields(SyncOptions))
+    differing = [each.name for each in shared if parameters[each.name].default != each.default]
+    assert differing == []
