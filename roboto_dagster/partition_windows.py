@@ -52,13 +52,13 @@ class WindowFinder:
         return self._windows.start
 
     def next_after(self, time: dt.datetime) -> dt.datetime | None:
-        """Return the start of the first window that begins after a moment.
+        """Return the start of the first window that starts after a moment.
 
         Args:
             time: The moment, with its zone.
 
         Returns:
-            The start; None if no window begins after it.
+            The start; None if no window starts after it.
         """
         if time < self._windows.start:
             return self._windows.start

@@ -40,7 +40,7 @@ def build_roboto_sync_schedule(
     default_status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.STOPPED,
     description: str | None = None,
 ) -> dg.ScheduleDefinition:
-    """Build a schedule that brings datasets up to date at given times.
+    """Build a schedule that syncs datasets at given times.
 
     Files that have not changed cost no request to the store, so running every partition again is
     cheap. With a `BackfillPolicy` that allows it, one run holds a range of partitions.
@@ -77,7 +77,7 @@ def build_roboto_sync_schedule(
         target=asset,
         execution_timezone=execution_timezone,
         default_status=default_status,
-        description=description or "Brings Roboto datasets up to date.",
+        description=description or "Syncs Roboto datasets.",
     )
     def roboto_sync_schedule(
         context: dg.ScheduleEvaluationContext,

@@ -93,6 +93,6 @@ def test_existing_keys_keep_their_order() -> None:
     [("2026-11-10", "does not exist yet"), ("1999-01-01", "has no partition '1999-01-01'")],
 )
 def test_a_missing_partition_is_an_error_where_it_is_required(key: str, message: str) -> None:
-    """The error says whether waiting helps."""
+    """The error names whether waiting helps."""
     with pytest.raises(ConfigurationError, match=message):
         ExistingPartitions(DAYS, now=NOON).require(key)

@@ -29,7 +29,7 @@ def add(local: LocalRoboto, name: str, created: dt.datetime, **fields: Any) -> s
 def run(
     resources: dict[str, Any], folder: pathlib.Path, keys: Sequence[str], **options: Any
 ) -> dict[str | None, dict[str, Any]]:
-    """Materialize keys, in one run if they are several; return the metadata of those that are whole."""
+    """Materialize keys, in one run if they are several; return the metadata of those that are complete."""
     policy = dg.BackfillPolicy.single_run()
     asset = build_roboto_dataset_asset(
         "logs", destination=folder, backfill_policy=policy, **options
@@ -52,7 +52,7 @@ def run(
 def test_day_holds_the_datasets_created_in_it(
     local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
 ) -> None:
-    """A daily partition brings just its day's datasets, from midnight to midnight."""
+    """A daily partition delivers just its day's datasets, from midnight to midnight."""
     first = [add(local, "a.bin", on(1, hour)) for hour in (0, 23)]
     add(local, "a.bin", on(2, 0))
     found = run(resources, tmp_path, ["2020-03-01", "2020-03-02"], partitions_def=DAYS)

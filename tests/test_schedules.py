@@ -82,7 +82,7 @@ def test_every_dynamic_partition_gets_a_run(
 def test_one_run_holds_all_where_the_policy_allows(
     tmp_path: pathlib.Path, instance: dg.DagsterInstance
 ) -> None:
-    """With `BackfillPolicy.single_run()` a tick requests one run of the whole range."""
+    """With `BackfillPolicy.single_run()` a tick requests one run of the complete range."""
     asset = build(tmp_path, policy=dg.BackfillPolicy.single_run())
     assert ranges(tick(asset, instance)) == [("ds_a", "ds_d")]
 

@@ -161,7 +161,7 @@ def test_tick_ends_with_its_time(local: LocalRoboto, ticks: MakeTicks) -> None:
 def test_outage_skips_the_tick_and_keeps_the_cursor(
     local: LocalRoboto, ticks: MakeTicks, clock: Clock
 ) -> None:
-    """While the platform fails, ticks say why; afterwards everything is found."""
+    """While the platform fails, ticks are skipped with the reason; afterwards everything is found."""
     sensor = ticks()
     local.add_dataset()
     sensor.tick()
@@ -368,7 +368,7 @@ def test_one_dataset_without_partitions(local: LocalRoboto, ticks: MakeTicks, cl
 
 
 def test_foreign_asset_is_refused() -> None:
-    """The sensor says so if the asset is none of this package."""
+    """An asset that another package has built is refused."""
 
     @dg.asset
     def other() -> None: ...
@@ -443,7 +443,7 @@ def test_sensor_can_be_called_in_a_test(
 
 
 def test_resource_of_another_kind_is_named(tmp_path: pathlib.Path) -> None:
-    """Two swapped resources are an error that says so."""
+    """Two swapped resources are an error that names them."""
     asset = build_roboto_dataset_asset("logs", destination=tmp_path, dataset_id="ds_a")
     sensor = build_roboto_dataset_sensor(asset)
     with pytest.raises(ConfigurationError, match="The resource 'roboto' is int"):

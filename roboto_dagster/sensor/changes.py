@@ -88,7 +88,7 @@ class ChangeCollection:
         self.by_dataset[dataset_id] = self.by_dataset[dataset_id].with_event(text)
 
     def _with_search(self, change: Change, dataset: RemoteDataset) -> Change:
-        """Have the windows of the dataset's files looked for, where their changes do not tell them."""
+        """Request a search for the windows of the dataset's files, where changes of files do not name them."""
         assert self._windows is not None  # noqa: S101 -- asked by the caller
         if not self._is_known(dataset):
             since = None

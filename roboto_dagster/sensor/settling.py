@@ -66,7 +66,7 @@ class Settling:
     def _is_settled(self, change: Change) -> bool:
         if self.options.quiet_seconds > 0:
             quiet_since = self.now - self.options.quiet
-            # A time further ahead than clocks differ tells nothing about the last change.
+            # A time further ahead than clocks differ is not that of the last change.
             latest = self.now + self.options.overlap
             changed_recently = quiet_since < change.modified <= latest
             recent_files = (

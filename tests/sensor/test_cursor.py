@@ -60,7 +60,7 @@ def test_cursor_survives_its_text() -> None:
 
 
 def test_no_text_is_a_new_cursor() -> None:
-    """A sensor that never ran begins with nothing."""
+    """A sensor that never ran starts with nothing."""
     assert SensorCursor.from_json(None).datasets == ChangeFeed()
     assert SensorCursor.from_json("").waiting == {}
 

@@ -104,7 +104,7 @@ def test_scan_of_many_partitions_comes_to_its_end(lab: SensorLab) -> None:
 
 
 def test_clock_without_a_zone_is_refused(lab: SensorLab) -> None:
-    """A clock that would be compared wrongly is an error that says so."""
+    """A clock that would be compared wrongly is refused."""
     sensor = lab.ticks(clock=lambda: START.replace(tzinfo=None))
     with pytest.raises(Exception, match="must return a time with its zone"):
         sensor.tick()
