@@ -91,9 +91,9 @@ class Inventory:
         traceback: TracebackType | None,
     ) -> None:
         self.db.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, sqlite3.OperationalError):
             raise DiskSpaceError(
-                f"NO_SPACE: the list of the files does not fit into the folder for temporary files, "
+                f"NO_SPACE: the list of the files cannot be kept in the folder for temporary files, "
                 f"{tempfile.gettempdir()} ({error}). Completed files are kept. Make room there, or set TMPDIR (and "
                 "SQLITE_TMPDIR, if it is set) to a folder with more room, then run it again."
             ) from error
@@ -270,7 +270,12 @@ def known_file(columns: Sequence[Any]) -> KnownFile | None:
 
 
 def batched(items: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
-    """Yield lists of so many items; the last one may be shorter."""
+    """Yield lists of items; the last one may be shorter.
+
+    Args:
+        items: The items.
+        size: How many items a list has. Default 5,000.
+    """
     iterator = iter(items)
     while batch := list(itertools.islice(iterator, size)):
         yield batch

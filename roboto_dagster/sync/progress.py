@@ -43,7 +43,12 @@ class Progress:
         self.start(0, 0)
 
     def start(self, files: int, size_bytes: int) -> None:
-        """Start to count towards so many files and bytes."""
+        """Start to count.
+
+        Args:
+            files: How many files are to be fetched.
+            size_bytes: Their bytes.
+        """
         self._files, self._bytes = files, size_bytes
         self._files_done = self._bytes_done = 0
         self._started = self._reported_at = self._arrived_at = self._clock()
@@ -103,7 +108,12 @@ class Progress:
             return self._samples.timeline()
 
     def retry(self, failure: DownloadError, wait_seconds: float) -> None:
-        """Log that a request is repeated; an `OnRetry` callback. A flood of them is cut short."""
+        """Log that a request is repeated; an `OnRetry` callback. A flood of them is cut short.
+
+        Args:
+            failure: Why.
+            wait_seconds: When it is repeated.
+        """
         with self._lock:
             self._retries += 1
             count = self._retries

@@ -59,7 +59,12 @@ class Publisher:
     def before_publish(
         self, planned: PlannedFile, receipt: Receipt, status: os.stat_result
     ) -> None:
-        """Check the place of a file and note its facts; the first argument is bound by the caller.
+        """Check the place of a file and note its facts.
+
+        Args:
+            planned: The file; bound by the caller.
+            receipt: What is known of it.
+            status: Of the open temporary file.
 
         Raises:
             FileExistsError: Another run, or somebody else, has changed what is in its place since the plan.

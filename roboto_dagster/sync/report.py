@@ -14,7 +14,12 @@ if sys.version_info < (3, 11):
 
 
 def count(number: int, noun: str) -> str:
-    """Return such as `1 file` or `3 files`."""
+    """Return such as `1 file` or `3 files`.
+
+    Args:
+        number: How many there are.
+        noun: In the singular; an `s` makes its plural.
+    """
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

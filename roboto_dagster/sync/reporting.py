@@ -1,5 +1,6 @@
 """Makes the report of a sync from its inventory."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.downloads import planned_download
 from roboto_dagster.sync.inventory import Inventory
 from roboto_dagster.sync.options import SyncSettings
-from roboto_dagster.sync.outcomes import Failure, Outcomes
+from roboto_dagster.sync.outcomes import Outcomes
 from roboto_dagster.sync.report import MAX_EXAMPLES, FailureTotals, ReportedFile, SyncReport
 from roboto_dagster.sync.transfer import Transfer
 
@@ -45,19 +46,7 @@ def make_report(
     outcomes = Outcomes(inventory)
     total = inventory.totals()
     dataset_ids = [scope.dataset_id for scope in scopes]
-    destination = settings.destination
-
-    def error_of(failure: Failure) -> DownloadError:
-        return DownloadError(
-            planned_download(destination, failure.planned),
-            failure.code or "UNEXPECTED",
-            failure.reason,
-            failure.is_transient,
-            failure.attempts,
-            failure.request_id,
-            failure.advice,
-        )
-
+    destination, examples = settings.destination, functools.partial(_examples, outcomes, settings)
     return SyncReport(
         dataset_ids=dataset_ids,
         dataset_names={key: each.name for key, each in datasets.items() if each.name},
@@ -74,10 +63,8 @@ def make_report(
         bytes_total=total.size_bytes,
         duration_seconds=duration_seconds,
         attempts=transfer.attempts,
-        failures=[error_of(each) for each in outcomes.failures("failed", MAX_EXAMPLES)],
-        skipped=[
-            error_of(each) for each in outcomes.failures("skipped", MAX_EXAMPLES) if each.code
-        ],
+        failures=examples("failed"),
+        skipped=examples("skipped"),
         failure_totals=FailureTotals(
             error_codes=outcomes.error_codes(), is_retryable=outcomes.is_retryable
         ),
@@ -85,6 +72,24 @@ def make_report(
         top_files=_top_files(outcomes),
         dataset_url=dataset_url(settings.client.endpoint, *dataset_ids),
     )
+
+
+def _examples(outcomes: Outcomes, settings: SyncSettings, status: str) -> list[DownloadError]:
+    """Return errors of some files; a directory marker has no code, and is none."""
+    found = outcomes.failures(status, MAX_EXAMPLES)
+    return [
+        DownloadError(
+            planned_download(settings.destination, each.planned),
+            each.code,
+            each.reason,
+            each.is_transient,
+            each.attempts,
+            each.request_id,
+            each.advice,
+        )
+        for each in found
+        if each.code is not None
+    ]
 
 
 def _top_files(outcomes: Outcomes) -> list[ReportedFile]:
