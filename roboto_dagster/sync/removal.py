@@ -7,6 +7,7 @@ not_listed ─► in this sync's scope? ─► gone, by a lookup of its record? 
 ```
 """
 
+import concurrent.futures
 import logging
 from collections.abc import Mapping, Sequence
 
@@ -14,10 +15,14 @@ from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import RemovalError
 from roboto_dagster.platform.files import is_gone
 from roboto_dagster.platform.scope import Matcher, Scope
+from roboto_dagster.sync.inventory import batched
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.report import count
 from roboto_dagster.sync.unlisted import Unlisted, UnlistedFile
 from roboto_dagster.text import one_line
+
+_LOOKUPS_AT_ONCE = 8
+_BATCH = 100
 
 
 class Remover:
@@ -56,9 +61,10 @@ class Remover:
                 f"max_removals={self._settings.options.max_removals}, so none was removed. If that is right, raise "
                 "max_removals."
             )
-        for file in self._unlisted.files():
-            if self._in_scope(file):
-                self._remove(file)
+        with concurrent.futures.ThreadPoolExecutor(_LOOKUPS_AT_ONCE, "roboto-lookup") as pool:
+            for files in batched(filter(self._in_scope, self._unlisted.files()), _BATCH):
+                for file, is_certain in zip(files, pool.map(self._is_gone, files), strict=True):
+                    self._remove(file, is_certain=is_certain)
 
     def remove_now(self, file: UnlistedFile) -> bool:
         """Remove one file that is in the way of others, before they are fetched.
@@ -71,7 +77,7 @@ class Remover:
         """
         if self._settings.options.on_missing != "remove" or not self._in_scope(file):
             return False
-        return self._within_limit() and self._remove(file)
+        return self._within_limit() and self._remove(file, is_certain=self._is_gone(file))
 
     def _in_scope(self, file: UnlistedFile) -> bool:
         # A file that the patterns now leave out was not listed for that reason alone.
@@ -83,11 +89,13 @@ class Remover:
             self._missing = sum(map(self._in_scope, self._unlisted.files()))
         return self._missing <= self._settings.options.max_removals
 
-    def _remove(self, file: UnlistedFile) -> bool:
+    def _is_gone(self, file: UnlistedFile) -> bool:
+        client = self._settings.client
+        return is_gone(client, file.dataset_id, file.known.file_id, file.relative_path)
+
+    def _remove(self, file: UnlistedFile, *, is_certain: bool) -> bool:
         log, name = self._settings.log, one_line(file.relative_path)
-        if not is_gone(
-            self._settings.client, file.dataset_id, file.known.file_id, file.relative_path
-        ):
+        if not is_certain:
             log(
                 logging.WARNING,
                 f"kept {name}: {file.dataset_id} did not list it, but the platform still has its record",
