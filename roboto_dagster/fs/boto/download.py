@@ -67,14 +67,15 @@ class BotoDriver:
         self._connections = connections
         self._on_ended = on_ended
         self._sender = sender
-        self._monitor = Monitor()
         self._coordinator = Coordinator(state, self, bytes_in_flight=bytes_in_flight)
         self._workers = Workers(self._call)
         self._active: set[Exchange] = set()
         self._threads: list[threading.Thread] = []
+        self._listens = False
         self._idle = 0
         self._wake_one = threading.Semaphore(0)
         self._tick = threading.Event()
+        self._monitor = Monitor(self._tick.set)
         self._is_stopping = False
         self._has_ended = threading.Event()
         self._supervisor = threading.Thread(
@@ -83,9 +84,17 @@ class BotoDriver:
 
     # For other threads
 
+    def start(self) -> None:
+        """Starts the thread that lets others in; nothing if it was started before."""
+        if self._supervisor.ident is None:
+            self._supervisor.start()
+
     def submit(self, download: Download) -> None:
         """Takes a file over."""
         self._call(lambda: self._admit(download))
+        if self._has_ended.is_set():  # nobody else runs it any more
+            with self._monitor:
+                pass
 
     def cancel(self, transfer: Transfer) -> None:
         """Ends one file."""
@@ -106,7 +115,8 @@ class BotoDriver:
     def join(self) -> None:
         """Waits for the end; a signal handler that raises ends the wait."""
         while not self._has_ended.wait(0.5):
-            pass
+            if self._supervisor.ident is None:  # interrupted before it was started
+                return
         deadline = time.monotonic() + _JOIN_SECONDS
         for thread in [*self._threads, self._supervisor]:
             if thread.is_alive():
@@ -114,7 +124,7 @@ class BotoDriver:
         self._workers.close()
 
     def _call(self, function: Callable[[], None]) -> None:
-        """Runs a function under the monitor, at once or soon, and does what follows from it."""
+        """Has a function run under the monitor soon, and does what follows from it."""
 
         def run() -> None:
             try:
@@ -148,9 +158,9 @@ class BotoDriver:
             download.transfer.fail(download.error(failure))
             self._on_ended(1)
             return
-        if not self._threads:
+        if not self._listens:
+            self._listens = True
             self._state.credentials.subscribe(self._credentials_came)
-            self._supervisor.start()
         self._coordinator.files.add(download)
 
     def _release(self, exchange: Exchange) -> None:
@@ -166,7 +176,7 @@ class BotoDriver:
         self._dispatch()
         is_done = self._is_stopping and not coordinator.files.open and not self._workers.pending
         if is_done and not self._has_ended.is_set():
-            if self._threads:
+            if self._listens:
                 self._state.credentials.unsubscribe(self._credentials_came)
             coordinator.close()
             self._has_ended.set()
@@ -234,7 +244,7 @@ class BotoDriver:
             self._coordinator.files.ended or self._is_stopping
         ):  # the last ones failed for want of credentials
             self._settle()
-        if self._due > now:
+        if now < self._due < _NEVER:
             self._tick.set()  # the supervisor wakes somebody when it is time
 
     def _perform(self, exchange: Exchange) -> Failure | None:

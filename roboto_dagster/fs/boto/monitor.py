@@ -1,4 +1,4 @@
-"""The lock of the boto3 driver; whoever holds it also runs what others have put in meanwhile."""
+"""The lock of the boto3 driver's threads, with a door for all others."""
 
 import threading
 from collections import deque
@@ -7,16 +7,25 @@ from types import TracebackType
 
 
 class Monitor:
-    """A lock that nobody has to wait for to have something done under it.
+    """A lock whose holder first runs, and last runs, what others have put in.
 
-    `call` never blocks: the function runs at once where the lock is free, else before, or just
-    after, its holder lets it go. So a caller's callback, which runs under the lock, may cancel a
-    transfer or start another one, and so may those that it waits for.
+    ```
+     a thread of the driver   ─► with monitor: … ◄─ runs what was put in, on entering and on leaving
+     any other thread         ─► call(function) ──► put in; `wake` has some thread of the driver enter
+    ```
+
+    Only the driver's own threads hold it. So a caller never waits for it, may cancel or start a
+    transfer from within a callback, and may be interrupted by a signal at any line: no lock is left
+    held by that.
+
+    Args:
+        wake: Has a thread of the driver enter soon; must not block.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wake: Callable[[], None]) -> None:
         self._lock = threading.Lock()
         self._calls: deque[Callable[[], None]] = deque()
+        self._wake = wake
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -32,23 +41,15 @@ class Monitor:
             self._run_calls()
         finally:
             self._lock.release()
-        self._run_if_free()  # what was put in between the two lines above
 
     def call(self, function: Callable[[], None]) -> None:
-        """Runs a function under the lock, now or as soon as it is free.
+        """Has a function run under the lock, soon.
 
         Args:
             function: Must not raise.
         """
         self._calls.append(function)
-        self._run_if_free()
-
-    def _run_if_free(self) -> None:
-        while self._calls and self._lock.acquire(blocking=False):
-            try:
-                self._run_calls()
-            finally:
-                self._lock.release()
+        self._wake()
 
     def _run_calls(self) -> None:
         while self._calls:

@@ -8,6 +8,7 @@ start with the first `get` and end with the `with`.
 import os
 import pathlib
 import threading
+import weakref
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal
@@ -84,8 +85,8 @@ class BotoStore:
     ) -> Literal[False]:
         if os.getpid() != self._pid:
             return False
-        self._is_closed = True
         try:
+            self._is_closed = True
             self._end(cancel=exc_type is not None)
         except BaseException:  # a signal while waiting for the transfers
             self._end(cancel=True)
@@ -226,6 +227,9 @@ class BotoStore:
                     bytes_in_flight=_BYTES_IN_FLIGHT,
                     on_ended=self._admission.release,
                 )
+                # Where a signal keeps even `__exit__` from being reached.
+                weakref.finalize(self, self._driver.stop).atexit = False
+            self._driver.start()
             return self._driver
 
 

@@ -1,29 +1,42 @@
-"""The lock of the boto3 driver."""
+"""The lock of the boto3 driver's threads, and its door."""
 
 import threading
 
 from roboto_dagster.fs.boto.monitor import Monitor
 
 
-def test_what_is_put_in_runs_at_once_where_nobody_holds_it() -> None:
-    """A call to a free monitor is done when it returns."""
+def test_a_caller_wakes_somebody_and_goes_on() -> None:
+    """What is put in is not run by who puts it in."""
     ran: list[str] = []
-    Monitor().call(lambda: ran.append("now"))
-    assert ran == ["now"]
+    woken: list[str] = []
+    monitor = Monitor(lambda: woken.append("woken"))
+    monitor.call(lambda: ran.append("ran"))
+    assert (woken, ran) == (["woken"], [])
 
 
-def test_what_is_put_in_under_it_runs_before_it_is_free() -> None:
-    """Its holder does not wait for itself, and leaves nothing behind."""
-    monitor, ran = Monitor(), list[str]()
+def test_a_holder_runs_what_was_put_in_before_its_own() -> None:
+    """On entering."""
+    ran: list[str] = []
+    monitor = Monitor(lambda: None)
+    monitor.call(lambda: ran.append("put in"))
     with monitor:
-        monitor.call(lambda: ran.append("later"))
-        assert ran == []
-    assert ran == ["later"]
+        ran.append("its own")
+    assert ran == ["put in", "its own"]
+
+
+def test_a_holder_runs_what_it_put_in_itself_when_it_leaves() -> None:
+    """It never waits for itself."""
+    ran: list[str] = []
+    monitor = Monitor(lambda: None)
+    with monitor:
+        monitor.call(lambda: ran.append("put in"))
+        ran.append("its own")
+    assert ran == ["its own", "put in"]
 
 
 def test_nobody_waits_for_a_holder() -> None:
     """A call returns while another thread holds the monitor, which runs it on leaving."""
-    monitor, ran = Monitor(), list[str]()
+    monitor, ran = Monitor(lambda: None), list[str]()
     held, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -41,9 +54,10 @@ def test_nobody_waits_for_a_holder() -> None:
     assert ran == ["left to the holder"]
 
 
-def test_nothing_that_is_put_in_is_lost() -> None:
-    """Calls from many threads all run, one at a time."""
-    monitor, counted, inside = Monitor(), [0], [0]
+def test_what_is_put_in_runs_one_at_a_time() -> None:
+    """Calls from many threads all run, none beside another."""
+    counted, inside = [0], [0]
+    monitor = Monitor(lambda: None)
 
     def count() -> None:
         inside[0] += 1

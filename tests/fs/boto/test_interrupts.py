@@ -1,0 +1,120 @@
+"""Whatever line a signal interrupts, no thread and no descriptor of a store is left."""
+
+import gc
+import os
+import pathlib
+import sys
+import threading
+import types
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typing_extensions import Self
+
+from roboto_dagster.fs.boto import download, monitor, store
+from tests.fs.scripted_server import ScriptedServer, StoredObject, credentials
+
+PLACES = {module.__file__ for module in (store, download, monitor)}
+STEPS = {
+    "start": {"get", "_started", "start", "submit", "call", "_call", "__init__"},
+    "stop": {"__exit__", "_end", "stop", "join", "cancel_all", "call", "_call", "close"},
+}
+
+
+class _Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+class Interrupter:
+    """Raises at the n-th line that this thread runs in some functions.
+
+    Args:
+        names: The functions.
+        number: Which line; one more than there are only counts.
+    """
+
+    def __init__(self, names: set[str], number: int) -> None:
+        self._names = names
+        self._left = number
+        self.has_struck = False
+
+    def __enter__(self) -> Self:
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _trace(self, frame: types.FrameType, _: str, __: Any) -> Any:
+        code = frame.f_code
+        return self._line if code.co_filename in PLACES and code.co_name in self._names else None
+
+    def _line(self, _: types.FrameType, event: str, __: Any) -> Any:
+        if event == "line" and not self.has_struck:
+            self._left -= 1
+            if self._left < 0:
+                self.has_struck = True
+                raise _Interrupt
+        return self._line
+
+
+def ours() -> list[str]:
+    """Return the names of the engine's threads that run."""
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith("roboto-") and thread.is_alive()
+    ]
+
+
+def open_files() -> int:
+    """Count this process's descriptors."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - iterdir holds one open
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Wait for threads to end."""
+    tick = threading.Event()
+    for attempt in range(500):
+        if holds():
+            return True
+        tick.wait(0.01)
+        if attempt % 20 == 2:
+            gc.collect()
+    return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+@pytest.mark.filterwarnings(  # sockets that an interrupt left to the collector
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+@pytest.mark.parametrize("step", STEPS)
+def test_an_interrupt_at_any_line_leaves_nothing_running(step: str, tmp_path: pathlib.Path) -> None:
+    """Neither as the threads start nor as they end."""
+
+    def fetch(server: ScriptedServer, number: int) -> bool:
+        interrupter = Interrupter(STEPS[step], number)
+        made = store.BotoStore.create(credentials, endpoint_url=server.url)
+        try:
+            with made:
+                if step == "start":
+                    with interrupter:
+                        made.get("s3://bucket/key", tmp_path / "file", size_bytes=4).result(30)
+                else:
+                    made.get("s3://bucket/key", tmp_path / "file", size_bytes=4).result(30)
+                    interrupter.__enter__()
+        except _Interrupt:
+            pass
+        finally:
+            interrupter.__exit__()
+        return interrupter.has_struck
+
+    with ScriptedServer(StoredObject(data=b"data").answer) as server:
+        fetch(server, 10_000)
+        before, lines = open_files(), 0
+        while fetch(server, lines):
+            lines += 1
+            assert eventually(lambda: not ours()), f"line {lines}: {ours()}"
+        assert lines > 5
+        assert eventually(lambda: open_files() <= before)
