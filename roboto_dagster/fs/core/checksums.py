@@ -86,11 +86,10 @@ def stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | None:
     Returns:
         The checksum, or None if the headers have none that can be checked.
     """
-    if _is_of_whole_object(headers):
-        for algorithm, header, width in _HEADERS:
-            value = headers.get(header)
-            if value and _is_base64_of(value, width):
-                return StoredChecksum(algorithm=algorithm, value=value)
+    for algorithm, header, width in _HEADERS:
+        value = headers.get(header)
+        if value and _is_base64_of(value, width) and _is_of_whole_object(headers):
+            return StoredChecksum(algorithm=algorithm, value=value)
     return _md5_of_etag(headers)
 
 

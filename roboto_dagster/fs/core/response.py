@@ -124,17 +124,15 @@ def parse_head(lines: list[bytes]) -> Head:
     for end_of_head in _ENDS_OF_HEAD:
         while end_of_head in lines and (end := lines.index(end_of_head) + 1) < len(lines):
             lines = lines[end:]
-    text = b"".join(lines).decode("latin-1")
-    status_line, *fields = text.replace("\r\n", "\n").split("\n")
+    # The values are stripped below, of `\r` too.
+    status_line, *fields = b"".join(lines).decode("latin-1").split("\n")
     headers: dict[str, str] = {}
     for field in fields:  # a regular expression takes four times as long
         name, _, value = field.partition(":")
-        name, value = name.strip().lower(), value.strip()
-        if name in headers and name:
-            value = f"{headers[name]}, {value}"
-        headers[name] = value
-    status = status_line.split(" ", 2)[1:2]
-    return Head(int(status[0]) if status and status[0].isdigit() else 0, headers)
+        name, value = name.lower().rstrip(), value.strip()
+        headers[name] = f"{headers[name]}, {value}" if name in headers and name else value
+    status = status_line.partition(" ")[2].lstrip()[:3]
+    return Head(int(status) if status.isdigit() else 0, headers)
 
 
 class ErrorDocument(NamedTuple):
