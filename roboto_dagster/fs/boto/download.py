@@ -1,10 +1,9 @@
-"""Drives downloads with threads: each sends one request after another, and reads the answers.
+"""Drives downloads with threads: each takes one request after another, and carries it out.
 
 ```
- take ─► sign ─► send ─► head accepted ─► read, write, read, write … ─► completed ─┐
-  ▲  │               └─────────────────────── failed ◄──────┘                      │
-  │  └ nothing to send: idle, until `_dispatch` wakes it                           │
-  └────────────────────────────────────────────────────────────────────────────────┘
+ take ─► perform (`performer.py`) ─► end: completed, or failed ─┐
+  ▲  └ nothing to send: idle, until `_dispatch` wakes it        │
+  └─────────────────────────────────────────────────────────────┘
 ```
 
 What to send and what an answer means is the coordinator's matter, which is called under the
@@ -19,16 +18,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from roboto_dagster.fs.boto.errors import failure_of, network_failure
 from roboto_dagster.fs.boto.exchange import Exchange
 from roboto_dagster.fs.boto.monitor import Monitor
+from roboto_dagster.fs.boto.performer import Performer
 from roboto_dagster.fs.boto.sender import Sender
-from roboto_dagster.fs.core.answers import shortfall
+from roboto_dagster.fs.boto.supervisor import Supervisor
 from roboto_dagster.fs.core.coordinator import Coordinator
 from roboto_dagster.fs.core.download import Download
-from roboto_dagster.fs.core.error_answer import failure_of_answer
-from roboto_dagster.fs.core.failure import Failure, local_failure
-from roboto_dagster.fs.core.response import Head
+from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.object_store import Transfer
 from roboto_dagster.fs.workers import Workers
@@ -38,7 +35,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _NEVER = float("inf")
-_LONGEST_WAIT_SECONDS = 1.0
 # A thread that still connects, or resolves a name, cannot be woken; nothing waits for it but this.
 _JOIN_SECONDS = 1.0
 
@@ -66,7 +62,6 @@ class BotoDriver:
         self._state = state
         self._connections = connections
         self._on_ended = on_ended
-        self._sender = sender
         self._coordinator = Coordinator(state, self, bytes_in_flight=bytes_in_flight)
         self._workers = Workers(self._call)
         self._active: set[Exchange] = set()
@@ -78,8 +73,21 @@ class BotoDriver:
         self._monitor = Monitor(self._tick.set)
         self._is_stopping = False
         self._has_ended = threading.Event()
+        self._performer = Performer(
+            sender, self._monitor, self._coordinator, self._active.__contains__, self._settle
+        )
+        supervisor = Supervisor(
+            self._monitor,
+            self._active,
+            due=self._due,
+            dispatch=self._dispatch,
+            stall_timeout_seconds=state.settings.stall_timeout_seconds,
+        )
         self._supervisor = threading.Thread(
-            target=self._supervise, name="roboto-boto3-watch", daemon=True
+            target=supervisor.run,
+            args=(self._tick, self._has_ended),
+            name="roboto-boto3-watch",
+            daemon=True,
         )
 
     # For other threads
@@ -160,7 +168,7 @@ class BotoDriver:
             return
         if not self._listens:
             self._listens = True
-            self._state.credentials.subscribe(self._credentials_came)
+            self._state.credentials.subscribe(self._tick.set)
         self._coordinator.files.add(download)
 
     def _release(self, exchange: Exchange) -> None:
@@ -177,7 +185,7 @@ class BotoDriver:
         is_done = self._is_stopping and not coordinator.files.open and not self._workers.pending
         if is_done and not self._has_ended.is_set():
             if self._listens:
-                self._state.credentials.unsubscribe(self._credentials_came)
+                self._state.credentials.unsubscribe(self._tick.set)
             coordinator.close()
             self._has_ended.set()
             if self._idle:
@@ -187,7 +195,7 @@ class BotoDriver:
     def _dispatch(self) -> None:
         """Wakes a thread, or starts one, if there is something to send."""
         now = time.monotonic()
-        if self._due > now or not self._has_room:
+        if self._due() > now or not self._has_room:
             return
         if self._idle:
             self._idle -= 1
@@ -197,7 +205,6 @@ class BotoDriver:
             self._threads.append(thread)
             thread.start()
 
-    @property
     def _due(self) -> float:
         """When there is something to send, by the monotonic clock."""
         scheduler = self._coordinator.scheduler
@@ -208,16 +215,13 @@ class BotoDriver:
     def _has_room(self) -> bool:
         return len(self._active) < int(self._state.throttle.limit)
 
-    def _credentials_came(self) -> None:
-        self._call(lambda: None)
-
     # The threads that send
 
     def _run(self) -> None:
         while not self._has_ended.is_set():
             exchange = self._take()
             if exchange is not None:
-                self._end(exchange, self._perform(exchange))
+                self._end(exchange, self._performer.perform(exchange))
             elif not self._has_ended.is_set():  # the end wakes all that count as idle
                 self._wake_one.acquire()
 
@@ -244,61 +248,8 @@ class BotoDriver:
             self._coordinator.files.ended or self._is_stopping
         ):  # the last ones failed for want of credentials
             self._settle()
-        if now < self._due < _NEVER:
+        if now < self._due() < _NEVER:
             self._tick.set()  # the supervisor wakes somebody when it is time
-
-    def _perform(self, exchange: Exchange) -> Failure | None:
-        """Sends a request and reads its answer, to the end of either."""
-        file = exchange.ranged.download.file
-        try:
-            request, session = self._sender.prepare(exchange.ranged)
-        except Exception as error:  # noqa: BLE001 - whatever a record or a configuration brings about
-            return failure_of(error, file)
-        try:
-            head = exchange.send(session, request)
-            if not 200 <= head.status < 300:
-                return self._refused(exchange, head)
-            return self._accept(exchange, head) or self._receive(exchange)
-        except Exception as error:  # noqa: BLE001 - whatever a network brings about
-            return exchange.failure or _on_connection(exchange, network_failure(error, file))
-        finally:
-            exchange.close()
-
-    def _refused(self, exchange: Exchange, head: Head) -> Failure:
-        credentials = exchange.ranged.credentials
-        expired = credentials is not None and credentials.expires_at <= time.time()
-        body = exchange.error_body()
-        return exchange.failure or failure_of_answer(head, body, credentials_expired=expired)
-
-    def _accept(self, exchange: Exchange, head: Head) -> Failure | None:
-        ranged = exchange.ranged
-        with self._monitor:
-            if exchange not in self._active:  # aborted
-                return None
-            try:
-                failure = self._coordinator.validate_response(ranged, head)
-            except Exception as error:  # noqa: BLE001 - a disk, or a path that cannot be
-                failure = local_failure(ranged.download.file, error)
-            self._settle()
-        return failure
-
-    def _receive(self, exchange: Exchange) -> Failure | None:
-        """Reads the body until it ends, or no more of it is wanted."""
-        ranged = exchange.ranged
-        while not ranged.is_complete:
-            data = exchange.read()
-            if exchange.failure is not None:  # shut down: what ends here is not the body
-                return exchange.failure
-            with self._monitor:
-                if exchange not in self._active:  # aborted
-                    return None
-                try:
-                    is_over = not data or not ranged.write(data)
-                except Exception as error:  # noqa: BLE001 - a disk
-                    return local_failure(ranged.download.file, error)
-                if is_over:
-                    return shortfall(ranged)
-        return None
 
     def _end(self, exchange: Exchange, failure: Failure | None) -> None:
         """Has the coordinator take a request that ended."""
@@ -315,50 +266,3 @@ class BotoDriver:
                 except Exception as error:  # noqa: BLE001 - a bug or a disk: this file's matter alone
                     coordinator.files.fail_on(ranged.download, error)
             self._settle()
-
-    # The thread that watches
-
-    def _supervise(self) -> None:
-        seen_at = time.monotonic()
-        while not self._has_ended.is_set():
-            self._tick.wait(self._pause(seen_at))
-            self._tick.clear()
-            with self._monitor:
-                now = time.monotonic()
-                if now - seen_at >= self._interval:
-                    self._look_for_stalls(now, now - seen_at)
-                    seen_at = now
-                self._dispatch()
-
-    @property
-    def _interval(self) -> float:
-        return min(max(self._state.settings.stall_timeout_seconds / 5, 0.02), _LONGEST_WAIT_SECONDS)
-
-    def _pause(self, seen_at: float) -> float | None:
-        """Returns how long nothing is to be done."""
-        due = self._due
-        if due <= 0.0:  # whoever sends next takes it
-            due = _NEVER
-        if self._active:
-            due = min(due, seen_at + self._interval)
-        return None if due == _NEVER else max(due - time.monotonic(), 0.001)
-
-    def _look_for_stalls(self, now: float, pause: float) -> None:
-        if pause > 5 * self._interval + 1:  # this thread itself stood still: so did the others
-            for exchange in self._active:
-                exchange.watch_from(now)
-            return
-        limit = self._state.settings.stall_timeout_seconds
-        for exchange in self._active:
-            if exchange.failure is None and exchange.is_stalled(now, limit):
-                reason = f"next to no bytes came for {limit:g} seconds"
-                exchange.shut_down(Failure(code="STALLED", reason=reason))
-
-
-def _on_connection(exchange: Exchange, failure: Failure) -> Failure:
-    """Has a request repeated at once whose connection had been closed while it was idle."""
-    if failure.code == "CONNECTION" and exchange.is_on_old_connection and not exchange.has_head:
-        return Failure(
-            code=failure.code, reason=failure.reason, remedy="replay", cause=failure.cause
-        )
-    return failure
