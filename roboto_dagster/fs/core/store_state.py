@@ -2,7 +2,7 @@
 
 import time
 
-from roboto_dagster.fs.core.endpoint import Endpoints
+from roboto_dagster.fs.core.endpoints import Endpoints
 from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.throttle import Throttle

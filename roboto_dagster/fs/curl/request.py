@@ -1,8 +1,7 @@
 """One HTTP request over libcurl: exact URL, SigV4, options, and what of its answer is kept.
 
-The only file, with `errors.py` and `multi.py`, that speaks to pycurl. An easy handle lives
-as long as its loop: what never changes is set once, since setting options costs more than anything
-else Python does for a small file.
+With `errors.py` and `multi.py`, all that speaks to pycurl. A handle lives as long as its loop, and
+what never changes is set once: setting options costs most of what Python does for a small file.
 
 ```
  begin ─► (header lines) ─► read_head at the first byte of the body ─┬─ accepted: bytes to the file
@@ -37,8 +36,7 @@ from roboto_dagster.fs.curl.write_buffer import WriteBuffer
 _RECEIVE_BYTES = 512 * 1024
 _KEEP_ALIVE_SECONDS = 30
 _STOP = 0  # fewer bytes than were offered: libcurl ends the transfer
-# Interim answers (`100 Continue`) have no bound in libcurl; heads of S3 have about a dozen lines.
-_MAX_HEAD_LINES = 2000
+_MAX_HEAD_LINES = 2000  # libcurl has no bound for interim answers; S3's heads have a dozen lines
 
 # Options that pycurl has no names for; the numbers are part of libcurl's stable interface.
 _DNS_SHUFFLE_ADDRESSES = 275

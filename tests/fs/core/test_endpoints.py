@@ -8,7 +8,7 @@ import pytest
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.core.botocore_endpoint import ask_botocore
-from roboto_dagster.fs.core.endpoint import Endpoints, resolve_endpoint
+from roboto_dagster.fs.core.endpoints import Endpoints, resolve_endpoint
 
 URL = "http://127.0.0.1:9000"
 
@@ -60,7 +60,7 @@ def test_the_short_way_does_not_import_botocore(
         (tmp_path / "mine").write_text(config)
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "mine"))
     program = (
-        "import sys; from roboto_dagster.fs.core.endpoint import resolve_endpoint;"
+        "import sys; from roboto_dagster.fs.core.endpoints import resolve_endpoint;"
         "before = 'botocore' in sys.modules;"
         f"resolve_endpoint('logs', 'us-east-1', {URL!r});"
         "sys.exit(not before and 'botocore' in sys.modules)"
