@@ -5,7 +5,6 @@ future. It holds no transaction on the platform.
 """
 
 import collections
-import concurrent.futures
 import contextlib
 import logging
 import sys
@@ -15,12 +14,12 @@ from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import Self
 
-from roboto_dagster.errors import DownloadError, PlatformError, RobotoDagsterError
+from roboto_dagster.errors import DownloadError, PlatformError
 from roboto_dagster.fs.credentials import CredentialProvider, Credentials, DescribedProvider
+from roboto_dagster.fs.download_errors import as_download_error
 from roboto_dagster.fs.object_store import FutureLike
 from roboto_dagster.platform.client import make_client
 from roboto_dagster.platform.errors import platform_errors
-from roboto_dagster.redaction import safe_cause
 from roboto_dagster.types import DownloadableFile
 
 if sys.version_info < (3, 11):
@@ -53,6 +52,17 @@ class DownloadSession:
     As a context manager it waits on leaving. If the body raised, what is running is cancelled and
     the body's error wins.
 
+    ```python
+    session = DownloadSession(
+        items=files, association=Association.dataset("ds_123"), roboto_client=client
+    )
+    store = StoreRegistry.get_store_for_uri(uri, session.make_credential_provider(bucket))
+    with store:
+        for file in session:
+            future = store.get(file["source_uri"], file["destination_path"])
+            session.register_download(file, future)
+    ```
+
     Args:
         items: The files. A lazy iterable is consumed as the session is iterated.
         association: Whose files they are: a dataset, a device, an org.
@@ -61,18 +71,6 @@ class DownloadSession:
         caller_org_id: Organization to act for, where the files belong to another one. Default None.
         on_settled: Called once for every file, when its end is noticed. With it, the group holds the first
             hundred failures only, since the function got them all. Default None.
-
-    Example:
-        ```python
-        session = DownloadSession(
-            items=files, association=Association.dataset("ds_123"), roboto_client=client
-        )
-        store = StoreRegistry.get_store_for_uri(uri, session.make_credential_provider(bucket))
-        with store:
-            for file in session:
-                future = store.get(file["source_uri"], file["destination_path"])
-                session.register_download(file, future)
-        ```
     """
 
     def __init__(
@@ -191,7 +189,7 @@ class DownloadSession:
         except BaseException as error:
             if not _is_the_futures(error, future):
                 raise
-            failure = _as_download_error(file, error)
+            failure = as_download_error(file, error)
             self._note(failure)
         if self._on_settled:
             self._on_settled(file, future, failure)
@@ -281,20 +279,3 @@ def _has_succeeded(future: FutureLike[None]) -> bool:
     except BaseException:  # noqa: BLE001 -- asked on the way out: the caller's own error wins
         return False
     return True
-
-
-def _as_download_error(file: DownloadableFile, error: BaseException) -> DownloadError:
-    """Make any store's error one of ours that names its file, and chain the original, unless that is ours
-    too and its message is quoted.
-    """
-    if isinstance(error, DownloadError):
-        return error
-    from roboto_dagster.fs.boto.errors import (
-        download_error,
-    )  # imports botocore: only failures need it
-
-    known = error if isinstance(error, Exception) else concurrent.futures.CancelledError()
-    failure = download_error(file, known)
-    cause = error.__cause__ if isinstance(error, RobotoDagsterError) else error
-    failure.__cause__ = safe_cause(cause)
-    return failure

@@ -20,6 +20,7 @@ from typing import Any
 import tenacity
 
 from roboto_dagster.errors import ConfigurationError, DownloadError
+from roboto_dagster.fs.download_errors import as_download_error
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore
 from roboto_dagster.sync.conflicts import ConflictResolver
 from roboto_dagster.sync.downloads import (
@@ -216,10 +217,8 @@ class Transfer:
             self._failed_now -= self._resolver.resolve(conflicts)
 
     def _fail_all(self, numbers: Iterable[int], error: Exception) -> None:
-        from roboto_dagster.fs.boto.errors import download_error  # imports botocore
-
         for planned in self._inventory.files(numbers):
-            self._note_failed(planned.seq, download_error(self._download(planned), error))
+            self._note_failed(planned.seq, as_download_error(self._download(planned), error))
 
     def _log_wait(self, state: tenacity.RetryCallState) -> None:
         wait_seconds = state.next_action.sleep if state.next_action else 0.0
