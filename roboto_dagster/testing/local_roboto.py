@@ -45,12 +45,16 @@ class LocalRoboto:
     nothing.
 
     ```python
-    with LocalRoboto() as local:
+    with LocalRoboto() as local, dagster.DagsterInstance.ephemeral() as instance:
         dataset_id = local.add_dataset("flight 1")
         local.add_file(dataset_id, "logs/a.mcap", b"...")
         local.faults.add(faults.status(503, "SlowDown"), key="*a.mcap", times=1)
+        instance.add_dynamic_partitions("flights", [dataset_id])
         dagster.materialize(
-            [my_asset], resources=local.resources(), partition_key=dataset_id
+            [my_asset],
+            resources=local.resources(),
+            partition_key=dataset_id,
+            instance=instance,
         )
         assert local.requests.count(service="s3", method="GET") == 2
     ```
