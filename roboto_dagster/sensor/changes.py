@@ -132,7 +132,12 @@ class DatasetSink:
         return dataset_revision(change)
 
     def take(self, change: RemoteDataset, revision: Revision) -> bool:
-        """Take a dataset, or return False if there is no room for it."""
+        """Take a dataset, or return False if there is no room for it.
+
+        Args:
+            change: The change.
+            revision: What it is a change to.
+        """
         if not is_dataset_id(change.dataset_id):
             self._warn(
                 f"The platform lists a dataset {one_line(change.dataset_id)!r}, which cannot be a partition: it is "
@@ -178,7 +183,12 @@ class FileSink:
         return Revision(record_id=change.file_id, version=change.version, modified=change.modified)
 
     def take(self, change: FileChange, revision: Revision) -> bool:
-        """Take a file, or return False if there is no room for its dataset."""
+        """Take a file, or return False if there is no room for its dataset.
+
+        Args:
+            change: The change.
+            revision: What it is a change to.
+        """
         dataset_id = change.dataset_id
         if not is_dataset_id(dataset_id) or not self._partitioning.accepts(dataset_id):
             return True

@@ -41,7 +41,12 @@ class ChangeSink(Protocol[ChangedT_contra]):
         """Return what identifies the change."""
 
     def take(self, change: ChangedT_contra, revision: Revision) -> bool:
-        """Take a change, or return False if the tick has enough: the walk then pauses before it."""
+        """Take a change, or return False if the tick has enough: the walk then pauses before it.
+
+        Args:
+            change: The change.
+            revision: What it is a change to.
+        """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -160,7 +160,12 @@ class Samples:
         self._bytes = [0]
 
     def add(self, seconds: float, count: int) -> None:
-        """Add bytes that arrived so many seconds after the start; fewer than none are taken back."""
+        """Add bytes that arrived so many seconds after the start; fewer than none are taken back.
+
+        Args:
+            seconds: Time since the start.
+            count: How many bytes arrived since the last call.
+        """
         while (step := int(seconds / self._step_seconds)) >= self._limit:
             self._halve()
         self._bytes.extend([0] * (step + 1 - len(self._bytes)))

@@ -15,20 +15,47 @@ they were added.
 """
 
 import json
-import random
 import re
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 from xml.sax.saxutils import escape
 
 from roboto_dagster.testing.request_log import matches
+from roboto_dagster.testing.rules import Fault, Faults, ReplaceObject, Rule
 from roboto_dagster.testing.server.content import BitFlipped, BytesContent, Window
 from roboto_dagster.testing.server.http import Delivery, Request, Response, Service
 
-ReplaceObject = Callable[[str, str, bytes], None]
-"""Puts new bytes under a bucket and a key."""
+__all__ = [
+    "Fault",
+    "Faults",
+    "Rule",
+    "answer",
+    "answer_json",
+    "call",
+    "chunked",
+    "close_idle",
+    "content_length",
+    "delay",
+    "drop_headers",
+    "flip_bit",
+    "ignore_if_match",
+    "ignore_range",
+    "no_content_length",
+    "offset_range",
+    "ok_with_error_body",
+    "refuse",
+    "reset",
+    "set_headers",
+    "short_body",
+    "shorter_range",
+    "stall",
+    "status",
+    "swap",
+    "trickle",
+    "truncate",
+    "wrong_region",
+]
 
 _MESSAGES = {
     "SlowDown": "Please reduce your request rate.",
@@ -53,168 +80,6 @@ _API_CODES = {
     500: "RobotoInternalException",
     503: "RobotoServiceUnavailableException",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One thing that goes wrong. Made by the functions of this module, or by hand.
-
-    Attributes:
-        name: What it is called in the request log.
-        before: Returns the request to serve instead, or the response to give without serving it.
-        after: Returns the response to give instead.
-        applies: Whether the fault makes sense for a request; if not, the request does not count for
-            the rule.
-        region: A region for which S3 accepts signatures while the fault is there, besides its own.
-    """
-
-    name: str
-    before: Callable[[Request, ReplaceObject], Request | Response] = field(
-        default=lambda request, _: request
-    )
-    after: Callable[[Request, Response], Response] = field(default=lambda _, response: response)
-    applies: Callable[[Request], bool] = field(default=lambda _: True)
-    region: str | None = None
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Rule:
-    """A fault and the requests that it strikes; what `Faults.add` returns.
-
-    Attributes:
-        fault: What happens.
-        seen: How many requests fitted so far.
-        hits: How many of them were struck.
-    """
-
-    fault: Fault
-    service: Service | None
-    method: str | None
-    key: str | None
-    route: str | None
-    when: Callable[[Request], bool]
-    after: int
-    times: int | None
-    probability: float
-    random: random.Random
-    seen: int = 0
-    hits: int = 0
-
-    def strikes(self, request: Request) -> bool:
-        """Return whether the fault strikes *request*, and count it."""
-        if not self._fits(request):
-            return False
-        self.seen += 1
-        if self.seen <= self.after or (self.times is not None and self.hits >= self.times):
-            return False
-        if self.probability < 1.0 and self.random.random() >= self.probability:
-            return False
-        self.hits += 1
-        return True
-
-    def _fits(self, request: Request) -> bool:
-        return (
-            self.service in (None, request.service)
-            and self.method in (None, request.method)
-            and (self.key is None or (bool(request.key) and matches(request.key, self.key)))
-            and (self.route is None or matches(request.route, self.route))
-            and self.fault.applies(request)
-            and self.when(request)
-        )
-
-
-class Faults:
-    """The rules of one `LocalRoboto`, which any thread may add and remove at any time."""
-
-    def __init__(self, replace_object: ReplaceObject) -> None:
-        self._rules: list[Rule] = []
-        self._lock = threading.RLock()  # a condition may itself ask or change the rules
-        self._replace_object = replace_object
-
-    def add(
-        self,
-        fault: Fault,
-        *,
-        service: Service | None = None,
-        method: str | None = None,
-        key: str | None = None,
-        route: str | None = None,
-        when: Callable[[Request], bool] = lambda _: True,
-        after: int = 0,
-        times: int | None = None,
-        probability: float = 1.0,
-        seed: int = 0,
-    ) -> Rule:
-        """Let *fault* strike the requests that fit everything that is given.
-
-        Args:
-            fault: What happens.
-            service: Only requests to `"api"` or `"s3"`.
-            method: Only requests with this HTTP method.
-            key: Only requests for this S3 key, or keys that fit this pattern (`*` also matches
-                `/`).
-            route: Only requests for this path, or paths that fit this pattern, of the API or of S3
-                (`/bucket/key`).
-            when: Only requests for which this returns true.
-            after: Let so many fitting requests pass first.
-            times: Strike so many times, then no more. Default: for ever.
-            probability: Strike only this share of the fitting requests, drawn with *seed*.
-            seed: What the draws start from, so that a run can be repeated.
-
-        Returns:
-            The rule, which counts its hits and can be given to `remove`.
-        """
-        rule = Rule(
-            fault=fault,
-            service=service,
-            method=method,
-            key=key,
-            route=route,
-            when=when,
-            after=after,
-            times=times,
-            probability=probability,
-            random=random.Random(seed),  # noqa: S311 - dice for tests, not a secret
-        )
-        with self._lock:
-            self._rules.append(rule)
-        return rule
-
-    def remove(self, rule: Rule) -> None:
-        """Take *rule* away; it is no error if it is gone."""
-        with self._lock:
-            self._rules = [kept for kept in self._rules if kept is not rule]
-
-    def regions(self) -> set[str]:
-        """Return the regions that the faults lead clients to."""
-        with self._lock:
-            return {rule.fault.region for rule in self._rules if rule.fault.region is not None}
-
-    def clear(self) -> None:
-        """Take all rules away."""
-        with self._lock:
-            self._rules.clear()
-
-    def around(
-        self, request: Request, handle: Callable[[Request], Response]
-    ) -> tuple[Response, tuple[str, ...]]:
-        """Answer *request* with the faults that strike it, and say which they were."""
-        with self._lock:
-            struck = [rule.fault for rule in self._rules if rule.strikes(request)]
-        response = self._serve(request, struck, handle)
-        for fault in struck:
-            response = fault.after(request, response)
-        return response, tuple(fault.name for fault in struck)
-
-    def _serve(
-        self, request: Request, struck: Sequence[Fault], handle: Callable[[Request], Response]
-    ) -> Response:
-        for fault in struck:
-            outcome = fault.before(request, self._replace_object)
-            if isinstance(outcome, Response):
-                return outcome
-            request = outcome
-        return handle(request)
 
 
 # --- answers given instead of serving the request
@@ -267,7 +132,14 @@ def answer(
     content_type: str = "text/html",
     headers: Mapping[str, str] | None = None,
 ) -> Fault:
-    """Answer with any body: an HTML page of a proxy, broken XML, JSON of the wrong shape."""
+    """Answer with any body: an HTML page of a proxy, broken XML, JSON of the wrong shape.
+
+    Args:
+        body: The body.
+        status: The HTTP status. Default 200.
+        content_type: Its type. Default `text/html`.
+        headers: Headers to add.
+    """
     data = body.encode() if isinstance(body, str) else body
     response = Response(
         status=status,
@@ -283,16 +155,18 @@ def answer_json(payload: object) -> Fault:
 
 
 def ok_with_error_body(error: str = "InternalError") -> Fault:
-    """Answer 200 with an S3 error as its body, as S3 may do once it has begun to answer."""
+    """Answer 200 with an S3 error as its body, as S3 may do once it has started to answer."""
     body = f"<Error><Code>{error}</Code><Message>{_MESSAGES.get(error, '')}</Message></Error>"
     return replace(answer(body, content_type="application/xml"), name=f"200 with {error}")
 
 
 def wrong_region(region: str, *, code: int = 400) -> Fault:
-    """Refuse requests that are signed for another region than *region*, naming it as S3 does.
+    """Refuse requests that are signed for another region, naming the right one as S3 does.
 
-    With *code* 400 it is `AuthorizationHeaderMalformed`, with 301 `PermanentRedirect`, with 307
-    `TemporaryRedirect`.
+    Args:
+        region: The right region.
+        code: 400 (default) answers `AuthorizationHeaderMalformed`, 301 `PermanentRedirect`, 307
+            `TemporaryRedirect`.
     """
     error = {301: "PermanentRedirect", 307: "TemporaryRedirect"}.get(
         code, "AuthorizationHeaderMalformed"
@@ -348,7 +222,12 @@ def reset(*, after_bytes: int) -> Fault:
 
 
 def stall(*, after_bytes: int, seconds: float) -> Fault:
-    """Send nothing for *seconds* after so many bytes of the body, then go on."""
+    """Send nothing for a while in the middle of the body, then go on.
+
+    Args:
+        after_bytes: How many bytes of the body are sent before.
+        seconds: For how long nothing is sent.
+    """
     return Fault(
         name="stall",
         after=_deliver(

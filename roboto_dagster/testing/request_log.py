@@ -64,7 +64,15 @@ class RequestLog:
         route: str | None = None,
         status: int | None = None,
     ) -> int:
-        """Return how many requests fit; see `matching`."""
+        """Return how many requests fit; see `matching`.
+
+        Args:
+            service: As in `matching`.
+            method: As in `matching`.
+            key: As in `matching`.
+            route: As in `matching`.
+            status: As in `matching`.
+        """
         return len(
             self.matching(service=service, method=method, key=key, route=route, status=status)
         )
@@ -103,7 +111,14 @@ class RequestLog:
             self._entries.clear()
 
     def add(self, request: Request, status: int, size_bytes: int, faults: tuple[str, ...]) -> None:
-        """Note one request."""
+        """Note one request.
+
+        Args:
+            request: The request.
+            status: HTTP status of the answer.
+            size_bytes: Size of the answer's body.
+            faults: Names of the faults that struck it.
+        """
         is_api = request.service == "api"
         entry = LoggedRequest(
             service=request.service,
@@ -124,5 +139,10 @@ class RequestLog:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Return whether *name* is *pattern*, or fits it as a shell pattern."""
+    """Return whether *name* is *pattern*, or fits it as a shell pattern.
+
+    Args:
+        name: A key, path or header name.
+        pattern: What it shall fit, with `*` and `?`.
+    """
     return name == pattern or fnmatchcase(name, pattern)

@@ -28,7 +28,8 @@ from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.sync.options import SyncOptions, SyncSettings
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.sync.run import sync
-from roboto_dagster.testing.server.api import Api, Settings
+from roboto_dagster.testing.server.api import Api
+from roboto_dagster.testing.server.backend import Settings
 from roboto_dagster.testing.server.catalog import Catalog
 from roboto_dagster.testing.server.s3 import S3Store
 from tests.simulation.platform import API_KEY, ModelClient

@@ -138,7 +138,13 @@ class Authority:
                 self._issued[access_key_id] = replace(issued, expires=expires)
 
     def presign(self, issued: IssuedCredentials, url: str, *, expires_seconds: int) -> str:
-        """Return *url* with a signature in its query, for a GET."""
+        """Return *url* with a signature in its query, for a GET.
+
+        Args:
+            issued: The credentials to sign with.
+            url: The object's URL.
+            expires_seconds: How long the link is good for.
+        """
         request = AWSRequest(method="GET", url=url)
         S3SigV4QueryAuth(_boto(issued), "s3", REGION, expires=expires_seconds).add_auth(request)
         return str(request.url)
@@ -189,6 +195,11 @@ class Authority:
 
     def authorize(self, issued: IssuedCredentials, action: str, resource: str) -> None:
         """Check that the policy of *issued* permits *action* on *resource*.
+
+        Args:
+            issued: The credentials of the request.
+            action: Such as `s3:GetObject`.
+            resource: ARN of the object or bucket.
 
         Raises:
             RefusedError: It does not.

@@ -147,7 +147,12 @@ class Catalog:
             return record
 
     def file(self, file_id: str, version: int | None = None) -> Record:
-        """Return a file's record: the latest, or that of *version*."""
+        """Return a file's record: the latest, or that of *version*.
+
+        Args:
+            file_id: The file.
+            version: The version; None for the latest.
+        """
         with self.lock:
             versions = self._versions.get(file_id, [])
             found = (
@@ -163,7 +168,13 @@ class Catalog:
     def file_at(
         self, association_id: str, relative_path: str, version: int | None = None
     ) -> Record:
-        """Return the record of the file at a path."""
+        """Return the record of the file at a path.
+
+        Args:
+            association_id: Whose file it is.
+            relative_path: Its path.
+            version: The version; None for the latest.
+        """
         for record in self.files(association_id):
             if record["relative_path"] == relative_path:
                 return self.file(record["file_id"], version)
@@ -207,7 +218,12 @@ class Catalog:
             return record
 
     def rename_file(self, file_id: str, new_path: str) -> Record:
-        """Move a file; its id and version stay."""
+        """Move a file; its id and version stay.
+
+        Args:
+            file_id: The file.
+            new_path: Its new path.
+        """
         with self.lock:
             record = self.file(file_id)
             record.update(
@@ -234,7 +250,12 @@ class Catalog:
     # --- changes shared by datasets and files ---
 
     def update_dataset(self, dataset_id: str, changes: Mapping[str, Any]) -> Record:
-        """Apply an update request's body to a dataset."""
+        """Apply an update request's body to a dataset.
+
+        Args:
+            dataset_id: The dataset.
+            changes: The body of the request.
+        """
         with self.lock:
             record = self.dataset(dataset_id)
             record.update(_changed(record, changes))
@@ -243,7 +264,12 @@ class Catalog:
             return record
 
     def update_file(self, file_id: str, changes: Mapping[str, Any]) -> Record:
-        """Apply an update request's body to a file, which makes a new version of its record."""
+        """Apply an update request's body to a file, which makes a new version of its record.
+
+        Args:
+            file_id: The file.
+            changes: The body of the request.
+        """
         with self.lock:
             return self.revise_file(file_id, **_changed(self.file(file_id), changes))
 
@@ -252,7 +278,13 @@ class Catalog:
     def begin_upload(
         self, association_id: str, uris: Mapping[str, str], sizes: Mapping[str, int]
     ) -> Upload:
-        """Open an upload transaction."""
+        """Open an upload transaction.
+
+        Args:
+            association_id: Whose files they will be.
+            uris: Where each file goes, by its path.
+            sizes: How many bytes each file has, by its path.
+        """
         with self.lock:
             upload = Upload(
                 transaction_id=self.new_id("tx"),
@@ -315,7 +347,13 @@ def _token(seed: int | None) -> str:
 def select(
     records: Iterable[Record], *, include: Sequence[str] | None, exclude: Sequence[str] | None
 ) -> list[Record]:
-    """Return the records whose path fits gitignore-style patterns; none mean no filter."""
+    """Return the records whose path fits gitignore-style patterns; none mean no filter.
+
+    Args:
+        records: What is filtered.
+        include: Patterns of which a path must match one, if there are any.
+        exclude: Patterns of which a path must match none.
+    """
     included = GitIgnoreSpec.from_lines(include) if include else None
     excluded = GitIgnoreSpec.from_lines(exclude) if exclude else None
     return [

@@ -67,6 +67,12 @@ def fingerprint(
 
     A multipart ETag is the MD5 of the parts' MD5s with their number, and so is a `COMPOSITE`
     checksum in its algorithm.
+
+    Args:
+        content: The object's bytes.
+        algorithm: The checksum to keep, or None for none.
+        part_bytes: Size of its parts; None for an object of one piece.
+        type: Whether the checksum is of all bytes or of the parts' checksums.
     """
     parts = list(_split(content, part_bytes or max(len(content), 1)))
     whole = None if algorithm is None else _hasher(algorithm)

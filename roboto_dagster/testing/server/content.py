@@ -20,7 +20,12 @@ class Content(Protocol):
         ...
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return the bytes from *start* up to *stop*."""
+        """Return the bytes from *start* up to *stop*.
+
+        Args:
+            start: The first byte.
+            stop: The byte after the last one.
+        """
         ...
 
 
@@ -34,7 +39,12 @@ class BytesContent:
         return len(self._data)
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return a stretch of them."""
+        """Return a stretch of them.
+
+        Args:
+            start: The first byte.
+            stop: The byte after the last one.
+        """
         return self._data[start:stop]
 
 
@@ -49,7 +59,12 @@ class FileContent:
         return self._size
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return a stretch of the file as it is now."""
+        """Return a stretch of the file as it is now.
+
+        Args:
+            start: The first byte.
+            stop: The byte after the last one.
+        """
         with self.path.open("rb") as file:
             file.seek(start)
             return file.read(stop - start)
@@ -67,7 +82,12 @@ class Window:
         return self.stop - self.start
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return a stretch of the part."""
+        """Return a stretch of the part.
+
+        Args:
+            start: The first byte.
+            stop: The byte after the last one.
+        """
         return self.content.read(self.start + start, min(self.start + stop, self.stop))
 
 
@@ -82,7 +102,12 @@ class BitFlipped:
         return len(self._content)
 
     def read(self, start: int, stop: int) -> bytes:
-        """Return a stretch, with the bit changed if it lies there."""
+        """Return a stretch, with the bit changed if it lies there.
+
+        Args:
+            start: The first byte.
+            stop: The byte after the last one.
+        """
         data = self._content.read(start, stop)
         if not start <= self._at < start + len(data):
             return data
@@ -92,7 +117,12 @@ class BitFlipped:
 
 
 def pieces(content: Content, size: int = PIECE_BYTES) -> Iterator[bytes]:
-    """Yield *content* from front to back, at most *size* bytes at a time."""
+    """Yield *content* from front to back, at most *size* bytes at a time.
+
+    Args:
+        content: The bytes.
+        size: How many bytes a piece has at most.
+    """
     for start in range(0, len(content), size):
         yield content.read(start, min(start + size, len(content)))
 

@@ -287,6 +287,11 @@ class _RequestReader:
 def send(connection: socket.socket, request: Request, response: Response) -> None:
     """Send *response* the way its delivery says.
 
+    Args:
+        connection: The client's socket.
+        request: What it asked for.
+        response: What to send, and how.
+
     Raises:
         ClientGoneError: The connection ended, by the client's will or by the delivery's.
     """

@@ -11,7 +11,12 @@ class BadQueryError(ValueError):
 
 
 def run_query(records: Iterable[Record], specification: Mapping[str, Any]) -> list[Record]:
-    """Return the records that fit a query specification's condition, sorted as it says."""
+    """Return the records that fit a query specification's condition, sorted as it says.
+
+    Args:
+        records: What is searched.
+        specification: The query, as the SDK sends it.
+    """
     from roboto.query import QuerySpecification  # the SDK costs about a second to import
 
     try:
@@ -27,7 +32,13 @@ def run_query(records: Iterable[Record], specification: Mapping[str, Any]) -> li
 def sort_records(
     records: Sequence[Record], *, by: str | None, direction: str | None
 ) -> list[Record]:
-    """Return the records sorted; as on the platform, newest first unless told otherwise."""
+    """Return the records sorted; as on the platform, newest first unless told otherwise.
+
+    Args:
+        records: What is sorted.
+        by: The field to sort by, or None for when they were made.
+        direction: `ASC` or `DESC`, or None for newest first.
+    """
     field = by or "created"
     if any(field not in record for record in records):
         raise BadQueryError(f"Cannot sort by unknown field '{field}'")
@@ -43,7 +54,13 @@ def sort_records(
 
 
 def page(items: Sequence[Record], token: str | None, limit: int) -> tuple[list[Record], str | None]:
-    """Return one page of *items* and the token of the next one, None on the last."""
+    """Return one page of *items* and the token of the next one, None on the last.
+
+    Args:
+        items: Everything there is.
+        token: Where the page starts, or None for the first.
+        limit: How many items a page has at most.
+    """
     try:
         start = int(token) if token else 0
     except ValueError as error:

@@ -82,6 +82,15 @@ class S3Store:
     ) -> str:
         """Store *content*, as if put in one piece or, with *part_bytes*, in parts of that size.
 
+        Args:
+            bucket: The object's bucket, made if it is missing.
+            key: Its key.
+            content: Its bytes.
+            checksum_algorithm: The checksum to keep; None for none.
+            part_bytes: Size of its parts; None for one piece.
+            checksum_type: Whether the checksum is of all bytes or of the parts' checksums.
+            modified: When it was stored; None for now.
+
         Returns:
             The object's ETag.
         """
@@ -98,13 +107,23 @@ class S3Store:
         return facts.etag
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove an object; it is no error if it is not there."""
+        """Remove an object; it is no error if it is not there.
+
+        Args:
+            bucket: The object's bucket.
+            key: Its key.
+        """
         with self._lock:
             if key in self._backend.buckets[bucket].keys:
                 self._backend.buckets[bucket].keys.pop(key)
 
     def size_of(self, bucket: str, key: str) -> int | None:
-        """Return an object's size in bytes, or None if there is no such object."""
+        """Return an object's size in bytes, or None if there is no such object.
+
+        Args:
+            bucket: The object's bucket.
+            key: Its key.
+        """
         found = self._find(bucket, key)
         return None if found is None else found.size
 
