@@ -226,6 +226,12 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 # Too many open files, and a temporary file that was taken over or removed: the next attempt makes a new one.
 _RETRYABLE = frozenset({errno.EMFILE, errno.ENFILE, errno.ESTALE})
 
+# What the user has put there is neither followed nor removed.
+_IN_THE_WAY = {
+    errno.ELOOP: "Move the link away, or replace it by what it points to: links below the destination are not followed.",
+    errno.ENOTDIR: "Move it away: folders of the dataset belong in its place.",
+}
+
 
 def is_no_space(error: OSError) -> bool:
     """Return whether a disk error means that the disk, or the user's share of it, is full."""
@@ -247,5 +253,13 @@ def from_os_error(file: DownloadableFile, error: OSError, attempts: int = 1) -> 
     if is_no_space(error):
         return DownloadError(file, "NO_SPACE", reason, False, attempts)
     if error.errno == errno.ELOOP:
-        return DownloadError(file, "UNSAFE_PATH", "a symbolic link is in the way", False, attempts)
+        reason = "a symbolic link is in the way"
+        return DownloadError(
+            file, "UNSAFE_PATH", reason, False, attempts, advice=_IN_THE_WAY[errno.ELOOP]
+        )
+    if error.errno == errno.ENOTDIR:
+        reason = "something that is no folder is in its path"
+        return DownloadError(
+            file, "LOCAL_IO", reason, False, attempts, advice=_IN_THE_WAY[errno.ENOTDIR]
+        )
     return DownloadError(file, "LOCAL_IO", reason, error.errno in _RETRYABLE, attempts)

@@ -142,6 +142,7 @@ def test_configuration_error_is_a_value_error() -> None:
         pytest.param(errno.ENOSPC, "NO_SPACE", False, id="full"),
         pytest.param(errno.EDQUOT, "NO_SPACE", False, id="quota"),
         pytest.param(errno.ELOOP, "UNSAFE_PATH", False, id="link"),
+        pytest.param(errno.ENOTDIR, "LOCAL_IO", False, id="no-folder"),
         pytest.param(errno.EMFILE, "LOCAL_IO", True, id="too-many-open"),
         pytest.param(errno.EACCES, "LOCAL_IO", False, id="permission"),
         pytest.param(errno.EIO, "LOCAL_IO", False, id="broken-disk"),
@@ -151,6 +152,14 @@ def test_os_errors_become_codes(number: int, code: str, *, transient: bool) -> N
     """The number of a local error decides its code, and whether it is retryable."""
     failure = errors.from_os_error(FILE, OSError(number, os.strerror(number)))
     assert (failure.code, failure.transient) == (code, transient)
+
+
+@pytest.mark.parametrize("number", [errno.ELOOP, errno.ENOTDIR])
+def test_what_the_user_put_in_the_way_is_for_the_user_to_move(number: int) -> None:
+    """A link on this machine is nothing that can be renamed on the platform."""
+    advice = errors.from_os_error(FILE, OSError(number, os.strerror(number))).advice
+    assert "Move" in advice
+    assert "platform" not in advice
 
 
 def test_a_name_cannot_forge_a_log_line() -> None:

@@ -281,7 +281,53 @@ def test_an_etag_that_changes_with_each_answer_ends_in_one_stream(fetch: Fetch) 
     assert (fetched.data, len(fetched.asked) < 20) == (DATA, True)
 
 
+@pytest.mark.parametrize(
+    "field", [("Last-Modified", "Thu, 26 Nov 2026 08:00:0{} GMT"), ("x-amz-version-id", "v{}")]
+)
+def test_another_version_under_the_same_etag_is_noticed(
+    fetch: Fetch, field: tuple[str, str]
+) -> None:
+    """Some stores give all versions one ETag: their ranges are held against what else names a version."""
+    replaced = DATA[::-1]
+
+    def answer(asked: Asked) -> Iterable[bytes]:
+        version = int(asked.number >= 2)
+        return StoredObject(
+            data=replaced if version else DATA,
+            etag='"constant"',
+            checksum=False,
+            headers=((field[0], field[1].format(version)),),
+            pause_seconds=0.02,
+        ).answer(asked)
+
+    fetched = fetch(answer, size_bytes=len(DATA))
+    assert fetched.data == replaced
+    assert any(asked.byte_range for asked in fetched.asked)
+
+
+def test_a_time_of_change_that_differs_with_each_answer_ends_in_one_stream(fetch: Fetch) -> None:
+    """A store that sends its clock as the time of change costs ranges, and no file."""
+
+    def answer(asked: Asked) -> Iterable[bytes]:
+        changed = f"Thu, 26 Nov 2026 08:00:{asked.number:02} GMT"
+        return slow(headers=(("Last-Modified", changed),)).answer(asked)
+
+    fetched = fetch(answer, size_bytes=len(DATA))
+    assert (fetched.data, len(fetched.asked) < 20) == (DATA, True)
+
+
 # Checksums
+
+
+def test_ranges_that_are_wrong_each_time_are_not_taken_for_the_object(fetch: Fetch) -> None:
+    """The same wrong MD5 twice from ranges says nothing of the ETag: one stream shows what it is."""
+
+    def answer(asked: Asked) -> Iterator[bytes]:
+        for number, piece in enumerate(slow(checksum=False).answer(asked)):
+            yield bytes(len(piece)) if asked.byte_range and number else piece
+
+    fetched = fetch(answer, size_bytes=len(DATA))
+    assert (fetched.data, fetched.verified) == (DATA, "md5")
 
 
 def test_an_etag_that_is_no_md5_is_no_mismatch(fetch: Fetch) -> None:

@@ -82,6 +82,7 @@ def local_failure(file: DownloadableFile, error: BaseException) -> Failure:
             reason=error.reason,
             remedy="fail",
             transient=error.transient,
+            advice=error.advice,
             cause=error,
         )
     if isinstance(error, OSError):
@@ -92,6 +93,7 @@ def local_failure(file: DownloadableFile, error: BaseException) -> Failure:
             # A temporary file that is gone comes back only with the next attempt of the file.
             remedy="retry" if translated.transient and error.errno != errno.ESTALE else "fail",
             transient=translated.transient,
+            advice=translated.advice,
             cause=error,
         )
     if isinstance(error, UnicodeError):

@@ -120,12 +120,20 @@ class Finisher:
             self._fail(download, failure)
         else:
             download.mismatched = error.computed
+            # Ranges that are wrong in the same way each time look like an ETag that is no MD5.
+            download.one_stream |= self._may_be_no_md5(download, error)
             self._restart(download, failure)
 
     def _is_no_md5(self, download: Download, error: ChecksumMismatchError) -> bool:
         return (
+            error.computed == download.mismatched
+            and download.one_stream
+            and self._may_be_no_md5(download, error)
+        )
+
+    def _may_be_no_md5(self, download: Download, error: ChecksumMismatchError) -> bool:
+        return (
             error.stored.algorithm == "md5"
-            and error.computed == download.mismatched
             and not self._state.etags_are_md5
             and download.request_id is None
             and self._state.settings.verify == "auto"

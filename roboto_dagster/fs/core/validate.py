@@ -24,12 +24,14 @@ class ObjectFacts(NamedTuple):
         etag: The ETag that its ranges can be pinned to; None if there is none that can.
         stored: The checksum of all of it, or None.
         is_identified: Whether anything shows that it is an object: an ETag of any kind, or a checksum.
+        version: What else names its version, ETags aside; empty where the store sends nothing of it.
     """
 
     size_bytes: int | None
     etag: str | None
     stored: StoredChecksum | None
     is_identified: bool = True
+    version: tuple[str, str] = ("", "")
 
     @property
     def can_be_compared(self) -> bool:
@@ -58,7 +60,7 @@ def read_facts(head: Head, *, expected_size: int | None, verify: Verify) -> Obje
         if doubt:
             return wrong_answer(head, doubt)
     is_identified = stored is not None or bool(head.headers.get("etag"))
-    return ObjectFacts(size, pinning_etag(head.headers), stored, is_identified)
+    return ObjectFacts(size, pinning_etag(head.headers), stored, is_identified, _version(head))
 
 
 def _doubt(head: Head, size: int | None) -> str | None:
@@ -71,6 +73,19 @@ def _doubt(head: Head, size: int | None) -> str | None:
     if "xml" in content_type or "html" in content_type:
         return "a page or an error document instead of the object"
     return EMPTY_ANSWER if size == 0 else None
+
+
+def _version(head: Head) -> tuple[str, str]:
+    """Read what else names an object's version: some stores give all versions one ETag."""
+    headers = head.headers
+    return headers.get("x-amz-version-id", ""), headers.get("last-modified", "")
+
+
+def _is_other_version(head: Head, facts: ObjectFacts) -> bool:
+    return any(
+        there and here and there != here
+        for there, here in zip(_version(head), facts.version, strict=True)
+    )
 
 
 def validate_same_object(head: Head, facts: ObjectFacts) -> Failure | None:
@@ -106,7 +121,8 @@ def validate_range(head: Head, facts: ObjectFacts, start: int, stop: int) -> Fai
     if etag is None:
         return _no_ranges(head, "the store sends no ETag with a range")
     # A size of `*` is unknown to the server (RFC 9110, 14.4); the ETag pins the version.
-    if etag != facts.etag or answered[2] not in (None, facts.size_bytes):
+    is_same_etag = etag == facts.etag and answered[2] in (None, facts.size_bytes)
+    if not is_same_etag or _is_other_version(head, facts):
         return _replaced(head, "the object was replaced between two ranges")
     length = head.content_length
     if answered[:2] != (start, stop) or not (
