@@ -57,7 +57,7 @@ demo: $(VENV)/.demo .dagster/dagster.yaml ## watch sample robot logs arrive as D
 
 ui: $(VENV)/.demo .dagster/dagster.yaml ## open the example in Dagster's UI (PORT=3000)
 	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null || \
-		{ echo "make: port $(PORT) is in use. Stop what listens there, or choose another: make ui PORT=3001" >&2; exit 1; }
+		{ echo "make: port $(PORT) is in use or no port. Stop what listens there, or choose another: make ui PORT=3001" >&2; exit 1; }
 	@DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/python -W 'ignore:Function `dev_command` is superseded:FutureWarning' \
 		-m dagster dev -w workspace.yaml -p $(PORT) $(ARGS)
 

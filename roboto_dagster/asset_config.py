@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 from typing_extensions import Self
@@ -29,6 +29,7 @@ _DATASET_ID = "roboto/dataset_id"
 _INCLUDE = "roboto/include_patterns"
 _EXCLUDE = "roboto/exclude_patterns"
 _QUERY = "roboto/query"
+_KEYS = frozenset({_DESTINATION, _DATASET_ID, _INCLUDE, _EXCLUDE, _QUERY})
 
 # Part of every code version: a release that would deliver other files for the same settings raises it.
 _GENERATION = 1
@@ -45,6 +46,10 @@ class DatasetAssetConfig:
         exclude_patterns: The same for files to leave out. Default: none.
         query: Which datasets belong to it, where partitions are time windows. Default None: all.
     """
+
+    METADATA_KEYS: ClassVar = (
+        _KEYS  # of the definition metadata; what a user sets must leave them alone
+    )
 
     folder: pathlib.Path
     dataset_id: str | None = None

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -20,9 +20,6 @@ from roboto_dagster.sync.options import (
     OnRefused,
     SyncOptions,
 )
-
-if TYPE_CHECKING:  # the SDK costs about a second at import
-    pass
 
 __all__ = ["KINDS", "build_roboto_dataset_asset", "materialize_partitions"]
 
@@ -117,6 +114,9 @@ def build_roboto_dataset_asset(
         ConfigurationError: Both or neither of `dataset_id` and `partitions_def` are given, or the
             id is none.
     """
+    _check_definition(
+        name, kinds=kinds, deps=deps, metadata=metadata, backfill_policy=backfill_policy
+    )
     config = DatasetAssetConfig.checked(
         destination=destination,
         dataset_id=dataset_id,
@@ -165,6 +165,30 @@ def build_roboto_dataset_asset(
         )
 
     return roboto_dataset
+
+
+def _check_definition(
+    name: Any, *, kinds: Any, deps: Any, metadata: Any, backfill_policy: Any
+) -> None:
+    """Check what Dagster would take and get wrong: it reads a text as a list of its letters."""
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigurationError(f"name must be the asset's name, not {name!r}.")
+    for setting, given in (("kinds", kinds), ("deps", deps)):
+        if isinstance(given, str | bytes):
+            raise ConfigurationError(
+                f"{setting} must be several, such as [{given!r}], not {given!r}."
+            )
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise ConfigurationError(f"metadata must be a mapping, not {metadata!r}.")
+    taken = sorted(DatasetAssetConfig.METADATA_KEYS.intersection(metadata or ()))
+    if taken:
+        raise ConfigurationError(
+            f"metadata must not hold {', '.join(taken)}, which this package sets: use another key."
+        )
+    if backfill_policy is not None and not isinstance(backfill_policy, dg.BackfillPolicy):
+        raise ConfigurationError(
+            f"backfill_policy must be a BackfillPolicy such as BackfillPolicy.multi_run(20), not {backfill_policy!r}."
+        )
 
 
 def _check_retry(retry: object) -> None:

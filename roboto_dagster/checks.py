@@ -25,6 +25,7 @@ from roboto_dagster.naming import derived_name
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
 from roboto_dagster.resources import RobotoResource
+from roboto_dagster.setting_checks import MOST_SECONDS, check_resource_key
 from roboto_dagster.validation import CheckedSettings, checked
 
 _SAMPLE_FILES = "roboto/sample_files"
@@ -44,8 +45,11 @@ class CheckSettings(CheckedSettings):
     checksums: Literal["sample", "all", "none"]
     sample_files: Annotated[int, Field(ge=1)]
     compare_listing: bool
-    max_age: Annotated[dt.timedelta, Field(gt=dt.timedelta(0))] | None
-    roboto_resource_key: Annotated[str, Field(min_length=1)]
+    max_age: (
+        Annotated[dt.timedelta, Field(gt=dt.timedelta(0), le=dt.timedelta(seconds=MOST_SECONDS))]
+        | None
+    )
+    roboto_resource_key: str
 
 
 def build_roboto_dataset_checks(
@@ -89,6 +93,7 @@ def build_roboto_dataset_checks(
         ConfigurationError: The asset is none of this package, or a setting cannot work.
     """
     partitioning = partitioning_of_asset(asset)
+    check_resource_key("roboto_resource_key", roboto_resource_key)
     settings = checked(
         CheckSettings,
         blocking=blocking,

@@ -12,7 +12,7 @@ from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.delivered import DeliveredFile, complete_files, materialized_keys
 from roboto_dagster.errors import ConfigurationError, ManifestError
 from roboto_dagster.platform.scope import Matcher
-from roboto_dagster.resource_checks import check_field_names, is_variable
+from roboto_dagster.resource_checks import checked_fields, is_variable
 from roboto_dagster.sync.options import checked_destination
 from roboto_dagster.sync.report import count
 from roboto_dagster.tables import (
@@ -129,8 +129,8 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
     )
 
     def __init__(self, **data: Any) -> None:
-        check_field_names(type(self), data)
-        super().__init__(**data)
+        with checked_fields(type(self), data):
+            super().__init__(**data)
         if self.destination is not None and not is_variable(self.destination):
             checked_destination(self.destination)
 

@@ -4,15 +4,18 @@ The value of a `dagster.EnvVar` is known in a run only. Dagster makes the resour
 that the same checks see them; outside a run `without_variables` does what a run would do.
 """
 
+import contextlib
 import difflib
 import os
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, get_args
 
 import dagster as dg
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.setting_checks import check_text
 
 ResourceT = TypeVar("ResourceT", bound=dg.ConfigurableResource[Any])
 
@@ -27,8 +30,8 @@ class CheckedResource(dg.ConfigurableResource[Any]):
     """
 
     def __init__(self, **data: Any) -> None:
-        check_field_names(type(self), data)
-        super().__init__(**data)
+        with checked_fields(type(self), data):
+            super().__init__(**data)
         self._check({name: value for name, value in dict(self).items() if not is_variable(value)})
 
     def _check(self, known: Mapping[str, Any]) -> None:
@@ -37,6 +40,25 @@ class CheckedResource(dg.ConfigurableResource[Any]):
         Args:
             known: The fields whose values are no variables.
         """
+
+
+@contextlib.contextmanager
+def checked_fields(kind: type[BaseModel], data: Mapping[str, Any]) -> Iterator[None]:
+    """Check the fields that are given before pydantic reads them, and word its errors as ours.
+
+    Args:
+        kind: The resource or IO manager.
+        data: Its fields, as they were given.
+
+    Raises:
+        ConfigurationError: A field does not exist, or has a value that cannot work; the message names it.
+    """
+    check_field_names(kind, data)
+    check_field_types(kind, data)
+    try:
+        yield
+    except ValidationError as error:
+        raise ConfigurationError(_problems(kind.__name__, error)) from None
 
 
 def check_field_names(kind: type[BaseModel], data: Mapping[str, Any]) -> None:
@@ -58,6 +80,43 @@ def check_field_names(kind: type[BaseModel], data: Mapping[str, Any]) -> None:
                 else f"it has {', '.join(kind.model_fields)}."
             )
             raise ConfigurationError(f"{kind.__name__} has no field {name!r}: {hint}")
+
+
+def check_field_types(kind: type[BaseModel], data: Mapping[str, Any]) -> None:
+    """Check what pydantic would convert: a bool or a text is no number, and a text says something.
+
+    Args:
+        kind: The resource or IO manager.
+        data: Its fields, as they were given.
+
+    Raises:
+        ConfigurationError: A value is of another type, or an empty text; the message names the field.
+    """
+    for name, value in data.items():
+        _check_field_type(f"{kind.__name__}: {name}", kind.model_fields[name], value)
+
+
+def _check_field_type(setting: str, field: FieldInfo, value: Any) -> None:
+    accepted = set(get_args(field.annotation) or [field.annotation]) - {type(None)}
+    if accepted <= {int, float}:
+        if isinstance(value, dg.EnvVar):
+            name = value.env_var_name
+            raise ConfigurationError(f"{setting} is a number: read it with EnvVar.int({name!r}).")
+        if isinstance(value, (bool, str)):
+            raise ConfigurationError(f"{setting} must be a number, not {value!r}.")
+    # A secret is checked by what uses it, which knows where else to look for it.
+    is_plain_text = accepted == {str} and isinstance(value, str) and not is_variable(value)
+    if is_plain_text and field.repr:
+        check_text(setting, value, optional=not field.is_required())
+
+
+def _problems(kind: str, error: ValidationError) -> str:
+    """Return a message without the values: one of them may be a secret."""
+    problems = {
+        f"{each['loc'][0] if each['loc'] else 'it'} {each['msg'].replace('Input should', 'must')}": None
+        for each in error.errors()
+    }
+    return f"{kind}: {'; '.join(problems)}."
 
 
 def is_variable(value: object) -> bool:

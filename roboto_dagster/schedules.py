@@ -113,9 +113,11 @@ def _materialized(keys: object) -> tuple[str, ...]:
         msg = f"partition_keys must be several keys, such as {[str(keys)]!r}, and not {keys!r}."
         raise ConfigurationError(msg)
     found = tuple(keys)
-    wrong = [key for key in found if not isinstance(key, str)]
+    wrong = [key for key in found if not isinstance(key, str) or not key]
     if wrong:
-        raise ConfigurationError(f"partition_keys must be texts, not {wrong[0]!r}.")
+        raise ConfigurationError(
+            f"partition_keys must be texts that are not empty, not {wrong[0]!r}."
+        )
     return found
 
 

@@ -20,6 +20,7 @@ from roboto_dagster.resource_checks import checked_resource
 from roboto_dagster.resources import RobotoResource
 from roboto_dagster.sensor.options import SensorOptions
 from roboto_dagster.sensor.tick import SensorTick
+from roboto_dagster.setting_checks import check_resource_key
 from roboto_dagster.validation import checked
 
 Clock = Callable[[], dt.datetime]
@@ -99,6 +100,9 @@ def build_roboto_dataset_sensor(
         ConfigurationError: The asset was not built by this package, or an option cannot work.
     """
     partitioning = partitioning_of_asset(asset)
+    check_resource_key("roboto_resource_key", roboto_resource_key)
+    if not callable(clock):
+        raise ConfigurationError(f"clock must be a function that returns the time, not {clock!r}.")
     options = checked(
         SensorOptions,
         query=all_of(partitioning.config.query, checked_query(query)),

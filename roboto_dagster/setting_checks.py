@@ -5,11 +5,15 @@ Values are untyped here, since YAML and untyped calls bring anything. A message 
 what it accepts; a password in a URL is masked by the error itself.
 """
 
-import math
+import keyword
 import urllib.parse
 from collections.abc import Collection
 
 from roboto_dagster.errors import ConfigurationError
+
+# What is larger is a mistake of units; it may fit into no `timedelta`, float or integer of C.
+MOST_SECONDS = 315_360_000  # ten years
+_LARGEST_COUNT = 2**53
 
 
 def check_choice(setting: str, value: object, choices: Collection[str]) -> None:
@@ -39,7 +43,7 @@ def check_count(
         setting: Its name; the message begins with it.
         value: The value; a bool is none.
         least: The smallest that is accepted. Default 1.
-        most: The largest that is accepted. Default None: no bound.
+        most: The largest that is accepted. Default None: 2⁵³, since more is a mistake.
         optional: Whether None is accepted too. Default False.
 
     Raises:
@@ -47,11 +51,13 @@ def check_count(
     """
     if value is None and optional:
         return
+    largest = _LARGEST_COUNT if most is None else most
     is_count = isinstance(value, int) and not isinstance(value, bool)
-    if is_count and value >= least and (most is None or value <= most):  # type: ignore[operator]  # it is an int
+    if is_count and least <= value <= largest:  # type: ignore[operator]  # it is an int
         return
-    bounds = f"at least {least}" if most is None else f"from {least} to {most}"
-    raise ConfigurationError(f"{setting} must be an integer, {bounds}, not {value!r}.")
+    is_open = most is None and not (is_count and value > largest)  # type: ignore[operator]  # it is an int
+    bounds = f"at least {least}" if is_open else f"from {least} to {largest}"
+    raise ConfigurationError(f"{setting} must be an integer, {bounds}, not {_shown(value)}.")
 
 
 def check_seconds(
@@ -66,15 +72,58 @@ def check_seconds(
         optional: Whether None is accepted too. Default False.
 
     Raises:
-        ConfigurationError: It is no finite number in that range.
+        ConfigurationError: It is no number in that range, or more than ten years.
     """
     if value is None and optional:
         return
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if is_number and math.isfinite(value) and (value > 0 or (may_be_zero and value == 0)):  # type: ignore[arg-type, operator]  # it is a number
+    # NaN fails every comparison.
+    if is_number and 0 <= value <= MOST_SECONDS and (value > 0 or may_be_zero):  # type: ignore[operator]  # it is a number
         return
     bounds = "0 or more" if may_be_zero else "above 0"
-    raise ConfigurationError(f"{setting} must be a number of seconds {bounds}, not {value!r}.")
+    raise ConfigurationError(
+        f"{setting} must be a number of seconds {bounds}, at most ten years, not {_shown(value)}."
+    )
+
+
+def check_text(setting: str, value: object, *, optional: bool = False) -> None:
+    """Check a text such as a name, a profile or a key; the message does not quote it, since it may be a secret.
+
+    Args:
+        setting: Its name; the message begins with it.
+        value: The value.
+        optional: Whether None is accepted too. Default False.
+
+    Raises:
+        ConfigurationError: It is no text, is empty, or has line breaks or spaces around it.
+    """
+    if value is None and optional:
+        return
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{setting} must be a text, not {type(value).__name__}.")
+    if not value.strip():
+        hint = ": leave it out, or set it" if optional else ""
+        raise ConfigurationError(f"{setting} is empty{hint}.")
+    if value.strip() != value or not value.isprintable():
+        raise ConfigurationError(
+            f"{setting} must be one line without spaces around it and without control characters."
+        )
+
+
+def check_resource_key(setting: str, value: object) -> None:
+    """Check the key of a resource.
+
+    Args:
+        setting: Its name; the message begins with it.
+        value: The key.
+
+    Raises:
+        ConfigurationError: No resource can have it.
+    """
+    if not isinstance(value, str) or not value.isidentifier() or keyword.iskeyword(value):
+        raise ConfigurationError(
+            f"{setting} must be the key of a resource, which is a Python identifier such as roboto, not {value!r}."
+        )
 
 
 def check_http_url(setting: str, value: object, *, may_have_path: bool = True) -> str:
@@ -95,6 +144,12 @@ def check_http_url(setting: str, value: object, *, may_have_path: bool = True) -
     if problem is not None:
         raise ConfigurationError(f"{setting} {problem}, not {value!r}.")
     return str(value).rstrip("/")
+
+
+def _shown(value: object) -> str:
+    """Return how a wrong number is quoted: some have thousands of digits, which Python refuses to write."""
+    is_huge = isinstance(value, int) and value.bit_length() > 256  # 77 digits
+    return "a number of more than 77 digits" if is_huge else repr(value)
 
 
 def _url_problem(url: object, *, may_have_path: bool) -> str | None:

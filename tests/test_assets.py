@@ -191,6 +191,24 @@ def test_a_relative_destination_is_of_the_working_directory(
         pytest.param({"dataset_id": "ds_1", "query": "tags"}, "query", id="query"),
         pytest.param({"dataset_id": 7}, "dataset_id must be a text", id="number-as-id"),
         pytest.param({"dataset_id": "ds_1", "max_removals": "5"}, "max_removals", id="text"),
+        pytest.param({"dataset_id": "ds_1", "destination": " s3://b/x"}, "URL", id="space-url"),
+        pytest.param({"dataset_id": "ds_1", "destination": "a\nb"}, "destination must", id="lines"),
+        pytest.param(
+            {"dataset_id": "ds_1", "include_patterns": ["", "# c"]}, "no pattern", id="none"
+        ),
+        pytest.param({"dataset_id": "ds_1", "exclude_patterns": [" "]}, "no pattern", id="blank"),
+        pytest.param({"dataset_id": "ds_1", "name": ""}, "name must", id="no-name"),
+        pytest.param({"dataset_id": "ds_1", "kinds": "roboto"}, "kinds must", id="kinds"),
+        pytest.param({"dataset_id": "ds_1", "deps": "raw"}, "deps must", id="deps"),
+        pytest.param({"dataset_id": "ds_1", "metadata": "x"}, "metadata must", id="metadata"),
+        pytest.param(
+            {"dataset_id": "ds_1", "metadata": {"roboto/destination": "/elsewhere"}},
+            "metadata must not hold roboto/destination",
+            id="our-metadata",
+        ),
+        pytest.param(
+            {"dataset_id": "ds_1", "backfill_policy": "multi"}, "backfill_policy", id="backfill"
+        ),
     ],
 )
 def test_a_definition_that_cannot_work_fails_when_it_is_loaded(
@@ -198,7 +216,7 @@ def test_a_definition_that_cannot_work_fails_when_it_is_loaded(
 ) -> None:
     """A slip is told when the code location loads, not in the night."""
     with pytest.raises(ConfigurationError, match=message):
-        build_roboto_dataset_asset("logs", **{"destination": tmp_path, **options})
+        build_roboto_dataset_asset(**{"name": "logs", "destination": tmp_path, **options})
 
 
 # --- partitions ---

@@ -225,6 +225,8 @@ def test_blocking_check_keeps_others_waiting(
         ({"blocking": "no"}, "blocking must be .*, not 'no'"),
         ({"compare_listing": None}, "compare_listing must be .*, not None"),
         ({"roboto_resource_key": ""}, "roboto_resource_key"),
+        ({"roboto_resource_key": "a b"}, "roboto_resource_key"),
+        ({"max_age": dt.timedelta.max}, "max_age must be less"),
     ],
     ids=str,
 )

@@ -403,12 +403,13 @@ def test_a_file_of_another_size_is_not_handed_on(
     ("settings", "message"),
     [
         ({"destination": "s3://bucket/x"}, "not a URL"),
-        ({"destination": ""}, "destination must"),
+        ({"destination": ""}, "destination is empty"),
+        ({"destination": 5}, "destination must be a valid string"),
         ({"destinaton": "data"}, "no field 'destinaton': did you mean destination"),
     ],
     ids=str,
 )
-def test_settings_that_cannot_work(settings: dict[str, str], message: str) -> None:
+def test_settings_that_cannot_work(settings: dict[str, Any], message: str) -> None:
     """They are refused where the IO manager is defined."""
     with pytest.raises(ConfigurationError, match=message):
         RobotoFilesIOManager(**settings)

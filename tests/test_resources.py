@@ -233,6 +233,16 @@ def test_retries_of_the_sdk_are_bounded(local: LocalRoboto) -> None:
         {"timeout_seconds": 0},
         {"timeout_seconds": float("nan")},
         {"max_attempts": "many"},
+        {"max_attempts": "3"},
+        {"max_attempts": True},
+        {"max_attempts": 10**400},
+        {"max_attempts": dg.EnvVar("ATTEMPTS")},
+        {"timeout_seconds": "30"},
+        {"timeout_seconds": False},
+        {"timeout_seconds": 10**400},
+        {"profile": ""},
+        {"org_id": " "},
+        {"config_file": 5},
         {"endpoint": "platform.example"},
         {"endpoint": "https://platform.example/v1"},
         {"endpoint": "https://user:a-key-that-nobody-may-see@platform.example"},
@@ -241,9 +251,42 @@ def test_retries_of_the_sdk_are_bounded(local: LocalRoboto) -> None:
 )
 def test_nonsense_is_rejected_where_it_is_written(settings: dict[str, Any]) -> None:
     """Bounds and types are checked where the resource is made."""
-    with pytest.raises(ValueError, match=next(iter(settings))) as caught:
+    with pytest.raises(ConfigurationError, match=next(iter(settings))) as caught:
         RobotoResource(api_key=SECRET, **settings)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"engine": "Curl"},
+        {"engine": None},
+        {"credentials": "aws"},
+        {"max_connections": "5"},
+        {"max_connections": True},
+        {"max_connections": 1.5},
+        {"stall_timeout_seconds": "15"},
+        {"stall_timeout_seconds": True},
+        {"stall_timeout_seconds": 10**400},
+        {"endpoint_url": ""},
+        {"endpoint_url": 5},
+        {"durability": True},
+        {"verify": "md5"},
+    ],
+    ids=str,
+)
+def test_a_store_that_cannot_work_is_rejected_where_it_is_written(settings: dict[str, Any]) -> None:
+    """Nothing is converted, and every message is one line that names resource and field."""
+    with pytest.raises(ConfigurationError, match=next(iter(settings))) as caught:
+        ObjectStoreResource(**settings)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("settings", [{"profile": ""}, {"role_arn": " "}, {"region": 5}], ids=str)
+def test_an_aws_identity_that_cannot_work_is_rejected(settings: dict[str, Any]) -> None:
+    """An empty text would silently mean the default."""
+    with pytest.raises(ConfigurationError, match=f"AwsCredentialsResource: {next(iter(settings))}"):
+        AwsCredentialsResource(**settings)
 
 
 def in_a_run(resource: RobotoResource, look: Callable[[RobotoResource], None]) -> None:

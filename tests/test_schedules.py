@@ -131,7 +131,7 @@ def test_selection_may_be_any_iterable(
         assert ranges(requests) == [("ds_a", "ds_a"), ("ds_b", "ds_b")]
 
 
-@pytest.mark.parametrize("keys", ["ds_a", b"ds_a", 7, [7], [None]])
+@pytest.mark.parametrize("keys", ["ds_a", b"ds_a", 7, [7], [None], [""]])
 def test_selection_that_holds_no_keys(
     tmp_path: pathlib.Path, instance: dg.DagsterInstance, keys: Any
 ) -> None:

@@ -405,12 +405,23 @@ def test_foreign_asset_is_refused() -> None:
         ("request_runs", "yes"),
         ("run_tags", {"team": 7}),
         ("run_tags", ["team"]),
+        ("minimum_interval_seconds", 10**400),
+        ("roboto_resource_key", ""),
+        ("roboto_resource_key", "my-roboto"),
     ],
 )
 def test_settings_that_cannot_work(ticks: MakeTicks, option: str, value: object) -> None:
     """They are refused when the sensor is defined, by name."""
     with pytest.raises(ConfigurationError, match=option):
         ticks(**{option: value})
+
+
+def test_a_clock_is_a_function(tmp_path: pathlib.Path) -> None:
+    """A time in its place would stand still."""
+    asset = build_roboto_dataset_asset("logs", destination=tmp_path, dataset_id="ds_1")
+    clock: Any = START
+    with pytest.raises(ConfigurationError, match="clock must be a function"):
+        build_roboto_dataset_sensor(asset, clock=clock)
 
 
 def test_query_is_checked_when_the_sensor_is_defined(ticks: MakeTicks) -> None:

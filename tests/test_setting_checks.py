@@ -3,7 +3,14 @@
 import pytest
 
 from roboto_dagster import ConfigurationError
-from roboto_dagster.setting_checks import check_choice, check_count, check_http_url, check_seconds
+from roboto_dagster.setting_checks import (
+    check_choice,
+    check_count,
+    check_http_url,
+    check_resource_key,
+    check_seconds,
+    check_text,
+)
 
 
 @pytest.mark.parametrize("value", ["ful", "", None, 3, ["full"]], ids=repr)
@@ -74,3 +81,32 @@ def test_a_trailing_slash_is_dropped() -> None:
     """A path is kept where it may be there."""
     assert check_http_url("endpoint", "https://h:9000//") == "https://h:9000"
     assert check_http_url("endpoint", "https://h/prefix/") == "https://h/prefix"
+
+
+@pytest.mark.parametrize("value", [2**60, 10**400, -(10**5000)], ids=["60-bits", "400", "-5000"])
+def test_a_number_that_fits_nowhere_is_refused(value: int) -> None:
+    """Python cannot even write the largest, so the message describes it."""
+    with pytest.raises(ConfigurationError, match=r"^parts must be an integer"):
+        check_count("parts", value)
+    with pytest.raises(ConfigurationError, match=r"^wait must be a number of seconds .*ten years"):
+        check_seconds("wait", value)
+
+
+@pytest.mark.parametrize("value", ["", " ", "\n", " a", "a\n", "a\x1b[2J", 5, None, b"a"], ids=repr)
+def test_a_text_is_one_line_that_says_something(value: object) -> None:
+    """It is not quoted, since it may be a secret."""
+    with pytest.raises(ConfigurationError, match=r"^profile (is empty|must be)") as caught:
+        check_text("profile", value)
+    assert "\x1b" not in str(caught.value)
+    check_text("profile", "a b")
+    check_text("profile", None, optional=True)
+
+
+@pytest.mark.parametrize("value", ["", "my-roboto", "a b", "1a", "class", 5, None], ids=repr)
+def test_the_key_of_a_resource_is_an_identifier(value: object) -> None:
+    """Dagster's own message for another one does not name the setting."""
+    with pytest.raises(
+        ConfigurationError, match=r"^roboto_resource_key must be the key of a resource"
+    ):
+        check_resource_key("roboto_resource_key", value)
+    check_resource_key("roboto_resource_key", "roboto")

@@ -30,6 +30,7 @@ from roboto_dagster.materialize import materialize_partitions
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import PartitionsDef, partitioning_of
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
+from roboto_dagster.setting_checks import check_resource_key
 from roboto_dagster.sync.options import OnEmpty, OnMissing, OnRefused, SyncOptions
 
 
@@ -225,6 +226,10 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
 
     def _resource_keys(self, key: dg.AssetKey) -> tuple[str, str]:
         """Return the keys of both resources; the component's own are named as no other component's."""
+        for name in ("roboto_resource_key", "object_store_resource_key"):
+            given = getattr(self, name)
+            if given is not None:
+                check_resource_key(name, given)
         return (
             self.roboto_resource_key or derived_name(key, "__roboto"),
             self.object_store_resource_key or derived_name(key, "__object_store"),

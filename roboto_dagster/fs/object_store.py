@@ -243,9 +243,14 @@ class StoreRegistry:
         Raises:
             ConfigurationError: No store is registered for the scheme, or an option is unknown.
         """
-        scheme = uri.partition("://")[0]
+        given: Any = uri
+        scheme = given.partition("://")[0] if isinstance(given, str) else None
         if scheme not in cls._stores:
             msg = f"No object store serves {uri!r}; registered schemes: {', '.join(sorted(cls._stores)) or 'none'}."
+            raise ConfigurationError(msg)
+        given = credential_provider
+        if not callable(given):
+            msg = f"credential_provider must be a function that returns credentials, not {type(given).__name__}."
             raise ConfigurationError(msg)
         store: ObjectStore = cls._stores[scheme].create(
             credential_provider=credential_provider, **options

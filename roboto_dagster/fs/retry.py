@@ -55,7 +55,7 @@ class RetryConfig:
         return tenacity.Retrying(
             wait=self.wait(),
             stop=self.stop(),
-            retry=tenacity.retry_if_exception(_may_heal),
+            retry=tenacity.retry_if_exception(_is_retryable),
             before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
             reraise=True,
         )
@@ -97,10 +97,10 @@ class RetryConfig:
         return max(pause, min(retry_after_seconds, left))
 
 
-def _may_heal(error: BaseException) -> bool:
+def _is_retryable(error: BaseException) -> bool:
     """Report whether something of it is transient; of a group, any member."""
     members = getattr(error, "exceptions", None)
-    return is_transient(error) if members is None else any(map(_may_heal, members))
+    return is_transient(error) if members is None else any(map(_is_retryable, members))
 
 
 def _state(attempt: int, elapsed_seconds: float) -> tenacity.RetryCallState:

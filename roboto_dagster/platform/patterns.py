@@ -32,6 +32,10 @@ class Patterns:
         found = (_Pattern.parse(line) for line in lines)
         self._patterns = [pattern for pattern in found if pattern is not None][::-1]
 
+    def __len__(self) -> int:
+        """Return how many of the lines are patterns."""
+        return len(self._patterns)
+
     def match(self, path: str) -> bool:
         """Return whether the patterns include a path.
 

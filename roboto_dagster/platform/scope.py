@@ -89,9 +89,16 @@ def _compiled(setting: str, patterns: Sequence[str]) -> Patterns | None:
         raise ConfigurationError(
             f'{setting} must be a list of texts such as ["*.mcap"], not {patterns!r}.'
         )
+    if not patterns:
+        return None
     try:
-        return Patterns(patterns) if patterns else None
+        compiled = Patterns(patterns)
     except ValueError as error:
         raise ConfigurationError(
             f"{setting} has a pattern that Git does not know (https://git-scm.com/docs/gitignore): {error}."
         ) from error
+    if not compiled:
+        raise ConfigurationError(
+            f"{setting} holds no pattern, only blank lines, comments or lines that Git ignores: {list(patterns)!r}."
+        )
+    return compiled

@@ -7,12 +7,11 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from roboto_dagster.platform.queries import Query
+from roboto_dagster.setting_checks import MOST_SECONDS
 from roboto_dagster.validation import CheckedSettings
 
-# Ten years: more is a mistake of units, and may not fit into a `timedelta`.
-_MOST_SECONDS = 315_360_000.0
-Seconds = Annotated[float, Field(ge=0, le=_MOST_SECONDS, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, le=_MOST_SECONDS, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=MOST_SECONDS, allow_inf_nan=False)]
 
 
 class SensorOptions(CheckedSettings):
@@ -30,7 +29,7 @@ class SensorOptions(CheckedSettings):
     time_budget_seconds: PositiveSeconds
     request_runs: bool
     run_tags: Mapping[str, str]
-    minimum_interval_seconds: Annotated[int, Field(ge=1)]
+    minimum_interval_seconds: Annotated[int, Field(ge=1, le=MOST_SECONDS)]
 
     @property
     def quiet(self) -> dt.timedelta:

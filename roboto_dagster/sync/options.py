@@ -49,11 +49,11 @@ def checked_destination(destination: str | os.PathLike[str]) -> pathlib.Path:
     """
     given: Any = destination  # whatever a YAML file or an untyped call holds
     text = os.fspath(given) if isinstance(given, os.PathLike) else given
-    if not isinstance(text, str) or not text.strip() or "\0" in text:
+    if not isinstance(text, str) or not text.strip() or not text.isprintable():
         raise ConfigurationError(
             f"destination must be the path of a folder, not {text!r}. Give one such as data/roboto."
         )
-    if _SCHEME.match(text):
+    if _SCHEME.match(text.strip()):
         raise ConfigurationError(
             f"destination must be a folder on this machine, not a URL such as {text!r}: files are delivered to a local "
             "or mounted folder only. Give its path."

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 
 from roboto_dagster.disk.run_record import RunRecord
 from roboto_dagster.disk.tree import LocalTree
-from roboto_dagster.fs.core.settings import MIB
 from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.sync.disk_space import check_space
 from roboto_dagster.sync.facts import Facts
@@ -26,7 +25,7 @@ from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.plan import LocalFile, is_as_known, is_same_record
 from roboto_dagster.sync.refusals import Refusals
 from roboto_dagster.sync.removal import Remover
-from roboto_dagster.sync.report import count
+from roboto_dagster.sync.report import count, size_text
 from roboto_dagster.sync.revalidation import Revalidator
 from roboto_dagster.sync.temporary_files import reclaim_leftovers
 from roboto_dagster.sync.unlisted import Unlisted
@@ -142,9 +141,10 @@ class Planner:
         inventory = self._inventory
         to_fetch, unchanged = inventory.totals("fetch"), inventory.totals("keep")
         refused, skipped = inventory.totals("refuse").files, inventory.totals("skip").files
+        size = f" ({size_text(to_fetch.size_bytes)})" if to_fetch.files else ""
         self._settings.log(
             logging.INFO,
-            f"{count(to_fetch.files, 'file')} to fetch ({to_fetch.size_bytes / MIB:.1f} MiB), {unchanged.files} unchanged"
+            f"{count(to_fetch.files, 'file')} to fetch{size}, {unchanged.files} unchanged"
             + (f", {refused} refused by the plan" if refused else "")
             + (f", {count(skipped, 'directory marker')} skipped" if skipped else ""),
         )

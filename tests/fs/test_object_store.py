@@ -116,6 +116,23 @@ def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
         StoreRegistry.get_store_for_uri("s3://b/k", keys, **options)
 
 
+@pytest.mark.parametrize("uri", [5, None, b"s3://b/k", ""], ids=repr)
+def test_what_is_no_uri_is_refused(uri: Any) -> None:
+    """It is named, with the schemes that are served."""
+    with pytest.raises(ConfigurationError, match=r"No object store serves .*s3"):
+        StoreRegistry.get_store_for_uri(uri, keys)
+
+
+def test_credentials_in_place_of_their_provider_are_refused() -> None:
+    """A provider is called again when they expire; the message does not show them."""
+    provider: Any = {"secret_key": "nobody-may-see"}
+    with pytest.raises(
+        ConfigurationError, match="credential_provider must be a function"
+    ) as caught:
+        StoreRegistry.get_store_for_uri("s3://b/k", provider)
+    assert "nobody-may-see" not in str(caught.value)
+
+
 def test_curl_without_pycurl_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for the fast engine and has it not is told how to get it."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
