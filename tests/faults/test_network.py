@@ -161,7 +161,7 @@ def test_what_arrived_is_not_asked_again(lab: Lab) -> None:
     lab.add("big.bin", BIG)
     cut = PART // 2
     lab.fault(faults.truncate(after_bytes=cut), "big.bin", times=1)
-    run = lab.survive()
+    run = lab.survive(store={"stall_timeout_seconds": 10.0})
     continued = [
         one for one in run.asked("big.bin") if (one.range or "").startswith(f"bytes={cut}-")
     ]
