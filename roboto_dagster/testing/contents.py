@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from roboto_dagster.testing.local_servers import LocalServers
-from roboto_dagster.testing.server.catalog import ORG_ID, split_uri
 from roboto_dagster.testing.server.content import as_content
+from roboto_dagster.testing.server.records import ORG_ID, split_uri
 
 ChecksumAlgorithm = Literal["CRC64NVME", "CRC32C", "CRC32", "SHA256", "SHA1"]
 ChecksumType = Literal["FULL_OBJECT", "COMPOSITE"]

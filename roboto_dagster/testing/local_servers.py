@@ -15,7 +15,8 @@ from roboto_dagster.testing.faults import Faults
 from roboto_dagster.testing.request_log import RequestLog
 from roboto_dagster.testing.server.catalog import Catalog
 from roboto_dagster.testing.server.content import as_content
-from roboto_dagster.testing.server.http import Handler, HttpServer, Request, Response
+from roboto_dagster.testing.server.http import HttpServer
+from roboto_dagster.testing.server.messages import Handler, Request, Response
 
 if TYPE_CHECKING:
     from roboto import RobotoClient

@@ -1,11 +1,12 @@
 """What was asked of the platform and its store, to be counted. No signature is kept."""
 
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from roboto_dagster.testing.server.http import Request, Service
+from roboto_dagster.testing.server.messages import Request, Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,3 +147,9 @@ def matches(name: str, pattern: str) -> bool:
         pattern: What it shall fit, with `*` and `?`.
     """
     return name == pattern or fnmatchcase(name, pattern)
+
+
+def asked_range(request: Request) -> tuple[int, int] | None:
+    """Return the range that a request asks for: first byte and end (exclusive), or None."""
+    asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
+    return (int(asked.group(1)), int(asked.group(2) or 2**62)) if asked else None

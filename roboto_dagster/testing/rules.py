@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from roboto_dagster.testing.request_log import matches
-from roboto_dagster.testing.server.http import Request, Response, Service
+from roboto_dagster.testing.server.messages import Request, Response, Service
 
 ReplaceObject = Callable[[str, str, bytes], None]
 """Puts new bytes under a bucket and a key."""

@@ -12,7 +12,7 @@ from roboto_dagster import (
     RobotoCredentialsResource,
 )
 from roboto_dagster.testing import faults
-from roboto_dagster.testing.server.http import Request
+from roboto_dagster.testing.server.messages import Request
 from tests.faults.lab import BIG, SMALL, Lab
 from tests.faults.matrix import covers
 

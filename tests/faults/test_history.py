@@ -9,7 +9,7 @@ import pytest
 from roboto_dagster.sync.manifest import read_manifest
 from roboto_dagster.testing import faults
 from roboto_dagster.testing.faults import Fault
-from roboto_dagster.testing.server.http import Request, Response
+from roboto_dagster.testing.server.messages import Request, Response
 from tests.faults.lab import Lab
 from tests.faults.matrix import covers
 

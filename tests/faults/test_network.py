@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from roboto_dagster.testing import faults
 from roboto_dagster.testing.faults import Fault
-from roboto_dagster.testing.server.http import Request
+from roboto_dagster.testing.server.messages import Request
 from tests.faults.lab import ATTEMPTS, BIG, PART, SMALL, Lab, noise
 from tests.faults.matrix import covers
 

@@ -3,7 +3,7 @@
 import pytest
 
 from roboto_dagster.testing import faults
-from roboto_dagster.testing.server.http import Request
+from roboto_dagster.testing.server.messages import Request
 from tests.faults.lab import BIG, PART, SMALL, Lab, noise
 from tests.faults.matrix import covers
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from roboto_dagster.testing import faults
-from roboto_dagster.testing.server.http import Request
+from roboto_dagster.testing.server.messages import Request
 from tests.faults.lab import SMALL, Lab
 from tests.faults.matrix import covers
 

@@ -15,7 +15,7 @@ import pytest
 from roboto_dagster import ObjectStoreResource
 from roboto_dagster.testing import LocalRoboto, faults
 from roboto_dagster.testing.server.content import Content
-from roboto_dagster.testing.server.http import Request, Response
+from roboto_dagster.testing.server.messages import Request, Response
 from tests.conftest import Materializer
 from tests.dagster_dev import DagsterDev, wait_until
 

@@ -13,7 +13,7 @@ from roboto.exceptions import RobotoDomainException
 from roboto.http.response import HttpResponse
 
 from roboto_dagster.testing.server.api import Api
-from roboto_dagster.testing.server.http import Request
+from roboto_dagster.testing.server.messages import Request
 
 API_KEY = "simulated"
 

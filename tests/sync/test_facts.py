@@ -14,7 +14,7 @@ from roboto_dagster.sync.manifest import manifest_path, read_manifest
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.testing import LocalRoboto, faults
 from roboto_dagster.testing.faults import Fault
-from roboto_dagster.testing.server.http import Request, Response
+from roboto_dagster.testing.server.messages import Request, Response
 
 if TYPE_CHECKING:
     from tests.conftest import Syncer

@@ -10,17 +10,17 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from roboto_dagster.testing.server.backend import ApiError, Backend, Call, Route, Settings
-from roboto_dagster.testing.server.catalog import (
+from roboto_dagster.testing.server.catalog import Catalog
+from roboto_dagster.testing.server.content import BytesContent
+from roboto_dagster.testing.server.file_routes import FileRoutes
+from roboto_dagster.testing.server.messages import Request, Response
+from roboto_dagster.testing.server.query import BadQueryError, run_query
+from roboto_dagster.testing.server.records import (
     ORG_ID,
-    Catalog,
     MissingDatasetError,
     MissingRecordError,
     Record,
 )
-from roboto_dagster.testing.server.content import BytesContent
-from roboto_dagster.testing.server.file_routes import FileRoutes
-from roboto_dagster.testing.server.http import Request, Response
-from roboto_dagster.testing.server.query import BadQueryError, run_query
 from roboto_dagster.testing.server.s3 import S3Store
 from roboto_dagster.testing.server.search_routes import SearchRoutes
 from roboto_dagster.testing.server.upload_routes import UploadRoutes

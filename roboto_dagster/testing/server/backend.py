@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from roboto_dagster.testing.server.catalog import ORG_ID, Catalog, Record
+from roboto_dagster.testing.server.catalog import Catalog
 from roboto_dagster.testing.server.query import page
+from roboto_dagster.testing.server.records import ORG_ID, Record
 from roboto_dagster.testing.server.s3 import S3Store
 
 

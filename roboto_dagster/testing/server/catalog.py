@@ -5,42 +5,25 @@ might send.
 """
 
 import itertools
-import re
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any
 
-from pathspec import GitIgnoreSpec
-
-Record = dict[str, Any]
-
-ORG_ID = "og_local"
-USER_ID = "local@roboto.invalid"
-
-_LINK = re.compile(r"roboto://file/(?P<file_id>[^?]+)\?v=(?P<version>\d+)")
-
-
-class MissingRecordError(LookupError):
-    """There is no such record."""
-
-
-class MissingDatasetError(MissingRecordError):
-    """There is no such dataset."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """An upload transaction: where each path of an association is to be put."""
-
-    transaction_id: str
-    association_id: str
-    uris: Mapping[str, str]
-    sizes: Mapping[str, int]
+from roboto_dagster.testing.server.records import (
+    LINK,
+    ORG_ID,
+    MissingDatasetError,
+    MissingRecordError,
+    Record,
+    audit,
+    changed,
+    directory_record,
+    split_uri,
+)
 
 
 class Catalog:
@@ -62,7 +45,6 @@ class Catalog:
         self._datasets: dict[str, Record] = {}
         self._versions: dict[str, list[Record]] = {}
         self._members: dict[str, dict[str, None]] = {}
-        self._uploads: dict[str, Upload] = {}
         self._objects: dict[str, tuple[int, frozenset[tuple[str, str]]]] = {}
         self._ids = itertools.count(1)
         self.lock = threading.RLock()
@@ -90,7 +72,7 @@ class Catalog:
                 "tags": [],
                 "custom_fields": {},
                 "roboto_record_version": 1,
-                **self._audit(),
+                **audit(self._clock()),
                 **fields,
             }
             return self._datasets[dataset_id]
@@ -136,7 +118,7 @@ class Catalog:
                 "tags": [],
                 "uri": "",
                 "version": 1,
-                **self._audit(),
+                **audit(self._clock()),
                 **fields,
             }
             if record["file_id"] in self._versions:
@@ -200,7 +182,7 @@ class Catalog:
 
     def _target(self, record: Record) -> Record:
         """Return the record that a link leads to, or the record itself."""
-        link = _LINK.fullmatch(str(record["uri"]))
+        link = LINK.fullmatch(str(record["uri"]))
         if link is None:
             return record
         try:
@@ -235,7 +217,9 @@ class Catalog:
     def remove_file(self, file_id: str) -> None:
         """Remove a file's record."""
         with self.lock:
-            del self._members[self._home_of(file_id)][file_id]
+            self.file(file_id)
+            for members in self._members.values():
+                members.pop(file_id, None)
             del self._versions[file_id]
             self.revision += 1
 
@@ -245,7 +229,11 @@ class Catalog:
         for record in self.files(association_id):
             for parent in reversed(PurePosixPath(record["relative_path"]).parents):
                 paths.setdefault(str(parent))
-        return [self._directory(association_id, path) for path in paths if path not in (".", "/")]
+        return [
+            {**directory_record(association_id, path), **audit(self._clock())}
+            for path in paths
+            if path not in (".", "/")
+        ]
 
     # --- changes shared by datasets and files ---
 
@@ -258,7 +246,7 @@ class Catalog:
         """
         with self.lock:
             record = self.dataset(dataset_id)
-            record.update(_changed(record, changes))
+            record.update(changed(record, changes))
             record["modified"] = self._clock()
             record["roboto_record_version"] += 1
             return record
@@ -271,41 +259,12 @@ class Catalog:
             changes: The body of the request.
         """
         with self.lock:
-            return self.revise_file(file_id, **_changed(self.file(file_id), changes))
-
-    # --- uploads ---
-
-    def begin_upload(
-        self, association_id: str, uris: Mapping[str, str], sizes: Mapping[str, int]
-    ) -> Upload:
-        """Open an upload transaction.
-
-        Args:
-            association_id: Whose files they will be.
-            uris: Where each file goes, by its path.
-            sizes: How many bytes each file has, by its path.
-        """
-        with self.lock:
-            upload = Upload(
-                transaction_id=self.new_id("tx"),
-                association_id=association_id,
-                uris=uris,
-                sizes=sizes,
-            )
-            self._uploads[upload.transaction_id] = upload
-            return upload
-
-    def upload(self, transaction_id: str) -> Upload:
-        """Return an open upload transaction."""
-        with self.lock:
-            if transaction_id not in self._uploads:
-                raise MissingRecordError(f"Upload '{transaction_id}' does not exist")
-            return self._uploads[transaction_id]
+            return self.revise_file(file_id, **changed(self.file(file_id), changes))
 
     def clear(self) -> None:
         """Forget every record; ids go on where they were."""
         with self.lock:
-            for records in (self._datasets, self._versions, self._members, self._uploads):
+            for records in (self._datasets, self._versions, self._members):
                 records.clear()
             self.revision += 1
 
@@ -313,92 +272,7 @@ class Catalog:
         """Return an id that nothing else has, nor had in another session with another seed."""
         return f"{prefix}_{self._session}{next(self._ids):08d}"
 
-    def _home_of(self, file_id: str) -> str:
-        """Return whose file it is, whatever its record may claim."""
-        for association_id, members in self._members.items():
-            if file_id in members:
-                return association_id
-        raise MissingRecordError(f"File '{file_id}' does not exist")
-
-    def _audit(self) -> Record:
-        now = self._clock()
-        return {"created": now, "created_by": USER_ID, "modified": now, "modified_by": USER_ID}
-
-    def _directory(self, association_id: str, path: str) -> Record:
-        return {
-            "association_id": association_id,
-            "directory_id": f"dr_{association_id}_{path}",
-            "fs_type": "directory",
-            "name": PurePosixPath(path).name,
-            "org_id": ORG_ID,
-            "origination": "local",
-            "relative_path": path,
-            "storage_type": "directory",
-            "upload_id": "NO_ID",
-            **self._audit(),
-        }
-
 
 def _token(seed: int | None) -> str:
     """Return eight characters that make the ids of this session its own."""
     return secrets.token_hex(4) if seed is None else sha256(b"%d" % seed).hexdigest()[:8]
-
-
-def select(
-    records: Iterable[Record], *, include: Sequence[str] | None, exclude: Sequence[str] | None
-) -> list[Record]:
-    """Return the records whose path fits gitignore-style patterns; none mean no filter.
-
-    Args:
-        records: What is filtered.
-        include: Patterns of which a path must match one, if there are any.
-        exclude: Patterns of which a path must match none.
-    """
-    included = GitIgnoreSpec.from_lines(include) if include else None
-    excluded = GitIgnoreSpec.from_lines(exclude) if exclude else None
-    return [
-        record
-        for record in records
-        if (included is None or included.match_file(record["relative_path"]))
-        and (excluded is None or not excluded.match_file(record["relative_path"]))
-    ]
-
-
-def split_uri(uri: object) -> tuple[str, str]:
-    """Return an `s3://` URI's exact bucket and key; two empty strings for anything else."""
-    if not isinstance(uri, str) or not uri.startswith("s3://"):
-        return "", ""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
-
-
-def _put_field(metadata: dict[str, Any], name: str, value: object) -> None:
-    """Set a field; a dot in its name leads into a nested object."""
-    *parents, last = name.split(".")
-    for parent in parents:
-        nested = metadata.get(parent)
-        metadata[parent] = dict(nested) if isinstance(nested, dict) else {}
-        metadata = metadata[parent]
-    metadata[last] = value
-
-
-def _changed(record: Mapping[str, Any], changes: Mapping[str, Any]) -> Record:
-    """Return the fields of *record* that an update request's body changes."""
-    changed = {
-        name: value
-        for name, value in changes.items()
-        if name in ("name", "description", "device_id")
-    }
-    changeset = changes.get("metadata_changeset") or {}
-    replaces = bool(changeset.get("replace_all"))
-    metadata = {} if replaces else dict(record["metadata"])
-    for name, value in (changeset.get("put_fields") or {}).items():
-        _put_field(metadata, name, value)
-    for name in changeset.get("remove_fields") or []:
-        metadata.pop(name, None)
-    tags = [*([] if replaces else record["tags"]), *(changeset.get("put_tags") or [])]
-    removed = changeset.get("remove_tags") or []
-    tags = [tag for tag in dict.fromkeys(tags) if tag not in removed]
-    if changeset:
-        changed.update(metadata=metadata, tags=tags)
-    return changed

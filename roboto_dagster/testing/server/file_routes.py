@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 from roboto_dagster.testing.server.backend import ApiError, Backend, Call, Route
-from roboto_dagster.testing.server.catalog import Record, select, split_uri
 from roboto_dagster.testing.server.query import run_query, sort_records
+from roboto_dagster.testing.server.records import Record, select, split_uri
 
 SIGNED_URL_SECONDS = 3600
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from roboto_dagster.testing.server.catalog import Record
+from roboto_dagster.testing.server.records import Record
 
 
 class BadQueryError(ValueError):

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from roboto_dagster.testing.server.backend import ApiError, Backend, Call, Route
-from roboto_dagster.testing.server.catalog import ORG_ID, USER_ID, MissingRecordError, Record
 from roboto_dagster.testing.server.query import run_query
+from roboto_dagster.testing.server.records import ORG_ID, USER_ID, MissingRecordError, Record
 
 
 class SearchRoutes:

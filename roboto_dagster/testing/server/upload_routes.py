@@ -1,12 +1,24 @@
 """Routes of credentials and uploads."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
-from roboto_dagster.testing.server.auth import REGION, Access, MayRead
+from roboto_dagster.testing.server.auth import REGION, Access
 from roboto_dagster.testing.server.backend import ApiError, Backend, Call, Route, prefix_of
-from roboto_dagster.testing.server.catalog import MissingRecordError, Record, Upload, split_uri
+from roboto_dagster.testing.server.records import MissingRecordError, Record, split_uri
+from roboto_dagster.testing.server.signatures import MayRead
 
 MAX_UPLOAD_FILES = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """An upload transaction: where each path of an association is to be put."""
+
+    transaction_id: str
+    association_id: str
+    uris: Mapping[str, str]
+    sizes: Mapping[str, int]
 
 
 class UploadRoutes:
@@ -14,6 +26,7 @@ class UploadRoutes:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._uploads: dict[str, Upload] = {}
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -54,7 +67,13 @@ class UploadRoutes:
             path: f"s3://{self._backend.settings.bucket}/{prefix_of(association_id)}{path}"
             for path in sizes
         }
-        upload = self._backend.catalog.begin_upload(association_id, uris, sizes)
+        upload = Upload(
+            transaction_id=self._backend.catalog.new_id("tx"),
+            association_id=association_id,
+            uris=uris,
+            sizes=sizes,
+        )
+        self._uploads[upload.transaction_id] = upload
         return {"transaction_id": upload.transaction_id, "upload_mappings": uris}
 
     def _write_credentials(self, call: Call) -> list[Record]:
@@ -92,7 +111,9 @@ class UploadRoutes:
         )
 
     def _upload(self, call: Call) -> Upload:
-        return self._backend.catalog.upload(call.names[0])
+        if call.names[0] not in self._uploads:
+            raise MissingRecordError(f"Upload '{call.names[0]}' does not exist")
+        return self._uploads[call.names[0]]
 
     def _credentials(
         self, bucket: str, prefix: str, access: Access, may_read: MayRead | None = None

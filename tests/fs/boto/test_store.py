@@ -10,7 +10,7 @@ import pytest
 from roboto_dagster import ConfigurationError, Credentials, DownloadError, RetryConfig
 from roboto_dagster.fs.boto.store import BotoStore
 from roboto_dagster.testing import LocalRoboto, faults
-from roboto_dagster.testing.server.http import Request
+from roboto_dagster.testing.server.messages import Request
 
 MIB = 1024 * 1024
 AT_ONCE = RetryConfig(max_attempts=3, wait_initial_seconds=0.0, wait_max_seconds=0.0)

@@ -4,7 +4,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from roboto_dagster.testing.server.catalog import Catalog, MissingRecordError, split_uri
+from roboto_dagster.testing.server.catalog import Catalog
+from roboto_dagster.testing.server.records import MissingRecordError, split_uri
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from roboto_dagster.testing.server.content import BytesContent
-from roboto_dagster.testing.server.http import HttpServer, Request, Response
+from roboto_dagster.testing.server.http import HttpServer
+from roboto_dagster.testing.server.messages import Request, Response
 
 
 def _echo(request: Request) -> Response:
