@@ -1,5 +1,5 @@
-"""Roboto datasets as Dagster assets: whole, verified and catalogued on disk, again and again,
-cheaply.
+"""Roboto datasets as Dagster assets: complete, verified and catalogued on disk; what has not
+changed is not downloaded again.
 """
 
 import logging

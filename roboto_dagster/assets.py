@@ -101,7 +101,7 @@ def build_roboto_dataset_asset(
         metadata: Definition metadata of the asset.
         deps: Assets that it depends on.
         automation_condition: When Dagster materializes it by itself.
-        retry_policy: How Dagster repeats the whole step, on top of `retry`. Permanent failures are
+        retry_policy: How Dagster repeats the step, on top of `retry`. Permanent failures are
             never repeated.
         pool: Concurrency pool of the op.
         io_manager_key: The resource by which other assets load it, a `RobotoFilesIOManager`.
@@ -194,6 +194,6 @@ def _check_definition(
 def _check_retry(retry: object) -> None:
     if retry is not None and not isinstance(retry, RetryConfig):
         raise ConfigurationError(
-            f"retry must be a RetryConfig such as RetryConfig(max_attempts=3), not {retry!r}. For what Dagster repeats as "
-            "a whole, use retry_policy."
+            f"retry must be a RetryConfig such as RetryConfig(max_attempts=3), not {retry!r}. To have Dagster "
+            "repeat the step, use retry_policy."
         )

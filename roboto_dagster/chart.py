@@ -21,7 +21,7 @@ def throughput_markdown(timeline: Timeline, mean_mib_s: float) -> str:
 
     Args:
         timeline: The bytes that arrived, by time.
-        mean_mib_s: The throughput over the whole run.
+        mean_mib_s: The throughput of all attempts together.
 
     Returns:
         Markdown, short enough to be shown in place.

@@ -17,7 +17,7 @@ def check_result(spec: dg.AssetCheckSpec, partitions: int, found: Findings) -> d
 
     Args:
         spec: The check.
-        partitions: How many partitions it has looked at.
+        partitions: How many partitions it has checked.
         found: What it has found.
     """
     value = dg.MetadataValue

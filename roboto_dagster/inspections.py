@@ -60,7 +60,7 @@ class Findings(NamedTuple):
     """The result of one inspection.
 
     Attributes:
-        files_checked: How many files it has looked at.
+        files_checked: How many files it has checked.
         violations: All that it has found.
         verified: What is true if there is no violation, such as `3 files`.
         advice: What to do about violations.
@@ -233,7 +233,7 @@ def _problem_of_bytes(
     tree: LocalTree, file: DeliveredFile, newer: DeliveredFile | None
 ) -> str | None:
     """Return what is wrong with the bytes of a file; those of a newer version are right, too."""
-    # Imported here since it brings awscrt, which a code location need not load.
+    # Imported here since it loads awscrt, which a code location need not load.
     from roboto_dagster.fs.core.checksums import ChecksumMismatchError, StoredChecksum, verify_file
 
     problem = None

@@ -194,7 +194,7 @@ class _Run:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Log:
-    """The log of a run; in a run of many partitions each line begins with its partition."""
+    """The log of a run; in a run of many partitions each line starts with its partition."""
 
     to: dg.DagsterLogManager
     prefix: str = ""

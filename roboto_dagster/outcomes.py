@@ -53,7 +53,7 @@ def run_failure(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
 
 def run_error(outcomes: Mapping[str | None, Outcome]) -> Exception | None:
     """Return what a failed run is raised from: a group of its files' errors, one of groups where
-    several partitions failed, or None where the failure has said everything.
+    several partitions failed, or None where the failure holds everything.
 
     Args:
         outcomes: Every partition of the run.

@@ -7,7 +7,7 @@ Three mechanisms, each the only one of its kind:
   where it becomes a message of ours.
 - `safe_cause` decides whether a foreign error may be chained to ours, since tracebacks print it as it is.
 - `redact_library_logs` puts a filter on the loggers of botocore, boto3, s3transfer, urllib3 and the Roboto
-  SDK, which log whole requests and answers at DEBUG. The filter masks by shape, and by value whatever was
+  SDK, which log complete requests and answers at DEBUG. The filter masks by shape, and by value whatever was
   given to `register_secret`.
 """
 

@@ -1,7 +1,7 @@
 """Checks of settings, for every surface: functions, YAML, resources and the store registry.
 
 Each setting is checked once, where its dataclass or client is made, when it is written and not in the run.
-Values are untyped here, since YAML and untyped calls bring anything. A message names the setting and
+Values are untyped here, since YAML and untyped calls pass anything. A message names the setting and
 what it accepts; a password in a URL is masked by the error itself.
 """
 
@@ -20,7 +20,7 @@ def check_choice(setting: str, value: object, choices: Collection[str]) -> None:
     """Check that a text is one of those that have a meaning.
 
     Args:
-        setting: Its name; the message begins with it.
+        setting: Its name; the message starts with it.
         value: The value.
         choices: What it may be.
 
@@ -40,7 +40,7 @@ def check_count(
     """Check an integer.
 
     Args:
-        setting: Its name; the message begins with it.
+        setting: Its name; the message starts with it.
         value: The value; a bool is none.
         least: The smallest that is accepted. Default 1.
         most: The largest that is accepted. Default None: 2⁵³, since more is a mistake.
@@ -66,7 +66,7 @@ def check_seconds(
     """Check a number of seconds.
 
     Args:
-        setting: Its name; the message begins with it.
+        setting: Its name; the message starts with it.
         value: The value; a bool is none.
         may_be_zero: Whether 0 is accepted. Default False.
         optional: Whether None is accepted too. Default False.
@@ -130,7 +130,7 @@ def check_http_url(setting: str, value: object, *, may_have_path: bool = True) -
     """Check the URL of an endpoint.
 
     Args:
-        setting: Its name, and where it was set; the message begins with it.
+        setting: Its name, and where it was set; the message starts with it.
         value: The URL.
         may_have_path: Whether a path may follow the host. Default True.
 
@@ -154,7 +154,7 @@ def _shown(value: object) -> str:
 
 def _url_problem(url: object, *, may_have_path: bool) -> str | None:
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
-        return "must begin with http:// or https://"
+        return "must start with http:// or https://"
     if not (url.isprintable() and url.isascii()) or " " in url:
         return "must be plain text without spaces and line breaks"
     try:

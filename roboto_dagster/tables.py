@@ -73,7 +73,7 @@ def delivered_table(manifests: Sequence[pathlib.Path]) -> "pa.Table":
 
 
 def empty_dataset() -> "pad.Dataset":
-    """Return a dataset without rows and without columns: no file tells which it would have."""
+    """Return a dataset without rows and without columns: no file shows which it would have."""
     import pyarrow as pa
     import pyarrow.dataset as pad
 

@@ -21,7 +21,7 @@ def split_s3_uri(uri: str) -> tuple[str, str]:
         uri: The URI; in place of the bucket may stand the ARN of an access point.
 
     Returns:
-        Bucket and exact key, which may begin with `/`.
+        Bucket and exact key, which may start with `/`.
 
     Raises:
         ConfigurationError: It is not an S3 URI with a bucket and a key.

@@ -178,7 +178,7 @@ def test_a_key_of_the_old_format_is_refused() -> None:
 @pytest.mark.parametrize(
     ("endpoint", "problem"),
     [
-        pytest.param("platform.example", "must begin with http:// or https://", id="no-scheme"),
+        pytest.param("platform.example", "must start with http:// or https://", id="no-scheme"),
         pytest.param("https://platform.example/v1/", "without the path /v1/", id="path"),
     ],
 )

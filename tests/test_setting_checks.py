@@ -57,9 +57,9 @@ def test_seconds_may_be_zero_or_left_out() -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        pytest.param("platform.example", "must begin with http", id="no-scheme"),
-        pytest.param("ftp://platform.example", "must begin with http", id="scheme"),
-        pytest.param(None, "must begin with http", id="none"),
+        pytest.param("platform.example", "must start with http", id="no-scheme"),
+        pytest.param("ftp://platform.example", "must start with http", id="scheme"),
+        pytest.param(None, "must start with http", id="none"),
         pytest.param("https://", "must name a host", id="no-host"),
         pytest.param("https://h:port", "valid host and port", id="port"),
         pytest.param("https://[::1", "valid host and port", id="bracket"),

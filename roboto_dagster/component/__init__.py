@@ -1,4 +1,4 @@
-"""The whole pipeline from YAML, for `dg`: the component, its fields and its scaffolder."""
+"""The complete pipeline from YAML, for `dg`: the component, its fields and its scaffolder."""
 
 from roboto_dagster.component.component import RobotoDatasetComponent
 

@@ -1,4 +1,4 @@
-"""The component: the whole pipeline from YAML, for `dg`.
+"""The component: the complete pipeline from YAML, for `dg`.
 
 `dg scaffold defs roboto_dagster.RobotoDatasetComponent NAME` writes a starting point.
 """
@@ -87,7 +87,7 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
     step_retries: int = Field(
         default=0,
         ge=0,
-        description="How often Dagster repeats the whole step when something transient is left. Default 0.",
+        description="How often Dagster repeats the step when something transient is left. Default 0.",
     )
     step_retry_delay_seconds: float = Field(
         default=60.0,
@@ -99,7 +99,7 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
         description="The sensor that turns new and changed datasets into partitions and runs. Default: none.",
     )
     schedule: SyncSchedule | None = Field(
-        default=None, description="The schedule that brings partitions up to date. Default: none."
+        default=None, description="The schedule that updates partitions. Default: none."
     )
     checks: DeliveryChecks | None = Field(
         default=None, description="The checks of what was delivered. Default: none."

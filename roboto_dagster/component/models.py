@@ -135,7 +135,7 @@ class DatasetSensor(SettingsModel):
 
 
 class SyncSchedule(SettingsModel):
-    """The schedule that brings partitions up to date."""
+    """The schedule that updates partitions."""
 
     cron_schedule: str = Field(description="When, such as '0 * * * *'.")
     timezone: str | None = setting(build_roboto_sync_schedule, "execution_timezone")

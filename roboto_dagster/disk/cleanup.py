@@ -145,7 +145,7 @@ class _Cleanup:
                 self._sort_out(folder, path, list(self._find(folder, path, runs)))
         except (FileNotFoundError, NotADirectoryError):
             return
-        except OSError:  # a link or missing permissions: looked at again by the next run
+        except OSError:  # a link or missing permissions: checked again by the next run
             self._kept.update(runs)
 
     def _find(self, folder: Folder, path: str, runs: dict[str, AbandonedRun]) -> Iterator[_Found]:

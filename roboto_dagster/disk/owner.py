@@ -26,7 +26,7 @@ HEARTBEAT_SECONDS = 20.0
 """How often a living run touches its record."""
 
 SILENT_AFTER_SECONDS = 180.0
-"""A run that cannot be looked at from here counts as alive if its record was touched within so many seconds."""
+"""A run whose process cannot be seen from here counts as alive if its record was touched within so many seconds."""
 
 _MAX_PID = 2**31 - 1
 _RELEASED = "-released"
@@ -40,7 +40,7 @@ _GONE = ("Z", "X")  # killed, and perhaps never waited for
 _serial = itertools.count(int.from_bytes(os.urandom(2), "big") << 16)
 
 Liveness = Literal["alive", "dead", "silent"]
-"""`dead` is certain. `silent` is presumed: it cannot be looked at, and did not touch its record for minutes."""
+"""`dead` is certain. `silent` is presumed: its process cannot be seen, and it did not touch its record for minutes."""
 
 
 class TemporaryName(NamedTuple):

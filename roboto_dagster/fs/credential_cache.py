@@ -126,7 +126,7 @@ class CredentialCache:
             return
 
     def advice_for(self, code: ErrorCode) -> str | None:
-        """Return what to do about a failure of the credentials, or None where the code says it.
+        """Return what to do about a failure of the credentials, or None where the code's own advice is enough.
 
         Args:
             code: The code of the failure.

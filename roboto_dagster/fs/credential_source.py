@@ -51,7 +51,7 @@ class CredentialSource:
 
     @property
     def advice(self) -> str | None:
-        """What to do when the store rejects the credentials, or None if the provider does not say."""
+        """What to do when the store rejects the credentials, or None if the provider has no advice."""
         advice = getattr(self._provider, "advice", None)
         return advice if isinstance(advice, str) else None
 

@@ -12,7 +12,7 @@ from roboto_dagster.setting_checks import check_count, check_seconds
 
 logger = logging.getLogger(__name__)
 
-# An attempt that a long `Retry-After` puts off to the deadline begins a little before it.
+# An attempt that a long `Retry-After` puts off to the deadline starts a little before it.
 _LAST_MOMENT = 0.98
 
 
@@ -32,7 +32,7 @@ class RetryConfig:
             never repeats.
         wait_initial_seconds: Upper bound of the first wait. Default 0.5.
         wait_max_seconds: Upper bound of any wait. Default 30.
-        deadline_seconds: No attempt begins later than this after the first one, whatever a store's
+        deadline_seconds: No attempt starts later than this after the first one, whatever a store's
             `Retry-After` asks; None (default) for no such bound.
     """
 
@@ -80,11 +80,11 @@ class RetryConfig:
 
         Args:
             attempt: How many attempts have failed, at least 1.
-            elapsed_seconds: Time since the first of them began.
+            elapsed_seconds: Time since the first of them started.
             retry_after_seconds: How long the store asks to wait. Default 0.
 
         Returns:
-            How long to wait before the next attempt, or None if there is none left. It begins
+            How long to wait before the next attempt, or None if there is none left. It starts
             before the deadline, whatever the store asks.
         """
         state = _state(attempt, elapsed_seconds)

@@ -16,7 +16,7 @@ class Workers:
         call: Has the loop call a function.
 
     Attributes:
-        pending: How many pieces of work have not been taken back by the loop.
+        pending: How many jobs the loop has not taken back.
     """
 
     def __init__(self, call: Callable[[Callable[[], None]], None]) -> None:

@@ -22,7 +22,7 @@ def bounded_opener(
 
     Args:
         timeout_seconds: Bound on waiting for the next bytes; None for no bounds.
-        total_seconds: Bound on the whole answer, from now on; None for no bounds.
+        total_seconds: Bound on the complete answer, from now on; None for no bounds.
     """
     deadline = None if total_seconds is None else time.monotonic() + total_seconds
     connect = functools.partial(_connection, timeout_seconds=timeout_seconds, deadline=deadline)

@@ -39,7 +39,7 @@ def platform_errors(doing: str, client: "RobotoClient | None" = None) -> Iterato
     hold credentials, and the message has everything else that they have.
 
     Args:
-        doing: What the body does, which begins the message: "listing the files of ds_1".
+        doing: What the body does, which starts the message: "listing the files of ds_1".
         client: The client in use, whose endpoint the message names. Default None: it is not named.
 
     Raises:

@@ -33,7 +33,7 @@ def file_record(
         client: Client of the platform.
         file_id: The file, whose id was checked.
         version: Its version. Default None: the newest.
-        doing: What it is looked up for, which begins the message of an error.
+        doing: What it is looked up for, which starts the message of an error.
 
     Raises:
         PlatformError: There is none, or the platform could not be asked.

@@ -20,7 +20,7 @@ def walk_pages(fetch: FetchPage, doing: str) -> Iterator[Sequence[Any]]:
 
     Args:
         fetch: Requests one page.
-        doing: What is read, which begins the message of an error: "listing the files of ds_1".
+        doing: What is read, which starts the message of an error: "listing the files of ds_1".
 
     Raises:
         PlatformError: A page could not be had, or the platform repeats one or sends no end of empty ones: what was

@@ -53,7 +53,7 @@ class Change(Remembered):
         digest: Digest of every change that this stands for.
         windows: Windows of time into which its changed files fall, where they decide on the
             partition.
-        find_windows_from: Files created then or later are still to be looked at for their windows;
+        find_windows_from: Files created then or later are still to be checked for their windows;
             None if all were.
         files_modified_from: Only files modified then or later count for that; None for all.
     """

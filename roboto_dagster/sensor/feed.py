@@ -60,7 +60,7 @@ class Walk(Remembered):
     """A walk through the changes since the watermark that has not come to its end yet.
 
     Attributes:
-        started: The platform's clock when it began.
+        started: The platform's clock when it started.
         position: Changes before this time have been seen; None at the beginning of time.
         page_token: Token of the page to go on with, where more changes than a page holds share the
             time of the position.
@@ -132,7 +132,7 @@ class ChangeFeed(Remembered):
         """Return it after a walk has come to its end.
 
         Args:
-            started: The platform's clock when the walk began: later changes are for the next one.
+            started: The platform's clock when the walk started: later changes are for the next one.
             seen: What this tick has seen for the first time.
             overlap: How long after it happened a change may first be shown.
         """

@@ -140,7 +140,7 @@ class ChangeWalker(Generic[ChangedT]):
 
 
 def _dated(walk: Walk, platform_time: dt.datetime | None) -> Walk:
-    """Return a walk that began at the earlier of both clocks: the watermark must not pass either."""
+    """Return a walk that started at the earlier of both clocks: the watermark must not pass either."""
     if platform_time is None:
         return walk
     return walk.model_copy(update={"started": min(walk.started, platform_time)})

@@ -12,7 +12,7 @@ from roboto_dagster.sync import inventory_sql as sql
 from roboto_dagster.sync.inventory import FILE_WIDTH, Inventory, PlannedFile, Source, planned_file
 
 
-class Failure(NamedTuple):
+class FailureRow(NamedTuple):
     """One file that is not complete, or was skipped.
 
     Attributes:
@@ -154,7 +154,7 @@ class Outcomes:
         )
         return {str(code): int(number) for code, number in rows}
 
-    def failures(self, status: str, limit: int) -> Iterator[Failure]:
+    def failures(self, status: str, limit: int) -> Iterator[FailureRow]:
         """Yield some failed or skipped files: those that the plan refused first, then in the order of the listing.
 
         Args:
@@ -163,7 +163,7 @@ class Outcomes:
         """
         for row in self._db.execute(sql.FAILURES, (status, limit)).fetchall():
             code, reason, is_transient, *others = row[FILE_WIDTH:]
-            yield Failure(planned_file(row), code, reason or "", bool(is_transient), *others)
+            yield FailureRow(planned_file(row), code, reason or "", bool(is_transient), *others)
 
     def top_files(self, limit: int) -> list[tuple[Any, ...]]:
         """Return path, status, size, seconds and attempts of a few complete files.

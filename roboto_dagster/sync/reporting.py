@@ -12,7 +12,7 @@ from roboto_dagster.sync.inventory import Inventory
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.outcomes import Outcomes
 from roboto_dagster.sync.report import MAX_EXAMPLES, FailureTotals, ReportedFile, SyncReport
-from roboto_dagster.sync.transfer import Transfer
+from roboto_dagster.sync.transfer import TransferPhase
 
 _MAX_TOP_FILES = 10
 
@@ -26,7 +26,7 @@ def make_report(
     scopes: Sequence[Scope],
     settings: SyncSettings,
     inventory: Inventory,
-    transfer: Transfer,
+    transfer: TransferPhase,
     *,
     datasets: Mapping[str, _Named],
     removed: int,

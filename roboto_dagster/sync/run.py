@@ -34,7 +34,7 @@ from roboto_dagster.sync.reporting import make_report
 from roboto_dagster.sync.revalidation import Revalidator
 from roboto_dagster.sync.sessions import Sessions
 from roboto_dagster.sync.temporary_files import recorded_run
-from roboto_dagster.sync.transfer import Transfer
+from roboto_dagster.sync.transfer import TransferPhase
 from roboto_dagster.sync.unlisted import Unlisted
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class _Run:
         self._remover = Remover(self.unlisted, tree, scopes, settings)
         self.datasets: Mapping[str, Dataset] = {}
 
-    def execute(self) -> Transfer:
+    def execute(self) -> TransferPhase:
         """List, plan, fetch, remove, and write the manifest whatever happens."""
         self._list()
         self._facts.read_own()
@@ -122,7 +122,7 @@ class _Run:
         revalidator = Revalidator(
             self._inventory, self._tree, sessions.store_for, self._settings.log
         )
-        transfer = Transfer(self._inventory, self._settings, sessions, log, self._resolver)
+        transfer = TransferPhase(self._inventory, self._settings, sessions, log, self._resolver)
         with self._manifest_at_the_end(log):
             self._planner.plan(self._facts, revalidator, self.unlisted, self._remover)
             transfer.run()

@@ -67,7 +67,7 @@ def reclaim_leftovers(record: RunRecord, inventory: Inventory, manifest: pathlib
             is_held=functools.partial(_is_listed_or_known, inventory.db),
         )
     except OSError as error:  # no reason to fetch nothing
-        logger.warning("What earlier runs left could not be looked at: %s", error.strerror)
+        logger.warning("What earlier runs left could not be checked: %s", error.strerror)
         return 0
     return reclaimed.resumable_bytes
 

@@ -45,7 +45,7 @@ if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
 
 
-class Transfer:
+class TransferPhase:
     """Fetches what is planned, in attempts: each repeats what failed transiently in the one before.
 
     Args:

@@ -1,4 +1,4 @@
-"""`python -m tests.faults` writes `docs/failures.md` anew."""
+"""`python -m tests.faults` writes `docs/failures.md`."""
 
 from tests.faults.failures_page import PAGE, render
 

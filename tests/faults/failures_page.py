@@ -12,9 +12,9 @@ _INTRODUCTION = """\
 
 <!-- Made by `python -m tests.faults` from tests/faults/matrix.py: change it there. -->
 
-Each row is tested, with both engines wherever an engine is concerned, by bringing the fault about and
-checking afterwards that every file is absent, what it was before, or whole; that each is named once, in the
-manifest and in the run; and that the next run makes all whole without fetching twice
+Each row is tested, with both engines wherever an engine is concerned, by causing the fault and checking
+afterwards that every file is absent, what it was before, or complete; that each is listed once, in the
+manifest and in the run; and that the next run completes all without fetching twice
 ([what is promised](promises.md)).
 
 A failed file has a code, in the failure's table `roboto/failures` and in the manifest's column `error_code`.
@@ -53,7 +53,7 @@ def _table(area: str, rows: list[Row]) -> str:
 
 def _not_injected() -> str:
     lines = [
-        "## What the tests do not bring about",
+        "## What the tests do not cause",
         "",
         "| # | What is wrong | Why not |",
         "|---|---|---|",

@@ -105,7 +105,7 @@ def test_the_engine_can_be_chosen() -> None:
     [
         pytest.param({"engine": "wget"}, 'engine must be "auto", "curl" or "boto3"', id="engine"),
         pytest.param({"colour": 1}, "Unknown store option colour; there are ", id="unknown"),
-        pytest.param({"endpoint_url": "s3.local"}, "must begin with http", id="endpoint"),
+        pytest.param({"endpoint_url": "s3.local"}, "must start with http", id="endpoint"),
         pytest.param({"max_connections": 0}, "at least 1, not 0", id="connections"),
         pytest.param({"verify": "md5"}, '"auto", "checksum" or "size"', id="verify"),
     ],

@@ -5,7 +5,7 @@ from typing import Any
 
 from roboto_dagster.platform.files import RemoteFile
 from roboto_dagster.sync.inventory import Inventory
-from roboto_dagster.sync.outcomes import Failure, Outcomes
+from roboto_dagster.sync.outcomes import FailureRow, Outcomes
 from roboto_dagster.sync.refusals import Refusals
 
 
@@ -22,7 +22,7 @@ def remote(path: str, number: int = 1, **changes: Any) -> RemoteFile:
     return RemoteFile(**{**values, **changes})
 
 
-def refusals(inventory: Inventory) -> list[Failure]:
+def refusals(inventory: Inventory) -> list[FailureRow]:
     """Refuse what cannot be delivered, and return it."""
     Refusals(inventory).refuse({"s3"})
     return list(Outcomes(inventory).failures("failed", 100))

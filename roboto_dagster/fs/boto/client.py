@@ -87,11 +87,11 @@ class RequestSigner:
             with self._lock:  # making one takes a tenth of a second
                 client = self._clients.get(region)
                 if client is None:
-                    client = self._clients[region] = self._make_client(region)
+                    client = self._clients[region] = self._make_s3_client(region)
         return client
 
-    def _make_client(self, region: str) -> Any:
-        client = make_client(self._credentials, region, self._settings)
+    def _make_s3_client(self, region: str) -> Any:
+        client = make_s3_client(self._credentials, region, self._settings)
         client.meta.events.register_first("before-send.s3", _leave)
         return client
 
@@ -150,7 +150,7 @@ def _frozen(credentials: LiveCredentials) -> Any:
     )
 
 
-def make_client(
+def make_s3_client(
     credentials: botocore.credentials.Credentials,
     region: str,
     settings: S3Settings,

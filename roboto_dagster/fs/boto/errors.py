@@ -28,7 +28,7 @@ _REASON_LENGTH = 300
 _BAD_REQUEST = 400
 _TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
 _RETRIED = ("CONNECTION", "STALLED", "CHANGED", "CHECKSUM_MISMATCH")
-# What OpenSSL says when the connection broke in the middle of a handshake, which is retried.
+# What OpenSSL reports when the connection broke in the middle of a handshake, which is retried.
 _BROKEN_HANDSHAKE = ("EOF", "SYSCALL", "reset", "timed out")
 
 
@@ -185,7 +185,7 @@ def _failure(code: ErrorCode, error: BaseException) -> Failure:
 
 
 def _too_many_open(error: BaseException) -> OSError | None:
-    """Finds that no socket could be made, behind what urllib3 and botocore say of it."""
+    """Finds that no socket could be made, behind what urllib3 and botocore make of it."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, OSError) and link.errno in _TOO_MANY_OPEN:

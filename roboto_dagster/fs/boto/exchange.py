@@ -34,7 +34,7 @@ class Exchange:
         ranged: What is requested.
         failure: Why another thread has ended it, or None.
         is_on_old_connection: Whether it went over a connection that served others before.
-        has_head: Whether an answer has begun.
+        has_head: Whether the head of an answer has arrived.
     """
 
     def __init__(self, ranged: RangeRequest, now: float) -> None:
@@ -84,7 +84,7 @@ class Exchange:
     def error_body(self) -> bytes:
         """Reads the start of the body of an error answer."""
         body = b""
-        with contextlib.suppress(Exception):  # a broken one still says what it has said
+        with contextlib.suppress(Exception):  # the head of a broken one is still of use
             while len(body) < ERROR_BODY_BYTES and (data := self.read()):
                 body += data
         return body[:ERROR_BODY_BYTES]

@@ -58,14 +58,14 @@ class Performer:
         file = exchange.ranged.download.file
         try:
             request, session = self._sender.prepare(exchange.ranged)
-        except Exception as error:  # noqa: BLE001 - whatever a record or a configuration brings about
+        except Exception as error:  # noqa: BLE001 - whatever a record or a configuration causes
             return failure_of(error, file)
         try:
             head = exchange.send(session, request)
             if not 200 <= head.status < 300:
                 return self._refused(exchange, head)
             return self._accept(exchange, head) or self._receive(exchange)
-        except Exception as error:  # noqa: BLE001 - whatever a network brings about
+        except Exception as error:  # noqa: BLE001 - whatever a network causes
             return exchange.failure or _on_connection(exchange, network_failure(error, file))
         finally:
             exchange.close()

@@ -1,7 +1,7 @@
 """botocore's own HTTP session, where who sends a request can reach its socket.
 
 A thread that waits for an answer can only be woken by shutting its socket down, and urllib3 hands
-that out only once the answer has begun.
+that out only once the answer has started.
 """
 
 import http

@@ -181,7 +181,7 @@ class BotoStore:
         )
         try:
             answer = self._sender.head(bucket, key, self._cache.current())
-        except Exception as error:  # noqa: BLE001 - whatever a record or a network brings about
+        except Exception as error:  # noqa: BLE001 - whatever a record or a network causes
             answer = failure_of(error, file)
         if isinstance(answer, Failure):
             raise DownloadError(

@@ -20,7 +20,7 @@ class Supervisor:
         active: The requests under way.
         due: Returns when there is something to send, by the monotonic clock.
         dispatch: Wakes a thread if there is something to send.
-        stall_timeout_seconds: How long a connection may bring nothing.
+        stall_timeout_seconds: How long a connection may deliver nothing.
     """
 
     def __init__(

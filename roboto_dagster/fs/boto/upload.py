@@ -8,7 +8,7 @@ import boto3.s3.transfer
 import s3transfer.futures
 import s3transfer.subscribers
 
-from roboto_dagster.fs.boto.client import CachedCredentials, make_client
+from roboto_dagster.fs.boto.client import CachedCredentials, make_s3_client
 from roboto_dagster.fs.boto.errors import upload_error
 from roboto_dagster.fs.core.progress import ProgressReport
 from roboto_dagster.fs.core.settings import S3Settings
@@ -89,7 +89,7 @@ class Uploader:
         """Returns boto3's transfer manager, made when first needed since that asks for credentials."""
         with self._lock:
             if self._manager is None:
-                client = make_client(
+                client = make_s3_client(
                     CachedCredentials(self._cache),
                     self._cache.current().region,
                     self._settings,

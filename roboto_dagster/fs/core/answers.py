@@ -87,7 +87,7 @@ def shortfall(request: RangeRequest) -> Failure | None:
             return None
         longer = "more than " if position > (download.expected_size or 0) else ""
         counted = download.expected_size if longer else position
-        reason = f"{longer}{counted} bytes came, the record says {download.expected_size}"
+        reason = f"{longer}{counted} bytes came, the record has {download.expected_size}"
         return _doubt_size(download, wrong_size(reason))
     if request.is_complete:
         return None

@@ -1,7 +1,7 @@
-"""What a store says about an object's content, and the verdict on the bytes that arrived. Pure.
+"""What a store reports about an object's content, and the verdict on the bytes that arrived. Pure.
 
-Only a checksum of the whole object counts. That of a multipart upload over its parts' checksums
-(`COMPOSITE`, or a value ending in `-<parts>`) says nothing about the bytes alone
+Only a checksum of the complete object counts. That of a multipart upload over its parts' checksums
+(`COMPOSITE`, or a value ending in `-<parts>`) proves nothing about the bytes alone
 (https://github.com/boto/botocore/issues/3346), and an ETag is the content's MD5 only after one
 plain, unencrypted upload. Where the store sends none, the verdict is `size`.
 """
@@ -48,7 +48,7 @@ _STORAGE_CLASS_WITHOUT_MD5 = "EXPRESS_ONEZONE"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StoredChecksum:
-    """The checksum of a whole object.
+    """The checksum of a complete object.
 
     Attributes:
         algorithm: How it is computed.
@@ -65,7 +65,7 @@ class StoredChecksum:
 
 
 class ChecksumMismatchError(ValueError):
-    """The bytes are not those that the store says it holds; the message names both checksums."""
+    """The bytes are not those that the store has a checksum of; the message names both checksums."""
 
     def __init__(self, stored: StoredChecksum, computed: str) -> None:
         super().__init__(stored, computed)
@@ -74,14 +74,16 @@ class ChecksumMismatchError(ValueError):
 
     def __str__(self) -> str:
         stored = self.stored
-        return f"{stored.algorithm} of the bytes is {self.computed}, the store says {stored.value}"
+        return (
+            f"{stored.algorithm} of the bytes is {self.computed}, the store reports {stored.value}"
+        )
 
 
 def stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | None:
-    """Find the strongest checksum of the whole object that can be checked here.
+    """Find the strongest checksum of the complete object that can be checked here.
 
     Args:
-        headers: Of a GET of the whole object or of a HEAD, names in lower case.
+        headers: Of a GET of the complete object or of a HEAD, names in lower case.
 
     Returns:
         The checksum, or None if the headers have none that can be checked.
@@ -96,7 +98,7 @@ def stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | None:
 def _is_of_whole_object(headers: Mapping[str, str]) -> bool:
     """Report whether a checksum is known to be that of the bytes, not of the parts' checksums.
 
-    Stores that do not say which it is have been seen to send that of the parts of a multipart
+    Stores that do not report which it is have been seen to send that of the parts of a multipart
     upload without its suffix; such an object is known by the `-<parts>` of its ETag.
     """
     kind = headers.get("x-amz-checksum-type", "").upper()
@@ -228,7 +230,7 @@ def verify_file(
     Args:
         fd: The file.
         stored: What its checksum must be, or None.
-        is_wanted: Asked between chunks; once it says no, the reading ends with an error.
+        is_wanted: Asked between chunks; once it returns False, the reading ends with an error.
 
     Raises:
         ChecksumMismatchError: The bytes are not those that the store holds.

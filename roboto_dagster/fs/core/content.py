@@ -103,7 +103,7 @@ class Content:
         self._stored = stored
 
     def new_digest(self) -> CrcDigest | HashDigest | None:
-        """Return the checksum of a range that has not begun; None if it needs none."""
+        """Return the checksum of a range that has not started; None if it needs none."""
         if self._stored is not None and not self.must_be_read_back:
             return new_digest(self._stored.algorithm)
         return new_digest(PART_ALGORITHM) if self.ranges.is_divided else None
@@ -145,7 +145,7 @@ class Content:
         self.progress.add(len(data))
 
     def log_part(self, start: int, stop: int, digest: CrcDigest | HashDigest | None) -> None:
-        """Log what a request has brought, for a later run in case this one is killed.
+        """Log what a request has received, for a later run in case this one is killed.
 
         Args:
             start: The first byte.

@@ -226,7 +226,7 @@ class Download:
     # What to request
 
     def first_request(self) -> RangeRequest:
-        """Return the initial stream: a GET of the whole object."""
+        """Return the initial stream: a GET of the complete object."""
         return RangeRequest(self, 0, UNKNOWN, is_initial=True)
 
     def next_request(self) -> RangeRequest | None:

@@ -1,7 +1,7 @@
 """Where a bucket is: its URL, region, authorities and proxy.
 
 botocore is the authority (`botocore_endpoint.py`), so that every AWS setting works. Only the plain
-case is answered here: an endpoint of one's own on a machine whose AWS configuration says nothing
+case is answered here: an endpoint of one's own on a machine whose AWS configuration has nothing
 about it, where the bucket goes into the path. Importing and asking botocore takes up to half a
 second and 40 MiB.
 """
@@ -149,7 +149,7 @@ def _may_matter(file: pathlib.Path) -> bool:
         return False
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):  # botocore will say what is wrong with it
+    except (OSError, ValueError):  # botocore reports what is wrong with it
         return True
     return not all(map(_HARMLESS_LINE.fullmatch, lines))
 

@@ -49,7 +49,7 @@ class Failure:
         retry_after_seconds: How long the store asks to wait.
         hint: What the remedy needs: the region, or the store's time in seconds since the epoch.
         attempts: How often it was tried outside the file's own requests, such as by asking for credentials.
-        advice: What to do next, where that depends on more than the code. Default None: as the code says.
+        advice: What to do next, where that depends on more than the code. Default None: the code's own advice.
         cause: The original error.
     """
 
@@ -99,7 +99,9 @@ def local_failure(file: DownloadableFile, error: BaseException) -> Failure:
     if isinstance(error, UnicodeError):
         reason = "its name is not valid Unicode"
         return Failure(code="BAD_RECORD", reason=reason, remedy="fail", cause=error)
-    if isinstance(error, ValueError) and "null" in str(error):  # what Python says of NUL in a path
+    if isinstance(error, ValueError) and "null" in str(
+        error
+    ):  # Python's message about NUL in a path
         reason = "its path holds a NUL character"
         return Failure(code="UNSAFE_PATH", reason=reason, remedy="fail", cause=error)
     reason = f"an unforeseen {type(error).__name__}"

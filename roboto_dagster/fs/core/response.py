@@ -42,7 +42,7 @@ class Head(NamedTuple):
 
     @property
     def content_range(self) -> tuple[int, int, int | None] | None:
-        """First byte, end (exclusive) and size of the whole object, or None.
+        """First byte, end (exclusive) and size of the complete object, or None.
 
         The size is None where the server does not know it.
         """
@@ -136,7 +136,7 @@ def parse_head(lines: list[bytes]) -> Head:
 
 
 class ErrorDocument(NamedTuple):
-    """What an error's body says; empty where it says nothing, as in a proxy's HTML page."""
+    """The message in an error's body; empty where there is none, as in a proxy's HTML page."""
 
     code: str
     message: str

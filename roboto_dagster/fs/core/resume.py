@@ -1,4 +1,12 @@
-"""Checks what an earlier run left of a big file: a part is kept only if its bytes still have the logged checksum."""
+"""Checks what an earlier run left of a big file: a part is kept only if its bytes still have the logged checksum.
+
+```
+ left by a dead run ─► same object and version? ─► part by part: the logged checksum? ─► kept: not requested again
+  (temporary file            │ no                         │ no
+   and resume log)           ▼                            ▼
+                        all is discarded          that range is requested again
+```
+"""
 
 import os
 from collections.abc import Mapping

@@ -32,7 +32,7 @@ class S3Settings:
             choose.
         part_size_bytes: Files up to this size are one request, larger ones are fetched in ranges.
             Default 8 MiB.
-        stall_timeout_seconds: A connection that brings no bytes for so long is dropped and its
+        stall_timeout_seconds: A connection that delivers no bytes for so long is dropped and its
             range requested again. Default 15.
         connect_timeout_seconds: Bound on making a connection. Default 10.
         verify: `"auto"` (default) checks the strongest checksum that the store gives, else the

@@ -1,4 +1,4 @@
-"""Notices a connection that brings nothing, or next to nothing, for too long."""
+"""Notices a connection that delivers nothing, or next to nothing, for too long."""
 
 _TRICKLE_BYTES_PER_SECOND = 2048
 
@@ -27,7 +27,7 @@ class StallWatch:
         self._seen = self._window_seen = seen
 
     def is_stalled(self, now: float, seen: int, limit_seconds: float) -> bool:
-        """Report whether nothing came for so long, or less than a modem brings.
+        """Report whether nothing came for so long, or less than a modem delivers.
 
         Args:
             now: The loop's clock, in seconds.
@@ -40,6 +40,6 @@ class StallWatch:
             return True
         if now - self._window_at < limit_seconds:
             return False
-        brought = seen - self._window_seen
+        received = seen - self._window_seen
         self._window_at, self._window_seen = now, seen
-        return brought < limit_seconds * _TRICKLE_BYTES_PER_SECOND
+        return received < limit_seconds * _TRICKLE_BYTES_PER_SECOND

@@ -1,4 +1,4 @@
-"""How many connections a store may use at once: halved when it says so, grown back slowly.
+"""How many connections a store may use at once: halved when it throttles, grown back slowly.
 
 One throttle is shared by all loops of a store. Additive increase, multiplicative decrease, as TCP
 does it; https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html asks for
@@ -12,7 +12,7 @@ _GROW_PER_ROUND_TRIP = 1.0
 
 
 class Throttle:
-    """The bound on connections, and the moment before which no request may begin.
+    """The bound on connections, and the moment before which no request may start.
 
     Args:
         most: The bound while all is well.
@@ -26,7 +26,7 @@ class Throttle:
         self._lock = threading.Lock()
 
     def slow_down(self, now: float, pause_seconds: float = 0.0) -> None:
-        """Halve the bound, at most once a second: one burst of refusals is one piece of news.
+        """Halve the bound, at most once a second: a burst of refusals counts once.
 
         Args:
             now: The loop's clock.

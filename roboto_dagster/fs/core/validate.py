@@ -1,6 +1,6 @@
 """Judges the head of an answer before its body is accepted. Pure.
 
-The first answer, to a GET of the whole object, reports size, ETag and checksum: the facts that all
+The first answer, to a GET of the complete object, reports size, ETag and checksum: the facts that all
 later answers are held against. Every function returns None, or facts, for an answer whose body is
 wanted, and a `Failure` for any other.
 """
@@ -40,7 +40,7 @@ class ObjectFacts(NamedTuple):
 
 
 def read_facts(head: Head, *, expected_size: int | None, verify: Verify) -> ObjectFacts | Failure:
-    """Judge the first answer to a GET of the whole object.
+    """Judge the first answer to a GET of the complete object.
 
     Args:
         head: Its status and headers.
@@ -48,11 +48,11 @@ def read_facts(head: Head, *, expected_size: int | None, verify: Verify) -> Obje
         verify: How the content is to be checked.
     """
     if head.status != 200:
-        return wrong_answer(head, f"HTTP {head.status} to a request for the whole object")
+        return wrong_answer(head, f"HTTP {head.status} to a request for the complete object")
     size = head.content_length
     stored = None if verify == "size" else stored_checksum(head.headers)
     if size is not None and expected_size not in (None, size):
-        return wrong_size(f"the object has {size} bytes, its record says {expected_size}", head)
+        return wrong_size(f"the object has {size} bytes, its record has {expected_size}", head)
     if stored is None and verify == "checksum":
         return Failure(code="CHECKSUM_MISMATCH", reason=NO_CHECKSUM, remedy="fail")
     if expected_size is None and stored is None:
@@ -89,14 +89,14 @@ def _is_other_version(head: Head, facts: ObjectFacts) -> bool:
 
 
 def validate_same_object(head: Head, facts: ObjectFacts) -> Failure | None:
-    """Judge a later answer to a GET of the whole object.
+    """Judge a later answer to a GET of the complete object.
 
     Args:
         head: Its status and headers.
         facts: What the first answer reported.
     """
     if head.status != 200:
-        return wrong_answer(head, f"HTTP {head.status} to a request for the whole object")
+        return wrong_answer(head, f"HTTP {head.status} to a request for the complete object")
     if (pinning_etag(head.headers), head.content_length) != (facts.etag, facts.size_bytes):
         return _replaced(head, "the object was replaced between two requests")
     return None
@@ -114,7 +114,7 @@ def validate_range(head: Head, facts: ObjectFacts, start: int, stop: int) -> Fai
     answered = head.content_range
     if head.status == 200 and answered is None:
         return _no_ranges(head, "the store ignores ranges")
-    # Some servers send 200 with ranges that are right (rclone): what is said of the range counts.
+    # Some servers send 200 with ranges that are right (rclone): the range itself counts.
     if head.status not in (200, 206) or answered is None:
         return _wrong_range(head, f"HTTP {head.status} without a range to a request for one")
     etag = pinning_etag(head.headers)

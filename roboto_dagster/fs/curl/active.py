@@ -38,7 +38,7 @@ class ActiveRequests:
         """Return the request of a handle; None if it is not under way any more."""
         return self._active.get(curl)
 
-    def begin(self, ranged: RangeRequest, now: float) -> None:
+    def start(self, ranged: RangeRequest, now: float) -> None:
         """Send a request.
 
         Args:
@@ -56,7 +56,7 @@ class ActiveRequests:
         idle = self._idle
         request = idle.pop() if idle else CurlRequest(settings, self._on_head, self._buffer)
         try:
-            request.begin(ranged, endpoint, self._state.skew_seconds, now)
+            request.start(ranged, endpoint, self._state.skew_seconds, now)
             # Sent at the next turn: what libcurl ends here would be noticed only after a wait.
             self._multi.add(request.curl)
         except BaseException:
@@ -88,11 +88,11 @@ class ActiveRequests:
 
     @property
     def watch_due(self) -> float:
-        """When the requests are to be looked at next."""
+        """When the requests are to be checked next."""
         return self._watched_at + self._watch_interval if self._active else float("inf")
 
     def to_be_ended(self, now: float) -> list[tuple[CurlRequest, Failure]]:
-        """Return the requests that bring nothing, or do not end, and why to end them.
+        """Return the requests that receive nothing, or do not end, and why to end them.
 
         Args:
             now: The loop's clock, in seconds.
@@ -102,7 +102,7 @@ class ActiveRequests:
         if pause < interval:
             return []
         self._watched_at = now
-        if pause > 5 * interval + 1:  # the loop itself stood still: nobody could bring anything
+        if pause > 5 * interval + 1:  # the loop itself stood still: nobody could deliver anything
             for request in self._active.values():
                 request.watch_from(now)
             return []

@@ -71,7 +71,7 @@ class Inbox:
         return not self.is_empty
 
     def after_wait(self) -> None:
-        """End what `before_wait` began."""
+        """End what `before_wait` started."""
         self._is_waiting = False
 
     def arrivals(self) -> deque[Download]:

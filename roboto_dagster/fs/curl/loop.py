@@ -34,7 +34,7 @@ from roboto_dagster.fs.workers import Workers
 logger = logging.getLogger(__name__)
 
 _LOOK_AGAIN_SECONDS = 0.01
-# How long to wait for a thread to begin that may never have been started.
+# How long to wait for a thread to start that may never have been started.
 _JOIN_SECONDS = (0.01, 0.05)
 T = TypeVar("T")
 
@@ -207,7 +207,7 @@ class CurlLoop:
             if ranged is None:
                 break
             try:
-                requests.begin(ranged, self._now)
+                requests.start(ranged, self._now)
             except Exception as error:  # noqa: BLE001 - a name that no URL can hold: its own matter
                 coordinator.released(ranged)
                 coordinator.files.fail_on(ranged.download, error)

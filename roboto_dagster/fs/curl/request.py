@@ -4,7 +4,7 @@ With `errors.py` and `multi.py`, all that speaks to pycurl. A handle lives as lo
 what never changes is set once: setting options costs most of what Python does for a small file.
 
 ```
- begin ─► (header lines) ─► read_head at the first byte of the body ─┬─ accepted: bytes to the file
+ start ─► (header lines) ─► read_head at the first byte of the body ─┬─ accepted: bytes to the file
                                                                      ├─ 3xx-5xx: the body is an error
                                                                      └─ refused: cut
 ```
@@ -143,7 +143,7 @@ class CurlRequest:
 
     # Out
 
-    def begin(self, ranged: RangeRequest, endpoint: Endpoint, skew: float, now: float) -> None:
+    def start(self, ranged: RangeRequest, endpoint: Endpoint, skew: float, now: float) -> None:
         """Set the handle up for a range; adding it to the multi handle sends it.
 
         Args:
@@ -179,7 +179,7 @@ class CurlRequest:
 
     def _sign_with(self, credentials: LiveCredentials | None, endpoint: Endpoint) -> None:
         if credentials is None:
-            raise ValueError("begin without credentials")
+            raise ValueError("start without credentials")
         self._credentials, self._endpoint = credentials, endpoint
         curl = self.curl
         by_libcurl = is_signed_by_libcurl(credentials.access_key)
@@ -315,7 +315,7 @@ class CurlRequest:
 
         Args:
             now: The loop's clock, in seconds.
-            limit_seconds: For how long it may bring next to nothing.
+            limit_seconds: For how long it may receive next to nothing.
         """
         if len(self._lines) > _MAX_HEAD_LINES:
             return Failure(code="SERVER_ERROR", reason="the answer's headers do not end")

@@ -57,7 +57,7 @@ class WriteBuffer:
         self._owner, self._limit = owner, min(missing_bytes, BUFFER_BYTES)
 
     def flush(self) -> bool:
-        """Have the owner write what is held; return what it says of more."""
+        """Have the owner write what is held; return whether it takes more."""
         owner, used = self._owner, self._used
         if owner is None:
             return True

@@ -127,7 +127,7 @@ def test_wrong_bytes_are_refused_with_both_checksums() -> None:
     digest = new_digest("crc32")
     digest.update(b"A" + CONTENT[1:])
     with pytest.raises(
-        ChecksumMismatchError, match=f"crc32 of the bytes is .*, the store says {CRC32}"
+        ChecksumMismatchError, match=f"crc32 of the bytes is .*, the store reports {CRC32}"
     ):
         verdict(StoredChecksum(algorithm="crc32", value=CRC32), digest)
 

@@ -210,7 +210,7 @@ def test_a_wrong_size_is_asked_once_more(make: MakeDownload) -> None:
     failures = [validate_response(download, download.first_request(), whole()) for _ in range(2)]
     assert [failure and failure.remedy for failure in failures] == ["retry", "fail"]
     assert [failure and failure.reason for failure in failures] == [
-        "the object has 350 bytes, its record says 351"
+        "the object has 350 bytes, its record has 351"
     ] * 2
 
 

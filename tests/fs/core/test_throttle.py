@@ -1,4 +1,4 @@
-"""The bound on connections: halved when the store says so, grown back slowly."""
+"""The bound on connections: halved when the store throttles, grown back slowly."""
 
 from roboto_dagster.fs.core.throttle import Throttle
 
