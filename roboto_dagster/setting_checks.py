@@ -90,7 +90,7 @@ def check_text(setting: str, value: object, *, optional: bool = False) -> None:
     """Check a text such as a name, a profile or a key; the message does not quote it, since it may be a secret.
 
     Args:
-        setting: Its name; the message begins with it.
+        setting: Its name; the message starts with it.
         value: The value.
         optional: Whether None is accepted too. Default False.
 
@@ -114,7 +114,7 @@ def check_resource_key(setting: str, value: object) -> None:
     """Check the key of a resource.
 
     Args:
-        setting: Its name; the message begins with it.
+        setting: Its name; the message starts with it.
         value: The key.
 
     Raises:

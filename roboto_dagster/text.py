@@ -15,7 +15,7 @@ import unicodedata
 # Cc: controls. Cf: invisible formats, the bidirectional overrides among them. Cs: lone surrogates, which
 # no output can encode. Zl, Zp: line and paragraph separators.
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# What begins or ends a construct of Markdown or HTML within a line; an underscore inside a word does not.
+# What starts or ends a construct of Markdown or HTML within a line; an underscore inside a word does not.
 _INLINE = re.compile(r"[\\`*\[\]<>|~]|(?<!\w)_|_(?!\w)")
 # What does so at the beginning of a line: headings, lists, underlines.
 _LEADING = re.compile(r"^(\s*\d*)([#+\-=.)])")

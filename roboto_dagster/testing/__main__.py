@@ -10,7 +10,7 @@ from roboto_dagster.testing.local_roboto import LocalRoboto
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve what the arguments say, and return the exit status."""
+    """Serve what the arguments name, and return the exit status."""
     options = _parser().parse_args(arguments)
     local = LocalRoboto(
         options.folder,

@@ -88,7 +88,7 @@ class LocalContents(LocalServers):
                 None: no checksum.
             part_bytes: Store it as if uploaded in parts of this size, with the ETag that such
                 objects have.
-            checksum_type: Whether the checksum of a multipart object is of the whole or of the
+            checksum_type: Whether the checksum of a multipart object is of the object or of the
                 parts' checksums.
             size: The size in the record, if it is to be another than the true one.
             uri: The URI in the record, if it is to be another than the object's.

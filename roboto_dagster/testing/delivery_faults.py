@@ -91,7 +91,7 @@ def chunked() -> Fault:
 
 
 def close_idle() -> Fault:
-    """Close the connection after the answer without having said so, as idle ones are closed."""
+    """Close the connection after the answer without having announced it, as idle ones are closed."""
     return Fault(
         name="close_idle", after=_deliver(lambda delivery: replace(delivery, close_after=True))
     )

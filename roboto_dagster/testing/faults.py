@@ -1,4 +1,4 @@
-"""What can go wrong between client and platform: named faults, and rules that say when they strike.
+"""What can go wrong between client and platform: named faults, and rules for when they strike.
 
 ```python
 from roboto_dagster.testing import LocalRoboto, faults
@@ -205,22 +205,22 @@ def refuse() -> Fault:
 
 
 def ignore_range() -> Fault:
-    """Answer a ranged request with 200 and the whole object."""
+    """Answer a ranged request with 200 and the complete object."""
     return Fault(name="ignore_range", before=_overriding({"range": None}), applies=_is_ranged)
 
 
 def ignore_if_match() -> Fault:
-    """Serve the object whatever If-Match says."""
+    """Serve the object whatever If-Match is sent."""
     return Fault(name="ignore_if_match", before=_overriding({"if-match": None}))
 
 
 def shorter_range(*, by: int) -> Fault:
-    """Answer a ranged request with a range that ends *by* bytes early, and says so."""
+    """Answer a ranged request with a range that ends *by* bytes early, with a Content-Range that fits."""
     return Fault(name="shorter_range", before=_shifted(start=0, stop=-by), applies=_is_ranged)
 
 
 def offset_range(*, by: int) -> Fault:
-    """Answer a ranged request with a range that lies *by* bytes further on, and says so."""
+    """Answer a ranged request with a range that lies *by* bytes further on, with a Content-Range that fits."""
     return Fault(name="offset_range", before=_shifted(start=by, stop=by), applies=_is_ranged)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from roboto_dagster.testing.server.api import Api
     from roboto_dagster.testing.server.backend import Settings
-    from roboto_dagster.testing.server.s3 import S3Store
+    from roboto_dagster.testing.server.s3 import LocalS3
 
 logger = logging.getLogger(__name__)
 
@@ -181,13 +181,13 @@ class LocalServers:
         try:
             from roboto_dagster.testing.server.api import Api
             from roboto_dagster.testing.server.backend import Settings
-            from roboto_dagster.testing.server.s3 import S3Store
+            from roboto_dagster.testing.server.s3 import LocalS3
         except ModuleNotFoundError as error:
             raise ImportError(
                 f"LocalRoboto needs {error.name}, which is not installed: "
                 'pip install "roboto-dagster[local]"'
             ) from error
-        store = S3Store(clock=self._clock, other_regions=self.faults.regions)
+        store = LocalS3(clock=self._clock, other_regions=self.faults.regions)
         settings = Settings(
             api_key=self.api_key,
             page_size=self._page_size,
@@ -222,6 +222,6 @@ class LocalServers:
 class _Parts:
     """What is made when a platform starts, because its imports take most of a second."""
 
-    store: "S3Store"
+    store: "LocalS3"
     settings: "Settings"
     api: "Api"

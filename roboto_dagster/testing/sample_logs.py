@@ -43,5 +43,5 @@ def _write_mcap(path: pathlib.Path, *, duration_seconds: int, radius: float) -> 
             pose = {"x": radius * math.cos(angle), "y": radius * math.sin(angle), "heading": angle}
             time_ns = tick * 1_000_000_000 // _POSES_PER_SECOND
             writer.add_message(channel_id, time_ns, json.dumps(pose).encode(), time_ns)
-        writer.finish()  # type: ignore[no-untyped-call]  # mcap does not say that it returns nothing
+        writer.finish()  # type: ignore[no-untyped-call]  # mcap does not declare that it returns nothing
     temporary.replace(path)

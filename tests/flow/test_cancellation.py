@@ -14,7 +14,7 @@ import pytest
 
 from roboto_dagster import ObjectStoreResource
 from roboto_dagster.testing import LocalRoboto, faults
-from roboto_dagster.testing.server.content import Content
+from roboto_dagster.testing.server.content import BodyContent
 from roboto_dagster.testing.server.messages import Request, Response
 from tests.conftest import Materializer
 from tests.dagster_dev import DagsterDev, wait_until
@@ -42,10 +42,10 @@ class Watch:
         return dataclasses.replace(response, body=Watched(response.body, self))
 
 
-class Watched(Content):
+class Watched(BodyContent):
     """Bytes of which a watch knows when they are sent."""
 
-    def __init__(self, content: Content, watch: Watch) -> None:
+    def __init__(self, content: BodyContent, watch: Watch) -> None:
         self._content = content
         self._watch = watch
 

@@ -14,7 +14,7 @@ import pytest
 
 from roboto_dagster.errors import RobotoDagsterError
 from roboto_dagster.sync.manifest import read_manifest
-from roboto_dagster.testing.server.s3 import S3Store
+from roboto_dagster.testing.server.s3 import LocalS3
 from tests.simulation.world import Clock, Scheduler, World
 
 HISTORIES = int(os.environ.get("ROBOTO_HISTORIES", "150"))
@@ -24,9 +24,9 @@ SHAPES = ("f", "f/x", "g/h", "a/b")
 
 
 @pytest.fixture(scope="module")
-def s3() -> S3Store:
+def s3() -> LocalS3:
     """The store behind the API, for credentials that nobody uses; to make one takes a second."""
-    return S3Store(clock=Clock())
+    return LocalS3(clock=Clock())
 
 
 def change_the_platform(world: World) -> None:
@@ -150,7 +150,7 @@ def check_after_quiet_runs(world: World) -> None:
 
 
 @pytest.mark.parametrize("block", range(10))
-def test_histories_keep_the_promises(block: int, tmp_path: pathlib.Path, s3: S3Store) -> None:
+def test_histories_keep_the_promises(block: int, tmp_path: pathlib.Path, s3: LocalS3) -> None:
     """Whatever happened before, two quiet runs deliver everything, once."""
     for seed in range(block, HISTORIES, 10):
         folder = tmp_path / str(seed)

@@ -31,7 +31,7 @@ from roboto_dagster.sync.run import sync
 from roboto_dagster.testing.server.api import Api
 from roboto_dagster.testing.server.backend import Settings
 from roboto_dagster.testing.server.catalog import Catalog
-from roboto_dagster.testing.server.s3 import S3Store
+from roboto_dagster.testing.server.s3 import LocalS3
 from tests.simulation.platform import API_KEY, ModelClient
 
 ONCE = RetryConfig(max_attempts=2, wait_initial_seconds=0.0, wait_max_seconds=0.0)
@@ -62,7 +62,7 @@ class World:
         broken: Paths whose object the store refuses to read, with the error's code.
     """
 
-    def __init__(self, seed: int, folder: pathlib.Path, s3: S3Store) -> None:
+    def __init__(self, seed: int, folder: pathlib.Path, s3: LocalS3) -> None:
         self.dice = random.Random(seed)  # noqa: S311 - dice, not a secret
         self.catalog = Catalog(clock=Clock())
         settings = Settings(

@@ -160,7 +160,7 @@ class CrcDigest:
         self.size_bytes += len(data)
 
     def append(self, following: "CrcDigest") -> None:
-        """Take in the range that begins where this one ends."""
+        """Take in the range that starts where this one ends."""
         self.value = self._combine(self.value, following.value, following.size_bytes)
         self.size_bytes += following.size_bytes
 

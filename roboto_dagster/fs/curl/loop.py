@@ -4,8 +4,8 @@ Each file belongs to one loop, so nothing here needs a lock but the inbox by whi
 
 ```
  wait ─► perform ─► end what libcurl is done with ─► admit from the inbox ─► launch ─► watch ─┐
-  ▲                                                                                         │
-  └─────────────────────────────────────────────────────────────────────────────────────────┘
+  ▲                                                                                           │
+  └───────────────────────────────────────────────────────────────────────────────────────────┘
 ```
 """
 

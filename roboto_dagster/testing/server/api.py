@@ -21,7 +21,7 @@ from roboto_dagster.testing.server.records import (
     MissingRecordError,
     Record,
 )
-from roboto_dagster.testing.server.s3 import S3Store
+from roboto_dagster.testing.server.s3 import LocalS3
 from roboto_dagster.testing.server.search_routes import SearchRoutes
 from roboto_dagster.testing.server.upload_routes import UploadRoutes
 
@@ -35,7 +35,7 @@ class Api:
         settings: What can be changed while it runs.
     """
 
-    def __init__(self, catalog: Catalog, store: S3Store, settings: Settings) -> None:
+    def __init__(self, catalog: Catalog, store: LocalS3, settings: Settings) -> None:
         self._backend = Backend(catalog=catalog, store=store, settings=settings)
         parts = (
             FileRoutes(self._backend),

@@ -7,7 +7,7 @@ from typing import Any
 from roboto_dagster.testing.server.catalog import Catalog
 from roboto_dagster.testing.server.query import page
 from roboto_dagster.testing.server.records import ORG_ID, Record
-from roboto_dagster.testing.server.s3 import S3Store
+from roboto_dagster.testing.server.s3 import LocalS3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Backend:
     """The records and objects behind the API."""
 
     catalog: Catalog
-    store: S3Store
+    store: LocalS3
     settings: Settings
 
     def files(self, association_id: str) -> list[Record]:

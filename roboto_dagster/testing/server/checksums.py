@@ -1,4 +1,4 @@
-"""The checksums and entity tags that S3 keeps with an object, whole or put together from parts."""
+"""The checksums and entity tags that S3 keeps with an object, put in one request or in parts."""
 
 import base64
 import hashlib
@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from awscrt import checksums as crt
 
-from roboto_dagster.testing.server.content import Content, Window, pieces
+from roboto_dagster.testing.server.content import BodyContent, Window, pieces
 
 ChecksumAlgorithm = Literal["CRC64NVME", "CRC32C", "CRC32", "SHA256", "SHA1"]
 ChecksumType = Literal["FULL_OBJECT", "COMPOSITE"]
@@ -57,7 +57,7 @@ class Fingerprint:
 
 
 def fingerprint(
-    content: Content,
+    content: BodyContent,
     *,
     algorithm: ChecksumAlgorithm | None,
     part_bytes: int | None = None,
@@ -75,46 +75,46 @@ def fingerprint(
         type: Whether the checksum is of all bytes or of the parts' checksums.
     """
     parts = list(_split(content, part_bytes or max(len(content), 1)))
-    whole = None if algorithm is None else _hasher(algorithm)
+    total = None if algorithm is None else _hasher(algorithm)
     composite = part_bytes is not None and type == "COMPOSITE"
     md5s, checksums = [], []
     for part in parts:
-        md5, checksum = _hash_part(part, whole, algorithm, per_part=composite)
+        md5, checksum = _hash_part(part, total, algorithm, per_part=composite)
         md5s.append(md5)
         checksums.append(checksum)
     etag = hashlib.md5(b"".join(md5s), usedforsecurity=False).hexdigest() + f"-{len(parts)}"
     return Fingerprint(
         etag=md5s[0].hex() if part_bytes is None else etag,
         algorithm=algorithm,
-        value=None if whole is None else _value(whole, checksums, algorithm, composite=composite),
-        type=None if whole is None else ("COMPOSITE" if composite else "FULL_OBJECT"),
+        value=None if total is None else _value(total, checksums, algorithm, composite=composite),
+        type=None if total is None else ("COMPOSITE" if composite else "FULL_OBJECT"),
         parts=None if part_bytes is None else len(parts),
     )
 
 
-def _split(content: Content, part_bytes: int) -> Iterator[Content]:
+def _split(content: BodyContent, part_bytes: int) -> Iterator[BodyContent]:
     for start in range(0, max(len(content), 1), part_bytes):
         yield Window(content, start, min(start + part_bytes, len(content)))
 
 
 def _hash_part(
-    part: Content, whole: _Hash | None, algorithm: ChecksumAlgorithm | None, *, per_part: bool
+    part: BodyContent, total: _Hash | None, algorithm: ChecksumAlgorithm | None, *, per_part: bool
 ) -> tuple[bytes, bytes]:
     md5 = hashlib.md5(usedforsecurity=False)
     own = None if algorithm is None or not per_part else _hasher(algorithm)
     for piece in pieces(part):
         md5.update(piece)
-        if whole is not None:
-            whole.update(piece)
+        if total is not None:
+            total.update(piece)
         if own is not None:
             own.update(piece)
     return md5.digest(), b"" if own is None else own.digest()
 
 
 def _value(
-    whole: _Hash, parts: list[bytes], algorithm: ChecksumAlgorithm | None, *, composite: bool
+    total: _Hash, parts: list[bytes], algorithm: ChecksumAlgorithm | None, *, composite: bool
 ) -> str:
     if composite and algorithm is not None:
-        whole = _hasher(algorithm)
-        whole.update(b"".join(parts))
-    return base64.b64encode(whole.digest()).decode()
+        total = _hasher(algorithm)
+        total.update(b"".join(parts))
+    return base64.b64encode(total.digest()).decode()

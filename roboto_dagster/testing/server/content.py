@@ -1,6 +1,6 @@
 """What a body is made of: bytes in memory, a file on disk, or a changed view of either.
 
-Everything that is served or stored is a `Content`, read piece by piece, so that an object of any
+Everything that is served or stored is a `BodyContent`, read piece by piece, so that an object of any
 size costs one piece of memory per connection.
 """
 
@@ -12,7 +12,7 @@ PIECE_BYTES = 256 * 1024
 """How much of a body is in memory at once, per connection."""
 
 
-class Content(Protocol):
+class BodyContent(Protocol):
     """Bytes that can be read anywhere, in pieces."""
 
     def __len__(self) -> int:
@@ -73,7 +73,7 @@ class FileContent:
 class Window:
     """A part of another content."""
 
-    def __init__(self, content: Content, start: int, stop: int) -> None:
+    def __init__(self, content: BodyContent, start: int, stop: int) -> None:
         self.content = content
         self.start = start
         self.stop = max(start, stop)
@@ -94,7 +94,7 @@ class Window:
 class BitFlipped:
     """Another content with one bit changed."""
 
-    def __init__(self, content: Content, at: int) -> None:
+    def __init__(self, content: BodyContent, at: int) -> None:
         self._content = content
         self._at = at
 
@@ -116,7 +116,7 @@ class BitFlipped:
         return bytes(changed)
 
 
-def pieces(content: Content, size: int = PIECE_BYTES) -> Iterator[bytes]:
+def pieces(content: BodyContent, size: int = PIECE_BYTES) -> Iterator[bytes]:
     """Yield *content* from front to back, at most *size* bytes at a time.
 
     Args:
@@ -127,6 +127,6 @@ def pieces(content: Content, size: int = PIECE_BYTES) -> Iterator[bytes]:
         yield content.read(start, min(start + size, len(content)))
 
 
-def as_content(data: bytes | Path) -> Content:
+def as_content(data: bytes | Path) -> BodyContent:
     """Return *data* as content: bytes as they are, a path as the file it names."""
     return FileContent(data) if isinstance(data, Path) else BytesContent(data)

@@ -6,8 +6,8 @@ from typing import Literal
 from urllib.parse import unquote
 
 from roboto_dagster.testing.server.content import (
+    BodyContent,
     BytesContent,
-    Content,
 )
 
 Service = Literal["api", "s3"]
@@ -73,9 +73,9 @@ class Delivery:
         cut_after: End the connection after so many bytes of the body.
         cut: How it ends then: closed, or reset (RST).
         bytes_per_second: Send the body no faster than this.
-        framing: How the end of the body is told: by its length, by chunks, or only by closing.
+        framing: How the end of the body is marked: by its length, by chunks, or only by closing.
         declared_length: The Content-Length to claim instead of the true one.
-        close_after: Close the connection after the response, without having said so.
+        close_after: Close the connection after the response, without having announced it.
     """
 
     delay_seconds: float = 0.0
@@ -95,7 +95,7 @@ class Response:
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: Content = field(default_factory=lambda: BytesContent(b""), repr=False)
+    body: BodyContent = field(default_factory=lambda: BytesContent(b""), repr=False)
     delivery: Delivery = Delivery()
 
 

@@ -9,7 +9,7 @@ from roboto_dagster.testing.server.auth import REGION
 from roboto_dagster.testing.server.checksums import (
     Fingerprint,
 )
-from roboto_dagster.testing.server.content import Content
+from roboto_dagster.testing.server.content import BodyContent
 
 
 class MotoBucket(FakeBucket):
@@ -21,10 +21,10 @@ class MotoBucket(FakeBucket):
 
 
 class StoredKey(FakeKey):
-    """An object of moto whose bytes are a `Content`: not copied, and readable in pieces."""
+    """An object of moto whose bytes are a `BodyContent`: not copied, and readable in pieces."""
 
     def __init__(
-        self, name: str, content: Content, facts: Fingerprint, *, bucket: str, account_id: str
+        self, name: str, content: BodyContent, facts: Fingerprint, *, bucket: str, account_id: str
     ) -> None:
         self.content = content
         super().__init__(

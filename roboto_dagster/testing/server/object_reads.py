@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from moto.s3.models import FakeKey
 
-from roboto_dagster.testing.server.content import BytesContent, Content, Window
+from roboto_dagster.testing.server.content import BodyContent, BytesContent, Window
 from roboto_dagster.testing.server.messages import Request, Response
 from roboto_dagster.testing.server.moto_objects import (
     SpooledContent,
@@ -87,7 +87,7 @@ def object_headers(found: FakeKey, request: Request) -> dict[str, str]:
     return headers
 
 
-def content_of(found: FakeKey) -> Content:
+def content_of(found: FakeKey) -> BodyContent:
     """Return the bytes of an object, wherever they are."""
     if isinstance(found, StoredKey):
         return found.content
@@ -129,7 +129,7 @@ def check_conditions(request: Request, found: FakeKey) -> Response | None:
     return None
 
 
-def ranged(request: Request, headers: dict[str, str], content: Content) -> Response:
+def ranged(request: Request, headers: dict[str, str], content: BodyContent) -> Response:
     """Answer a read, in full or the range that was asked for.
 
     Args:

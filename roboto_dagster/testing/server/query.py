@@ -11,7 +11,7 @@ class BadQueryError(ValueError):
 
 
 def run_query(records: Iterable[Record], specification: Mapping[str, Any]) -> list[Record]:
-    """Return the records that fit a query specification's condition, sorted as it says.
+    """Return the records that fit a query specification's condition, sorted as it asks for.
 
     Args:
         records: What is searched.
@@ -32,7 +32,7 @@ def run_query(records: Iterable[Record], specification: Mapping[str, Any]) -> li
 def sort_records(
     records: Sequence[Record], *, by: str | None, direction: str | None
 ) -> list[Record]:
-    """Return the records sorted; as on the platform, newest first unless told otherwise.
+    """Return the records sorted; as on the platform, newest first by default.
 
     Args:
         records: What is sorted.

@@ -9,7 +9,7 @@ from typing import Literal, NoReturn
 
 from roboto_dagster.testing.server.content import (
     PIECE_BYTES,
-    Content,
+    BodyContent,
     FileContent,
     Window,
     pieces,
@@ -21,7 +21,7 @@ _REASONS = {200: "OK", 206: "Partial Content", 404: "Not Found"}
 
 
 def send(connection: socket.socket, request: Request, response: Response) -> None:
-    """Send *response* the way its delivery says.
+    """Send *response* as its delivery describes.
 
     Args:
         connection: The client's socket.
@@ -64,7 +64,7 @@ def _head(request: Request, response: Response) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
-def _send_plainly(connection: socket.socket, head: bytes, body: Content) -> None:
+def _send_plainly(connection: socket.socket, head: bytes, body: BodyContent) -> None:
     if len(body) <= 65536:
         connection.sendall(head + body.read(0, len(body)))
         return
@@ -78,15 +78,15 @@ def _send_plainly(connection: socket.socket, head: bytes, body: Content) -> None
         connection.sendfile(file, start, len(body))
 
 
-def _on_disk(body: Content) -> tuple[Path | None, int]:
-    """Return the file that *body* is a stretch of, if it is one, and where the stretch begins."""
+def _on_disk(body: BodyContent) -> tuple[Path | None, int]:
+    """Return the file that *body* is a stretch of, if it is one, and where the stretch starts."""
     start = 0
     while isinstance(body, Window):
         start, body = start + body.start, body.content
     return (body.path, start) if isinstance(body, FileContent) else (None, 0)
 
 
-def _send_shaped(connection: socket.socket, body: Content, delivery: Delivery) -> None:
+def _send_shaped(connection: socket.socket, body: BodyContent, delivery: Delivery) -> None:
     size = len(body)
     limit = size if delivery.cut_after is None else min(size, delivery.cut_after)
     rate = delivery.bytes_per_second

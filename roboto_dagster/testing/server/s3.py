@@ -1,6 +1,6 @@
 """S3 over moto's object model: its buckets, objects, uploads and errors, on our own HTTP server.
 
-Reading an object is done here rather than by moto's web layer, which loads the whole object for
+Reading an object is done here rather than by moto's web layer, which loads the complete object for
 each range and drops signatures of presigned URLs. Everything else a client may ask goes through
 moto's own responses. Each store is an account of its own in moto, so that several live side by side
 in one process.
@@ -25,7 +25,7 @@ from roboto_dagster.testing.server.checksums import (
     ChecksumType,
     fingerprint,
 )
-from roboto_dagster.testing.server.content import BytesContent, Content
+from roboto_dagster.testing.server.content import BodyContent, BytesContent
 from roboto_dagster.testing.server.messages import Request, Response
 from roboto_dagster.testing.server.moto_objects import (
     MotoBucket,
@@ -46,7 +46,7 @@ from roboto_dagster.testing.server.signatures import IssuedCredentials, RefusedE
 _READING_QUERIES = re.compile(r"(?i)^(versionid|partnumber|response-.*|x-id|x-amz-.*|)$")
 
 
-class S3Store:
+class LocalS3:
     """The buckets of one `LocalRoboto`, and the web service in front of them."""
 
     def __init__(
@@ -74,7 +74,7 @@ class S3Store:
         self,
         bucket: str,
         key: str,
-        content: Content,
+        content: BodyContent,
         *,
         checksum_algorithm: ChecksumAlgorithm | None = None,
         part_bytes: int | None = None,

@@ -12,7 +12,7 @@ MAX_UPLOAD_FILES = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
+class UploadTransaction:
     """An upload transaction: where each path of an association is to be put."""
 
     transaction_id: str
@@ -26,7 +26,7 @@ class UploadRoutes:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._uploads: dict[str, Upload] = {}
+        self._uploads: dict[str, UploadTransaction] = {}
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -67,7 +67,7 @@ class UploadRoutes:
             path: f"s3://{self._backend.settings.bucket}/{prefix_of(association_id)}{path}"
             for path in sizes
         }
-        upload = Upload(
+        upload = UploadTransaction(
             transaction_id=self._backend.catalog.new_id("tx"),
             association_id=association_id,
             uris=uris,
@@ -94,7 +94,7 @@ class UploadRoutes:
             for uri in items
         ]
 
-    def _register(self, upload: Upload, path: str, uri: str) -> Record:
+    def _register(self, upload: UploadTransaction, path: str, uri: str) -> Record:
         size = self._backend.store.size_of(*split_uri(uri))
         if size is None:
             raise ApiError(
@@ -110,7 +110,7 @@ class UploadRoutes:
             old["file_id"], uri=uri, size=size, upload_id=upload.transaction_id
         )
 
-    def _upload(self, call: Call) -> Upload:
+    def _upload(self, call: Call) -> UploadTransaction:
         if call.names[0] not in self._uploads:
             raise MissingRecordError(f"Upload '{call.names[0]}' does not exist")
         return self._uploads[call.names[0]]
