@@ -525,6 +525,51 @@ def test_direct_invocation_of_partitions(
     assert delivered == set(dataset_ids)
 
 
+@pytest.mark.parametrize(
+    ("partitions_def", "key"),
+    [
+        (dg.DynamicPartitionsDefinition(name="flights"), "{}"),
+        (
+            dg.MultiPartitionsDefinition(
+                {
+                    "dataset": dg.DynamicPartitionsDefinition(name="flights"),
+                    "day": dg.DailyPartitionsDefinition("2020-01-01", end_offset=1),
+                }
+            ),
+            "{}|2020-01-01",
+        ),
+    ],
+    ids=["dynamic", "dynamic-by-day"],
+)
+def test_direct_invocation_of_a_dynamic_partition(
+    materialize: "Materializer",
+    dataset_id: str,
+    partitions_def: dg.PartitionsDefinition[Any],
+    key: str,
+) -> None:
+    """It needs no instance that has the key."""
+    asset = build_roboto_dataset_asset(
+        "logs", destination=materialize.destination, partitions_def=partitions_def
+    )
+    context = dg.build_asset_context(partition_key=key.format(dataset_id))
+    result: Any = asset(context, **materialize.resources)
+    assert "dagster/row_count" in result.metadata
+
+
+@pytest.mark.parametrize("key", ["2019-12-31", "2999-01-01", "ds_1"])
+def test_direct_invocation_of_a_window_that_does_not_exist(
+    materialize: "Materializer", key: str
+) -> None:
+    """It fails as the run would."""
+    asset = build_roboto_dataset_asset(
+        "logs",
+        destination=materialize.destination,
+        partitions_def=dg.DailyPartitionsDefinition("2020-01-01", end_date="2020-02-01"),
+    )
+    with pytest.raises(dg.Failure, match=f"no partition '{key}'"):
+        asset(dg.build_asset_context(partition_key=key), **materialize.resources)
+
+
 def test_direct_invocation_that_fails(
     materialize: "Materializer", local: LocalRoboto, dataset_id: str
 ) -> None:
