@@ -114,7 +114,7 @@ def _run(options: argparse.Namespace) -> Results:
         bench.say(bench.server.description)
         try:
             _measure(bench, plan, results)
-        finally:  # also when interrupted: what is measured is told
+        finally:  # also when interrupted: what is measured is reported
             _report(options.output, results, plan, bench.server.description)
     return results
 

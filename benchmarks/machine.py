@@ -25,8 +25,8 @@ def versions() -> dict[str, str]:
     found |= {name: _version_of(name) for name in _PACKAGES}
     found["libcurl"] = _libcurl_version()
     if nginx := find_nginx():
-        told = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
-        found["nginx"] = told.rpartition("/")[2].strip()
+        reported = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
+        found["nginx"] = reported.rpartition("/")[2].strip()
     return found
 
 
@@ -48,6 +48,6 @@ def _libcurl_version() -> str:
         import pycurl
     except ImportError:
         return "not installed"
-    told: str = pycurl.version
-    curl, tls = told.partition("libcurl/")[2].split()[:2]
+    reported: str = pycurl.version
+    curl, tls = reported.partition("libcurl/")[2].split()[:2]
     return f"{curl} ({tls.replace('/', ' ')})"

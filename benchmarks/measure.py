@@ -30,7 +30,7 @@ class Measurement:
         seconds: Wall time.
         cpu_seconds: User and system time of the process and its children.
         rss_bytes: Peak resident memory.
-        notes: What the contender told besides.
+        notes: What the contender reported besides.
     """
 
     seconds: float
@@ -97,8 +97,8 @@ def measure(
         output.seek(0)
         errors.seek(0)
         if status:
-            told = (errors.read() or output.read()).decode(errors="replace").strip()
-            raise FailedError(f"ended with status {status}: {told[-600:]}")
+            reported = (errors.read() or output.read()).decode(errors="replace").strip()
+            raise FailedError(f"ended with status {status}: {reported[-600:]}")
         if not times_itself:
             return Measurement(seconds=seconds, cpu_seconds=cpu_seconds, rss_bytes=rss_bytes)
         told_itself = json.loads(output.read().splitlines()[-1])

@@ -152,12 +152,12 @@ def _cases(results: Results) -> str:
         for name, one in results.cases.items()
     ]
     head = ["| | seconds | CPU s | peak MiB |", "|---|--:|--:|--:|"]
-    told = (
+    text = (
         "`listing` is the SDK's own listing of the dataset whose files are all `unchanged`; that sync may open no "
         "store. `datasets` brings many datasets of one file each in one run; `datasets, bare` is a bare libcurl loop "
         "over the same objects."
     )
-    return "\n".join(["## Many unchanged files, many datasets", "", told, "", *head, *rows])
+    return "\n".join(["## Many unchanged files, many datasets", "", text, "", *head, *rows])
 
 
 def _failures(results: Results) -> str:

@@ -70,7 +70,7 @@ def run_rounds(
 
 def _warm_up(bench: Bench, contender: Contender, shape: Shape, scheme: Scheme) -> None:
     """Fetches everything once unmeasured: a virtual machine's memory is slow to whoever takes it first."""
-    with contextlib.suppress(FailedError):  # it will be told where it counts
+    with contextlib.suppress(FailedError):  # it is reported where it counts
         measure_transfer(contender, bench.job(shape, scheme), bench.source, bench.timeout_seconds)
 
 

@@ -119,8 +119,8 @@ def _describe_nginx(*, has_delay: bool, has_checksums: bool) -> str:
 
 
 def _lua_modules(nginx: str) -> list[str]:
-    told = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True).stderr
-    found = re.search(r"--modules-path=(\S+)", told)
+    reported = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True).stderr
+    found = re.search(r"--modules-path=(\S+)", reported)
     if found is None:
         return []
     paths = [pathlib.Path(found[1], name) for name in _MODULES]
@@ -144,7 +144,7 @@ def _nginx_config(
         f"{kind}_temp_path {folder}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    told = "".join(
+    reported = "".join(
         f'"~^ENABLED::/{BUCKET}/{shape}/" "{checksum}"; ' for shape, checksum in checksums.items()
     )
     return f"""{load}{user}
@@ -157,7 +157,7 @@ http {{
   ssl_session_cache shared:S:10m;
   map $args $list_shape {{ "~(?:^|&)prefix=(?<shape>[a-z0-9]+)" $shape; }}
   map $args $list_token {{ "~(?:^|&)continuation-token=(?<token>[a-z0-9]+)" $token; default ""; }}
-  map "$http_x_amz_checksum_mode:$http_range:$uri" $checksum {{ {told}default ""; }}
+  map "$http_x_amz_checksum_mode:$http_range:$uri" $checksum {{ {reported}default ""; }}
   map $checksum $checksum_type {{ "" ""; default FULL_OBJECT; }}
   server {{
     listen 127.0.0.1:{ports[0]} backlog=4096; listen 127.0.0.1:{ports[1]} ssl backlog=4096;

@@ -89,13 +89,13 @@ def run(work: Callable[[Job], object], job: Job | None = None) -> None:
     started, cpu_before = time.perf_counter(), time.process_time()
     notes = work(job)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_before
-    told = {
+    reported = {
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
         "rss_bytes": peak_rss_bytes(os.getpid()),
         **(notes if isinstance(notes, dict) else {}),
     }
-    print(json.dumps(told), flush=True)
+    print(json.dumps(reported), flush=True)
 
 
 def peak_rss_bytes(pid: int) -> int:

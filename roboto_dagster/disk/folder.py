@@ -149,7 +149,7 @@ class Folder:
         Raises:
             OSError: It cannot be removed.
         """
-        with contextlib.suppress(FileNotFoundError):  # somebody was quicker
+        with contextlib.suppress(FileNotFoundError):  # another thread or run was quicker
             os.unlink(self.name_of(name), dir_fd=self.fd)
 
     def is_own(self, name: str, fd: int) -> bool:

@@ -124,7 +124,7 @@ def create_in(folder: Folder, name: str, *, append: bool = False) -> int:
 
 
 def reject_special(folder: Folder, name: str) -> None:
-    """Refuse to replace a FIFO, a socket or a device: somebody made it on purpose.
+    """Refuse to replace a FIFO, a socket or a device: it was made on purpose.
 
     Args:
         folder: The folder.

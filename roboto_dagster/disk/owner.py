@@ -49,7 +49,7 @@ class TemporaryName(NamedTuple):
     Attributes:
         target: Hash of the final name.
         token: Of the run whose record proves the ownership.
-        is_released: Whether its writer has closed it for good.
+        is_released: Whether its writer has closed it finally.
         is_log: Whether it is the log of a file's parts.
     """
 
@@ -75,7 +75,7 @@ def new_name(final_name: str, token: str) -> str:
 
 
 def released_name(temporary_name: str) -> str:
-    """Return the name of a temporary file after its writer has closed it for good."""
+    """Return the name of a temporary file after its writer has closed it finally."""
     return temporary_name.removesuffix(SUFFIX).removesuffix(_RELEASED) + _RELEASED + SUFFIX
 
 

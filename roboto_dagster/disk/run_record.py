@@ -46,7 +46,7 @@ class RunRecord:
     Attributes:
         destination: The folder that the user chose.
         token: By which its temporary files are named.
-        leftovers: What abandoned runs left, and this one released; None until somebody has looked.
+        leftovers: What abandoned runs left, and this one released; None until they were looked for.
     """
 
     def __init__(self, destination: pathlib.Path) -> None:
@@ -117,7 +117,7 @@ class RunRecord:
             paths.discard(path)
 
     def beat(self) -> float:
-        """Touch the record, making it again if somebody has removed it.
+        """Touch the record, making it again if it was removed.
 
         Returns:
             The time by the clock of the destination's filesystem, in seconds since the epoch.
@@ -163,7 +163,7 @@ class RunRecord:
         return record_name(self.token)
 
     def _create(self) -> None:
-        """Make the record, with all that was noted before if somebody has removed it."""
+        """Make the record, with all that was noted before if it was removed."""
         for is_last in (False, False, True):
             try:
                 self._folder = Folder.open(self.destination / RUNS, self.destination)

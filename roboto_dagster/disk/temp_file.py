@@ -7,7 +7,7 @@
 ```
 
 It is never under its final name before. Its name is compared with the open file before it is published: if another run
-has taken it over, or somebody has removed it, nothing is published and nothing overwritten.
+has taken it over, or it was removed, nothing is published and nothing overwritten.
 """
 
 import errno
@@ -101,7 +101,7 @@ class PartialFile:
         """Raise if the temporary name is no longer that of the open file: then writing on is of no use.
 
         Raises:
-            OSError: `ESTALE`: another run has taken it over, or somebody has removed it.
+            OSError: `ESTALE`: another run has taken it over, or it was removed.
         """
         if not self.folder.is_own(self._temporary, self.fd):
             reason = "its temporary file was removed or taken over by another run meanwhile"

@@ -13,7 +13,7 @@ from roboto_dagster.disk.local_file import open_in
 from roboto_dagster.disk.paths import unsafe_reason
 
 Removal = Literal["removed", "absent", "changed", "unsafe", "failed"]
-"""The result of removing a file: `changed` is somebody else's file now and stays, `unsafe` was not touched."""
+"""The result of removing a file: `changed` is another program's file now and stays, `unsafe` was not touched."""
 
 
 class LocalTree:

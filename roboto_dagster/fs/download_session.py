@@ -159,7 +159,7 @@ class DownloadSession:
                 file, future = self._pending[0]
                 self._settle(file, future)
                 self._pending.popleft()
-        except BaseException:  # an interrupt: nothing may go on behind the caller's back
+        except BaseException:  # an interrupt: nothing may continue unnoticed by the caller
             self._cancel_pending()
             raise
         failures, self._failures = self._failures, []
@@ -246,7 +246,7 @@ def _is_the_futures(error: BaseException, future: FutureLike[None]) -> bool:
     """Return whether an error is the outcome of a future, and not an interrupt of the wait for it."""
     if isinstance(error, Exception):
         return True
-    # asyncio's is no Exception; an interrupt may come while a future that has ended is looked at, so the
+    # asyncio's is no Exception; an interrupt may come while a future that has ended is read, so the
     # name has to fit too.
     return type(error).__name__ == "CancelledError" and future.done()
 

@@ -9,7 +9,7 @@
 ```
 
 Pages are requested through the SDK's client and parsed record by record, because `Dataset.list_files` fails
-altogether on one bad record and follows a looping page token for ever.
+altogether on one bad record and follows a looping page token forever.
 """
 
 import collections

@@ -1,7 +1,7 @@
 """The HTTP transport of our clients of the Roboto API: bounded in time and size, and following no redirect.
 
 The SDK's own transport (`roboto.http.HttpClient`) bounds each operation of the socket, so an API that
-sends a byte a second keeps it for ever; reads any amount into memory; and follows redirects with the
+sends a byte a second keeps it forever; reads any amount into memory; and follows redirects with the
 API key, to whatever host. Everything else stays the SDK's: routes, retries, parsing of errors.
 Importing this module imports the SDK, which takes about a second.
 """

@@ -17,7 +17,7 @@ class DeletionScan:
     Attributes:
         gone: Keys of partitions whose dataset is gone.
         returned: Datasets that are listed but have no partition: they were gone for a while.
-        looked_up_to: The last key that was looked up, after which the next scan goes on; None if the
+        looked_up_to: The last key that was looked up, after which the next scan continues; None if the
             scan is complete.
     """
 
@@ -56,7 +56,7 @@ class DeletionScanner:
     ) -> DeletionScan:
         """Compare once.
 
-        Keys that are no ids of datasets are somebody else's, and stay.
+        Keys that are no ids of datasets are not the sensor's, and stay.
 
         Args:
             partition_keys: Keys of all dynamic partitions.

@@ -62,7 +62,7 @@ class Walk(Remembered):
     Attributes:
         started: The platform's clock when it started.
         position: Changes before this time have been seen; None at the beginning of time.
-        page_token: Token of the page to go on with, where more changes than a page holds share the
+        page_token: Token of the page to continue with, where more changes than a page holds share the
             time of the position.
     """
 
@@ -95,7 +95,7 @@ class ChangeFeed(Remembered):
     def next_walk(
         self, now: dt.datetime, overlap: dt.timedelta, since: dt.datetime | None = None
     ) -> Walk:
-        """Return the walk to go on with, or a new one from the watermark.
+        """Return the walk to continue, or a new one from the watermark.
 
         Args:
             now: The time. A watermark that lies ahead of it is not trusted.

@@ -6,8 +6,8 @@
  the time                                   (when due)                       nothing
 ```
 
-Each part ends at its share of `time_budget_seconds`, and the next tick goes on where it ended: a part
-that takes long never keeps a later one from its turn. If the platform fails in any part, the cursor
+Each part ends at its share of `time_budget_seconds`, and the next tick continues where it ended: a part
+that takes long never keeps a later one from being run. If the platform fails in any part, the cursor
 stays as it was.
 """
 
@@ -266,7 +266,7 @@ class SensorTick:
             return f"Partitions with changes that do not exist yet: {', '.join(list(cursor.pending)[:5])}."
         watermark = cursor.datasets.watermark
         if watermark is None:
-            return "The first look at all datasets goes on in the next tick."
+            return "The first scan of all datasets continues in the next tick."
         return f"No dataset has changed since {(watermark + self._options.overlap).isoformat()}."
 
     def _warn_of_many(self, count: int) -> None:
@@ -303,7 +303,7 @@ def read_cursor(context: dg.SensorEvaluationContext) -> SensorCursor:
 def _with_short_limits(roboto: RobotoResource) -> RobotoResource:
     """Return the resource with limits by which a tick fails in time to report why."""
     if not hasattr(roboto, "model_copy"):
-        return roboto  # a stand-in of somebody's test
+        return roboto  # a stand-in in a test
     limits = {
         "max_attempts": min(roboto.max_attempts, _MAX_ATTEMPTS),
         "timeout_seconds": min(roboto.timeout_seconds, _MAX_TIMEOUT_SECONDS),

@@ -147,7 +147,7 @@ def _dated(walk: Walk, platform_time: dt.datetime | None) -> Walk:
 
 
 def _at(walk: Walk, time: dt.datetime) -> Walk:
-    """Return a walk that goes on at a time; within its time it needs the same page again."""
+    """Return a walk that continues at a time; within its time it needs the same page again."""
     if walk.position is not None and time <= walk.position:
         return walk
     return walk.model_copy(update={"position": time, "page_token": None})

@@ -108,7 +108,7 @@ class PublishLog:
         os.write(self._fd, json.dumps(row).encode() + b"\n")
 
     def beat(self) -> None:
-        """Show that the run goes on, although it publishes nothing just now."""
+        """Show that the run is alive, although it publishes nothing just now."""
         if self._fd >= 0:
             with contextlib.suppress(OSError):
                 os.utime(self._fd)

@@ -67,7 +67,7 @@ class Publisher:
             status: Of the open temporary file.
 
         Raises:
-            FileExistsError: Another run, or somebody else, has changed what is in its place since the plan.
+            FileExistsError: Another run, or another program, has changed what is in its place since the plan.
         """
         if not self._is_as_planned(planned):
             self._conflicts.add(planned.seq)

@@ -109,7 +109,7 @@ class Unlisted:
         self._set_fate(file, "removed")
 
     def forget(self, file: UnlistedFile) -> None:
-        """Note that a file is not ours any more: it was changed or removed by somebody else."""
+        """Note that a file is not ours any more: another program changed or removed it."""
         self._set_fate(file, "forgotten")
 
     def _set_fate(self, file: UnlistedFile, fate: str) -> None:

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 
-def main(told: dict[str, Any]) -> None:
+def main(task: dict[str, Any]) -> None:
     """Materializes once."""
     import dagster as dg
 
@@ -20,22 +20,22 @@ def main(told: dict[str, Any]) -> None:
     from tests.faults.lab import SmallPartStore
 
     settings = {
-        "engine": told["engine"],
-        "endpoint_url": told["s3_url"],
-        "stall_timeout_seconds": told.get("stall_timeout_seconds", 5.0),
-        "max_connections": told.get("max_connections", 8),
+        "engine": task["engine"],
+        "endpoint_url": task["s3_url"],
+        "stall_timeout_seconds": task.get("stall_timeout_seconds", 5.0),
+        "max_connections": task.get("max_connections", 8),
     }
     store = SmallPartStore(**settings)
     asset = build_roboto_dataset_asset(
         "logs",
-        destination=told["destination"],
-        dataset_id=told["dataset_id"],
+        destination=task["destination"],
+        dataset_id=task["dataset_id"],
         retry=RetryConfig(max_attempts=4, wait_initial_seconds=0.01, wait_max_seconds=0.05),
-        **told.get("asset", {}),
+        **task.get("asset", {}),
     )
-    platform = RobotoResource(api_key=told["api_key"], endpoint=told["api_url"], max_attempts=1)
+    platform = RobotoResource(api_key=task["api_key"], endpoint=task["api_url"], max_attempts=1)
     with dg.DagsterInstance.ephemeral() as instance:
-        set_limits(told.get("limits", {}))
+        set_limits(task.get("limits", {}))
         print("ready", flush=True)  # noqa: T201 - read by the test
         started = time.monotonic()
         result = dg.materialize(

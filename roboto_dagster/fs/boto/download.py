@@ -137,7 +137,7 @@ class BotoDriver:
         def run() -> None:
             try:
                 function()
-            except Exception:  # nobody else would hear of it
+            except Exception:  # nothing else would report it
                 logger.exception("The boto3 driver failed")
             self._settle()
 

@@ -93,7 +93,7 @@ class Exchange:
         """Ends it, whatever its thread waits for.
 
         Args:
-            failure: Why, where it is to be recovered from; None where nobody wants it any more.
+            failure: Why, where it is to be recovered from; None where it is not wanted any more.
         """
         self.failure = failure
         self._is_shut_down = True

@@ -53,7 +53,7 @@ class Performer:
             exchange: The request, not sent.
 
         Returns:
-            Why it failed; None if all its bytes have come, or nobody wants them any more.
+            Why it failed; None if all its bytes have come, or they are not wanted any more.
         """
         file = exchange.ranged.download.file
         try:

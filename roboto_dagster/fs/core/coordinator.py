@@ -151,7 +151,7 @@ class Coordinator:
         )
 
     def _check_parts(self, download: Download, left: LeftParts) -> None:
-        """Read back what a killed run left, in a worker; meanwhile the initial stream goes on."""
+        """Read back what a killed run left, in a worker; meanwhile the initial stream continues."""
         generation = download.generation
 
         def resume(checking: "concurrent.futures.Future[dict[Part, CrcDigest]]") -> None:

@@ -278,7 +278,7 @@ class Download:
         """Look whether the temporary file is still there under its name.
 
         Returns:
-            Why writing has to stop: somebody removed or replaced it; None if it is there.
+            Why writing has to stop: it was removed or replaced; None if it is there.
         """
         partial = self.content.partial
         try:

@@ -39,7 +39,7 @@ class Throttle:
                 self.limit = max(self.limit / 2, 1.0)
 
     def shrink_to(self, connections: int) -> None:
-        """Lower the bound for good: this process cannot have more (open files)."""
+        """Lower the bound permanently: this process cannot have more (open files)."""
         with self._lock:
             self.most = max(min(self.most, connections), 1)
             self.limit = min(self.limit, float(self.most))

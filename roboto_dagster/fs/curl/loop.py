@@ -141,7 +141,7 @@ class CurlLoop:
         self._state.credentials.subscribe(self._inbox.wake)
         try:
             self._loop()
-        except BaseException as error:  # the thread's border: nobody may wait for ever
+        except BaseException as error:  # the thread's boundary: no caller may wait forever
             logger.exception("The transfer loop broke")
             self._end_all(error)
         finally:

@@ -62,7 +62,7 @@ class Multi:
         return self._poller.wait(timeout_seconds)
 
     def perform(self, events: list[tuple[int, int]], now: float) -> None:
-        """Have libcurl go on.
+        """Have libcurl continue.
 
         Args:
             events: From `wait`.
