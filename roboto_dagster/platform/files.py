@@ -91,17 +91,19 @@ def is_gone(client: "RobotoClient", dataset_id: str, file_id: str, relative_path
 
 
 class _Recent:
-    """The records of the last pages, by id and version."""
+    """The records of the last pages, by id, version and path: only the same file twice is a repetition."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._keys: collections.OrderedDict[tuple[str, str], None] = collections.OrderedDict()
+        self._keys: collections.OrderedDict[tuple[str, str, str], None] = collections.OrderedDict()
 
     def has(self, record: object) -> bool:
         """Return whether this record was there already, and remember it."""
         if not isinstance(record, Mapping) or not record.get("file_id"):
             return False
-        key = (str(record["file_id"]), str(record.get("version")))
+        fields = ("file_id", "version", "relative_path")
+        file_id, version, path = (str(record.get(name)) for name in fields)
+        key = (file_id, version, path)
         if key in self._keys:
             return True
         self._keys[key] = None

@@ -83,6 +83,8 @@ class _Pattern:
         Raises:
             ValueError: It is no pattern.
         """
+        if any("\ud800" <= character <= "\udfff" for character in line):  # cannot be sent
+            raise ValueError(f"{line!r} is not valid: it holds a lone surrogate")
         text = line if line.endswith("\\ ") else line.rstrip()
         if not text or text.startswith("#") or text == "/":
             return None

@@ -193,6 +193,13 @@ def test_a_file_is_listed_once_although_pages_shift(local: LocalRoboto, dataset_
     assert [file.file_id for file in listed(local, dataset_id)] == ["fl_2", "fl_1", "fl_0"]
 
 
+def test_files_of_one_id_are_all_listed(local: LocalRoboto, dataset_id: str) -> None:
+    """A renamed file, or a record with another's id, takes no file out of the listing."""
+    both = record(), record(relative_path="b.mcap")
+    local.faults.add(page(*both), path=QUERY)
+    assert paths(listed(local, dataset_id)) == ["a.mcap", "b.mcap"]
+
+
 def test_a_file_that_was_changed_while_pages_shift_comes_with_its_new_version(
     local: LocalRoboto, dataset_id: str
 ) -> None:

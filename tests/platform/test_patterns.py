@@ -85,7 +85,7 @@ def test_single_patterns(pattern: str, path: str, *, expected: bool) -> None:
     assert Patterns([pattern]).match(path) is expected
 
 
-@pytest.mark.parametrize("pattern", ["!", "[z-a]", "a\\", "x/[b-a]*"])
+@pytest.mark.parametrize("pattern", ["!", "[z-a]", "a\\", "x/[b-a]*", "a\udcff"])
 def test_what_is_no_pattern_is_refused(pattern: str) -> None:
     """It never matches nothing in silence, and never fails later with a bare error of the library."""
     with pytest.raises(ValueError, match="not valid"):
