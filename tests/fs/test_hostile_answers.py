@@ -375,6 +375,15 @@ def test_a_checksum_that_is_demanded_is_demanded_of_an_etag_too(fetch: Fetch) ->
     assert fetch(stored.answer, size_bytes=10, verify="checksum").code == "CHECKSUM_MISMATCH"
 
 
+def test_a_checksum_that_is_not_there_is_called_that(fetch: Fetch) -> None:
+    """No byte was compared, so the advice does not speak of bytes that differ."""
+    stored = StoredObject(data=TEN, etag='"e1"', checksum=False)
+    failure = fetch(stored.answer, size_bytes=10, verify="checksum").error
+    assert isinstance(failure, DownloadError)
+    assert 'verify="auto"' in failure.advice
+    assert "do not match" not in str(failure)
+
+
 # Names
 
 

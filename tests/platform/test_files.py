@@ -196,7 +196,7 @@ def test_a_file_is_listed_once_although_pages_shift(local: LocalRoboto, dataset_
 def test_files_of_one_id_are_all_listed(local: LocalRoboto, dataset_id: str) -> None:
     """A renamed file, or a record with another's id, takes no file out of the listing."""
     both = record(), record(relative_path="b.mcap")
-    local.faults.add(page(*both), path=QUERY)
+    local.faults.add(page(*both), route=QUERY)
     assert paths(listed(local, dataset_id)) == ["a.mcap", "b.mcap"]
 
 

@@ -15,6 +15,10 @@ from roboto_dagster.fs.core.settings import Verify
 EMPTY_ANSWER = "an empty answer without an ETag, which may not be the object"
 """Reason for not taking an empty answer for an empty object, where nothing confirms it."""
 
+_NO_CHECKSUM_ADVICE = (
+    'Upload the file again with a checksum, or set verify="auto" to accept files without one.'
+)
+
 
 class ObjectFacts(NamedTuple):
     """What the first answer reports of an object.
@@ -54,7 +58,9 @@ def read_facts(head: Head, *, expected_size: int | None, verify: Verify) -> Obje
     if size is not None and expected_size not in (None, size):
         return wrong_size(f"the object has {size} bytes, its record has {expected_size}", head)
     if stored is None and verify == "checksum":
-        return Failure(code="CHECKSUM_MISMATCH", reason=NO_CHECKSUM, remedy="fail")
+        return Failure(
+            code="CHECKSUM_MISMATCH", reason=NO_CHECKSUM, remedy="fail", advice=_NO_CHECKSUM_ADVICE
+        )
     if expected_size is None and stored is None:
         doubt = _doubt(head, size)
         if doubt:
