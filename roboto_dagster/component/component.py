@@ -30,7 +30,7 @@ from roboto_dagster.materialize import materialize_partitions
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import PartitionsDef, partitioning_of
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
-from roboto_dagster.setting_checks import check_resource_key
+from roboto_dagster.setting_checks import MOST_SECONDS, check_resource_key
 from roboto_dagster.sync.options import OnEmpty, OnMissing, OnRefused, SyncOptions
 
 
@@ -92,6 +92,7 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
     step_retry_delay_seconds: float = Field(
         default=60.0,
         ge=0,
+        le=MOST_SECONDS,
         description="How long Dagster waits before it repeats a step. Default 60.",
     )
     sensor: DatasetSensor | None = Field(

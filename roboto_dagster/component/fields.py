@@ -14,10 +14,10 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from pydantic.fields import FieldInfo
 
 _SECTION = re.compile(r"^(?:Args|Attributes):\n((?:(?: .*)?\n)*)", re.MULTILINE)
@@ -41,6 +41,15 @@ class SettingsModel(dg.Model, dg.Resolvable):
         for field in cls.model_fields.values():
             if field.description and not any(isinstance(x, dg.Resolver) for x in field.metadata):
                 field.metadata.append(dg.Resolver.default(description=field.description))
+            if set(get_args(field.annotation) or [field.annotation]) - {type(None)} <= {int, float}:
+                # YAML reads `yes` and `on` as a bool, which pydantic would convert to 1.
+                field.metadata.append(BeforeValidator(_no_bool))
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number, not {value}")  # noqa: TRY004 -- pydantic reports only this one
+    return value
 
 
 def setting(source: Source, name: str) -> Any:
