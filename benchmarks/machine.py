@@ -48,6 +48,6 @@ def _libcurl_version() -> str:
         import pycurl
     except ImportError:
         return "not installed"
-    reported: str = pycurl.version
-    curl, tls = reported.partition("libcurl/")[2].split()[:2]
+    version: str = pycurl.version
+    curl, tls = version.partition("libcurl/")[2].split()[:2]
     return f"{curl} ({tls.replace('/', ' ')})"

@@ -101,10 +101,10 @@ def measure(
             raise FailedError(f"ended with status {status}: {reported[-600:]}")
         if not times_itself:
             return Measurement(seconds=seconds, cpu_seconds=cpu_seconds, rss_bytes=rss_bytes)
-        told_itself = json.loads(output.read().splitlines()[-1])
+        own_report = json.loads(output.read().splitlines()[-1])
         names = ("seconds", "cpu_seconds", "rss_bytes")
-        notes = {name: value for name, value in told_itself.items() if name not in names}
-        return Measurement(**{name: told_itself[name] for name in names}, notes=notes)
+        notes = {name: value for name, value in own_report.items() if name not in names}
+        return Measurement(**{name: own_report[name] for name in names}, notes=notes)
 
 
 def _wait(process: "subprocess.Popen[bytes]", ends_at: float) -> tuple[int, float, int]:

@@ -144,7 +144,7 @@ def _nginx_config(
         f"{kind}_temp_path {folder}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    reported = "".join(
+    by_path = "".join(
         f'"~^ENABLED::/{BUCKET}/{shape}/" "{checksum}"; ' for shape, checksum in checksums.items()
     )
     return f"""{load}{user}
@@ -157,7 +157,7 @@ http {{
   ssl_session_cache shared:S:10m;
   map $args $list_shape {{ "~(?:^|&)prefix=(?<shape>[a-z0-9]+)" $shape; }}
   map $args $list_token {{ "~(?:^|&)continuation-token=(?<token>[a-z0-9]+)" $token; default ""; }}
-  map "$http_x_amz_checksum_mode:$http_range:$uri" $checksum {{ {reported}default ""; }}
+  map "$http_x_amz_checksum_mode:$http_range:$uri" $checksum {{ {by_path}default ""; }}
   map $checksum $checksum_type {{ "" ""; default FULL_OBJECT; }}
   server {{
     listen 127.0.0.1:{ports[0]} backlog=4096; listen 127.0.0.1:{ports[1]} ssl backlog=4096;
