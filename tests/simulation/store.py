@@ -13,7 +13,7 @@ from roboto_dagster.fs.core.checksums import new_digest
 from roboto_dagster.fs.core.download import RangeRequest
 from roboto_dagster.fs.core.response import Head
 
-ENDLESS_BYTES = 1 << 20
+ENDLESS_BYTES = 1 << 14
 """How long an endless body is before the simulation calls its reader broken."""
 
 
@@ -218,7 +218,7 @@ class ModelStore:
         endless = self.rules.misfortune / 4 < fate < self.rules.misfortune / 3
         position = 0
         while position < len(body):
-            chunk = body[position : position + self.dice.choice([1, 7, 64, 1024])]
+            chunk = body[position : position + self.dice.choice([3, 32, 64, 1024])]
             if cut is not None and position + len(chunk) > cut:
                 if cut > position:
                     yield body[position:cut]
@@ -229,8 +229,8 @@ class ModelStore:
             position += len(chunk)
             yield chunk
         while endless and position < ENDLESS_BYTES:
-            position += 64
-            yield bytes(64)
+            position += 512
+            yield bytes(512)
         if endless:
             yield None
 

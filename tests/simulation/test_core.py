@@ -14,7 +14,7 @@ import pytest
 from tests.simulation.driver import ATTEMPTS, PART_BYTES, ModelDriver, error_of
 from tests.simulation.store import ModelStore, Rules, checksum_of
 
-HISTORIES = int(os.environ.get("ROBOTO_HISTORIES", "1000"))
+HISTORIES = int(os.environ.get("ROBOTO_HISTORIES", "10000"))
 BLOCKS = 10
 SIZES = (0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES, 5 * PART_BYTES + 7)
 
