@@ -8,14 +8,19 @@ import os
 import pathlib
 import random
 import shutil
+from collections.abc import Mapping
 
 import pytest
 
+from roboto_dagster.fs.object_store import Transfer
 from tests.simulation.driver import ATTEMPTS, PART_BYTES, ModelDriver, error_of
 from tests.simulation.store import ModelStore, Rules, checksum_of
 
 HISTORIES = int(os.environ.get("ROBOTO_HISTORIES", "10000"))
 BLOCKS = 10
+KILLED = 0.3
+"""How many of the histories are killed at a random step, and go on in another process."""
+
 SIZES = (0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES, 5 * PART_BYTES + 7)
 
 
@@ -23,7 +28,8 @@ def bound_of(size_bytes: int) -> int:
     """Returns how many requests a file of this size may cost at most."""
     ranges = size_bytes // PART_BYTES + 2
     attempts, replays, starts = ATTEMPTS, 3, 4
-    return ranges * (attempts + replays) * starts
+    lives = 2
+    return ranges * (attempts + replays) * starts * lives
 
 
 def check_history(seed: int, folder: pathlib.Path) -> None:
@@ -31,12 +37,27 @@ def check_history(seed: int, folder: pathlib.Path) -> None:
     dice = random.Random(seed)  # noqa: S311 - dice, not a secret
     store = ModelStore(Rules.draw(dice), dice)
     driver = ModelDriver(store, dice, folder)
-    transfers = {}
+    sizes: dict[str, int | None] = {}
     for number in range(dice.randrange(1, 5)):
         key, size = f"{number}.bin", dice.choice(SIZES)
         store.put(key, size)
-        transfers[key] = driver.get(key, dice.choice([size, size, None]))
+        sizes[key] = dice.choice([size, size, None])
+    transfers = {key: driver.get(key, size) for key, size in sizes.items()}
+    if dice.random() < KILLED and not driver.run(steps=dice.randrange(1, 200)):
+        folder /= "after the kill"
+        driver.kill(folder)
+        driver = ModelDriver(store, dice, folder)
+        transfers = {
+            key: driver.get(key, size) for key, size in sizes.items() if not (folder / key).exists()
+        }
     assert driver.run(), "it does not end"
+    check_outcomes(store, folder, transfers)
+
+
+def check_outcomes(
+    store: ModelStore, folder: pathlib.Path, transfers: Mapping[str, Transfer]
+) -> None:
+    """Checks every file that was asked for in the last life of a history."""
     for key, transfer in transfers.items():
         versions, place = store.versions[key], folder / key
         error = error_of(transfer)

@@ -112,5 +112,6 @@ def _cut_initial_stream(
         content.ranges.fetched_bytes += stop - initial.stop
         content.digests.put(0, digest)
     initial.position = initial.stop = stop
+    initial.is_initial = False  # else it would extend, with bytes of where it really is
     content.ranges.continue_after(stop)
     initial.digest = digest
