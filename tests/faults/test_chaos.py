@@ -69,7 +69,7 @@ def a_fault(dice: random.Random, *, flips_bits: bool = True) -> Fault:
         faults.set_headers({"ETag": f'W/"{at}"'}),
         faults.answer("<html>", status=502),
         faults.delay(dice.random() / 50),
-        faults.stall(after_bytes=at % 1000, seconds=dice.choice([0.01, 5.0])),
+        faults.stall(after_bytes=at % 1000, seconds=dice.choice([0.01, 2.0])),
     ]
     return dice.choice(drawn)
 
