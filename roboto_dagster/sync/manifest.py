@@ -158,7 +158,7 @@ def read_manifest(path: str | os.PathLike[str]) -> "pa.Table":
         ManifestError: There is none, or it is not one of ours.
     """
     with _open(path) as file:
-        return file.read()
+        return file.read(use_threads=False)  # see `_open`
 
 
 def iterate_manifest(
@@ -188,7 +188,10 @@ def iterate_manifest(
             if dataset_ids is None or _may_hold(file, group, dataset_ids)
         ]
         batches = file.iter_batches(
-            batch_size=_ROWS_PER_GROUP // 5, columns=list(columns), row_groups=groups
+            batch_size=_ROWS_PER_GROUP // 5,
+            columns=list(columns),
+            row_groups=groups,
+            use_threads=False,  # see `_open`
         )
         for batch in batches:
             yield list(zip(*(_plain_values(batch.column(name)) for name in columns), strict=True))
@@ -234,6 +237,11 @@ _ADVICE = "The next materialization sets it aside and writes a new one."
 def _open(
     path: str | os.PathLike[str], within: pathlib.Path | None = None
 ) -> Iterator["pq.ParquetFile"]:
+    """Open a manifest; to be read without Arrow's threads.
+
+    Its bytes are Python's, since the file was opened without following links. A thread of Arrow that lets go of
+    them after the interpreter has ended aborts the process (seen with pyarrow 17 on Python 3.10, one run in three).
+    """
     import pyarrow.parquet as pq
 
     with (
