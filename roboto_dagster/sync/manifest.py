@@ -187,12 +187,8 @@ def iterate_manifest(
             for group in range(file.num_row_groups)
             if dataset_ids is None or _may_hold(file, group, dataset_ids)
         ]
-        batches = file.iter_batches(
-            batch_size=_ROWS_PER_GROUP // 5,
-            columns=list(columns),
-            row_groups=groups,
-            use_threads=False,  # see `_open`
-        )
+        size = _ROWS_PER_GROUP // 5
+        batches = file.iter_batches(size, groups, list(columns), use_threads=False)  # see `_open`
         for batch in batches:
             yield list(zip(*(_plain_values(batch.column(name)) for name in columns), strict=True))
 
@@ -237,11 +233,8 @@ _ADVICE = "The next materialization sets it aside and writes a new one."
 def _open(
     path: str | os.PathLike[str], within: pathlib.Path | None = None
 ) -> Iterator["pq.ParquetFile"]:
-    """Open a manifest; to be read without Arrow's threads.
-
-    Its bytes are Python's, since the file was opened without following links. A thread of Arrow that lets go of
-    them after the interpreter has ended aborts the process (seen with pyarrow 17 on Python 3.10, one run in three).
-    """
+    # To be read without Arrow's threads: the bytes are Python's, since the file is opened without following links, and a
+    # thread that lets go of them after the interpreter's end aborts the process (seen with pyarrow 17 on Python 3.10).
     import pyarrow.parquet as pq
 
     with (
