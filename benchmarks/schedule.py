@@ -1,4 +1,4 @@
-"""Who runs when: rounds over everything, interleaved, beginning with another one each time.
+"""Who runs when: rounds over everything, interleaved, starting with another one each time.
 
 So whatever the machine does besides hits all of them alike.
 """
@@ -16,7 +16,7 @@ from benchmarks.server import Server
 from benchmarks.shapes import Scheme, Shape
 from benchmarks.source import Source
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Bench:
         workspace: A folder for files, on memory if there is room.
         aws_config: The AWS configuration that all clients see.
         timeout_seconds: After so long a run counts as failed.
-        say: Where lines about progress go.
+        log: Where lines about progress go.
     """
 
     server: Server
@@ -37,7 +37,7 @@ class Bench:
     workspace: pathlib.Path
     aws_config: pathlib.Path
     timeout_seconds: float
-    say: Say
+    log: Log
 
     def job(self, shape: Shape, scheme: Scheme = "http") -> Job:
         """Makes the job of bringing a shape to the workspace."""
@@ -83,11 +83,11 @@ def _run(
         measured = measure_transfer(contender, job, bench.source, bench.timeout_seconds)
     except FailedError as error:
         cell.failures.append(str(error))
-        bench.say(f"{shape.name:9} {scheme:5} {contender.name:16} FAILED: {error}")
+        bench.log(f"{shape.name:9} {scheme:5} {contender.name:16} FAILED: {error}")
         return
     cell.measurements.append(measured)
     rate = shape.files / measured.seconds
-    bench.say(
+    bench.log(
         f"{shape.name:9} {scheme:5} {contender.name:16} {measured.seconds:7.2f} s  {rate:7.0f} files/s  "
         f"{shape.total_bytes / measured.seconds / 1e6:6.0f} MB/s  {measured.cpu_seconds:6.2f} CPU s  "
         f"{measured.rss_bytes / 2**20:5.0f} MiB"

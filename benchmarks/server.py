@@ -58,7 +58,7 @@ def serve(
         source: What to serve.
         certificates: For https.
         folder: For the server's own files.
-        has_checksums: Whether objects tell their CRC64NVME to who asks, as S3 does.
+        has_checksums: Whether objects report their CRC64NVME where it is asked for, as S3 does.
 
     Raises:
         NoServerError: Neither nginx nor rclone is here.
@@ -111,10 +111,10 @@ def _run_nginx(
 def _describe_nginx(*, has_delay: bool, has_checksums: bool) -> str:
     delay = f"{FIRST_BYTE_SECONDS * 1000:.0f} ms to the first byte"
     without = "no delay to the first byte (its Lua module is not installed)"
-    checksums = "its CRC64NVME to who asks" if has_checksums else "no checksum"
+    checksums = "its CRC64NVME where it is asked for" if has_checksums else "no checksum"
     return (
         f"nginx on loopback with {delay if has_delay else without}, {MIB_PER_SECOND} MiB/s a connection; each object "
-        f"tells {checksums}; signatures are not checked. The API is nginx too, with pages rendered beforehand."
+        f"reports {checksums}; signatures are not checked. The API is nginx too, with pages rendered beforehand."
     )
 
 
@@ -213,7 +213,7 @@ def _run_rclone(
             description=(
                 "rclone serve s3 on loopback, since there is no nginx here: no delay, no bound on the rate, no "
                 "checksums. It is a real server, which checks signatures: its own CPU time counts, and bounds every "
-                "client. There is no API, so whole assets and syncs are left out."
+                "client. There is no API, so assets and syncs are left out."
             ),
         )
 

@@ -44,7 +44,7 @@ class Shape:
             yield f"{number // _FILES_PER_FOLDER:04d}/{number:07d}.bin"
 
     def describe(self) -> str:
-        """Says it in words, such as `5,000 × 16 KiB`."""
+        """Describes it, such as `5,000 × 16 KiB`."""
         unit = "MiB" if self.size_bytes >= MIB else "KiB"
         size = self.size_bytes / (MIB if unit == "MiB" else KIB)
         return f"{self.files:,} × {size:g} {unit}"

@@ -64,10 +64,10 @@ def _run(bench: Bench, results: Results, name: str, job: Job, module: str, *argu
         measured = measure(command, job.environment(), bench.timeout_seconds, times_itself=True)
     except FailedError as error:
         results.case_failures[name] = str(error)
-        bench.say(f"{name}: FAILED: {error}")
+        bench.log(f"{name}: FAILED: {error}")
         return False
     results.cases[name] = measured
-    bench.say(
+    bench.log(
         f"{name} ({job.shape.files:,}): {measured.seconds:.2f} s, {measured.cpu_seconds:.2f} CPU s, "
         f"{measured.rss_bytes / 2**20:.0f} MiB"
     )

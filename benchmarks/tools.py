@@ -7,7 +7,7 @@ import sys
 
 
 def has_module(name: str) -> bool:
-    """Tells whether a module is installed, without importing it."""
+    """Report whether a module is installed, without importing it."""
     return importlib.util.find_spec(name) is not None
 
 

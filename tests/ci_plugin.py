@@ -17,7 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class SkipIsFailure:
-    """Turns each report of a skip, of a test or of a whole file, into one of a failure."""
+    """Turns each report of a skip, of a test or of a file, into one of a failure."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -71,12 +71,12 @@ def resources(local: LocalRoboto) -> dict[str, Any]:
 
 
 class Syncer:
-    """Brings datasets to one folder, again and again.
+    """Syncs datasets to one folder, again and again.
 
     Attributes:
         destination: The folder.
         manifest: Where the manifest is.
-        lines: What was said, as pairs of level and text.
+        lines: What was logged, as pairs of level and text.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class DagsterDev:
     Attributes:
         url: Of the web server.
         home: The `DAGSTER_HOME`, made by this.
-        log: What the processes say.
+        log: The output of the processes.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class DagsterDev:
         self._kill()
 
     def _kill(self) -> None:
-        """Ends the whole group at once: the tests need nothing more of it, and its own end is slow."""
+        """Ends the process group at once: the tests need nothing more of it, and its own end is slow."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -214,7 +214,7 @@ def test_a_relative_destination_is_of_the_working_directory(
 def test_a_definition_that_cannot_work_fails_when_it_is_loaded(
     tmp_path: pathlib.Path, options: dict[str, Any], message: str
 ) -> None:
-    """A slip is told when the code location loads, not in the night."""
+    """A mistake is an error when the code location loads, not in a run."""
     with pytest.raises(ConfigurationError, match=message):
         build_roboto_dataset_asset(**{"name": "logs", "destination": tmp_path, **options})
 
@@ -223,7 +223,7 @@ def test_a_definition_that_cannot_work_fails_when_it_is_loaded(
 
 
 def test_a_static_partition(materialize: "Materializer", dataset_ids: list[str]) -> None:
-    """A run of one partition brings that dataset alone."""
+    """A run of one partition downloads that dataset alone."""
     asset = materialize.asset(partitions_def=dg.StaticPartitionsDefinition(dataset_ids))
     ((partition, metadata),) = materialize.materializations(
         materialize(asset, partition_key=dataset_ids[0])
@@ -328,15 +328,15 @@ def test_a_failure_is_also_an_observation(
     assert "`0.mcap`: NOT_FOUND" in (observation.description or "")
 
 
-def test_retries_are_healed_and_logged(
+def test_retries_succeed_and_are_logged(
     materialize: "Materializer", local: LocalRoboto, dataset_id: str
 ) -> None:
-    """A busy store is asked again inside the step, and the run's log says so."""
+    """A busy store is asked again inside the step, and the run's log reports it."""
     local.faults.add(faults.status(503, "SlowDown"), key="*/0.mcap", times=1)
     result = materialize(materialize.asset(dataset_id=dataset_id))
     assert (result.success, len(materialize.materializations(result))) == (True, 1)
-    said = [entry.user_message for entry in materialize.log(result)]
-    assert [line[:40] for line in said if "THROTTLED" in line] == [
+    logged = [entry.user_message for entry in materialize.log(result)]
+    assert [line[:40] for line in logged if "THROTTLED" in line] == [
         "0.mcap: THROTTLED (HTTP 503 SlowDown: Pl"
     ]
 
@@ -348,7 +348,7 @@ def test_retries_are_healed_and_logged(
         pytest.param(faults.status(503, "SlowDown"), 2, id="transient-is"),
     ],
 )
-def test_a_retry_policy_repeats_only_what_may_heal(
+def test_a_retry_policy_repeats_only_what_is_retryable(
     materialize: "Materializer",
     local: LocalRoboto,
     dataset_id: str,
@@ -363,7 +363,7 @@ def test_a_retry_policy_repeats_only_what_may_heal(
     assert (result.success, asked) == (False, attempts)
 
 
-def test_a_retry_policy_heals(
+def test_a_retry_policy_succeeds(
     materialize: "Materializer", local: LocalRoboto, dataset_id: str
 ) -> None:
     """What was still busy after our own retries is fetched in Dagster's, and only that."""
@@ -378,7 +378,7 @@ def test_a_retry_policy_heals(
 
 
 def test_an_empty_dataset_fails(materialize: "Materializer", local: LocalRoboto) -> None:
-    """No file at all is told with the dataset, the patterns and what to do."""
+    """No file at all is an error with the dataset, the patterns and what to do."""
     dataset_id = local.add_dataset("empty")
     asset = materialize.asset(dataset_id=dataset_id, include_patterns=["*.mcap"])
     text = error_text(materialize(asset))
@@ -424,7 +424,7 @@ def test_a_platform_that_cannot_be_used(
     message: str,
     requests: int,
 ) -> None:
-    """Key and endpoint: what is wrong is named, asked for once, and no key is told."""
+    """Key and endpoint: what is wrong is named, asked for once, and no key is shown."""
     settings: dict[str, Any] = {"endpoint": local.api_url, "max_attempts": 1, **roboto}
     resource = RobotoResource(**settings)
     result = materialize(materialize.asset(dataset_id=dataset_id), roboto=resource)
@@ -491,7 +491,7 @@ def test_a_listing_that_breaks(
 
 
 def test_swapped_resources_are_named(materialize: "Materializer", dataset_id: str) -> None:
-    """A slip in the resources is an error that says so."""
+    """A slip in the resources is an error that reports it."""
     swapped = {
         "roboto": materialize.resources["object_store"],
         "object_store": materialize.resources["roboto"],
@@ -583,7 +583,7 @@ def test_direct_invocation_that_fails(
 def test_direct_invocation_without_a_partition(
     materialize: "Materializer", dataset_ids: list[str]
 ) -> None:
-    """The error says that a key is missing."""
+    """The error reports that a key is missing."""
     asset = materialize.range_asset(dataset_ids)
     with pytest.raises(ConfigurationError, match="give it a partition key"):
         asset(dg.build_asset_context(), **materialize.resources)
@@ -595,7 +595,7 @@ def test_direct_invocation_without_a_partition(
 def test_lines_of_a_range_name_their_partition(
     materialize: "Materializer", dataset_ids: list[str]
 ) -> None:
-    """Of several partitions in one run, each line says which it is about."""
+    """Of several partitions in one run, each line names its own."""
     result = materialize(
         materialize.range_asset(dataset_ids), partition_range=(dataset_ids[0], dataset_ids[1])
     )
@@ -613,7 +613,7 @@ def test_lines_of_a_range_name_their_partition(
 def test_a_failure_is_printed_once(
     materialize: "Materializer", local: LocalRoboto, dataset_id: str
 ) -> None:
-    """A wrong key has no file to blame: the failure says it, and no cause says it again."""
+    """A wrong key concerns no file: the failure has the message, and no cause repeats it."""
     roboto = RobotoResource(api_key="wrong", endpoint=local.api_url, max_attempts=1)
     result = materialize(materialize.asset(dataset_id=dataset_id), roboto=roboto)
     data = failure_of(result)

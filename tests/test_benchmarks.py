@@ -39,7 +39,7 @@ def test_a_bound_compares_medians() -> None:
 
 
 def test_who_fails_in_one_round_does_not_win() -> None:
-    """A tool that brought nothing would else be the fastest."""
+    """A tool that downloaded nothing would else be the fastest."""
     results = Results()
     measured(results, "ours, curl", 1.0)
     results.cell("ours, curl", SMALL, "http").failures.append("4999 files instead of 5000")
@@ -60,7 +60,7 @@ def test_the_share_of_the_bare_loop_is_that_of_the_faster_one() -> None:
 
 
 def test_a_report_names_no_path(tmp_path: pathlib.Path) -> None:
-    """What a tool said when it failed may hold paths of the machine: the report only counts it."""
+    """What a tool printed when it failed may hold paths of the machine: the report only counts it."""
     results = Results()
     results.cell("s5cmd", SMALL, "http").failures.append("ERROR open /home/somebody/x")
     path = write_report(tmp_path, results, [], server="A server.", rounds=1)

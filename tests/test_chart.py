@@ -17,7 +17,7 @@ def drawing(markdown: str) -> ET.Element:
     return ET.fromstring(base64.b64decode(found[1]))  # noqa: S314 -- our own
 
 
-def test_the_chart_says_its_numbers_in_words() -> None:
+def test_the_chart_has_its_numbers_in_words() -> None:
     """Who cannot see the picture reads the same."""
     timeline = Timeline(step_seconds=0.5, bytes_by_step=(MIB, 3 * MIB))
     assert throughput_markdown(timeline, 4.0).endswith("mean 4.0 MiB/s, peak 6.0 MiB/s")
@@ -48,5 +48,5 @@ def test_any_chart_is_short_enough_to_be_shown_in_place() -> None:
 
 
 def test_a_run_without_steps_can_be_drawn() -> None:
-    """A foreign store may never say what arrived."""
+    """A foreign store may never report what arrived."""
     assert drawing(throughput_markdown(Timeline(), 1.0)) is not None

@@ -83,7 +83,7 @@ def violations(evaluation: dg.AssetCheckEvaluation) -> list[tuple[Any, Any]]:
 
 
 def test_all_pass_after_a_sync(check: Run) -> None:
-    """What was just delivered is right, and the checks say how much they have looked at."""
+    """What was just delivered is right, and the checks report how much they have checked."""
     found = check(sync=True, max_age=dt.timedelta(hours=1))
     assert {name: each.passed for name, each in found.items()} == {
         "files_on_disk": True,
@@ -134,7 +134,7 @@ def test_checks_can_be_left_out(check: Run) -> None:
 
 
 def test_manifest_behind_the_platform(check: Run, local: LocalRoboto, dataset_id: str) -> None:
-    """New, changed and removed files on the platform are told apart."""
+    """New, changed and removed files on the platform are distinguished."""
     check(sync=True)
     local.add_file(dataset_id, "d.bin", b"d")
     local.replace_file(dataset_id, "a.bin", b"new")
@@ -173,7 +173,7 @@ def test_unreadable_manifest(check: Run, folder: pathlib.Path) -> None:
 
 
 def test_nothing_materialized(check: Run, dataset_id: str) -> None:
-    """Checks of an asset that was never materialized fail, and say so."""
+    """Checks of an asset that was never materialized fail, and report it."""
     partitions = dg.StaticPartitionsDefinition([dataset_id])
     evaluation = check(partitions_def=partitions)["files_on_disk"]
     assert not evaluation.passed
@@ -487,7 +487,7 @@ def test_a_platform_that_cannot_be_reached_fails_its_check_alone(
 def test_a_path_that_cannot_be_a_file_is_a_failed_file(
     check: Run, local: LocalRoboto, dataset_id: str
 ) -> None:
-    """The sync has refused it; the manifest that says so is no broken one."""
+    """The sync has refused it; the manifest that reports it is no broken one."""
     local.add_file(dataset_id, "bad\x01.bin", b"1", key="x")
     check(sync=True)
     assert violations(check()["files_on_disk"]) == [

@@ -152,7 +152,7 @@ def test_ctrl_c_ends_the_demo_shortly(demo: Demo, until: str) -> None:
         while until not in process.stdout.readline():
             pass
     else:
-        time.sleep(1)  # Python has started; nothing tells when
+        time.sleep(1)  # Python has started; nothing reports when
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode != 0

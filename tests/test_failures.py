@@ -44,11 +44,11 @@ def run(
 def test_failed_files_are_typed(
     local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
 ) -> None:
-    """A failed run tells its partitions, and of each the files with code, attempts and message."""
-    whole, broken = dataset(local, "a.bin"), dataset(local, "b.bin", "c.bin")
+    """A failed run lists its partitions, and of each the files with code, attempts and message."""
+    complete, broken = dataset(local, "a.bin"), dataset(local, "b.bin", "c.bin")
     local.faults.add(faults.status(404), service="s3", key="*b.bin")
     with dg.DagsterInstance.ephemeral() as instance:
-        result = run(resources, tmp_path, instance, whole, broken)
+        result = run(resources, tmp_path, instance, complete, broken)
         (failure,) = failures_of_run(instance, result.run_id)
     assert (failure.partition_key, failure.dataset_id) == (broken, broken)
     assert failure.error_codes == {"NOT_FOUND": 1}
@@ -86,10 +86,10 @@ def test_unplanned_partition_has_a_reason(
         failure.all_files()
 
 
-def test_healed_partition_is_no_failure(
+def test_a_retried_partition_is_no_failure(
     local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
 ) -> None:
-    """What a later attempt of the same run has brought is not reported."""
+    """What a later attempt of the same run has downloaded is not reported."""
     key = dataset(local, "a.bin")
     local.faults.add(faults.status(503), service="s3", times=1)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -102,7 +102,7 @@ def test_healed_partition_is_no_failure(
 def test_permanent_failure_is_not_run_again(
     local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
 ) -> None:
-    """Neither level repeats what will not heal: one request to the store, one attempt of the step."""
+    """Neither level repeats what is not retryable: one request to the store, one attempt of the step."""
     key = dataset(local, "a.bin")
     local.faults.add(faults.status(404), service="s3")
     local.requests.clear()

@@ -93,7 +93,7 @@ def _imported_modules(module: str) -> set[str]:
 
 
 def _room_of(module: str) -> str:
-    """The longest name in `ALLOWED` that the module's begins with."""
+    """The longest name in `ALLOWED` that the module's starts with."""
     if module == "":
         return "package"
     parts = module.split(".")

@@ -100,14 +100,14 @@ def test_data_of_parquet_files(local: LocalRoboto, load: Load, tmp_path: pathlib
 
 
 def test_format_can_be_chosen(local: LocalRoboto, load: Load) -> None:
-    """Where files of several formats lie together, the input's metadata says which to read."""
+    """Where files of several formats lie together, the input's metadata chooses which to read."""
     dataset_id = add(local, a_csv=b"x\n1\n2\n", b_arrow=b"not read")
     data = load(pad.Dataset, dataset_id, metadata={"format": "csv"})
     assert data.to_table().to_pydict() == {"x": [1, 2]}
 
 
 def test_several_formats_are_an_error(local: LocalRoboto, load: Load) -> None:
-    """Without a choice the error says what there is and how to choose."""
+    """Without a choice the error reports what there is and how to choose."""
     with pytest.raises(Exception, match="csv, ipc: narrow the asset's include_patterns"):
         load(pad.Dataset, add(local, a_csv=b"x\n1\n", b_arrow=b""))
 
@@ -139,7 +139,7 @@ def test_moved_destination(local: LocalRoboto, load: Load, tmp_path: pathlib.Pat
     assert path == tmp_path / "moved" / dataset_id / "a.bin"
 
 
-def test_partition_that_is_not_whole(local: LocalRoboto, load: Load) -> None:
+def test_partition_that_is_not_complete(local: LocalRoboto, load: Load) -> None:
     """A partition with failed files is an error that names them, not a shorter list."""
     local.faults.add(faults.status(404), service="s3", key="*a.bin")
     with pytest.raises(
@@ -149,7 +149,7 @@ def test_partition_that_is_not_whole(local: LocalRoboto, load: Load) -> None:
 
 
 def test_partition_that_was_never_materialized(local: LocalRoboto, load: Load) -> None:
-    """The error says what to do."""
+    """The error reports what to do."""
     with pytest.raises(
         Exception, match=r"There is no manifest .*: materialize the partition first"
     ):
@@ -194,7 +194,7 @@ def test_one_dataset_without_partitions(
 
 
 def test_nothing_is_stored() -> None:
-    """An asset that would store a value by it is told so."""
+    """An asset that would store a value by it gets an error."""
 
     @dg.asset(io_manager_key="files")
     def other() -> int:
@@ -298,7 +298,7 @@ def deliver(
 def test_an_unpartitioned_asset_of_another_code_location(
     local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path, elsewhere: Elsewhere
 ) -> None:
-    """Its one manifest tells what it holds."""
+    """Its one manifest lists what it holds."""
     deliver(resources, tmp_path, dataset_id=add(local, a_bin=b"a"))
     (path,) = elsewhere(dg.AssetSpec("logs"), list[pathlib.Path])
     assert path.read_bytes() == b"a"
@@ -307,7 +307,7 @@ def test_an_unpartitioned_asset_of_another_code_location(
 def test_a_partitioned_asset_of_another_code_location(
     local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path, elsewhere: Elsewhere
 ) -> None:
-    """With its partitions the one that is asked for is loaded; without, the error says what is missing."""
+    """With its partitions the one that is asked for is loaded; without, the error reports what is missing."""
     ids = [add(local, a_bin=b"a"), add(local, b_bin=b"b")]
     partitions = dg.StaticPartitionsDefinition(ids)
     for key in ids:
@@ -320,7 +320,7 @@ def test_a_partitioned_asset_of_another_code_location(
 
 
 def test_an_asset_that_never_was_elsewhere(elsewhere: Elsewhere) -> None:
-    """No manifest is an error that says where it was looked for."""
+    """No manifest is an error that names where it was looked for."""
     with pytest.raises(Exception, match=r"There is no manifest of logs below .*data"):
         elsewhere(dg.AssetSpec("logs"), list[pathlib.Path])
 

@@ -7,7 +7,7 @@ from tests.reports import failure, report
 
 
 def test_summary_is_one_line() -> None:
-    """What a log should say of a sync."""
+    """What a log should contain of a sync."""
     assert summary(report([failure()])) == (
         "2 files fetched (6.0 MiB at 2.0 MiB/s), 2 unchanged, 1 failed, 1 removed, in 4.2 s"
     )
@@ -24,7 +24,7 @@ def test_description_names_the_first_files_and_what_to_do() -> None:
     assert lines[5].endswith("listed in the manifest /logs/.roboto/logs/ds_1.parquet.")
 
 
-def test_description_says_if_a_retry_may_help() -> None:
+def test_description_has_whether_a_retry_may_help() -> None:
     """What is transient is worth another run."""
     assert "A re-run may succeed." in describe(report([failure(1, "STALLED")]), None)
 
@@ -61,13 +61,13 @@ def test_many_datasets_are_counted() -> None:
 
 
 def test_a_window_is_named_with_its_datasets() -> None:
-    """The key of a window says nothing of what was in it."""
+    """The key of a window does not name the datasets in it."""
     text = describe(report([failure()]), "2026-01-05")
     assert text.startswith("1 of 5 files of partition 2026-01-05, ds_1, could not be delivered")
 
 
 def test_nothing_is_claimed_of_other_files_where_there_are_none() -> None:
-    """If all files failed, an older version may still be on disk: nothing is said of it."""
+    """If all files failed, an older version may still be on disk: the message does not mention it."""
     text = describe(report([failure()], files_fetched=0, files_unchanged=0), None)
     assert text.splitlines()[-1].startswith("A re-run will fail again until this is fixed.")
 

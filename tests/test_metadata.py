@@ -10,7 +10,7 @@ from roboto_dagster.metadata import MAX_TABLE_ROWS, SyncMetadata, outcome_metada
 from roboto_dagster.sync.report import ReportedFile, Timeline
 from tests.reports import failure, plain, report, table
 
-WHOLE_KEYS = {
+COMPLETE_KEYS = {
     "dagster/uri",
     "dagster/row_count",
     "roboto/dataset_id",
@@ -30,15 +30,15 @@ WHOLE_KEYS = {
 FAILED_KEYS = {"roboto/failures", "roboto/what_to_do", "roboto/error_codes"}
 
 
-def test_keys_of_a_whole_partition() -> None:
+def test_keys_of_a_complete_partition() -> None:
     """All documented keys; those of failures only where there are any."""
     found = set(outcome_metadata(report()))
-    assert (found >= WHOLE_KEYS, found & FAILED_KEYS) == (True, set())
+    assert (found >= COMPLETE_KEYS, found & FAILED_KEYS) == (True, set())
 
 
 def test_keys_of_a_partial_one() -> None:
     """The same, with the failures and their count by code."""
-    assert set(outcome_metadata(report([failure()]))) >= WHOLE_KEYS | FAILED_KEYS
+    assert set(outcome_metadata(report([failure()]))) >= COMPLETE_KEYS | FAILED_KEYS
 
 
 def test_keys_are_in_two_namespaces() -> None:
@@ -86,7 +86,7 @@ def test_failures_are_a_table() -> None:
     }
 
 
-def test_what_to_do_is_said_once_for_each_code() -> None:
+def test_what_to_do_stands_once_for_each_code() -> None:
     """A hundred files that are gone need one sentence of advice, not a hundred."""
     failures = [failure(1), failure(2), failure(3, "STALLED")]
     lines = plain(outcome_metadata(report(failures)))["roboto/what_to_do"].splitlines()
@@ -94,15 +94,15 @@ def test_what_to_do_is_said_once_for_each_code() -> None:
     assert lines[1].startswith("- **STALLED** (1 file): No bytes arrived for too long")
 
 
-def test_a_table_is_capped_and_says_so() -> None:
-    """A hundred rows are shown, and one says how many more the manifest has."""
+def test_a_capped_table_has_the_number_of_the_others() -> None:
+    """A hundred rows are shown, and a last one has how many more are in the manifest."""
     failures = [failure(number) for number in range(250)]
     rows = table(outcome_metadata(report(failures)), "roboto/failures")
     assert len(rows) == MAX_TABLE_ROWS + 1
     assert rows[-1]["message"] == "150 more files in the manifest"
 
 
-def test_a_table_that_just_fits_is_whole() -> None:
+def test_a_table_that_just_fits_is_complete() -> None:
     """A hundred failures need no word about more."""
     rows = table(outcome_metadata(report([failure()] * MAX_TABLE_ROWS)), "roboto/failures")
     assert (len(rows), rows[-1]["relative_path"]) == (MAX_TABLE_ROWS, "1.mcap")
@@ -116,7 +116,7 @@ def test_codes_are_counted() -> None:
 
 
 def test_what_was_not_even_planned_has_its_error() -> None:
-    """A partition whose dataset could not be listed says why."""
+    """A partition whose dataset could not be listed has the reason."""
     assert plain(outcome_metadata(PlatformError("unknown"))) == {"roboto/error": "unknown"}
 
 

@@ -53,7 +53,7 @@ def test_retries_are_allowed_if_something_transient_is_left(
 
 
 def test_a_single_failure_has_the_partitions_own_metadata() -> None:
-    """Where one partition failed, the failure tells what its materialization would have."""
+    """Where one partition failed, the failure has what its materialization would have."""
     outcome = report([failure()])
     assert run_failure({"ds_1": report(), "ds_2": outcome}).metadata == outcome_metadata(outcome)
 
@@ -120,7 +120,7 @@ def test_numbers_agree_with_their_verbs(failed: int, total: int, sentence: str) 
     assert description.splitlines()[0] == sentence
 
 
-def test_what_the_failure_says_is_not_said_again_by_a_cause() -> None:
+def test_what_the_failure_has_is_not_repeated_by_a_cause() -> None:
     """Where no file was tried, the failure's own sentences are all there is."""
     assert run_error({None: PlatformError("unknown")}) is None
     assert run_error({"a": PlatformError("unknown"), "b": ConfigurationError("x")}) is None

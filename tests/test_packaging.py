@@ -25,7 +25,7 @@ TARGETS = {
 
 pytestmark = pytest.mark.xdist_group("packaging")  # wheel and sdist are built once
 
-# What a declared dependency is made of, or in step with: import name of the part, and of the whole.
+# What a declared dependency is made of, or in step with: import name of the part, and of the complete one.
 PARTS = {
     "awscrt": "boto3",
     "botocore": "boto3",
@@ -154,7 +154,7 @@ def declared(*, extra: str | None = None) -> set[str]:
     ids=["everything", "fs", "sync", "testing"],
 )
 def test_every_import_is_a_declared_dependency(folder: str, extra: str | None) -> None:
-    """Nothing works only because some dependency happens to bring something."""
+    """Nothing works only because some dependency happens to install something."""
     imports = imported_by(ROOT / "roboto_dagster" / folder)
     assert {PARTS.get(name, name) for name in imports} - declared(extra=extra) == set()
 

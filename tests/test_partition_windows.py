@@ -44,7 +44,7 @@ def test_window_that_holds_a_moment(
     assert finder.find(time) == key  # from what is kept
 
 
-def test_next_window_begins_after_a_moment() -> None:
+def test_next_window_starts_after_a_moment() -> None:
     """Excluded windows are passed over; after the last one there is none."""
     finder = WindowFinder(NO_SATURDAYS, NOON)
     friday = dt.datetime(2026, 11, 6, 12, tzinfo=UTC)

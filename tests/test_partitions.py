@@ -71,7 +71,7 @@ def test_query_narrows_a_window(
     assert found["2020-03-03"]["roboto/dataset_id"] == wanted
 
 
-def test_window_without_datasets_is_whole(
+def test_window_without_datasets_is_complete(
     resources: dict[str, Any], tmp_path: pathlib.Path
 ) -> None:
     """A day without datasets is materialized, empty, with a manifest."""

@@ -195,7 +195,7 @@ def test_an_endpoint_that_cannot_work_is_named_with_what_set_it(
 
 
 def test_a_broken_profile_is_the_first_cause(config_file: pathlib.Path) -> None:
-    """Where the file is there but cannot be used, that is what the message begins with."""
+    """Where the file is there but cannot be used, that is what the message starts with."""
     config_file.write_text("[1, 2]")
     with pytest.raises(
         ConfigurationError, match=r"^The configuration of the Roboto SDK cannot be used: .*JSON"

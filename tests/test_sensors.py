@@ -178,7 +178,7 @@ def test_outage_skips_the_tick_and_keeps_the_cursor(
 
 
 def test_outage_in_the_middle_of_a_tick_loses_nothing(local: LocalRoboto, ticks: MakeTicks) -> None:
-    """If the second request of a tick fails, what the first one brought is asked for again."""
+    """If the second request of a tick fails, what the first one returned is asked for again."""
     dataset_id = local.add_dataset()
     sensor = ticks()
     outage = local.faults.add(faults.status(503), route="/v1/files/query")
@@ -188,7 +188,7 @@ def test_outage_in_the_middle_of_a_tick_loses_nothing(local: LocalRoboto, ticks:
 
 
 def test_refused_key_fails_the_tick(local: LocalRoboto, ticks: MakeTicks) -> None:
-    """What no waiting heals is an error that people see, not a skipped tick."""
+    """What is not retryable is an error that people see, not a skipped tick."""
     local.faults.add(faults.status(401), service="api")
     with pytest.raises(Exception, match="ROBOTO_API_KEY") as caught:
         ticks().tick()
@@ -196,7 +196,9 @@ def test_refused_key_fails_the_tick(local: LocalRoboto, ticks: MakeTicks) -> Non
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "{}", '{"version":0}', '{"version":1}', "[1]"])
-def test_unreadable_cursor_begins_anew(local: LocalRoboto, ticks: MakeTicks, cursor: str) -> None:
+def test_after_an_unreadable_cursor_the_sensor_starts_again(
+    local: LocalRoboto, ticks: MakeTicks, cursor: str
+) -> None:
     """A cursor of an old release, or of no release at all, is no crash."""
     dataset_id = local.add_dataset()
     sensor = ticks()

@@ -70,7 +70,7 @@ def test_seconds_may_be_zero_or_left_out() -> None:
     ],
 )
 def test_a_url_that_cannot_work_is_refused(url: object, problem: str) -> None:
-    """The message says what is wrong with it, and never a password."""
+    """The message reports what is wrong with it, and never a password."""
     with pytest.raises(ConfigurationError, match=r"^endpoint ") as caught:
         check_http_url("endpoint", url, may_have_path=False)
     assert problem in str(caught.value)
@@ -93,7 +93,7 @@ def test_a_number_that_fits_nowhere_is_refused(value: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["", " ", "\n", " a", "a\n", "a\x1b[2J", 5, None, b"a"], ids=repr)
-def test_a_text_is_one_line_that_says_something(value: object) -> None:
+def test_a_text_is_one_line_that_is_not_blank(value: object) -> None:
     """It is not quoted, since it may be a secret."""
     with pytest.raises(ConfigurationError, match=r"^profile (is empty|must be)") as caught:
         check_text("profile", value)

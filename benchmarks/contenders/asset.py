@@ -1,4 +1,4 @@
-"""The whole Dagster asset: `python -m benchmarks.contenders.asset JOB ENGINE`."""
+"""The complete Dagster asset: `python -m benchmarks.contenders.asset JOB ENGINE`."""
 
 import importlib
 import logging
@@ -23,7 +23,7 @@ def resources(job: Job, engine: Any) -> dict[str, Any]:
 
 
 def materialize(job: Job) -> dict[str, float]:
-    """Materializes the asset once; tells how long the sync inside it took."""
+    """Materializes the asset once; reports how long the sync inside it took."""
     asset = build_roboto_dataset_asset(
         "bench", dataset_id=job.shape.dataset_id, destination=job.destination
     )

@@ -32,10 +32,10 @@ class File:
 
     __slots__ = ("descriptor", "left", "path", "url")
 
-    def __init__(self, url: str, path: pathlib.Path, pieces: int) -> None:
+    def __init__(self, url: str, path: pathlib.Path, ranges: int) -> None:
         self.url = url
         self.path = path
-        self.left = pieces
+        self.left = ranges
         self.descriptor = -1
 
     def open(self) -> int:
@@ -45,7 +45,7 @@ class File:
         return self.descriptor
 
     def piece_ended(self) -> None:
-        """Closes it after its last piece."""
+        """Closes it after its last range."""
         self.left -= 1
         if not self.left:
             os.close(self.descriptor)
@@ -71,8 +71,8 @@ class Handle:
         curl.setopt(pycurl.FAILONERROR, 1)
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
 
-    def begin(self, file: File, start: int, size: int) -> None:
-        """Points it at a piece."""
+    def start_range(self, file: File, start: int, size: int) -> None:
+        """Points it at a range."""
         self.file, self.offset, self.descriptor = file, start, file.open()
         self.curl.setopt(pycurl.URL, file.url)
         if size > _PART_BYTES:
@@ -87,9 +87,9 @@ class Loop:
     """One multi handle, driven by its sockets."""
 
     def __init__(
-        self, pieces: "deque[tuple[File, int, int]]", connections: int, ca_bundle: str
+        self, ranges: "deque[tuple[File, int, int]]", connections: int, ca_bundle: str
     ) -> None:
-        self._pieces = pieces
+        self._ranges = ranges
         self._connections = connections
         self._ca_bundle = ca_bundle
         self._idle: list[Handle] = []
@@ -103,7 +103,7 @@ class Loop:
         self.error: Exception | None = None
 
     def run(self) -> None:
-        """Fetches all pieces."""
+        """Fetches all ranges."""
         try:
             self._start()
             while self._active:
@@ -139,9 +139,9 @@ class Loop:
         return bool(left)
 
     def _start(self) -> None:
-        while self._pieces and len(self._active) < self._connections:
+        while self._ranges and len(self._active) < self._connections:
             handle = self._idle.pop() if self._idle else Handle(self._ca_bundle)
-            handle.begin(*self._pieces.popleft())
+            handle.start_range(*self._ranges.popleft())
             self._active[handle.curl] = handle
             self._multi.add_handle(handle.curl)
 
@@ -167,7 +167,7 @@ def fetch(job: Job) -> None:
     connections = (32 if job.shape.size_bytes > _PART_BYTES else 256) // threads
     queues: list[deque[tuple[File, int, int]]] = [deque() for _ in range(threads)]
     for number, path in enumerate(job.shape.paths()):
-        queues[number % threads].extend(_pieces(job, path))
+        queues[number % threads].extend(_ranges(job, path))
     loops = [Loop(queue, connections, job.ca_bundle) for queue in queues]
     others = [threading.Thread(target=loop.run) for loop in loops[1:]]
     for other in others:
@@ -180,7 +180,7 @@ def fetch(job: Job) -> None:
             raise loop.error
 
 
-def _pieces(job: Job, path: str) -> "list[tuple[File, int, int]]":
+def _ranges(job: Job, path: str) -> "list[tuple[File, int, int]]":
     target = pathlib.Path(job.destination, path)
     if not target.parent.exists():
         target.parent.mkdir(parents=True)

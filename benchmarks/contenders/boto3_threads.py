@@ -16,7 +16,7 @@ _THREADS = 32
 
 
 def fetch(job: Job) -> None:
-    """Fetches small files whole, big ones by ranges, over one client; checks nothing."""
+    """Fetches small files by one request, big ones by ranges, over one client; checks nothing."""
     client = boto3.client(
         "s3",
         endpoint_url=job.url,

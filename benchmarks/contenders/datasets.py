@@ -1,6 +1,6 @@
 """Many datasets of one file in one run: `python -m benchmarks.contenders.datasets JOB`.
 
-The shape's name and number of files say which: `ds_<name>_<number>`, one a file.
+They follow from the shape's name and number of files: `ds_<name>_<number>`, one a file.
 """
 
 import logging

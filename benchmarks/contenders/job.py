@@ -1,4 +1,4 @@
-"""What a contender is to do, and how one that is written in Python tells what it took."""
+"""What a contender is to do, and how one that is written in Python reports what it took."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ s3 =
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One shape to bring to one folder.
+    """One shape to download to one folder.
 
     Attributes:
         url: The S3 endpoint.
@@ -99,9 +99,9 @@ def run(work: Callable[[Job], object], job: Job | None = None) -> None:
 
 
 def peak_rss_bytes(pid: int) -> int:
-    """Returns the most memory that a process has had; 0 where the system does not tell.
+    """Returns the most memory that a process has had; 0 where the system does not report it.
 
-    Not `ru_maxrss`: that of a child begins with its parent's.
+    Not `ru_maxrss`: that of a child starts with its parent's.
     """
     try:
         status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")

@@ -16,7 +16,7 @@ _THREADS = 128
 
 
 def fetch(job: Job) -> None:
-    """Fetches small files whole, big ones by ranges."""
+    """Fetches small files by one request, big ones by ranges."""
     store: Any = S3Store(
         BUCKET,
         endpoint=job.url,
@@ -26,7 +26,7 @@ def fetch(job: Job) -> None:
         client_options={"allow_http": True, "allow_invalid_certificates": True},
     )
     size, folder = job.shape.size_bytes, pathlib.Path(job.destination)
-    work = _fetch_whole if size <= _PART_BYTES else _fetch_range
+    work = _fetch_at_once if size <= _PART_BYTES else _fetch_range
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         futures = []
         for path in job.shape.paths():
@@ -40,7 +40,7 @@ def fetch(job: Job) -> None:
             future.result()
 
 
-def _fetch_whole(store: Any, key: str, target: pathlib.Path, _: int, size: int) -> None:
+def _fetch_at_once(store: Any, key: str, target: pathlib.Path, _: int, size: int) -> None:
     data = obstore.get(store, key).bytes()
     target.write_bytes(data)
     if len(data) != size:

@@ -150,7 +150,7 @@ def test_everything_is_built_from_yaml() -> None:
     ids=["dynamic", "static", "windows", "dataset by window"],
 )
 def test_partitions_from_yaml(partitions: dict[str, Any], kind: type) -> None:
-    """Each kind of partitions can be told."""
+    """Each kind of partitions can be configured."""
     _, definitions = build(partitions=partitions)
     assert isinstance(spec_of(definitions).partitions_def, kind)
 
@@ -162,7 +162,7 @@ def test_one_dataset_has_no_partitions() -> None:
 
 
 def test_windows_need_a_start() -> None:
-    """The error says what is missing."""
+    """The error reports what is missing."""
     attributes = {"name": "logs", "destination": "data", "partitions": {"window": "daily"}}
     component = RobotoDatasetComponent.from_attributes_dict(attributes=attributes)
     with pytest.raises(ConfigurationError, match="Daily partitions need a start"):
@@ -268,7 +268,7 @@ def test_two_components_of_one_name_under_two_prefixes() -> None:
 
 
 def test_component_runs(local: LocalRoboto, tmp_path: pathlib.Path) -> None:
-    """What YAML describes brings a dataset to the disk, with the project's own resources."""
+    """What YAML describes downloads a dataset, with the project's own resources."""
     dataset_id = local.add_dataset()
     local.add_file(dataset_id, "a.bin", b"hello")
     _, definitions = build(
@@ -296,11 +296,11 @@ def test_component_runs(local: LocalRoboto, tmp_path: pathlib.Path) -> None:
 
 def test_execute_can_be_overridden() -> None:
     """A subclass that does more inherits all the rest."""
-    said: list[str] = []
+    logged: list[str] = []
 
     class Louder(RobotoDatasetComponent):
         def execute(self, context: dg.AssetExecutionContext, *_: Any) -> dg.MaterializeResult[Any]:
-            said.append(context.asset_key.to_user_string())
+            logged.append(context.asset_key.to_user_string())
             return dg.MaterializeResult()
 
         def get_asset_spec(self) -> dg.AssetSpec:
@@ -310,11 +310,11 @@ def test_execute_can_be_overridden() -> None:
     definitions = dg.component_defs(component=louder)
     assert spec_of(definitions).group_name == "loud"
     assert definitions.resolve_implicit_global_asset_job_def().execute_in_process().success
-    assert said == ["robots/logs"]
+    assert logged == ["robots/logs"]
 
 
 def dg_command(*arguments: str, project: pathlib.Path) -> str:
-    """Run `dg` in a project, and return what it says; it must succeed."""
+    """Run `dg` in a project, and return its output; it must succeed."""
     program = "import sys; from dagster_dg_cli.cli import main; sys.argv[0] = 'dg'; main()"
     result = subprocess.run(
         [sys.executable, "-c", program, *arguments],

@@ -28,7 +28,7 @@ def test_partitions_that_cannot_work(partitions: dict[str, Any], message: str) -
 
 
 def test_windows_have_their_time_zone() -> None:
-    """A window begins at midnight of the zone that is given."""
+    """A window starts at midnight of the zone that is given."""
     partitions = DatasetPartitions(
         datasets="none", window="daily", start="2026-01-01", timezone="Europe/Berlin"
     ).definition("logs")

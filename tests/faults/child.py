@@ -2,7 +2,7 @@
 
 Arguments: a JSON object with `dataset_id`, `destination`, `engine`, `s3_url`, `api_url`, `api_key`, and
 optionally `limits` (names and values for `resource.setrlimit`) and `asset` (options). Prints "ready" when it
-begins, and at its end a JSON object with `success`, `description` and `seconds`.
+starts, and at its end a JSON object with `success`, `description` and `seconds`.
 """
 
 import json

@@ -1,11 +1,11 @@
 """What holds after every run, whatever went wrong in it: the invariants of `docs/promises.md`.
 
-- I1 A final path is absent, holds what it held before, or the whole right bytes.
+- I1 A final path is absent, holds what it held before, or the complete right bytes.
 - I2 Every planned file has exactly one outcome, the same in the manifest and in the report.
-- I3 `verified` names an algorithm only if that checksum of the whole object matched.
+- I3 `verified` names an algorithm only if that checksum of the complete object matched.
 - I4 Nothing outside the destination is touched, and nothing in it that is not ours.
 - I5 The run failed if, and only if, a file failed.
-- I6 A run without faults makes all whole, and asks nothing for what was whole already.
+- I6 A run without faults completes all files, and requests nothing for those that were complete already.
 - I7 No thread, no open file, no temporary file is left behind, and requests are bounded.
 
 I6 takes a second run: `Lab.converge`.
@@ -76,10 +76,10 @@ class Watch:
         rows = [row for row in run.rows or [] if row["status"] not in ("removed", "not_listed")]
         outcomes = collections.Counter(row["relative_path"] for row in rows)
         assert outcomes == self._lab.listed, "I2: not one outcome a file"
-        told = {
+        logged = {
             name: table_of(run.metadata.get(f"roboto/{name}")) for name in ("failures", "skipped")
         }
-        reported = collections.Counter(each for table in told.values() for each in table)
+        reported = collections.Counter(each for table in logged.values() for each in table)
         failed = collections.Counter(
             (row["relative_path"], row["error_code"]) for row in run.failed
         )
@@ -92,7 +92,7 @@ class Watch:
         }
         by_status = collections.Counter(row["status"] for row in rows)
         assert counted == {name: by_status[name] for name in counted}, "I2: miscounted"
-        may_pass = on_refused == "skip" and not told["failures"]
+        may_pass = on_refused == "skip" and not logged["failures"]
         assert run.success == (not run.failed or may_pass), "I5: success and failures disagree"
 
     def _check_verdicts(self, run: "Run") -> None:
@@ -182,7 +182,7 @@ def table_of(value: Any) -> list[tuple[str, str]]:
 
 
 def row_matches(row: dict[str, Any], data: bytes) -> bool:
-    """Tells whether a row's verdict is the truth about these bytes."""
+    """Report whether a row's verdict is right about these bytes."""
     verified = row["verified"]
     if verified == "md5":
         return bool(row["etag"] == hashlib.md5(data).hexdigest())  # noqa: S324 - S3's choice
@@ -202,7 +202,7 @@ def leftovers(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def open_files() -> int:
-    """Counts this process's open files; 0 where the system does not tell."""
+    """Counts this process's open files; 0 where the system does not report it."""
     try:
         return len(list(pathlib.Path("/proc/self/fd").iterdir()))
     except OSError:
@@ -210,7 +210,7 @@ def open_files() -> int:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = _SETTLE_SECONDS) -> bool:
-    """Tells whether something becomes true soon: the other ends of connections close by themselves."""
+    """Report whether something becomes true soon: the other ends of connections close by themselves."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -220,7 +220,7 @@ def eventually(condition: Callable[[], bool], seconds: float = _SETTLE_SECONDS) 
 
 
 def _is_ours(place: str) -> bool:
-    """Tells whether a path is a manifest or a temporary file of this package."""
+    """Report whether a path is a manifest or a temporary file of this package."""
     path = pathlib.PurePosixPath(place)
     return path.parts[:2] == ("logs", ".roboto") or owner.parse_name(path.name) is not None
 

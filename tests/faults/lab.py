@@ -1,4 +1,4 @@
-"""A place to do harm in: one dataset, one engine, one destination, and whole Dagster runs between them.
+"""Where faults are injected: one dataset, one engine, one destination, and complete Dagster runs between them.
 
 Every run is judged by `invariants.check`, whatever went wrong in it.
 """
@@ -77,7 +77,7 @@ class SmallPartStore(ObjectStoreResource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one run told, by every way in which it tells.
+    """What one run reported, in every place where it reports.
 
     Attributes:
         success: Whether Dagster calls the run one.
@@ -108,8 +108,8 @@ class Run:
         ]
 
     @property
-    def whole(self) -> set[str]:
-        """The paths that the manifest calls whole."""
+    def complete(self) -> set[str]:
+        """The paths that the manifest calls complete."""
         good = ("fetched", "unchanged")
         return {row["relative_path"] for row in self.rows or [] if row["status"] in good}
 
@@ -184,21 +184,21 @@ class Lab:
         self.versions[path].append(data)
 
     def swap(self, path: str, data: bytes, **options: Any) -> None:
-        """Gives the object other bytes, of which the platform is not told."""
+        """Gives the object other bytes, which the platform's record does not show."""
         uri = self.local.record(self.dataset_id, path)["uri"]
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         self.local.replace_object(bucket, key, data, **options)
         self.versions[path].append(data)
 
     def fault(self, fault: Fault, path: str | None = None, **rule: Any) -> Rule:
-        """Lets a fault strike: the S3 requests for a path, or whatever the rule says."""
+        """Lets a fault strike: the S3 requests for a path, or whatever the rule matches."""
         if path is not None:
             rule.setdefault("service", "s3")
             rule["key"] = f"*/{self.dataset_id}/{path}"
         return self.local.faults.add(fault, **rule)
 
     def slow_front(self, path: str) -> Rule:
-        """Slows the plain GET with which the curl engine begins, so that ranges go to other connections."""
+        """Slows the plain GET with which the curl engine starts, so that ranges go to other connections."""
         return self.fault(
             faults.trickle(bytes_per_second=BYTES_A_SECOND),
             path,
@@ -236,7 +236,7 @@ class Lab:
 
     def run_unchecked(self, *, store: Mapping[str, Any] | None = None, **asset: Any) -> Run:
         """Materializes once."""
-        return self._told(self._materialize(store, **asset))
+        return self._reported(self._materialize(store, **asset))
 
     def _materialize(
         self, store: Mapping[str, Any] | None = None, **asset: Any
@@ -250,12 +250,12 @@ class Lab:
         )
 
     def failing_run(self) -> str:
-        """Materializes once, and returns what a run that wrote no manifest says of its failure."""
+        """Materializes once, and returns the failure's message of a run that wrote no manifest."""
         result = self._materialize()
-        told = result.failure_data_for_node("logs")
-        assert told is not None
-        assert told.user_failure_data is not None
-        return told.user_failure_data.description or ""
+        reported = result.failure_data_for_node("logs")
+        assert reported is not None
+        assert reported.user_failure_data is not None
+        return reported.user_failure_data.description or ""
 
     def asset(self, **options: Any) -> dg.AssetsDefinition:
         """Builds the asset."""
@@ -270,7 +270,7 @@ class Lab:
         self,
         codes: Mapping[str, str] | None = None,
         *,
-        heals: bool = True,
+        recovers: bool = True,
         store: Mapping[str, Any] | None = None,
         **asset: Any,
     ) -> Run:
@@ -279,7 +279,7 @@ class Lab:
 
         Args:
             codes: The code of every file that is to fail, by path.
-            heals: Whether the second run makes all whole; if not, the same files fail again.
+            recovers: Whether the second run completes all files; if not, the same files fail again.
             store: Fields of the object store.
             asset: Options of the asset.
 
@@ -288,25 +288,25 @@ class Lab:
         """
         run = self.run(store=store, **asset)
         assert run.codes == dict(codes or {}), run.description
-        self.converge(run, heals=heals, store=store, **asset)
+        self.converge(run, recovers=recovers, store=store, **asset)
         return run
 
     def converge(
         self,
         before: Run,
         *,
-        heals: bool = True,
+        recovers: bool = True,
         store: Mapping[str, Any] | None = None,
         **asset: Any,
     ) -> Run:
-        """Takes all faults away and runs again: what was whole costs no request (I6)."""
+        """Takes all faults away and runs again: what was complete costs no request (I6)."""
         self.local.faults.clear()
         run = self.run(store=store, **asset)
-        refetched = {path for path in before.whole if run.row(path)["status"] == "fetched"}
-        assert not refetched, f"whole already, and fetched again: {sorted(refetched)}"
-        asked = {path for path in before.whole for one in run.asked(f"/{path}")}
-        assert not asked, f"whole already, and asked for again: {sorted(asked)}"
-        if heals:
+        refetched = {path for path in before.complete if run.row(path)["status"] == "fetched"}
+        assert not refetched, f"complete already, and fetched again: {sorted(refetched)}"
+        asked = {path for path in before.complete for one in run.asked(f"/{path}")}
+        assert not asked, f"complete already, and asked for again: {sorted(asked)}"
+        if recovers:
             assert run.success, run.description
             self.expect_latest()
         else:
@@ -318,7 +318,7 @@ class Lab:
         for path, versions in self.versions.items():
             assert self.local_path(path).read_bytes() == versions[-1], path
 
-    def _told(self, result: dg.ExecuteInProcessResult) -> Run:
+    def _reported(self, result: dg.ExecuteInProcessResult) -> Run:
         rows = read_manifest(self.manifest).to_pylist() if self.manifest.exists() else None
         requests = list(self.local.requests)
         if result.success:
@@ -326,10 +326,10 @@ class Lab:
             return Run(
                 success=True, rows=rows, metadata=done.metadata, description="", requests=requests
             )
-        told = result.failure_data_for_node("logs")
-        assert told is not None
-        failure = told.user_failure_data
-        assert failure is not None, f"no Failure of ours, but {told.error}"
+        reported = result.failure_data_for_node("logs")
+        assert reported is not None
+        failure = reported.user_failure_data
+        assert failure is not None, f"no Failure of ours, but {reported.error}"
         return Run(
             success=False,
             rows=rows,

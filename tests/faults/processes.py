@@ -18,9 +18,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 @contextlib.contextmanager
 def started(
-    lab: Lab, *, prefix: list[str] | None = None, **told: Any
+    lab: Lab, *, prefix: list[str] | None = None, **options: Any
 ) -> Iterator[subprocess.Popen[str]]:
-    """Starts a run and waits until it begins; kills it in the end if it still is there."""
+    """Starts a run and waits until it has started; kills it in the end if it still is there."""
     arguments = {
         "dataset_id": lab.dataset_id,
         "destination": str(lab.destination),
@@ -28,7 +28,7 @@ def started(
         "s3_url": lab.local.s3_url,
         "api_url": lab.local.api_url,
         "api_key": lab.local.api_key,
-        **told,
+        **options,
     }
     process = subprocess.Popen(
         [*(prefix or []), sys.executable, "-m", "tests.faults.child", json.dumps(arguments)],
@@ -40,7 +40,7 @@ def started(
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line == "ready\n", f"the run did not begin: {line!r}"
+        assert line == "ready\n", f"the run did not start: {line!r}"
         yield process
     finally:
         process.kill()
@@ -49,9 +49,9 @@ def started(
             process.stdout.close()
 
 
-def run_to_end(lab: Lab, **told: Any) -> dict[str, Any]:
-    """Runs once, and returns what it told at its end."""
-    with started(lab, **told) as process:
+def run_to_end(lab: Lab, **options: Any) -> dict[str, Any]:
+    """Runs once, and returns what it printed at its end."""
+    with started(lab, **options) as process:
         out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, f"the run died with {process.returncode}"
     end: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
@@ -59,7 +59,7 @@ def run_to_end(lab: Lab, **told: Any) -> dict[str, Any]:
 
 
 def can_mount() -> bool:
-    """Tells whether this process may mount filesystems in a namespace of its own."""
+    """Report whether this process may mount filesystems in a namespace of its own."""
     if shutil.which("unshare") is None or shutil.which("mount") is None:
         return False
     tried = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True)

@@ -1,4 +1,4 @@
-"""Random faults over whole runs, by seed: whatever happens, the promises of `docs/promises.md` hold.
+"""Random faults over complete runs, by seed: whatever happens, the promises of `docs/promises.md` hold.
 
 `ROBOTO_FAULTS=long` takes 200 seeds of `test_chaos` and 50 of each other kind for each engine; without it
 the engines take turns over a few seeds, to be quick. Each test prints its seed, so that it can be repeated.
@@ -40,7 +40,7 @@ def dice_of(seed: int) -> random.Random:
 
 
 def a_fault(dice: random.Random, *, flips_bits: bool = True) -> Fault:
-    """Draws a fault; a wrong bit only where a checksum can tell it from a right one."""
+    """Draws a fault; a wrong bit only where a checksum detects it."""
     at = dice.randrange(2 * PART)
     drawn: list[Fault] = [
         faults.refuse(),
@@ -127,8 +127,8 @@ def test_two_runs_on_one_destination(lab: Lab, seed: int) -> None:
         place = lab.local_path(path)
         assert not place.exists() or place.read_bytes() in versions, f"I1: {path} is a mixture"
     lab.local.faults.clear()
-    healed = lab.run()
-    assert healed.success, healed.description
+    repaired = lab.run()
+    assert repaired.success, repaired.description
     lab.expect_latest()
     assert not leftovers(lab.destination)
 
@@ -136,7 +136,7 @@ def test_two_runs_on_one_destination(lab: Lab, seed: int) -> None:
 @covers("O1", "O2", "O7")
 @pytest.mark.parametrize(("engine", "seed"), seeds(6, 50))
 def test_objects_replaced_while_they_are_read_without_etags(lab: Lab, seed: int) -> None:
-    """A store that cannot tell versions apart, and objects replaced at any request: never a mixture."""
+    """A store that cannot distinguish versions, and objects replaced at any request: never a mixture."""
     dice = dice_of(seed)
     add_files(lab, dice, 12)
     hidden: list[Callable[[], Fault]] = [

@@ -334,4 +334,4 @@ def test_two_runs_at_once_both_end_right(lab: Lab) -> None:
     assert [result["success"] for result in results] == [True, True]
     lab.expect_latest()
     assert not leftovers(lab.destination)
-    assert lab.run().whole == set(lab.versions)
+    assert lab.run().complete == set(lab.versions)

@@ -1,4 +1,4 @@
-"""The matrix itself: every row is tested, and the page says what the matrix says."""
+"""The matrix itself: every row is tested, and the page has what the matrix has."""
 
 import pathlib
 import re

@@ -28,7 +28,7 @@ MIDDLE = PART + 100
 """In the second part of a big file."""
 
 
-# Each fault once, or a few times: the file arrives, whole and right.
+# Each fault once, or a few times: the file arrives, complete and right.
 PASSING = [
     pytest.param(faults.truncate(after_bytes=400), 1, marks=covers("N1"), id="N1-truncated"),
     pytest.param(faults.truncate(after_bytes=0), 1, marks=covers("N1"), id="N1-no-body"),
@@ -101,7 +101,7 @@ def test_a_later_range_of_a_big_file_survives(lab: Lab, fault: Fault, times: int
 
 
 def is_a_middle_range(request: Request) -> bool:
-    """Tells whether a request is for a range that does not begin the object."""
+    """Report whether a request is for a range that is not the object's first."""
     asked = request.headers.get("range", "")
     return request.method == "GET" and asked != "" and not asked.startswith("bytes=0-")
 
@@ -147,7 +147,7 @@ def test_a_range_that_is_always_wrong_is_not_needed(lab: Lab, fault: Fault) -> N
     ],
 )
 def test_a_store_without_ranges_gives_one_stream(lab: Lab, fault: Fault) -> None:
-    """Big files come in one stream from a store that ignores ranges, or tells no version of them."""
+    """Big files come in one stream from a store that ignores ranges, or reports no version of them."""
     for number in range(3):
         lab.add(f"big-{number}.bin", noise(len(BIG), number), **UNCHECKED)
         lab.slow_front(f"big-{number}.bin")
@@ -179,7 +179,7 @@ def test_bytes_are_counted_once(lab: Lab) -> None:
 
 @covers("N9")
 def test_a_trickle_is_dropped(lab: Lab) -> None:
-    """A connection that brings next to nothing is given up for another one."""
+    """A connection on which next to nothing arrives is given up for another one."""
     lab.add("small.bin", SMALL)
     lab.fault(faults.trickle(bytes_per_second=500), "small.bin", times=1)
     run = lab.survive()
@@ -201,7 +201,7 @@ def test_a_wrong_bit_is_never_published(lab: Lab, algorithm: str | None, data: b
 
 
 @covers("N11")
-def test_a_wrong_bit_nobody_can_know_is_told(lab: Lab) -> None:
+def test_a_wrong_bit_nobody_can_detect_is_reported(lab: Lab) -> None:
     """Without a checksum the verdict is `size`: the manifest does not claim more than is known."""
     lab.add("file.bin", SMALL, **UNCHECKED)
     lab.may_be_wrong.add("file.bin")
@@ -215,7 +215,7 @@ def test_a_wrong_bit_nobody_can_know_is_told(lab: Lab) -> None:
 def test_verify_checksum_refuses_what_nobody_can_know(lab: Lab) -> None:
     """`verify="checksum"` makes an object without a checksum a failure."""
     lab.add("file.bin", SMALL, **UNCHECKED)
-    lab.survive({"file.bin": "CHECKSUM_MISMATCH"}, heals=False, store={"verify": "checksum"})
+    lab.survive({"file.bin": "CHECKSUM_MISMATCH"}, recovers=False, store={"verify": "checksum"})
 
 
 @covers("N12")
@@ -227,7 +227,7 @@ def test_verify_checksum_refuses_what_nobody_can_know(lab: Lab) -> None:
     ],
 )
 def test_a_checksum_that_does_not_fit_is_no_failure(lab: Lab, stored: dict[str, object]) -> None:
-    """A checksum that says nothing about the whole object leaves the verdict `size`."""
+    """A checksum that is not of the complete object leaves the verdict `size`."""
     lab.add("big.bin", BIG, **stored)
     run = lab.survive()
     assert run.row("big.bin")["verified"] in ("size", "sha1")

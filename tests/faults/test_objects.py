@@ -1,4 +1,4 @@
-"""O1 to O7: objects that are not what the platform said, or do not stay what they were."""
+"""O1 to O7: objects that are not what the platform's record describes, or that change."""
 
 import pytest
 
@@ -11,7 +11,7 @@ OTHER_BIG = noise(len(BIG), 99)
 
 
 def is_ranged(request: Request) -> bool:
-    """Tells whether a request is for a range that does not begin the object."""
+    """Report whether a request is for a range that is not the object's first."""
     asked = request.headers.get("range", "")
     return asked != "" and not asked.startswith("bytes=0-")
 
@@ -51,12 +51,12 @@ def test_an_object_replaced_after_listing_by_another_size_is_named(lab: Lab) -> 
     """The record is the truth about the size: another object is not delivered in its name."""
     lab.add("file.bin", SMALL)
     lab.fault(faults.swap(SMALL + b"!"), "file.bin", times=1)
-    lab.survive({"file.bin": "SIZE_MISMATCH"}, heals=False)
+    lab.survive({"file.bin": "SIZE_MISMATCH"}, recovers=False)
 
 
 @covers("O2")
-def test_an_object_replaced_after_listing_by_the_same_size_is_whole(lab: Lab) -> None:
-    """Another object of the same size is delivered whole, with its own ETag."""
+def test_an_object_replaced_after_listing_by_the_same_size_is_complete(lab: Lab) -> None:
+    """Another object of the same size is delivered complete, with its own ETag."""
     lab.add("file.bin", SMALL)
     other = noise(len(SMALL), 5)
     lab.versions["file.bin"].append(other)
@@ -87,7 +87,7 @@ def test_an_object_that_is_really_gone(lab: Lab) -> None:
     lab.add("gone.bin", SMALL)
     lab.add_small(3)
     lab.local.remove_object(lab.dataset_id, "gone.bin")
-    lab.survive({"gone.bin": "NOT_FOUND"}, heals=False)
+    lab.survive({"gone.bin": "NOT_FOUND"}, recovers=False)
 
 
 @covers("O4")
@@ -113,7 +113,7 @@ def test_an_unsatisfiable_range_leaves_no_hole(lab: Lab) -> None:
 
 
 def is_second_part(request: Request) -> bool:
-    """Tells whether a request is for the range after the first."""
+    """Report whether a request is for the range after the first."""
     return request.headers.get("range", "").startswith(f"bytes={PART}-")
 
 
@@ -132,7 +132,7 @@ def test_a_wrong_size_in_the_record_is_a_failure(lab: Lab, recorded: int, data: 
     assert str(recorded) in run.row("file.bin")["error"]
     assert str(len(data)) in run.row("file.bin")["error"]
     assert not lab.local_path("file.bin").exists()
-    lab.converge(run, heals=False)
+    lab.converge(run, recovers=False)
 
 
 @covers("O6")
@@ -144,7 +144,7 @@ def test_a_wrong_size_in_the_record_is_a_failure(lab: Lab, recorded: int, data: 
         ("KMS.DisabledException", "The key is disabled"),
     ],
 )
-def test_what_may_not_be_read_is_told_in_s3s_words(lab: Lab, error: str, message: str) -> None:
+def test_what_may_not_be_read_is_reported_in_s3s_words(lab: Lab, error: str, message: str) -> None:
     """Archives and keys of KMS: asked for once, and named in S3's own words."""
     lab.add("cold.bin", SMALL)
     lab.add_small(2)

@@ -23,7 +23,7 @@ def is_conditional(request: Request) -> bool:
 def test_a_store_that_refuses_conditions_serves_one_stream(
     lab: Lab, status: int, code: str
 ) -> None:
-    """An object that never changes is delivered, whatever the store says of If-Match."""
+    """An object that never changes is delivered, whatever the store answers to If-Match."""
     lab.add("big.bin", BIG)
     lab.add("second.bin", BIG[::-1])
     lab.fault(faults.status(status, code), "*", when=is_conditional)
@@ -73,7 +73,7 @@ def test_a_transient_answer_is_retried(lab: Lab, status: int, code: str) -> None
 def test_a_body_longer_than_the_record_is_cut(lab: Lab) -> None:
     """It is a failure with both sizes, and nothing of it is published."""
     lab.add("a.bin", SMALL, size=10)
-    run = lab.survive({"a.bin": "SIZE_MISMATCH"}, heals=False)
+    run = lab.survive({"a.bin": "SIZE_MISMATCH"}, recovers=False)
     assert not lab.local_path("a.bin").exists()
     assert "10" in run.description
 

@@ -119,7 +119,7 @@ def test_colliding_files_are_all_refused(lab: Lab) -> None:
     run = lab.run()
     assert [row["error_code"] for row in run.failed] == ["COLLISION"] * 2 * len(COLLISIONS)
     assert not [one for one in run.requests if one.key.startswith("collision-")]
-    lab.converge(run, heals=False)
+    lab.converge(run, recovers=False)
 
 
 @covers("X2")

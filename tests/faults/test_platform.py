@@ -39,7 +39,7 @@ def test_half_a_listing_changes_nothing(lab: Lab, fault: faults.Fault) -> None:
     assert "roboto/error" in run.metadata
     assert not run.asked("")
     assert {path: path.read_bytes() for path in lab.destination.rglob("*.bin")} == before
-    lab.listed.update(path for path in first.whole)
+    lab.listed.update(path for path in first.complete)
     lab.converge(first)
 
 
@@ -94,7 +94,7 @@ def test_bad_records_are_named(lab: Lab) -> None:
         usable: dict[str, object] = {"uri": "s3://bucket/key", "size": 3}
         lab.local.add_record(lab.dataset_id, relative_path=path, **{**usable, **fields})
         lab.listed[path] += 1
-    lab.survive(dict.fromkeys(BAD_RECORDS, "BAD_RECORD"), heals=False)
+    lab.survive(dict.fromkeys(BAD_RECORDS, "BAD_RECORD"), recovers=False)
 
 
 @covers("A2")
@@ -118,7 +118,7 @@ def test_a_link_that_leads_nowhere_is_named(lab: Lab) -> None:
         lab.local.add_link(lab.dataset_id, name, target, target_version=version)
         lab.listed[name] += 1
     lab.versions["good.bin"] = [SMALL]
-    lab.survive({"dangling.bin": "NOT_FOUND"}, heals=False)
+    lab.survive({"dangling.bin": "NOT_FOUND"}, recovers=False)
 
 
 @covers("A1")

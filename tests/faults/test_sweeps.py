@@ -21,7 +21,7 @@ from tests.faults.test_chaos import seeds
 
 pytestmark = pytest.mark.slow
 
-SWEPT: dict[str, Callable[[], Fault]] = {
+INJECTED: dict[str, Callable[[], Fault]] = {
     "reset": faults.refuse,
     "truncate": lambda: faults.truncate(after_bytes=300),
     "500": lambda: faults.status(500),
@@ -30,14 +30,14 @@ SWEPT: dict[str, Callable[[], Fault]] = {
 }
 
 
-@pytest.mark.parametrize("name", SWEPT)
+@pytest.mark.parametrize("name", INJECTED)
 def test_any_one_request_to_the_store_may_fail(lab: Lab, name: str) -> None:
     """The Nth request fails, for every N until a run is clean: none of them fails a file."""
     lab.add("a.bin", SMALL)
     lab.add("empty.bin", b"")
     lab.add("big.bin", BIG)
     for number in range(100):
-        rule = lab.fault(SWEPT[name](), service="s3", after=number, times=1)
+        rule = lab.fault(INJECTED[name](), service="s3", after=number, times=1)
         run = lab.run()
         lab.local.faults.clear()
         assert run.success, f"request {number}: {run.description}"
@@ -50,11 +50,11 @@ def test_any_one_request_to_the_store_may_fail(lab: Lab, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["reset", "500"])
 def test_any_one_request_to_the_platform_may_fail(one_lab: Lab, name: str) -> None:
-    """The Nth request to the API fails: the run is whole, or changes nothing and says why."""
+    """The Nth request to the API fails: the run is complete, or changes nothing and reports why."""
     lab = one_lab
     lab.add_small(12)
     for number in range(100):
-        rule = lab.fault(SWEPT[name](), service="api", after=number, times=1)
+        rule = lab.fault(INJECTED[name](), service="api", after=number, times=1)
         run = lab.run()
         lab.local.faults.clear()
         if not rule.hits:
@@ -78,7 +78,7 @@ def forget(lab: Lab) -> None:
 @covers("P2", "D11")
 @pytest.mark.parametrize(("engine", "seed"), seeds(6, 50))
 def test_a_killed_run_is_completed_by_the_next(lab: Lab, seed: int) -> None:
-    """SIGKILL at a random moment: no final path is half, what was whole is not fetched again, and what
+    """SIGKILL at a random moment: no final path is incomplete, what was complete is not fetched again, and what
     was left behind is reclaimed.
     """
     print(f"seed {seed}")  # noqa: T201 - shown with a failure, to repeat it
@@ -104,11 +104,11 @@ def test_a_killed_run_is_completed_by_the_next(lab: Lab, seed: int) -> None:
     lab.expect_latest()
     assert not leftovers(lab.destination)
     again = {path for path in published if run.row(path)["status"] == "fetched" and published[path]}
-    assert not again, f"whole already, and fetched again: {sorted(again)}"
+    assert not again, f"complete already, and fetched again: {sorted(again)}"
 
 
 def test_two_kills_and_two_runs_at_once(lab: Lab) -> None:
-    """Killed, and killed again while another run is on: in the end all is whole."""
+    """Killed, and killed again while another run is on: in the end all files are complete."""
     for number in range(30):
         lab.add(f"{number}.bin", noise(3_000, number))
     lab.fault(faults.trickle(bytes_per_second=50_000), "*")

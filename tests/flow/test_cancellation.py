@@ -1,4 +1,4 @@
-"""A run that is ended from outside: its transfers stop, what is whole stays, nothing half is left."""
+"""A run that is ended from outside: its transfers stop, complete files stay, no incomplete one is left."""
 
 import dataclasses
 import pathlib
@@ -28,10 +28,10 @@ SLOW = [f"slow_{number}.bin" for number in range(20)]
 
 
 class Watch:
-    """Sees every piece of a body that the platform sends; a fault that harms nothing.
+    """Sees every chunk of a body that the platform sends; a fault that harms nothing.
 
     Attributes:
-        sent_at: When the last piece was sent.
+        sent_at: When the last chunk was sent.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Scene:
             "PYTHONPATH": str(REPOSITORY),
         }
 
-    def whole_files(self) -> list[str]:
+    def complete_files(self) -> list[str]:
         """Return the names of the published files."""
         return sorted(path.name for path in self._destination.glob("*/*.bin"))
 
@@ -95,8 +95,8 @@ class Scene:
         return list(self._destination.rglob(".*.part"))
 
     def wait_for_slow_ones(self) -> None:
-        """Wait until the quick files are whole and slow ones are under way."""
-        wait_until(lambda: self.whole_files() == QUICK and self._watch.sent_at > 0, 120)
+        """Wait until the quick files are complete and slow ones are under way."""
+        wait_until(lambda: self.complete_files() == QUICK and self._watch.sent_at > 0, 120)
 
     def assert_silence(self, since: float) -> None:
         """See that nothing is sent any more two seconds after a time, for at least as long."""
@@ -104,14 +104,14 @@ class Scene:
         assert self._watch.sent_at - since < 2
 
     def assert_the_next_run_fetches_the_rest(self, materialize: Materializer) -> None:
-        """Run it again, now that nothing is slow: what was whole costs no request."""
+        """Run it again, now that nothing is slow: what was complete costs no request."""
         self._local.faults.clear()
         self._local.requests.clear()
         partitions = dg.StaticPartitionsDefinition([self.dataset_id])
         asset = materialize.asset(destination=self._destination, partitions_def=partitions)
         assert materialize(asset, partition_key=self.dataset_id).success
         assert self._local.requests.count(service="s3", key="*quick_*") == 0
-        assert self.whole_files() == sorted(QUICK + SLOW)
+        assert self.complete_files() == sorted(QUICK + SLOW)
         assert self.partial_files() == []
 
 
@@ -124,11 +124,11 @@ def scene(request: pytest.FixtureRequest, local: LocalRoboto, tmp_path: pathlib.
 @pytest.fixture
 def process(scene: Scene, tmp_path: pathlib.Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A plain process in the middle of `dg.materialize`."""
-    with (tmp_path / "said").open("wb") as said:
+    with (tmp_path / "output").open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, str(LOCATION)],
             env=scene.environment,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -143,14 +143,14 @@ def process(scene: Scene, tmp_path: pathlib.Path) -> Iterator["subprocess.Popen[
 def test_a_terminated_run_stops_at_once(
     scene: Scene, materialize: Materializer, tmp_path: pathlib.Path
 ) -> None:
-    """Terminated from the UI, a run is silent within two seconds, CANCELED, and leaves whole files only."""
+    """Terminated from the UI, a run is silent within two seconds, CANCELED, and leaves complete files only."""
     with DagsterDev(["-f", str(LOCATION)], tmp_path / "home", scene.environment) as dagster:
         run_id = dagster.launch("logs", partition_key=scene.dataset_id)
         scene.wait_for_slow_ones()
         dagster.terminate(run_id)
         scene.assert_silence(since=time.monotonic())
         assert dagster.wait_for(run_id) == "CANCELED"
-    assert (scene.whole_files(), scene.partial_files()) == (QUICK, [])
+    assert (scene.complete_files(), scene.partial_files()) == (QUICK, [])
     scene.assert_the_next_run_fetches_the_rest(materialize)
 
 
@@ -161,14 +161,14 @@ def test_an_interrupted_process_stops_at_once(
     materialize: Materializer,
     number: signal.Signals,
 ) -> None:
-    """Ended by Ctrl-C or `kill`, a plain process is silent within two seconds and leaves whole files only.
+    """Ended by Ctrl-C or `kill`, a plain process is silent within two seconds and leaves complete files only.
 
     Dagster takes both signals for interrupts while it runs an asset.
     """
     process.send_signal(number)
     scene.assert_silence(since=time.monotonic())
     assert process.wait(30) != 0
-    assert (scene.whole_files(), scene.partial_files()) == (QUICK, [])
+    assert (scene.complete_files(), scene.partial_files()) == (QUICK, [])
     scene.assert_the_next_run_fetches_the_rest(materialize)
 
 

@@ -1,4 +1,4 @@
-"""The whole journey: datasets of the platform to files, manifests and events, run after run."""
+"""From end to end: datasets of the platform to files, manifests and events, run after run."""
 
 import logging
 import pathlib
@@ -41,7 +41,7 @@ def manifests(materialize: "Materializer") -> pyarrow.dataset.Dataset:
 def test_the_days_of_a_dataset(
     materialize: "Materializer", local: LocalRoboto, flights: list[str]
 ) -> None:
-    """Day one heals a fault and misses a file; day two fetches only that; day three nothing."""
+    """Day one retries a fault and misses a file; day two fetches only that; day three nothing."""
     asset = materialize.range_asset(flights)
     whole_range = (flights[0], flights[2])
     local.remove_object(flights[0], "logs/a.mcap")
@@ -125,7 +125,7 @@ class NotedCredentialsResource(RobotoCredentialsResource):
         pytest.param(faults.flip_bit(at=0), id="wrong-bytes"),
     ],
 )
-def test_no_secret_is_told_anywhere(
+def test_no_secret_is_shown_anywhere(
     materialize: "Materializer",
     local: LocalRoboto,
     flights: list[str],
@@ -146,11 +146,11 @@ def test_no_secret_is_told_anywhere(
         path.read_bytes() for path in (materialize.destination / ".roboto").rglob("*.parquet")
     )
     rows = manifests(materialize).to_table().to_pylist()
-    told = f"{caplog.text} {materialize.log(result)} {result.all_events} {rows} {written!r}"
+    output = f"{caplog.text} {materialize.log(result)} {result.all_events} {rows} {written!r}"
     secrets = {
         local.api_key,
         *(each["secret_key"] for each in NotedCredentialsResource.handed_out),
         *(each["token"] for each in NotedCredentialsResource.handed_out),
     }
     assert len(secrets) >= 3
-    assert [secret for secret in secrets if secret in told] == []
+    assert [secret for secret in secrets if secret in output] == []

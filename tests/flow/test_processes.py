@@ -40,7 +40,7 @@ def names(logs: list[pathlib.Path]) -> None:
 defs = dg.Definitions(
     assets=[logs, names],
     asset_checks=build_roboto_dataset_checks(logs, blocking=True),
-    jobs=[dg.define_asset_job("bring", [logs, names])],
+    jobs=[dg.define_asset_job("download", [logs, names])],
     resources={
         "roboto": RobotoResource(api_key=dg.EnvVar("MY_KEY"), endpoint=os.environ["API"]),
         "object_store": ObjectStoreResource(engine="boto3", endpoint_url=os.environ["S3"]),
@@ -84,7 +84,7 @@ class Project:
         return [sys.executable, "-m", "dagster", *arguments]
 
     def run(self, *arguments: str) -> str:
-        """Run one of Dagster's commands, and return what it says; it must succeed."""
+        """Run one of Dagster's commands, and return its output; it must succeed."""
         result = subprocess.run(
             self.command(*arguments),
             env=self.environment,
@@ -124,7 +124,7 @@ def project(local: LocalRoboto, tmp_path: pathlib.Path) -> Project:
 
 def test_steps_in_processes_of_their_own(project: Project, local: LocalRoboto) -> None:
     """The multiprocess executor rebuilds resources in each step, and nothing stored holds the key."""
-    output = project.run("job", "execute", "-f", "pipeline.py", "-j", "bring", *project.tags)
+    output = project.run("job", "execute", "-f", "pipeline.py", "-j", "download", *project.tags)
     assert "Executing steps using multiprocess executor" in output
     assert project.delivered() == "a.bin"
     assert local.api_key.encode() not in project.stored() + output.encode()
@@ -154,7 +154,7 @@ def served(project: Project) -> Iterator[Project]:
 
 
 def can_connect(port: int) -> bool:
-    """Tell whether somebody listens."""
+    """Report whether somebody listens."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
@@ -170,7 +170,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 90.0) -> None:
 
 def test_code_location_over_grpc(served: Project, local: LocalRoboto) -> None:
     """A run that a gRPC server carries out delivers the files, and nothing stored holds the key."""
-    served.run("job", "launch", "-w", "workspace.yaml", "-j", "bring", *served.tags)
+    served.run("job", "launch", "-w", "workspace.yaml", "-j", "download", *served.tags)
 
     def is_finished() -> bool:
         run = served.last_run()

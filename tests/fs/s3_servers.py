@@ -3,8 +3,8 @@
 | server | what is particular |
 |---|---|
 | moto | session tokens, CRC64NVME |
-| rclone | the whole object's CRC32 on each range, 200 with ranges, no empty path segments |
-| SeaweedFS | CRC32 of a whole object only on a plain GET, `COMPOSITE` ones of multipart uploads |
+| rclone | the complete object's CRC32 on each range, 200 with ranges, no empty path segments |
+| SeaweedFS | CRC32 of a complete object only on a plain GET, `COMPOSITE` ones of multipart uploads |
 | pys3local | ignores ranges and If-Match, no checksums |
 
 Each runs on a free port of the loopback, once for a worker of pytest, in a folder of its own.
@@ -227,7 +227,7 @@ def _wait_until(is_ready: Callable[[], bool], server: "subprocess.Popen[bytes]",
 
 
 def answers(url: str) -> bool:
-    """Tell whether anything answers HTTP there."""
+    """Report whether anything answers HTTP there."""
     try:
         urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - our own http server
     except urllib.error.HTTPError:

@@ -64,11 +64,11 @@ class Asked:
 
 
 Answer = Callable[[Asked], Iterable[bytes]]
-"""Returns what is sent for a request, in pieces; the connection ends after the last one."""
+"""Returns what is sent for a request, in parts; the connection ends after the last one."""
 
 
 class ScriptedServer:
-    """Sends what `answer` says, on a free port of the loopback; use it in a `with`.
+    """Sends what `answer` returns, on a free port of the loopback; use it in a `with`.
 
     Args:
         answer: See `Answer`. Called from a thread for each connection.
@@ -148,11 +148,11 @@ class ScriptedServer:
             self.asked.append(asked)
         return asked
 
-    def _send(self, connection: socket.socket, pieces: Iterable[bytes]) -> None:
-        for piece in pieces:
-            connection.sendall(piece)
+    def _send(self, connection: socket.socket, parts: Iterable[bytes]) -> None:
+        for part in parts:
+            connection.sendall(part)
             with self._lock:
-                self.sent_bytes += len(piece)
+                self.sent_bytes += len(part)
 
 
 class _TcpServer(socketserver.ThreadingTCPServer):

@@ -50,7 +50,7 @@ class World:
         return self.on_pause()
 
     def clock(self) -> float:
-        """Tell the time."""
+        """Return the time."""
         return self.now
 
     def provide(self) -> Credentials:
@@ -70,7 +70,7 @@ class World:
             self.background.pop(0)()
 
     def read(self) -> str:
-        """Read the keys as a loop does: at once, and again when what was begun is done."""
+        """Read the keys as a loop does: at once, and again when what was started is done."""
         keys = self.cache.get_nowait()
         if keys is None:
             self.work()

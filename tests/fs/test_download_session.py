@@ -44,7 +44,7 @@ class Done:
         """Return at once."""
 
     def done(self) -> bool:
-        """Tell that it has ended."""
+        """Report that it has ended."""
         return True
 
 
@@ -59,7 +59,7 @@ class Broken:
         raise self._error
 
     def done(self) -> bool:
-        """Tell that it has ended."""
+        """Report that it has ended."""
         return True
 
 
@@ -74,7 +74,7 @@ class Running:
         raise AssertionError
 
     def done(self) -> bool:
-        """Tell that it runs."""
+        """Report that it runs."""
         return False
 
     def cancel(self) -> bool:
@@ -512,7 +512,7 @@ def test_an_empty_answer_names_the_dataset(local: LocalRoboto, two_buckets: str)
         session_of(local, two_buckets).make_credential_provider()()
 
 
-WHOLE = {
+COMPLETE = {
     "access_key_id": "AKIA",
     "secret_access_key": SECRET,
     "session_token": SECRET,
@@ -530,12 +530,14 @@ WHOLE = {
         pytest.param(faults.answer_json({"data": {}}), id="an-object"),
         pytest.param(faults.answer_json({"data": [{}]}), id="an-empty-record"),
         pytest.param(
-            faults.answer_json({"data": [{**WHOLE, "session_token": None}]}), id="no-token"
+            faults.answer_json({"data": [{**COMPLETE, "session_token": None}]}), id="no-token"
         ),
         pytest.param(
-            faults.answer_json({"data": [{**WHOLE, "expiration": SECRET}]}), id="bad-time"
+            faults.answer_json({"data": [{**COMPLETE, "expiration": SECRET}]}), id="bad-time"
         ),
-        pytest.param(faults.answer_json({"data": [{**WHOLE, "bucket": "x"}]}), id="wrong-bucket"),
+        pytest.param(
+            faults.answer_json({"data": [{**COMPLETE, "bucket": "x"}]}), id="wrong-bucket"
+        ),
         pytest.param(faults.answer(f"<html>{SECRET}</html>"), id="html"),
         pytest.param(faults.answer(b"\xff\xfe"), id="binary"),
         pytest.param(faults.status(500), id="server-error"),

@@ -142,7 +142,7 @@ def test_versions_are_never_mixed_without_an_etag(
     tmp_path: pathlib.Path,
     has_etag_on_ranges: bool,  # noqa: FBT001
 ) -> None:
-    """An object that is replaced while it is read is one of its versions, whole, or a failure."""
+    """An object that is replaced while it is read is one of its versions, complete, or a failure."""
     new = BIG[::-1]
 
     def answer(asked: Asked) -> Iterable[bytes]:
@@ -231,7 +231,7 @@ def test_odd_headers_fail_nothing(
     assert arrived(tmp_path) == SMALL
 
 
-def test_a_checksum_on_ranges_is_the_whole_objects(
+def test_a_checksum_on_ranges_is_the_complete_objects(
     serve: Serve, fetch: Fetch, tmp_path: pathlib.Path
 ) -> None:
     """Servers that repeat the object's checksum on each range are not taken at their word."""
@@ -261,7 +261,7 @@ def test_right_bytes_are_not_refused(
     etag: str,
     headers: list[tuple[str, str]],
 ) -> None:
-    """A checksum that is not known to be of the whole object says nothing: the verdict is `size`."""
+    """A checksum that is not known to be of the complete object is not compared: the verdict is `size`."""
     stored = StoredObject(data=SMALL, etag=etag, checksum=False, headers=tuple(headers))
     transfer = fetch(serve(stored.answer), len(SMALL))
     transfer.result(timeout=60)
@@ -378,7 +378,7 @@ def test_interim_answers_are_passed_over(
 
 
 def test_a_store_that_always_closes_is_given_up(serve: Serve, fetch: Fetch) -> None:
-    """Progress without an end counts against `max_attempts`, however much each attempt brings."""
+    """Progress without an end counts against `max_attempts`, however much each attempt downloads."""
 
     def answer(asked: Asked) -> Iterable[bytes]:
         stored = StoredObject(data=BIG, etag=None, checksum=False)
@@ -422,7 +422,7 @@ STALLS = [silent, silent_body, trickle]
 def test_a_stall_is_retried_in_time(
     serve: Serve, fetch: Fetch, tmp_path: pathlib.Path, answer: Answer
 ) -> None:
-    """A connection that brings nothing, or next to nothing, is given up for another one."""
+    """A connection on which nothing, or next to nothing, arrives is given up for another one."""
     stored = StoredObject(data=SMALL, etag='"a"')
     server = serve(lambda asked: (stored.answer if asked.number else answer)(asked))
     started = time.monotonic()
@@ -534,7 +534,7 @@ def test_an_impossible_bucket_fails_its_file_alone(
 def test_answers_mean_the_same_to_both(  # noqa: PLR0917 - a row of the table
     serve: Serve, fetch: Fetch, status: int, s3_code: str, code: str, asked: int | None
 ) -> None:
-    """One table says which answers are retried."""
+    """One table lists which answers are retried."""
     server = serve(lambda _: error(status, s3_code))
     assert failure_of(fetch(server, 10)).code == code
     if asked is not None:
@@ -558,7 +558,7 @@ def test_a_clock_that_is_wrong_is_corrected(
 
 
 def test_no_secret_is_in_any_message(serve: Serve, fetch: Fetch) -> None:
-    """A store that quotes what it was sent does not bring it into a message."""
+    """A store that quotes what it was sent does not get it into a message."""
 
     def answer(asked: Asked) -> Iterable[bytes]:
         token = asked.headers["x-amz-security-token"]

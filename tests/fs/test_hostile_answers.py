@@ -156,7 +156,7 @@ def test_heads_without_end_are_cut(fetch: Fetch, line: bytes) -> None:
 
 
 def test_an_empty_answer_is_no_file_without_more(fetch: Fetch) -> None:
-    """Where neither record, ETag nor checksum says so, an object is not taken for empty."""
+    """Where neither record, ETag nor checksum reports it, an object is not taken for empty."""
     assert fetch(lambda _: [head(200, {"Content-Length": "0"})]).code == "SERVER_ERROR"
     assert fetch(lambda _: [head(200, {"Content-Length": "0", "ETag": '"e"'})]).data == b""
 
@@ -250,11 +250,11 @@ def test_a_range_may_be_spelt_otherwise(fetch: Fetch, content_range: str) -> Non
     """RFC 9110 lets a server write the unit in capitals, and not know the size."""
 
     def answer(asked: Asked) -> Iterator[bytes]:
-        for piece in slow().answer(asked):
+        for part in slow().answer(asked):
             first, last = asked.byte_range or (0, 0)
-            told = content_range.format(first, last, len(DATA)).encode()
+            header = content_range.format(first, last, len(DATA)).encode()
             plain = f"bytes {first}-{last}/{len(DATA)}".encode()
-            yield piece.replace(plain, told) if asked.byte_range else piece
+            yield part.replace(plain, header) if asked.byte_range else part
 
     fetched = fetch(answer, size_bytes=len(DATA))
     assert fetched.data == DATA
@@ -262,17 +262,17 @@ def test_a_range_may_be_spelt_otherwise(fetch: Fetch, content_range: str) -> Non
 
 
 def test_ranges_without_their_place_end_in_one_stream(fetch: Fetch) -> None:
-    """A 206 that does not say which bytes it holds is never spliced in."""
+    """A 206 without the range of its bytes is never spliced in."""
 
     def answer(asked: Asked) -> Iterator[bytes]:
-        for piece in slow().answer(asked):
-            yield re.sub(rb"Content-Range: [^\r]*\r\n", b"", piece)
+        for part in slow().answer(asked):
+            yield re.sub(rb"Content-Range: [^\r]*\r\n", b"", part)
 
     assert fetch(answer, size_bytes=len(DATA)).data == DATA
 
 
 def test_an_etag_that_changes_with_each_answer_ends_in_one_stream(fetch: Fetch) -> None:
-    """One answer is one version, whatever is said of it."""
+    """One answer is one version, whatever its headers report."""
 
     def answer(asked: Asked) -> Iterable[bytes]:
         return slow(etag=f'"{asked.number}"', checks_if_match=False).answer(asked)
@@ -320,11 +320,11 @@ def test_a_time_of_change_that_differs_with_each_answer_ends_in_one_stream(fetch
 
 
 def test_ranges_that_are_wrong_each_time_are_not_taken_for_the_object(fetch: Fetch) -> None:
-    """The same wrong MD5 twice from ranges says nothing of the ETag: one stream shows what it is."""
+    """The same wrong MD5 twice from ranges proves nothing about the ETag: one stream shows what it is."""
 
     def answer(asked: Asked) -> Iterator[bytes]:
-        for number, piece in enumerate(slow(checksum=False).answer(asked)):
-            yield bytes(len(piece)) if asked.byte_range and number else piece
+        for number, part in enumerate(slow(checksum=False).answer(asked)):
+            yield bytes(len(part)) if asked.byte_range and number else part
 
     fetched = fetch(answer, size_bytes=len(DATA))
     assert (fetched.data, fetched.verified) == (DATA, "md5")

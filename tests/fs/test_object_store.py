@@ -68,7 +68,7 @@ def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_registered_store_serves_its_scheme() -> None:
-    """A team can bring its own store: provider and options arrive as they were given."""
+    """A team can register its own store: provider and options arrive as they were given."""
     assert StoreRegistry.register("nowhere")(NowhereStore) is NowhereStore
     store = StoreRegistry.get_store_for_uri("nowhere://b/k", keys, colour="blue")
     assert isinstance(store, NowhereStore)
@@ -88,7 +88,7 @@ def test_a_scheme_is_registered_once() -> None:
 
 @pytest.mark.parametrize("uri", ["gs://bucket/key", "S3://bucket/key", "/local/path", ""])
 def test_an_unknown_scheme_is_named(uri: str) -> None:
-    """The error tells the URI and which schemes there are."""
+    """The error names the URI and which schemes there are."""
     with pytest.raises(ConfigurationError) as caught:
         StoreRegistry.get_store_for_uri(uri, keys)
     assert str(caught.value) == f"No object store serves {uri!r}; registered schemes: s3."
@@ -133,8 +133,8 @@ def test_credentials_in_place_of_their_provider_are_refused() -> None:
     assert "nobody-may-see" not in str(caught.value)
 
 
-def test_curl_without_pycurl_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks for the fast engine and has it not is told how to get it."""
+def test_curl_without_pycurl_names_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for the fast engine and has it not gets an error with how to install it."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match="pip install pycurl"):
         StoreRegistry.get_store_for_uri("s3://b/k", keys, engine="curl")
@@ -197,7 +197,7 @@ def test_a_transfer_that_went_well_has_its_receipt() -> None:
 
 
 def test_a_transfer_that_failed_raises_its_error_each_time() -> None:
-    """Asked twice, a failure is told twice."""
+    """Asked twice, a failure is raised twice."""
     transfer = Transfer(lambda _: None)
     error = ValueError("broken")
     transfer.fail(error)

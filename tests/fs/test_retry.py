@@ -47,13 +47,13 @@ def test_it_is_tenacity() -> None:
 
 
 def test_a_transient_failure_is_repeated() -> None:
-    """Two failures that may heal cost two more calls, and nothing else."""
+    """Two retryable failures cost two more calls, and nothing else."""
     flaky = Flaky(2, PlatformError("busy", transient=True))
     assert (AT_ONCE.retrying()(flaky), flaky.calls) == ("done", 3)
 
 
 def test_a_permanent_failure_is_not_repeated() -> None:
-    """What will not heal is raised at once, as it is."""
+    """What is not retryable is raised at once, as it is."""
     error = PlatformError("unknown dataset")
     flaky = Flaky(1, error)
     with pytest.raises(PlatformError) as caught:
@@ -97,7 +97,7 @@ def test_it_can_be_iterated() -> None:
 
 
 def test_every_repetition_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """One warning a repetition says what failed."""
+    """One warning a retry names what failed."""
     AT_ONCE.retrying()(Flaky(2, PlatformError("busy", transient=True)))
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
     assert "busy" in caplog.text
@@ -145,7 +145,7 @@ def test_pause_is_none_once_nothing_is_left(
 
 
 def test_a_deadline_ends_the_loop() -> None:
-    """No attempt begins once the deadline has passed, however many are left."""
+    """No attempt starts once the deadline has passed, however many are left."""
     flaky = Flaky(9, PlatformError("busy", transient=True))
     config = RetryConfig(wait_initial_seconds=0.0, wait_max_seconds=0.0, deadline_seconds=0.0)
     with pytest.raises(PlatformError):

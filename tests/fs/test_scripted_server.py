@@ -8,7 +8,7 @@ import urllib3
 from tests.fs.scripted_server import Asked, ScriptedServer, StoredObject, head
 
 
-def test_an_object_is_served_whole_and_in_ranges() -> None:
+def test_an_object_is_served_at_once_and_in_ranges() -> None:
     """By the rules, where nothing was changed."""
     with ScriptedServer(StoredObject(data=b"0123456789").answer) as server:
         answer = urllib3.request("GET", server.url)

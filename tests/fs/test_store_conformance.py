@@ -126,7 +126,7 @@ def test_a_key_that_is_no_path_is_asked_exactly_as_it_is(
 def test_a_file_of_any_size_arrives_verified(
     store: Any, server: S3Server, tmp_path: pathlib.Path, size: int, size_is: str
 ) -> None:
-    """At and around the bounds of a part, the bytes are the object's and the receipt says so."""
+    """At and around the bounds of a part, the bytes are the object's and the receipt reports it."""
     data = os.urandom(size)
     uri = server.put(f"sizes/{size}", data)
     transfer = store.get(uri, tmp_path / "file", size_bytes=size if size_is == "known" else None)
@@ -143,11 +143,11 @@ def test_a_file_of_any_size_arrives_verified(
 def test_progress_adds_up_to_the_size(
     store: Any, server: S3Server, tmp_path: pathlib.Path, size: int
 ) -> None:
-    """Every byte is told once."""
+    """Every byte is reported once."""
     uri = server.put("progress", os.urandom(size))
-    told: list[int] = []
-    store.get(uri, tmp_path / "file", told.append).result(timeout=60)
-    assert size == sum(told)
+    reported: list[int] = []
+    store.get(uri, tmp_path / "file", reported.append).result(timeout=60)
+    assert size == sum(reported)
 
 
 def test_a_broken_progress_callback_breaks_no_transfer(
@@ -161,7 +161,7 @@ def test_a_broken_progress_callback_breaks_no_transfer(
 
 @servers("rclone", "seaweedfs")  # what takes an upload in parts
 def test_an_upload_in_parts_arrives(store: Any, server: S3Server, tmp_path: pathlib.Path) -> None:
-    """The SDK's default checksums of an upload in parts are not all of the whole object."""
+    """The SDK's default checksums of an upload in parts are not all of the complete object."""
     data = os.urandom(3 * PART + 7)
     (tmp_path / "source").write_bytes(data)
     server.client.upload_file(str(tmp_path / "source"), BUCKET, "parts")  # type: ignore[attr-defined]
@@ -201,7 +201,7 @@ def test_leaving_the_store_waits_for_what_is_running(
 
 
 def test_a_missing_object_is_named(store: Any, server: S3Server, tmp_path: pathlib.Path) -> None:
-    """The failure says which file, and that it is not there; nothing is left."""
+    """The failure reports which file, and that it is not there; nothing is left."""
     uri = server.put("there", b"data").replace("there", "not-there")
     error = failure_of(store.get(uri, tmp_path / "file"))
     assert (error.code, error.transient, error.attempts) == ("NOT_FOUND", False, 1)
@@ -233,7 +233,7 @@ def with_fields(provider: CredentialProvider, **fields: str) -> CredentialProvid
 def test_a_wrong_secret_is_refused(
     make_store: MakeStore, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
-    """The failure says that the credentials are wrong, and does not quote them."""
+    """The failure reports that the credentials are wrong, and does not quote them."""
     uri = server.put("there", b"data")
     with make_store(with_fields(server.credentials, secret_key="not-the-secret")) as store:
         error = failure_of(store.get(uri, tmp_path / "file"))
@@ -339,7 +339,7 @@ def test_an_older_file_survives_a_failure(
     assert leftovers(tmp_path) == [tmp_path / "file"]
 
 
-def test_a_file_is_seen_whole_or_not_at_all(
+def test_a_file_is_seen_complete_or_not_at_all(
     store: Any, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
     """While bytes arrive, the final name does not exist."""
@@ -432,7 +432,7 @@ def test_leaving_the_store_on_an_error_cancels(
 def test_a_closed_store_refuses_work(
     make_store: MakeStore, server: S3Server, tmp_path: pathlib.Path
 ) -> None:
-    """After the `with`, the store says so."""
+    """After the `with`, the store reports it."""
     with make_store() as store:
         pass
     with pytest.raises(ConfigurationError, match="closed"):

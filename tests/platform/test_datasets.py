@@ -26,7 +26,7 @@ def test_a_dataset_of_a_real_platform_has_a_page(
     assert dataset_url(endpoint, *dataset_ids) == url
 
 
-def test_a_dataset_is_there_until_the_platform_says_otherwise(local: LocalRoboto) -> None:
+def test_a_dataset_is_there_until_the_platform_denies_it(local: LocalRoboto) -> None:
     """The API's own answer counts; that of whatever else stands at its address does not."""
     client = make_client(api_key=local.api_key, endpoint=local.api_url, max_attempts=1)
     assert dataset_exists(client, local.add_dataset())

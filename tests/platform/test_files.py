@@ -49,7 +49,7 @@ def page(*records: Any, next_token: Any = None) -> faults.Fault:
     return faults.answer_json({"data": {"items": list(records), "next_token": next_token}})
 
 
-def test_a_file_has_what_the_platform_says(local: LocalRoboto, dataset_id: str) -> None:
+def test_a_file_has_what_the_platform_records(local: LocalRoboto, dataset_id: str) -> None:
     """Every field of the record that a sync needs."""
     file_id = local.add_file(dataset_id, "logs/a.mcap", b"bytes", bucket="b", key="k", version=4)
     assert listed(local, dataset_id) == [
@@ -402,7 +402,7 @@ def test_a_link_to_anything_else_is_a_bad_record(
         pytest.param({"association_id": "ds_2"}, True, id="moved"),
     ],
 )
-def test_only_a_record_that_says_so_is_gone(
+def test_only_a_record_that_is_deleted_is_gone(
     local: LocalRoboto, changes: dict[str, Any], *, expected: bool
 ) -> None:
     """What a listing lacks may be there all the same: its record decides."""
@@ -415,7 +415,7 @@ def test_a_record_that_is_not_there_is_gone(local: LocalRoboto) -> None:
     assert is_gone(local.client(), "ds_1", "fl_none", "a.mcap")
 
 
-def test_a_platform_that_cannot_be_asked_says_nothing(local: LocalRoboto) -> None:
+def test_a_platform_that_cannot_be_asked_proves_nothing(local: LocalRoboto) -> None:
     """Neither an outage nor a missing right is a deletion."""
     for status in (503, 403):
         local.faults.add(faults.status(status), route="/v1/files/record/*", times=1)

@@ -38,7 +38,7 @@ def test_next_walk_starts_an_overlap_before_the_last_one() -> None:
     assert feed.next_walk(NOON + MINUTE, OVERLAP).position == NOON - OVERLAP
 
 
-def test_first_walk_starts_where_it_is_told_to() -> None:
+def test_first_walk_starts_at_the_given_time() -> None:
     """Without a watermark everything since then, or ever, is looked at."""
     assert ChangeFeed().next_walk(NOON, OVERLAP).position is None
     assert ChangeFeed().next_walk(NOON, OVERLAP, since=NOON).position == NOON

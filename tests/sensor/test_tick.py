@@ -137,7 +137,7 @@ def test_slow_files_do_not_hold_up_what_is_ready(lab: SensorLab) -> None:
 
 
 def test_machine_whose_clock_is_ahead_misses_nothing(lab: SensorLab) -> None:
-    """Each answer brings the platform's own time: what changes before it is reached is still found."""
+    """Each answer has the platform's own time: what changes before it is reached is still found."""
     first = lab.add_dataset()
     sensor = lab.ticks(clock=lambda: lab.clock.now + 2 * HOUR)
     assert sensor.keys() == [first]

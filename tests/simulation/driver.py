@@ -137,7 +137,7 @@ class ModelDriver:
     def run_in_worker(
         self, work: Callable[[], T], then: Callable[["concurrent.futures.Future[T]"], None], /
     ) -> None:
-        """Does the work now, and reports its end whenever the dice say so."""
+        """Does the work now, and reports its end whenever the dice decide."""
         done: concurrent.futures.Future[T] = concurrent.futures.Future()
         try:
             done.set_result(work())

@@ -27,7 +27,7 @@ class Rules:
         ranges: `good`, `ignored` (200 and everything), `refused`, `unsized` (`*` for the size), `as_200`,
             `silent` (no Content-Range) or `capital` (`Bytes`).
         conditions: What becomes of If-Match: `obeyed`, `ignored`, or the status that refuses any.
-        checksums: `none`, `full`, `composite` (of parts, beside an `-N` ETag), or `repeated` (the whole object's,
+        checksums: `none`, `full`, `composite` (of parts, beside an `-N` ETag), or `repeated` (the complete object's,
             on ranges too).
         lengths: `sent` or `chunked`.
         replaces: How often an object is replaced before an answer, of 1.
@@ -69,7 +69,7 @@ class Rules:
 
     @property
     def identifies(self) -> bool:
-        """Whether something tells an empty object from an empty answer."""
+        """Whether something distinguishes an empty object from an empty answer."""
         return self.etags != "absent" or self.checksums in ("full", "repeated")
 
 
@@ -142,7 +142,7 @@ class ModelStore:
     ) -> Answer:
         rules = self.rules
         if request.is_initial:
-            return self._whole(request, data, version)
+            return self._complete(request, data, version)
         if rules.conditions.isdigit():
             return _error(int(rules.conditions), "NotImplemented")
         expected = self._etag(version, 0).get("etag", "").strip('"')
@@ -152,12 +152,12 @@ class ModelStore:
         if rules.ranges == "refused":
             return _error(self.dice.choice([400, 416, 501]), "InvalidRange")
         if rules.ranges == "ignored":
-            return self._whole(request, data, version)
+            return self._complete(request, data, version)
         if request.position >= len(data):
             return _error(416, "InvalidRange")
         return self._range(request, data, version)
 
-    def _whole(self, request: RangeRequest, data: bytes, version: int) -> Answer:
+    def _complete(self, request: RangeRequest, data: bytes, version: int) -> Answer:
         headers = {**self._etag(version, 0), **self._checksum(data)}
         return self._deliver(request, 200, headers, data, 0)
 

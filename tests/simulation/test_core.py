@@ -1,7 +1,7 @@
 """Seeded histories of the core against a store that answers by random rules.
 
 After each: the published bytes are one version, every file has one outcome, the verdict is honest, requests are
-bounded, and where nothing went wrong by chance every file arrived. `ROBOTO_HISTORIES` says how many.
+bounded, and where nothing went wrong by chance every file arrived. `ROBOTO_HISTORIES` sets how many.
 """
 
 import os

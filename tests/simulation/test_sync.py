@@ -1,7 +1,7 @@
 """Seeded histories of a sync: changes on the platform, edits on the disk, kills, and two runs at once.
 
 After each history two quiet runs check the promises: the latest versions are on disk, nothing foreign was
-touched, the manifest says what lies there, and nothing is asked for twice. `ROBOTO_HISTORIES` says how many.
+touched, the manifest reports what lies there, and nothing is asked for twice. `ROBOTO_HISTORIES` sets how many.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ def change_the_platform(world: World) -> None:
 
 
 def clashes(path: str, paths: Iterable[str]) -> bool:
-    """Tells whether a path cannot exist beside others."""
+    """Report whether a path cannot exist beside others."""
     return any(
         path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
         for other in paths

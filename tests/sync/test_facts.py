@@ -49,7 +49,7 @@ HARMS = [
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_damaged_manifest_is_set_aside(syncer: "Syncer", dataset_id: str, harm: Harm) -> None:
-    """The run goes on without it, says so, deletes nothing, and writes a new one."""
+    """The run goes on without it, reports it, deletes nothing, and writes a new one."""
     syncer(dataset_id)
     harm(syncer.manifest)
     report = syncer(dataset_id)
@@ -109,7 +109,7 @@ def test_another_assets_damaged_manifest_is_not_touched(syncer: "Syncer", datase
 def test_facts_that_do_not_match_the_disk_are_none(
     syncer: "Syncer", local: LocalRoboto, dataset_id: str
 ) -> None:
-    """A file that was changed on disk is fetched, whatever another manifest says."""
+    """A file that was changed on disk is fetched, whatever another manifest has."""
     other = manifest_path(syncer.destination, "bags", "key")
     syncer(dataset_id)
     (syncer.destination / dataset_id / "a.bin").write_bytes(b"mine")
@@ -154,7 +154,7 @@ def slow_run(
 def test_a_slow_run_does_not_put_older_bytes_over_newer_ones(
     syncer: "Syncer", local: LocalRoboto, engine: str, newer: bytes
 ) -> None:
-    """Run A listed version 1; run B delivers version 2 while A still reads: A leaves it, and says what happened."""
+    """Run A listed version 1; run B delivers version 2 while A still reads: A leaves it, and reports what happened."""
     if engine == "curl":
         pytest.importorskip("pycurl")
     dataset_id = local.add_dataset()
@@ -228,7 +228,7 @@ def test_a_manifest_that_cannot_be_written_leaves_no_descriptor(
 def test_a_store_that_stays_busy_is_remembered(
     syncer: "Syncer", local: LocalRoboto, dataset_id: str
 ) -> None:
-    """A failed file's row tells of the older complete version only while that is on disk."""
+    """A failed file's row describes the older complete version only while that is on disk."""
     syncer(dataset_id)
     local.replace_file(dataset_id, "a.bin", b"newer")
     local.faults.add(faults.status(403, "AccessDenied"), service="s3")

@@ -14,7 +14,7 @@ def test_text_that_is_no_unicode_can_be_kept(inventory: Inventory) -> None:
 
 
 def test_big_files_come_first(inventory: Inventory) -> None:
-    """What takes longest must not be begun last."""
+    """What takes longest must not be started last."""
     inventory.add_remote("ds_1", [remote("s", 1), remote("l", 9), remote("m", 5)])
     plan_fetches(inventory)
     (source,) = inventory.sources()

@@ -53,5 +53,5 @@ def test_a_row_that_is_none_of_ours_is_left_out(changes: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("length", [0, 1, len(KNOWN_COLUMNS) - 1, len(KNOWN_COLUMNS) + 1])
 def test_a_row_of_another_length_is_left_out(length: int) -> None:
-    """Columns are told apart by their place."""
+    """Columns are distinguished by their place."""
     assert known_row([*ROW, 1][:length]) is None

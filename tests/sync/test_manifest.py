@@ -151,7 +151,7 @@ def test_a_write_that_fails_leaves_the_old_one(path: pathlib.Path) -> None:
 
 
 def test_a_manifest_that_cannot_be_written_is_named(tmp_path: pathlib.Path) -> None:
-    """A file where the folder should be is told with the manifest's path."""
+    """A file where the folder should be is reported with the manifest's path."""
     (tmp_path / ".roboto").write_bytes(b"")
     path = manifest_path(tmp_path, "logs", "ds_1")
     with pytest.raises(ManifestError, match="cannot be written") as caught:

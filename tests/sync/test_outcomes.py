@@ -56,7 +56,7 @@ def test_a_fetched_file_has_its_own_facts(inventory: Inventory) -> None:
 
 
 def test_what_was_not_reached_is_not_claimed(inventory: Inventory) -> None:
-    """A run that was interrupted says of the rest that it was not fetched."""
+    """A run that was interrupted reports the rest as not fetched."""
     planned_again(inventory)
     row = manifest_row(inventory)
     assert (row["status"], row["error_code"]) == ("failed", "CANCELLED")

@@ -1,4 +1,4 @@
-"""How a sync says how it gets on: by time, not by file or chunk."""
+"""How a sync reports progress: by time, not by file or chunk."""
 
 import gc
 import logging
@@ -35,21 +35,21 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def said() -> list[tuple[int, str]]:
-    """What was said."""
+def logged() -> list[tuple[int, str]]:
+    """What was logged."""
     return []
 
 
 @pytest.fixture
-def progress(clock: Clock, said: list[tuple[int, str]]) -> Progress:
+def progress(clock: Clock, logged: list[tuple[int, str]]) -> Progress:
     """Progress towards ten files of 100 MiB, a line every ten seconds."""
-    progress = Progress(lambda level, line: said.append((level, line)), 10.0, clock)
+    progress = Progress(lambda level, line: logged.append((level, line)), 10.0, clock)
     progress.start(10, 100 * MIB)
     return progress
 
 
 def stalled() -> DownloadError:
-    """Return a failure that may heal."""
+    """Return a retryable failure."""
     file = DownloadableFile(
         bucket_name="b", source_uri="s3://b/k", destination_path=pathlib.Path("logs/a.mcap")
     )
@@ -57,67 +57,71 @@ def stalled() -> DownloadError:
 
 
 def test_a_line_has_files_bytes_rate_and_time_left(
-    progress: Progress, clock: Clock, said: list[tuple[int, str]]
+    progress: Progress, clock: Clock, logged: list[tuple[int, str]]
 ) -> None:
-    """One line says all that a waiting human wants to know."""
+    """One line has all that a waiting person wants to know."""
     clock.now += 10
     progress.add_files(1)
     progress.add_bytes(20 * MIB)
     progress.report()
     line = "1 of 10 files, 20.0 MiB of 100.0 MiB (20 %), 2.0 MiB/s, about 40 s left"
-    assert said == [(logging.INFO, line)]
+    assert logged == [(logging.INFO, line)]
 
 
 def test_the_rate_is_that_since_the_last_line(
-    progress: Progress, clock: Clock, said: list[tuple[int, str]]
+    progress: Progress, clock: Clock, logged: list[tuple[int, str]]
 ) -> None:
     """A store that has become slow shows at once, and so does what that means for the end."""
     for mib in (50, 10):
         clock.now += 10
         progress.add_bytes(mib * MIB)
         progress.report()
-    assert said[-1][1].endswith("(60 %), 1.0 MiB/s, about 40 s left")
+    assert logged[-1][1].endswith("(60 %), 1.0 MiB/s, about 40 s left")
 
 
-def test_silence_is_told(progress: Progress, clock: Clock, said: list[tuple[int, str]]) -> None:
-    """Where bytes stop coming the lines go on, and say since when."""
+def test_silence_is_reported(
+    progress: Progress, clock: Clock, logged: list[tuple[int, str]]
+) -> None:
+    """Where bytes stop coming the lines go on, and report since when."""
     progress.add_bytes(20 * MIB)
     progress.report()
     clock.now += 90
     progress.report()
-    assert said[-1][1].endswith("20.0 MiB of 100.0 MiB (20 %), nothing has arrived for 1 min 30 s")
+    assert logged[-1][1].endswith(
+        "20.0 MiB of 100.0 MiB (20 %), nothing has arrived for 1 min 30 s"
+    )
 
 
 def test_bytes_can_be_taken_back(
-    progress: Progress, clock: Clock, said: list[tuple[int, str]]
+    progress: Progress, clock: Clock, logged: list[tuple[int, str]]
 ) -> None:
     """What is fetched again is not counted twice."""
     progress.add_bytes(5 * MIB)
     clock.now += 10
     progress.add_bytes(-5 * MIB)
     progress.report()
-    assert said[0][1].startswith("0 of 10 files, 0 B of 100.0 MiB (0 %)")
+    assert logged[0][1].startswith("0 of 10 files, 0 B of 100.0 MiB (0 %)")
 
 
-def test_nothing_to_fetch_is_no_division(clock: Clock, said: list[tuple[int, str]]) -> None:
+def test_nothing_to_fetch_is_no_division(clock: Clock, logged: list[tuple[int, str]]) -> None:
     """Files without bytes have neither share nor rate."""
-    Progress(lambda level, line: said.append((level, line)), 10.0, clock).report()
-    assert said[0][1] == "0 of 0 files, 0 B of 0 B, nothing has arrived for 0.0 s"
+    Progress(lambda level, line: logged.append((level, line)), 10.0, clock).report()
+    assert logged[0][1] == "0 of 0 files, 0 B of 0 B, nothing has arrived for 0.0 s"
 
 
 def test_lines_come_by_time_alone() -> None:
-    """While it runs, a thread tells; nobody has to call it for every byte."""
-    told = threading.Event()
-    progress = Progress(lambda _level, _line: told.set(), every_seconds=0.001)
+    """While it runs, a thread reports; nobody has to call it for every byte."""
+    reported = threading.Event()
+    progress = Progress(lambda _level, _line: reported.set(), every_seconds=0.001)
     with progress.reporting():
-        assert told.wait(10)
+        assert reported.wait(10)
 
 
-def test_a_short_sync_says_nothing(progress: Progress, said: list[tuple[int, str]]) -> None:
+def test_a_short_sync_logs_nothing(progress: Progress, logged: list[tuple[int, str]]) -> None:
     """What is over before the first line was due needs none, and waits for none."""
     with progress.reporting():
         progress.add_bytes(100 * MIB)
-    assert said == []
+    assert logged == []
 
 
 def interrupted_at(line: int, body: Callable[[], None]) -> bool:
@@ -146,7 +150,7 @@ def interrupted_at(line: int, body: Callable[[], None]) -> bool:
 
 
 def test_an_interrupt_at_any_line_leaves_no_thread() -> None:
-    """A signal may come while the thread starts, or while it is told to stop."""
+    """A signal may come while the thread starts, or while it stops."""
     progress = Progress(lambda _level, _line: None, every_seconds=60.0)
 
     def body() -> None:
@@ -182,7 +186,7 @@ def progress_threads() -> list[threading.Thread]:
 
 
 def test_samples_are_as_fine_as_the_run_is_short(progress: Progress, clock: Clock) -> None:
-    """A run of a tenth of a second is still told in ten steps."""
+    """A run of a tenth of a second is still reported in ten steps."""
     for _ in range(10):
         progress.add_bytes(1000)
         clock.now += 0.01
@@ -207,16 +211,16 @@ def test_a_pause_is_a_gap(progress: Progress, clock: Clock) -> None:
     assert progress.timeline().bytes_by_step == (1, 0, 0, 2)
 
 
-def test_a_retry_is_told(progress: Progress, said: list[tuple[int, str]]) -> None:
+def test_a_retry_is_logged(progress: Progress, logged: list[tuple[int, str]]) -> None:
     """Which file, what went wrong, which attempt comes and when."""
     progress.retry(stalled(), 1.25)
     line = "a.mcap: STALLED (no bytes for 15 s); attempt 3 in 1.2 s"
-    assert said == [(logging.WARNING, line)]
+    assert logged == [(logging.WARNING, line)]
 
 
-def test_a_flood_of_retries_is_cut_short(progress: Progress, said: list[tuple[int, str]]) -> None:
-    """A thousand retries are twenty lines, and the last says where to look."""
+def test_a_flood_of_retries_is_cut_short(progress: Progress, logged: list[tuple[int, str]]) -> None:
+    """A thousand retries are twenty lines, and the last names where to look."""
     for _ in range(1000):
         progress.retry(stalled(), 0.0)
-    assert len(said) == 20
-    assert "the manifest has every file's attempts" in said[-1][1]
+    assert len(logged) == 20
+    assert "the manifest has every file's attempts" in logged[-1][1]

@@ -1,4 +1,4 @@
-"""The publish log: what it says, and that nothing in its place can stop a run."""
+"""The publish log: what it records, and that nothing in its place can stop a run."""
 
 import os
 import pathlib
@@ -88,7 +88,7 @@ def test_a_complete_run_removes_its_log_alone(
 def test_the_log_of_a_killed_run_goes_once_it_is_old(
     log: PublishLog, manifest: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    """A complete run has read what it says; without a heartbeat for long it belongs to nobody."""
+    """A complete run has read its records; without a heartbeat for long it belongs to nobody."""
     age(manifest.parent, ABANDONED_AGE_SECONDS + 1)
     other = PublishLog(manifest, tmp_path)
     other.open()
@@ -113,7 +113,7 @@ def test_a_heartbeat_keeps_a_log(
 def test_logs_of_other_partitions_are_not_read(
     log: PublishLog, manifest: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    """Not even where one key begins with another; the asset's folder as a whole has all."""
+    """Not even where one key starts with another; the asset's folder has all."""
     log.close(remove=False)
     others = [manifest_path(tmp_path, "logs", key) for key in ("ke", "key2", "key@x", "key.x")]
     assert [list(read_publish_logs(each, tmp_path)) for each in others] == [[]] * 4

@@ -76,7 +76,7 @@ def test_a_refused_file_has_no_path(inventory: Inventory) -> None:
 
 
 def test_a_scheme_without_a_store_is_a_bad_record(inventory: Inventory) -> None:
-    """Only its own files; a scheme that begins with another one is another one."""
+    """Only its own files; a scheme that starts with another one is another one."""
     uris = ["s3://b/a", "s3x://b/b", "gs://b/c", "file:///d"]
     files = [remote(f"{n}", n, uri=uri) for n, uri in enumerate(uris, 1)]
     inventory.add_remote("ds_1", files)
@@ -100,7 +100,7 @@ def test_a_blocked_file_is_failed_and_never_skipped(inventory: Inventory) -> Non
 
 
 def test_files_beneath_a_folder_are_found_by_place(inventory: Inventory) -> None:
-    """Not those that only begin with its name, and not those of another dataset."""
+    """Not those that only start with its name, and not those of another dataset."""
     paths = ["a/b", "A/c/d", "a-b", "a0", "x/a/b"]
     inventory.add_remote("ds_1", [remote(path, n) for n, path in enumerate(paths, 1)])
     inventory.add_remote("ds_2", [remote("a/b", 9)])

@@ -1,4 +1,4 @@
-"""What a report tells of itself."""
+"""What a report contains."""
 
 import pathlib
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def report(failures: Sequence[DownloadError] = (), **changes: Any) -> SyncReport
 
 
 def an_attempt(number: int, duration_seconds: float) -> TransferAttempt:
-    """Return a round of a length."""
+    """Return an attempt of a length."""
     return TransferAttempt(
         number=number, files=1, failed=0, bytes_fetched=0, duration_seconds=duration_seconds
     )
@@ -79,7 +79,7 @@ def test_it_is_retryable_if_anything_transient_is_left() -> None:
 
 
 def test_the_error_is_one_group_of_every_failure() -> None:
-    """Every failure is in it; its text says how many and of what."""
+    """Every failure is in it; its text has the number and the kinds."""
     failures = [failure("NOT_FOUND"), failure("STALLED")]
     error = report(failures).error()
     assert error is not None
@@ -87,7 +87,7 @@ def test_the_error_is_one_group_of_every_failure() -> None:
     assert "2 files of ds_1, ds_2 could not be delivered" in str(error)
 
 
-def test_a_whole_sync_has_no_error() -> None:
+def test_a_complete_sync_has_no_error() -> None:
     """Where nothing failed there is nothing to raise."""
     assert report().error() is None
 
@@ -106,7 +106,7 @@ def test_sizes_have_a_unit_that_fits(size_bytes: int, text: str) -> None:
     [(-1, "0.0 s"), (0.42, "0.4 s"), (12.3, "12 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
 )
 def test_durations_have_units_that_fit(seconds: float, text: str) -> None:
-    """A long time is not told in seconds alone."""
+    """A long time is not reported in seconds alone."""
     assert duration_text(seconds) == text
 
 

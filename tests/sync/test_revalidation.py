@@ -38,7 +38,7 @@ def tag(local: LocalRoboto, dataset_id: str, path: str) -> int:
 
 
 def methods(local: LocalRoboto) -> list[str]:
-    """Return the methods with which the store was asked since the last sync began."""
+    """Return the methods with which the store was asked since the last sync started."""
     return [each.method for each in local.requests.matching(service="s3")]
 
 
@@ -59,7 +59,7 @@ def test_a_tag_costs_one_head(
 def test_another_content_of_the_same_size_is_fetched(
     syncer: "Syncer", local: LocalRoboto, dataset_id: str, engine: str
 ) -> None:
-    """The ETag tells them apart."""
+    """The ETag distinguishes them."""
     syncer(dataset_id, engine=engine)
     local.replace_file(dataset_id, "a.bin", b"AAAA")
     assert syncer(dataset_id, engine=engine).files_fetched == 1

@@ -1,4 +1,4 @@
-"""Whole syncs on the local platform: what arrives, what is asked for, what the manifest says."""
+"""Complete syncs on the local platform: what arrives, what is asked for, what the manifest contains."""
 
 import concurrent.futures
 import os
@@ -42,7 +42,7 @@ def dataset_id(local: LocalRoboto) -> str:
 
 
 def keys_asked_for(local: LocalRoboto) -> list[str]:
-    """Return the names of what the store was asked for since the last sync began."""
+    """Return the names of what the store was asked for since the last sync started."""
     return sorted(each.key.rpartition("/")[2] for each in local.requests.matching(service="s3"))
 
 
@@ -62,7 +62,7 @@ def test_files_arrive_where_the_platform_has_them(syncer: "Syncer", dataset_id: 
 
 
 def test_an_empty_file_is_asked_for(syncer: "Syncer", local: LocalRoboto, dataset_id: str) -> None:
-    """That its record says 0 bytes proves nothing: content that was never asked for is not published."""
+    """A record of 0 bytes proves nothing: content that was never asked for is not published."""
     syncer(dataset_id)
     assert keys_asked_for(local) == ["a.mcap", "b.mcap", "empty.txt"]
 
@@ -107,7 +107,7 @@ def test_awkward_keys_are_asked_for_exactly(syncer: "Syncer", local: LocalRoboto
     """The object's key is taken from its URI byte for byte."""
     dataset_id = local.add_dataset()
     local.add_file(dataset_id, "a.mcap", b"right", key=f"og_local/{dataset_id}/{key}")
-    local.add_file(dataset_id, "b.mcap", b"whole")
+    local.add_file(dataset_id, "b.mcap", b"complete")
     syncer(dataset_id)
     assert syncer.files()[f"{dataset_id}/a.mcap"] == b"right"
 
@@ -150,7 +150,7 @@ def test_unchanged_files_cost_the_store_nothing(
 
 
 def test_facts_stay_from_run_to_run(syncer: "Syncer", dataset_id: str) -> None:
-    """An unchanged file's row still says when it was fetched and how it was verified."""
+    """An unchanged file's row still has when it was fetched and how it was verified."""
     syncer(dataset_id)
     first = syncer.rows()["logs/a.mcap"]
     syncer(dataset_id)
@@ -173,12 +173,12 @@ def test_a_new_version_is_fetched(syncer: "Syncer", local: LocalRoboto, dataset_
 def test_another_file_of_the_same_path_is_fetched(
     syncer: "Syncer", local: LocalRoboto, dataset_id: str
 ) -> None:
-    """A file that was deleted and uploaded anew has another id, at version 1 again."""
+    """A file that was deleted and uploaded again has another id, at version 1 again."""
     syncer(dataset_id)
     local.remove_file(dataset_id, "logs/a.mcap")
-    local.add_file(dataset_id, "logs/a.mcap", b"anew")
+    local.add_file(dataset_id, "logs/a.mcap", b"again")
     syncer(dataset_id)
-    assert syncer.files()[f"{dataset_id}/logs/a.mcap"] == b"anew"
+    assert syncer.files()[f"{dataset_id}/logs/a.mcap"] == b"again"
 
 
 def test_a_failed_replacement_is_fetched_in_the_next_run(
@@ -187,12 +187,12 @@ def test_a_failed_replacement_is_fetched_in_the_next_run(
     """What failed is never taken for unchanged later, whatever its id and version are."""
     syncer(dataset_id)
     local.remove_file(dataset_id, "logs/a.mcap")
-    local.add_file(dataset_id, "logs/a.mcap", b"anew")
+    local.add_file(dataset_id, "logs/a.mcap", b"again")
     local.faults.add(faults.status(403, "AccessDenied"), service="s3")
     syncer(dataset_id)
     local.faults.clear()
     report = syncer(dataset_id)
-    assert (report.files_fetched, syncer.files()[f"{dataset_id}/logs/a.mcap"]) == (1, b"anew")
+    assert (report.files_fetched, syncer.files()[f"{dataset_id}/logs/a.mcap"]) == (1, b"again")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_file_that_changed_on_disk_is_fetched_again(
     )
 
 
-def test_a_deleted_manifest_begins_anew(syncer: "Syncer", dataset_id: str) -> None:
+def test_after_a_deleted_manifest_all_is_checked_again(syncer: "Syncer", dataset_id: str) -> None:
     """Without a manifest nothing is known, so everything is fetched."""
     syncer(dataset_id)
     syncer.manifest.unlink()
@@ -232,7 +232,7 @@ def test_a_deleted_manifest_begins_anew(syncer: "Syncer", dataset_id: str) -> No
 def test_a_missing_object_costs_no_other_file(
     syncer: "Syncer", local: LocalRoboto, dataset_id: str
 ) -> None:
-    """What is gone is named; the rest is whole, and the manifest says both."""
+    """What is gone is named; the rest is complete, and the manifest has both."""
     local.remove_object(dataset_id, "logs/a.mcap")
     report = syncer(dataset_id)
     (failure,) = report.failures
@@ -253,7 +253,7 @@ def test_a_missing_object_costs_no_other_file(
 def test_a_failed_refetch_keeps_the_old_file_and_its_facts(
     syncer: "Syncer", local: LocalRoboto, dataset_id: str
 ) -> None:
-    """Old data stays whole until the new is."""
+    """Old data stays complete until the new is."""
     syncer(dataset_id)
     before = syncer.rows()["logs/a.mcap"]
     local.replace_file(dataset_id, "logs/a.mcap", b"newer")
@@ -266,21 +266,21 @@ def test_a_failed_refetch_keeps_the_old_file_and_its_facts(
     assert (after["status"], after["error_code"]) == ("failed", "ACCESS_DENIED")
 
 
-def test_a_transient_failure_heals_and_is_told(
+def test_a_transient_failure_is_retried_and_logged(
     syncer: "Syncer", local: LocalRoboto, dataset_id: str
 ) -> None:
     """A busy store is asked again; the report has no failure, the manifest the attempts."""
     local.faults.add(faults.status(503, "SlowDown"), key="*/a.mcap", times=2)
     report = syncer(dataset_id)
     assert (report.failures, syncer.rows()["logs/a.mcap"]["attempts"]) == ([], 3)
-    told = [line for _, line in syncer.lines if "a.mcap: THROTTLED" in line]
-    assert len(told) == 2
+    reported = [line for _, line in syncer.lines if "a.mcap: THROTTLED" in line]
+    assert len(reported) == 2
 
 
-def test_a_store_that_stays_busy_is_asked_no_more_than_told(
+def test_a_store_that_stays_busy_is_asked_no_more_than_configured(
     syncer: "Syncer", local: LocalRoboto, dataset_id: str
 ) -> None:
-    """`max_attempts` bounds the requests of a file over engine and rounds together."""
+    """`max_attempts` bounds the requests of a file over engine and attempts together."""
     local.faults.add(faults.status(503, "SlowDown"), key="*/a.mcap")
     report = syncer(dataset_id)
     (failure,) = report.failures
@@ -372,17 +372,17 @@ def test_one_buckets_failure_does_not_stop_another(
     syncer: "Syncer", local: LocalRoboto, two_buckets: str, broken: str
 ) -> None:
     """A bucket without credentials costs its own files alone, whichever comes first."""
-    whole = "b" if broken == "a" else "a"
+    complete = "b" if broken == "a" else "a"
     client = local.client()
     route = f"v1/datasets/id/{two_buckets}/credentials"
     offered = client.get(route, query={"mode": "ReadOnly"}).to_dict(json_path=["data"])
-    only = [each for each in offered if each["bucket"] == f"{whole}-bucket"]
+    only = [each for each in offered if each["bucket"] == f"{complete}-bucket"]
     local.faults.add(faults.answer_json({"data": only}), route="*/credentials")
     report = syncer(two_buckets)
     (failure,) = report.failures
     assert failure.code == "CREDENTIALS_INVALID"
     assert f"'{broken}-bucket'" in failure.reason
-    assert list(syncer.files()) == [f"{two_buckets}/{whole}"]
+    assert list(syncer.files()) == [f"{two_buckets}/{complete}"]
 
 
 class MemoryStore:
@@ -489,7 +489,7 @@ def test_a_foreign_store_that_fails_costs_its_own_file(
 def test_a_foreign_store_that_does_not_open_costs_its_own_files(
     syncer: "Syncer", mixed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store may need more than it gets, and say so only when it is entered."""
+    """A store may need more than it gets, and report it only when it is entered."""
     monkeypatch.setattr(MemoryStore, "on_enter", RuntimeError("no such account"))
     report = syncer(mixed)
     (failure,) = report.failures
@@ -528,7 +528,7 @@ def test_a_store_that_cannot_be_configured_is_the_runs_error(
 def test_an_interrupted_sync_writes_its_manifest(
     syncer: "Syncer", dataset_id: str, resources: dict[str, Any]
 ) -> None:
-    """What had arrived is known; the rest is said to be missing."""
+    """What had arrived is known; the rest is reported as missing."""
 
     class Interrupting:
         """Ends the run when the store is asked for a second file."""
@@ -575,12 +575,12 @@ def test_an_interrupted_sync_writes_its_manifest(
 
 
 def nothing_was_touched(syncer: "Syncer") -> bool:
-    """Tell whether there is neither file nor manifest."""
+    """Report whether there is neither file nor manifest."""
     return not syncer.files() and not syncer.manifest.exists()
 
 
 def test_an_unknown_dataset_is_named(syncer: "Syncer", local: LocalRoboto) -> None:
-    """The id, what the platform said, and what to check."""
+    """The id, the platform's answer, and what to check."""
     with pytest.raises(PlatformError, match=r"ds_unknown.*Check the id") as caught:
         syncer("ds_unknown")
     assert (caught.value.transient, nothing_was_touched(syncer)) == (False, True)
@@ -601,7 +601,7 @@ def test_a_wrong_api_key_is_named_without_telling_it(
 
 
 def test_an_unreachable_platform_is_retryable(syncer: "Syncer") -> None:
-    """Nobody listens there: that is told with the endpoint to check, and may pass."""
+    """Nobody listens there: the error names the endpoint to check, and is retryable."""
     from roboto.http import BearerTokenDecorator, HttpClientOptions, HttpRetryOptions, RobotoClient
 
     options = HttpClientOptions(retry=HttpRetryOptions(max_attempts=1))
@@ -615,7 +615,7 @@ def test_an_unreachable_platform_is_retryable(syncer: "Syncer") -> None:
 def test_a_listing_that_breaks_touches_nothing(
     syncer: "Syncer", local: LocalRoboto, after: int
 ) -> None:
-    """Half a list is no list: nothing is fetched before it is whole."""
+    """Half a list is no list: nothing is fetched before it is complete."""
     dataset_id = local.add_dataset()
     for number in range(15):
         local.add_file(dataset_id, f"{number}", b"x")
@@ -661,7 +661,7 @@ def test_an_empty_dataset_is_an_error(syncer: "Syncer", local: LocalRoboto) -> N
 
 
 @pytest.mark.parametrize(
-    ("patterns", "told"),
+    ("patterns", "reported"),
     [
         pytest.param(
             {"include_patterns": ["*.bag"]}, "that include_patterns ['*.bag'] match", id="include"
@@ -677,10 +677,12 @@ def test_an_empty_dataset_is_an_error(syncer: "Syncer", local: LocalRoboto) -> N
     ],
 )
 def test_patterns_that_match_nothing_are_named(
-    syncer: "Syncer", dataset_id: str, patterns: dict[str, list[str]], told: str
+    syncer: "Syncer", dataset_id: str, patterns: dict[str, list[str]], reported: str
 ) -> None:
     """The patterns are the first thing to look at."""
-    with pytest.raises(ConfigurationError, match=re.escape(f"no file in {dataset_id} {told}, so")):
+    with pytest.raises(
+        ConfigurationError, match=re.escape(f"no file in {dataset_id} {reported}, so")
+    ):
         syncer(dataset_id, **patterns)
 
 
@@ -704,11 +706,11 @@ def test_an_empty_dataset_can_be_allowed(syncer: "Syncer", local: LocalRoboto) -
     assert (report.files_total, report.failures, syncer.rows()) == (0, [], {})
 
 
-# --- rounds ---
+# --- attempts ---
 
 
-def test_rounds_are_told(syncer: "Syncer", dataset_id: str) -> None:
-    """One pass over what was to be fetched is one round."""
+def test_attempts_are_reported(syncer: "Syncer", dataset_id: str) -> None:
+    """One pass over what was to be fetched is one attempt."""
     (only,) = syncer(dataset_id).attempts
     assert (only.number, only.files, only.failed, only.bytes_fetched) == (1, 3, 0, 6)
 
@@ -716,7 +718,7 @@ def test_rounds_are_told(syncer: "Syncer", dataset_id: str) -> None:
 def test_what_a_store_gave_up_on_gets_another_round(
     syncer: "Syncer", memory: dict[str, bytes | Exception], mixed: str
 ) -> None:
-    """A store that does not retry by itself is asked again, round by round, as told."""
+    """A store that does not retry by itself is asked again, attempt by attempt, as configured."""
     failures: Iterator[Exception] = iter([TimeoutError("1"), TimeoutError("2")])
 
     class Healing(dict[str, bytes | Exception]):
@@ -736,7 +738,7 @@ def test_what_a_store_gave_up_on_gets_another_round(
 def test_a_foreign_failure_is_counted_over_the_rounds(
     syncer: "Syncer", memory: dict[str, bytes | Exception], mixed: str
 ) -> None:
-    """In the end the error tells how often the file was tried, in all."""
+    """In the end the error reports how often the file was tried, in all."""
     memory["mem://b/k"] = TimeoutError("for ever")
     (failure,) = syncer(mixed).failures
     assert isinstance(failure, DownloadError)
@@ -776,7 +778,7 @@ def test_what_has_content_is_no_marker(
 def test_refused_files_may_be_skipped(
     syncer: "Syncer", local: LocalRoboto, dataset_id: str
 ) -> None:
-    """The manifest says so, with the reason, and the sync does not fail."""
+    """The manifest reports it, with the reason, and the sync does not fail."""
     local.add_file(dataset_id, "../evil", b"evil", key="evil")
     local.add_file(dataset_id, "Logs/A.mcap", b"other")
     report = syncer(dataset_id, options=SyncOptions(on_refused="skip"))

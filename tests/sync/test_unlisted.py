@@ -39,7 +39,7 @@ def statuses(syncer: "Syncer") -> dict[str, str]:
 
 
 def test_a_missing_file_is_removed(syncer: "Syncer", local: LocalRoboto, dataset_id: str) -> None:
-    """In the first run that is asked to; its row says so, once."""
+    """In the first run that is asked to; its row reports it, once."""
     syncer(dataset_id)
     local.remove_file(dataset_id, "a.bag")
     report = syncer(dataset_id, options=REMOVE)
@@ -195,7 +195,7 @@ def test_a_file_becomes_a_folder_and_back(
 def test_a_users_file_in_the_way_is_named_and_stays(
     syncer: "Syncer", local: LocalRoboto, dataset_id: str, before: str, after: str
 ) -> None:
-    """It is not ours to remove; the message says what to move."""
+    """It is not ours to remove; the message reports what to move."""
     path = syncer.destination / dataset_id / before
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")

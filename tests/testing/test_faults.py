@@ -87,7 +87,7 @@ def test_ok_with_error_body(local: LocalRoboto, file: str, get: Get) -> None:
 
 @pytest.mark.parametrize("status", [400, 301, 307])
 def test_wrong_region(local: LocalRoboto, file: str, s3: Callable[..., Any], status: int) -> None:
-    """What is signed for another region is told the right one, after which it is served."""
+    """What is signed for another region gets the right one, after which it is served."""
     local.faults.add(faults.wrong_region("eu-west-1", code=status), service="s3")
     answer = s3(file).get_object(Bucket="roboto-managed", Key="a")  # boto3 follows
     assert answer["Body"].read() == DATA
@@ -129,7 +129,7 @@ def test_stall_goes_on(local: LocalRoboto, file: str, get: Get) -> None:
 def test_stall_ends_with_the_server(local: LocalRoboto, file: str, client: RobotoClient) -> None:
     """A stall does not hold up the end of the platform."""
     local.faults.add(faults.stall(after_bytes=1000, seconds=3600), service="s3")
-    connection = _begin(File.from_path_and_dataset_id("a", file, roboto_client=client))
+    connection = _start(File.from_path_and_dataset_id("a", file, roboto_client=client))
     assert connection.sock is not None
     started = time.monotonic()
     local.stop()
@@ -139,7 +139,7 @@ def test_stall_ends_with_the_server(local: LocalRoboto, file: str, client: Robot
     connection.close()
 
 
-def _begin(file: File) -> http.client.HTTPConnection:
+def _start(file: File) -> http.client.HTTPConnection:
     parts = urlsplit(file.get_signed_url())
     connection = http.client.HTTPConnection(parts.netloc, timeout=10)
     connection.request("GET", f"{parts.path}?{parts.query}")
@@ -229,7 +229,7 @@ def test_flip_bit_strikes_only_the_range_that_holds_it(
 
 
 def test_ignore_range(local: LocalRoboto, file: str, s3: Callable[..., Any]) -> None:
-    """A range is answered with the whole object, though the signature covers it."""
+    """A range is answered with the complete object, though the signature covers it."""
     local.faults.add(faults.ignore_range())
     answer = s3(file).get_object(Bucket="roboto-managed", Key="a", Range="bytes=5-9")
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
@@ -244,7 +244,7 @@ def test_ignore_range(local: LocalRoboto, file: str, s3: Callable[..., Any]) -> 
 def test_other_range_than_asked(
     local: LocalRoboto, file: str, get: Get, *, fault: Fault, start: int, stop: int
 ) -> None:
-    """Another range than asked for comes, and says so."""
+    """Another range than asked for comes, and reports it."""
     local.faults.add(fault)
     answer = get(file, "a", Range="bytes=10-19")
     assert answer.headers["content-range"] == f"bytes {start}-{stop}/{len(DATA)}"
@@ -282,9 +282,9 @@ def test_swap(local: LocalRoboto, file: str, get: Get) -> None:
 
 
 def test_swap_in_the_middle_of_a_body(local: LocalRoboto, file: str, client: RobotoClient) -> None:
-    """A body that has begun is not changed by a replacement."""
+    """A body that has started is not changed by a replacement."""
     local.faults.add(faults.stall(after_bytes=1000, seconds=0.1), service="s3")
-    connection = _begin(File.from_path_and_dataset_id("a", file, roboto_client=client))
+    connection = _start(File.from_path_and_dataset_id("a", file, roboto_client=client))
     response = connection.getresponse()
     local.replace_file(file, "a", b"new")
     assert response.read() == DATA

@@ -25,7 +25,7 @@ from roboto_dagster.testing import LocalRoboto
 
 
 def test_dataset_from_id(local: LocalRoboto, client: RobotoClient) -> None:
-    """A dataset is found by its id, with everything that was said about it."""
+    """A dataset is found by its id, with everything that was recorded of it."""
     dataset_id = local.add_dataset("flight", tags=["sunny"], metadata={"pilot": "Ada"})
     dataset = Dataset.from_id(dataset_id, client)
     assert (dataset.name, dataset.tags, dataset.metadata) == ("flight", ["sunny"], {"pilot": "Ada"})
@@ -45,7 +45,7 @@ def test_wrong_api_key(local: LocalRoboto, dataset_id: str) -> None:
 
 
 def test_list_files_walks_all_pages() -> None:
-    """A listing longer than a page comes whole, newest first."""
+    """A listing longer than a page comes complete, newest first."""
     with LocalRoboto(page_size=2) as local:
         dataset_id = local.add_dataset()
         start = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -106,7 +106,7 @@ def test_download_files_from_several_buckets(
 def test_download_follows_links(
     local: LocalRoboto, client: RobotoClient, dataset_id: str, tmp_path: Path
 ) -> None:
-    """A link to an older version of a file in another dataset brings that version's bytes."""
+    """A link to an older version of a file in another dataset downloads that version's bytes."""
     other = local.add_dataset("calibrations")
     target = local.add_file(other, "camera.yaml", b"old")
     local.add_link(dataset_id, "calibration.yaml", target, target_version=1)
@@ -174,7 +174,7 @@ def test_search_by_structured_query(local: LocalRoboto, client: RobotoClient) ->
 
 
 def test_roboql_is_refused(client: RobotoClient) -> None:
-    """RoboQL is not evaluated, and the answer says so."""
+    """RoboQL is not evaluated, and the answer reports it."""
     with pytest.raises(RobotoInvalidRequestException, match="RoboQL"):
         list(RobotoSearch.for_roboto_client(client).find_datasets("name = 'x'"))
 
@@ -245,7 +245,7 @@ def test_import_of_an_absent_object(
 
 
 def test_removed_object(local: LocalRoboto, dataset_id: str, s3: Callable[..., Any]) -> None:
-    """A file whose object is gone is still listed, and S3 says that there is no such key."""
+    """A file whose object is gone is still listed, and S3 answers that there is no such key."""
     local.add_file(dataset_id, "a.log", b"x", key="a")
     local.remove_object(dataset_id, "a.log")
     with pytest.raises(ClientError) as caught:
@@ -391,7 +391,7 @@ def test_resources(local: LocalRoboto) -> None:
 
 
 def test_use_before_start() -> None:
-    """Before it runs, it says that it must be started."""
+    """Before it runs, an error asks to start it."""
     with pytest.raises(RuntimeError, match="start"):
         LocalRoboto().expire_credentials()
 
@@ -438,7 +438,7 @@ def test_stop_ends_everything() -> None:
 
 
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the extra, starting says what to install."""
+    """Without the extra, starting is an error with what to install."""
     monkeypatch.setitem(sys.modules, "roboto_dagster.testing.server.api", None)
     with pytest.raises(ImportError, match=r"roboto-dagster\[local\]"):
         LocalRoboto().start()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
-WHOLE, BROKEN = ["ds_rover_runs", "ds_arm_runs"], "ds_drone_runs"
+COMPLETE, BROKEN = ["ds_rover_runs", "ds_arm_runs"], "ds_drone_runs"
 LOST, SQUATTERS = "flight_3.mcap", ("notes.txt", "Notes.txt")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # Nothing but the server of the test is looked up or asked.
@@ -52,7 +52,7 @@ def robots() -> Iterator[LocalRoboto]:
     dice = random.Random(2026)  # noqa: S311 -- no secret
     with LocalRoboto() as local:
         for dataset_id, name, count in zip(
-            [*WHOLE, BROKEN], ["run", "pick", "flight"], [14, 6, 8], strict=True
+            [*COMPLETE, BROKEN], ["run", "pick", "flight"], [14, 6, 8], strict=True
         ):
             local.add_dataset(dataset_id.removeprefix("ds_"), dataset_id=dataset_id)
             for number in range(1, count + 1):
@@ -79,7 +79,7 @@ def dagster(robots: LocalRoboto, home: pathlib.Path) -> Iterator[DagsterDev]:
     """The quickstart under `dagster dev`, as a user with an account runs it."""
     environment = {
         **robots.environment(),
-        "ROBOTO_DATASET_IDS": ",".join([*WHOLE, BROKEN]),
+        "ROBOTO_DATASET_IDS": ",".join([*COMPLETE, BROKEN]),
         "ROBOTO_DEMO_FOLDER": str(home / "demo"),
         "PYTHONPATH": str(REPOSITORY),
     }
@@ -93,7 +93,7 @@ def runs(dagster: DagsterDev) -> dict[str, tuple[str, str]]:
     """Id and status of one run for each dataset, by dataset; all of them run at once."""
     ids = {
         dataset_id: dagster.launch("robot_logs", "log_formats", partition_key=dataset_id)
-        for dataset_id in WHOLE
+        for dataset_id in COMPLETE
     }
     ids[BROKEN] = dagster.launch("robot_logs", partition_key=BROKEN)
     return {

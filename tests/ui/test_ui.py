@@ -1,6 +1,6 @@
 """What people see in Dagster's UI after a backfill in which one of three datasets is broken."""
 
-from tests.ui.conftest import BROKEN, LOST, WHOLE, Ui
+from tests.ui.conftest import BROKEN, COMPLETE, LOST, Ui
 
 LABEL = f"{BROKEN} ({BROKEN.removeprefix('ds_')})"
 VERDICT = f"3 of 10 files of {LABEL} could not be delivered (2 COLLISION, 1 NOT_FOUND)."
@@ -25,12 +25,12 @@ def test_the_asset_page_has_a_chart(ui: Ui) -> None:
 def test_each_run_ended_as_its_dataset_is(runs: dict[str, tuple[str, str]]) -> None:
     """The broken dataset fails alone."""
     endings = {dataset_id: status for dataset_id, (_, status) in runs.items()}
-    assert endings == {**dict.fromkeys(WHOLE, "SUCCESS"), BROKEN: "FAILURE"}
+    assert endings == {**dict.fromkeys(COMPLETE, "SUCCESS"), BROKEN: "FAILURE"}
 
 
-def test_the_partitions_view_tells_whole_from_failed(ui: Ui) -> None:
+def test_the_partitions_view_distinguishes_complete_from_failed(ui: Ui) -> None:
     """Two datasets are materialized, each with metadata of its own; one failed."""
-    text = ui.open(f"assets/robot_logs?view=partitions&partition={WHOLE[0]}", "roboto/summary")
+    text = ui.open(f"assets/robot_logs?view=partitions&partition={COMPLETE[0]}", "roboto/summary")
     assert ("Failed (1)" in text, "Materialized (2)" in text) == (True, True)
     assert "14 files fetched" in ui.row("roboto/summary")
     ui.take_picture("partitions", 1440, 1000)
@@ -51,7 +51,7 @@ def test_the_asset_page_names_the_files_that_failed(ui: Ui) -> None:
     ui.take_picture("failed-partition", 1440, 1120)
 
 
-def test_the_run_page_says_what_failed(ui: Ui, runs: dict[str, tuple[str, str]]) -> None:
+def test_the_run_page_has_what_failed(ui: Ui, runs: dict[str, tuple[str, str]]) -> None:
     """The failed run's log has a warning, a table, and a failure that reads as a sentence."""
     text = ui.open(f"runs/{runs[BROKEN][0]}", "could not be delivered")
     assert "8 files to fetch (25.1 MiB), 0 unchanged, 2 refused by the plan" in text
@@ -61,7 +61,7 @@ def test_the_run_page_says_what_failed(ui: Ui, runs: dict[str, tuple[str, str]])
     ui.take_picture("failed-run", 1440, 1280)
 
 
-def test_the_run_page_says_what_was_repeated(ui: Ui, runs: dict[str, tuple[str, str]]) -> None:
+def test_the_run_page_has_what_was_retried(ui: Ui, runs: dict[str, tuple[str, str]]) -> None:
     """A request that had to be asked again is a line in the log of a run that succeeded."""
-    text = ui.open(f"runs/{runs[WHOLE[0]][0]}", "THROTTLED")
+    text = ui.open(f"runs/{runs[COMPLETE[0]][0]}", "THROTTLED")
     assert "run_5.mcap: THROTTLED (HTTP 503 SlowDown" in text

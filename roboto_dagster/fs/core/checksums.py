@@ -90,12 +90,12 @@ def stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | None:
     """
     for algorithm, header, width in _HEADERS:
         value = headers.get(header)
-        if value and _is_base64_of(value, width) and _is_of_whole_object(headers):
+        if value and _is_base64_of(value, width) and _is_of_complete_object(headers):
             return StoredChecksum(algorithm=algorithm, value=value)
     return _md5_of_etag(headers)
 
 
-def _is_of_whole_object(headers: Mapping[str, str]) -> bool:
+def _is_of_complete_object(headers: Mapping[str, str]) -> bool:
     """Report whether a checksum is known to be that of the bytes, not of the parts' checksums.
 
     Stores that do not report which it is have been seen to send that of the parts of a multipart

@@ -33,7 +33,7 @@ class UploadRoutes:
         return [
             ("GET", "/v1/datasets/id/*/credentials", self._read_credentials),
             ("GET", "/v1/files/association/id/*/credentials", self._read_credentials),
-            ("POST", "/v1/files/upload", self._begin_upload),
+            ("POST", "/v1/files/upload", self._start_upload),
             ("GET", "/v1/files/upload/*/credentials", self._write_credentials),
             ("PUT", "/v1/files/upload/*/progress", self._report_progress),
             (
@@ -58,7 +58,7 @@ class UploadRoutes:
             for bucket in buckets or [self._backend.settings.bucket]
         ]
 
-    def _begin_upload(self, call: Call) -> Record:
+    def _start_upload(self, call: Call) -> Record:
         association_id = call.body["association"]["association_id"]
         self._backend.files(association_id)
         sizes = call.body["resource_manifest"]

@@ -44,7 +44,7 @@ def test_the_environment_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_profile_is_read(aws_file: pathlib.Path) -> None:
-    """A named profile brings its keys and its region; keys without a token have none."""
+    """A named profile has its keys and its region; keys without a token have none."""
     aws_file.write_text(
         f"[profile team]\naws_access_key_id = AKIA\naws_secret_access_key = {SECRET}\n"
         "region = eu-west-1\n"
@@ -121,7 +121,7 @@ def test_a_role_is_assumed() -> None:
 
 
 @pytest.mark.usefixtures("sts")
-def test_a_refused_role_says_what_to_check() -> None:
+def test_a_refused_role_names_what_to_check() -> None:
     """What STS answered, and which settings to look at."""
     with pytest.raises(ConfigurationError, match=r"not authorized.*Check the profile and the role"):
         aws_credential_provider(None, "arn:aws:iam::1:role/other", None)()
@@ -135,8 +135,8 @@ def test_a_refused_role_says_what_to_check() -> None:
     ],
 )
 @pytest.mark.usefixtures("aws_file")
-def test_no_identity_says_what_to_check(profile: str | None, message: str) -> None:
-    """Without keys the error names the resource that was to bring them."""
+def test_no_identity_names_what_to_check(profile: str | None, message: str) -> None:
+    """Without keys the error names the resource that should have them."""
     with pytest.raises(ConfigurationError, match=f"{message}.*AwsCredentialsResource"):
         aws_credential_provider(profile, None, None)()
 
@@ -176,7 +176,7 @@ def test_an_outage_of_sts_is_transient(error: Exception, monkeypatch: pytest.Mon
 
 
 def test_the_advice_names_the_identity() -> None:
-    """Where a store rejects the credentials, the message says whose they are."""
+    """Where a store rejects the credentials, the message reports whose they are."""
     provider: Any = aws_credential_provider("team", "arn:aws:iam::1:role/logs", None)
     assert "profile 'team', role 'arn:aws:iam::1:role/logs'" in provider.advice
     found: Any = aws_credential_provider(None, None, None)
@@ -204,13 +204,13 @@ class _Sts(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def test_debug_logs_of_boto3_show_no_credentials(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Botocore logs the whole answer of STS at DEBUG; the credentials in it are masked."""
+    """Botocore logs the complete answer of STS at DEBUG; the credentials in it are masked."""
     caplog.set_level(logging.DEBUG)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Sts)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -16,7 +16,7 @@ from roboto_dagster.fs.credentials import CredentialsError
 
 
 def answer(
-    status: int, s3_code: str, message: str = "told", operation: str = "GetObject"
+    status: int, s3_code: str, message: str = "because", operation: str = "GetObject"
 ) -> boto.ClientError:
     """Return what botocore raises for an error answer."""
     response: Any = {
@@ -69,7 +69,7 @@ def test_an_answer_is_quoted(file: DownloadableFile) -> None:
 
 
 def test_a_bad_head_is_an_old_token(file: DownloadableFile) -> None:
-    """A HEAD has no body to tell S3's code: 400 to a request of botocore's is about the token."""
+    """A HEAD has no body with S3's code: 400 to a request of botocore's is about the token."""
     failure = download_error(file, answer(400, "400", "Bad Request", "HeadObject"))
     assert failure.code == "CREDENTIALS_EXPIRED"
 
@@ -181,7 +181,7 @@ def test_what_signs_a_url_is_blotted_out(file: DownloadableFile, text: str) -> N
 
 
 def test_no_transport_error_of_botocore_is_unmapped(file: DownloadableFile) -> None:
-    """Every class below botocore's connection errors has a code that says so."""
+    """Every class below botocore's connection errors has a code that reports it."""
     classes = [
         each
         for _, each in inspect.getmembers(boto, inspect.isclass)

@@ -213,7 +213,7 @@ def test_nothing_is_asked_before_the_first_file(local: LocalRoboto, make_store: 
     assert len(local.requests) == 0
 
 
-def test_a_closed_store_says_so(make_store: MakeStore, tmp_path: pathlib.Path) -> None:
+def test_a_closed_store_is_an_error(make_store: MakeStore, tmp_path: pathlib.Path) -> None:
     """After its `with`, a store takes no more work."""
     with make_store() as store:
         pass
@@ -221,7 +221,7 @@ def test_a_closed_store_says_so(make_store: MakeStore, tmp_path: pathlib.Path) -
         store.get("s3://b/k", tmp_path / "k")
 
 
-def test_a_store_of_another_process_says_so(
+def test_a_store_of_another_process_is_an_error(
     make_store: MakeStore, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Connections and threads do not survive a fork, so the store refuses to be used there."""
@@ -264,7 +264,7 @@ def test_bytes_that_are_fetched_again_are_counted_once(
 def test_a_broken_aws_configuration_is_named(
     make_store: MakeStore, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What botocore cannot read is told as what it is: a setting of this machine."""
+    """What botocore cannot read is reported as what it is: a setting of this machine."""
     broken = tmp_path / "config"
     broken.write_text("[default\nregion =")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(broken))

@@ -1,4 +1,4 @@
-"""What a store's headers say about the content, and the verdict on the bytes that came."""
+"""What a store's headers report about the content, and the verdict on the bytes that came."""
 
 import base64
 import hashlib
@@ -33,7 +33,7 @@ def digest_of(algorithm: Algorithm, content: bytes = CONTENT) -> str:
 
 
 def test_the_strongest_checksum_is_taken() -> None:
-    """Of several checksums, the one that says most is used."""
+    """Of several checksums, the one that covers most is used."""
     headers = {
         "etag": f'"{MD5}"',
         "x-amz-checksum-crc32": CRC32,
@@ -77,7 +77,7 @@ def test_each_algorithm_agrees_with_the_published_check_value(algorithm: Algorit
     ],
     ids=lambda headers: ",".join(headers) or "nothing",
 )
-def test_what_is_not_the_whole_objects_checksum_is_not_taken_for_it(
+def test_what_is_not_the_complete_objects_checksum_is_not_taken_for_it(
     headers: dict[str, str],
 ) -> None:
     """Composite, unknown, garbled and encrypted values are no checksum of the bytes."""
@@ -101,13 +101,13 @@ def test_a_composite_checksum_leaves_the_etag_to_speak() -> None:
 
 @pytest.mark.parametrize("algorithm", ["crc64nvme", "crc32c", "crc32"])
 def test_ranges_that_arrive_in_any_order_make_one_checksum(algorithm: Algorithm) -> None:
-    """The CRCs of neighbouring ranges combine into the whole object's."""
-    front, back = CrcDigest(algorithm), CrcDigest(algorithm)
-    back.update(CONTENT[10:])
-    front.update(CONTENT[:10])
-    front.append(back)
-    assert digest_of(algorithm) == front.text()
-    assert len(CONTENT) == front.size_bytes
+    """The CRCs of neighbouring ranges combine into the complete object's."""
+    left, right = CrcDigest(algorithm), CrcDigest(algorithm)
+    right.update(CONTENT[10:])
+    left.update(CONTENT[:10])
+    left.append(right)
+    assert digest_of(algorithm) == left.text()
+    assert len(CONTENT) == left.size_bytes
 
 
 def test_the_verdict_names_the_algorithm_that_matched() -> None:
@@ -118,7 +118,7 @@ def test_the_verdict_names_the_algorithm_that_matched() -> None:
 
 
 def test_without_a_checksum_the_verdict_is_size() -> None:
-    """No checksum is told as such, and is no failure."""
+    """A missing checksum is reported as such, and is no failure."""
     assert verdict(None, None) == "size"
 
 

@@ -49,23 +49,23 @@ def make(tmp_path: pathlib.Path) -> MakeDownload:
     return make_download
 
 
-def whole(data: bytes = DATA, **headers: str) -> Head:
-    """Answer a GET of the whole object."""
+def complete_answer(data: bytes = DATA, **headers: str) -> Head:
+    """Answer a GET of the complete object."""
     return Head(200, {"content-length": str(len(data)), "etag": '"e1"', **headers})
 
 
 def part(request: RangeRequest, **headers: str) -> Head:
     """Answer a GET of a range."""
-    told = f"bytes {request.position}-{request.stop - 1}/{len(DATA)}"
+    content_range = f"bytes {request.position}-{request.stop - 1}/{len(DATA)}"
     length = str(request.stop - request.position)
-    good = {"content-range": told, "content-length": length, "etag": '"e1"'}
+    good = {"content-range": content_range, "content-length": length, "etag": '"e1"'}
     return Head(206, {**good, **headers})
 
 
-def begun(download: Download, data: bytes, **headers: str) -> RangeRequest:
-    """Have the front answered."""
+def started(download: Download, data: bytes, **headers: str) -> RangeRequest:
+    """Have the initial stream answered."""
     request = download.first_request()
-    assert validate_response(download, request, whole(data, **headers)) is None
+    assert validate_response(download, request, complete_answer(data, **headers)) is None
     return request
 
 
@@ -75,16 +75,16 @@ def ended(request: RangeRequest) -> bool:
 
 
 def crc_of(data: bytes) -> str:
-    """Compute a checksum as S3 tells it."""
+    """Compute a checksum as S3 reports it."""
     digest = new_digest("crc64nvme")
     digest.update(data)
     return digest.text()
 
 
 def test_a_small_file_is_one_plain_request(make: MakeDownload) -> None:
-    """Up to one part, nothing but the front is asked."""
+    """Up to one part, nothing but the initial stream is requested."""
     download = make()
-    request = begun(download, DATA[:PART])
+    request = started(download, DATA[:PART])
     assert (request.stop, download.content.ranges.has_more, download.next_request()) == (
         PART,
         False,
@@ -93,16 +93,16 @@ def test_a_small_file_is_one_plain_request(make: MakeDownload) -> None:
 
 
 def test_nothing_is_asked_besides_the_front_before_it_is_answered(make: MakeDownload) -> None:
-    """Ranges need the version that the front tells."""
+    """Ranges need the version that the initial stream reports."""
     download = make()
     download.first_request()
     assert download.next_request() is None
 
 
 def test_the_front_runs_on_while_nobody_takes_the_next_part(make: MakeDownload) -> None:
-    """A single connection fetches a whole file in one request."""
+    """A single connection fetches a file in one request."""
     download = make()
-    request = begun(download, DATA)
+    request = started(download, DATA)
     for start in range(0, len(DATA), 30):
         assert request.write(DATA[start : start + 30])
     assert request.is_complete
@@ -112,11 +112,11 @@ def test_the_front_runs_on_while_nobody_takes_the_next_part(make: MakeDownload) 
 def test_the_front_is_cut_where_the_next_part_was_taken(make: MakeDownload) -> None:
     """No byte is fetched twice."""
     download = make()
-    front = begun(download, DATA)
+    initial = started(download, DATA)
     following = download.next_request()
     assert following is not None
-    assert not front.write(DATA[: PART + 20])
-    assert (front.position, following.start) == (PART, PART)
+    assert not initial.write(DATA[: PART + 20])
+    assert (initial.position, following.start) == (PART, PART)
 
 
 def test_ranges_in_any_order_make_the_file_and_its_checksum(
@@ -124,11 +124,11 @@ def test_ranges_in_any_order_make_the_file_and_its_checksum(
 ) -> None:
     """Parts that arrive backwards are put in place and combined."""
     download = make()
-    front = begun(download, DATA, **{"x-amz-checksum-crc64nvme": crc_of(DATA)})
-    requests = [front, *iter(download.next_request, None)]
+    initial = started(download, DATA, **{"x-amz-checksum-crc64nvme": crc_of(DATA)})
+    requests = [initial, *iter(download.next_request, None)]
     for request in reversed(requests):
         assert request is not None
-        if request is not front:
+        if request is not initial:
             assert validate_response(download, request, part(request)) is None
         request.write(DATA[request.start : request.stop])
         ended(request)
@@ -142,8 +142,8 @@ def test_a_hash_of_several_ranges_is_read_back(make: MakeDownload) -> None:
     """MD5 goes by order only; for one part it is computed as the bytes arrive."""
     md5 = {"etag": f'"{"a" * 32}"'}
     large, small = make(), make()
-    begun(large, DATA, **md5)
-    begun(small, DATA[:PART], **md5)
+    started(large, DATA, **md5)
+    started(small, DATA[:PART], **md5)
     assert (large.content.must_be_read_back, small.content.must_be_read_back) == (True, False)
 
 
@@ -176,7 +176,7 @@ def test_a_range_that_is_not_the_one_asked_is_refused(
 ) -> None:
     """Nothing but the very bytes of the very version is spliced in."""
     download = make()
-    begun(download, DATA)
+    started(download, DATA)
     request = download.next_request()
     assert request is not None
     failure = validate_response(download, request, part(request, **change))
@@ -184,21 +184,21 @@ def test_a_range_that_is_not_the_one_asked_is_refused(
     assert failure.remedy == remedy
 
 
-def test_the_whole_object_instead_of_a_range_is_refused(make: MakeDownload) -> None:
+def test_the_complete_object_instead_of_a_range_is_refused(make: MakeDownload) -> None:
     """A 200 is never spliced in."""
     download = make()
-    begun(download, DATA)
+    started(download, DATA)
     request = download.next_request()
     assert request is not None
-    failure = validate_response(download, request, whole())
+    failure = validate_response(download, request, complete_answer())
     assert failure is not None
     assert failure.remedy == "one_stream"
 
 
 def test_a_right_range_with_the_wrong_status_is_taken(make: MakeDownload) -> None:
-    """What is said of the range counts: `rclone serve s3` sends 200 with it."""
+    """The range that a header reports counts: `rclone serve s3` sends 200 with it."""
     download = make()
-    begun(download, DATA)
+    started(download, DATA)
     request = download.next_request()
     assert request is not None
     assert validate_response(download, request, part(request)._replace(status=200)) is None
@@ -207,7 +207,9 @@ def test_a_right_range_with_the_wrong_status_is_taken(make: MakeDownload) -> Non
 def test_a_wrong_size_is_asked_once_more(make: MakeDownload) -> None:
     """A proxy may have cut the answer; twice the same is the truth, with both numbers."""
     download = make(expected_size=351)
-    failures = [validate_response(download, download.first_request(), whole()) for _ in range(2)]
+    failures = [
+        validate_response(download, download.first_request(), complete_answer()) for _ in range(2)
+    ]
     assert [failure and failure.remedy for failure in failures] == ["retry", "fail"]
     assert [failure and failure.reason for failure in failures] == [
         "the object has 350 bytes, its record has 351"
@@ -217,7 +219,7 @@ def test_a_wrong_size_is_asked_once_more(make: MakeDownload) -> None:
 def test_a_checksum_can_be_demanded(make: MakeDownload) -> None:
     """With `verify="checksum"`, an object without one fails before its bytes are fetched."""
     download = make(verify="checksum")
-    failure = validate_response(download, download.first_request(), whole())
+    failure = validate_response(download, download.first_request(), complete_answer())
     assert failure is not None
     assert (failure.code, failure.remedy) == ("CHECKSUM_MISMATCH", "fail")
 
@@ -240,7 +242,7 @@ def test_a_stream_of_unknown_length_is_measured_at_its_end(make: MakeDownload) -
 def test_an_answer_that_cannot_be_trusted_is_retried(
     make: MakeDownload, headers: dict[str, str]
 ) -> None:
-    """Without size, length, ETag and checksum, nothing tells a page or half a body from a file."""
+    """Without size, length, ETag and checksum, nothing distinguishes a page or half a body from a file."""
     download = make()
     failure = validate_response(download, download.first_request(), Head(200, headers))
     assert failure is not None
@@ -258,30 +260,30 @@ def test_a_page_is_no_second_answer_to_what_reported_nothing(make: MakeDownload)
 def test_a_body_that_ends_early_is_no_success(make: MakeDownload) -> None:
     """The missing bytes are counted."""
     download = make()
-    request = begun(download, DATA[:PART])
+    request = started(download, DATA[:PART])
     request.write(DATA[:40])
     failure = shortfall(request)
     assert failure is not None
     assert "60 bytes early" in failure.reason
 
 
-def test_progress_is_taken_back_when_a_file_is_begun_anew(make: MakeDownload) -> None:
-    """Every byte is told once in the end."""
-    told: list[int] = []
-    download = make(on_progress=told.append)
-    request = begun(download, DATA)
+def test_progress_is_taken_back_when_a_file_is_restarted(make: MakeDownload) -> None:
+    """Every byte is reported once in the end."""
+    reported: list[int] = []
+    download = make(on_progress=reported.append)
+    request = started(download, DATA)
     request.write(DATA[:60])
     download.restart()
-    assert told == [60, -60]
+    assert reported == [60, -60]
     assert request.is_stale
 
 
 def test_a_progress_callback_that_fails_is_logged_once(
     make: MakeDownload, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The caller's bug is told, not repeated, and stops nothing."""
+    """The caller's bug is reported, not repeated, and stops nothing."""
     download = make(on_progress=lambda _: 1 // 0)
-    request = begun(download, DATA)
+    request = started(download, DATA)
     request.write(DATA[:10])
     request.write(DATA[10:20])
     assert request.position == 20

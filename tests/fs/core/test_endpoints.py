@@ -39,7 +39,7 @@ def test_a_bucket_of_aws_is_asked_in_its_region(bucket: str, region: str, base_u
 
 @pytest.mark.parametrize("url", [URL, f"{URL}/", "https://minio.example.com/base"])
 def test_the_short_way_is_botocores_answer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For an endpoint of one's own, what is answered without botocore is what it would say."""
+    """For an endpoint of one's own, the answer without botocore is botocore's."""
     monkeypatch.setenv("AWS_CA_BUNDLE", "/ca.pem")
     assert resolve_endpoint("logs", "us-east-1", url) == ask_botocore("logs", "us-east-1", url)
 
@@ -79,7 +79,8 @@ def test_any_other_line_of_the_configuration_is_left_to_botocore(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "mine"))
     asked: list[str] = []
     monkeypatch.setattr(
-        "roboto_dagster.fs.core.botocore_endpoint.ask_botocore", lambda *told: asked.append(told[0])
+        "roboto_dagster.fs.core.botocore_endpoint.ask_botocore",
+        lambda *arguments: asked.append(arguments[0]),
     )
     resolve_endpoint(f"logs-{len(line)}", "us-east-1", URL)
     assert asked == [f"logs-{len(line)}"]
@@ -95,7 +96,7 @@ def test_the_environments_endpoint_is_used(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_profiles_addressing_style_is_used(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
-    """A configuration file has its say, for an endpoint of one's own too."""
+    """A configuration file is honoured, for an endpoint of one's own too."""
     config = tmp_path / "aws"
     config.write_text("[default]\ns3 =\n  addressing_style = virtual\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
@@ -123,14 +124,14 @@ def test_a_proxy_is_used_and_its_password_not_shown(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_unknown_profile_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A configuration that botocore cannot use is told with botocore's reason."""
+    """A configuration that botocore cannot use is reported with botocore's reason."""
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(ConfigurationError, match="nobody"):
         resolve_endpoint("logs", "us-east-1", None)
 
 
 def test_a_region_is_learnt_once() -> None:
-    """What the store tells replaces what was assumed; the same again is no news."""
+    """What the store reports replaces what was assumed; the same again is no news."""
     endpoints = Endpoints(URL)
     assert endpoints.get("logs", "us-east-1").region == "us-east-1"
     assert endpoints.learn_region("logs", "eu-north-1")

@@ -89,7 +89,7 @@ def test_the_pause_that_is_asked_for_is_kept() -> None:
 
 
 def test_an_object_encrypted_with_the_uploaders_key_cannot_be_read() -> None:
-    """S3 answers a plain GET of it (SSE-C) with a general code; the message says why."""
+    """S3 answers a plain GET of it (SSE-C) with a general code; the message reports why."""
     message = (
         "The object was stored using a form of Server Side Encryption. "
         "The correct parameters must be provided to retrieve the object."

@@ -122,7 +122,7 @@ def test_the_initial_stream_has_no_range_to_refuse() -> None:
     assert decide(a_request(), a_failure("fail", status=400)) == GiveUp()
 
 
-def test_no_attempt_begins_after_the_deadline() -> None:
+def test_no_attempt_starts_after_the_deadline() -> None:
     """Neither a pause nor the store's `Retry-After` reaches beyond it."""
     policy = RetryConfig(wait_initial_seconds=0.0, deadline_seconds=60.0)
     request = a_request()

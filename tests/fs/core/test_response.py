@@ -12,7 +12,7 @@ def test_the_head_is_read_with_names_in_lower_case() -> None:
 
 
 def test_of_several_heads_the_last_counts() -> None:
-    """What a proxy or `100 Continue` said before is not the answer."""
+    """What a proxy or `100 Continue` sent before is not the answer."""
     first = [b"HTTP/1.1 100 Continue\r\n", b"ETag: old\r\n", b"\r\n"]
     head = parse_head([*first, b"HTTP/1.1 200 OK\r\n", b"X: HTTP/1.1 500\r\n", b"\r\n"])
     assert head.status == 200
@@ -38,7 +38,7 @@ def test_nonsense_has_no_status(lines: list[bytes]) -> None:
     ],
 )
 def test_a_range_is_read_exactly(text: str, expected: tuple[int, int, int] | None) -> None:
-    """First byte, end and whole size, or nothing."""
+    """First byte, end and total size, or nothing."""
     assert Head(206, {"content-range": text}).content_range == expected
 
 
@@ -82,12 +82,12 @@ def test_an_error_document_is_read() -> None:
         b'<!DOCTYPE x [<!ENTITY a "b">]><Error>&a;</Error>',
     ],
 )
-def test_a_broken_document_says_nothing(body: bytes) -> None:
+def test_a_broken_document_is_ignored(body: bytes) -> None:
     """A page of a proxy, or half a document, has no code."""
     assert parse_error(body).code == ""
 
 
-def test_a_truncated_document_still_tells_its_code() -> None:
+def test_a_truncated_document_still_has_its_code() -> None:
     """What is there is read."""
     assert parse_error(b"<Error><Code>AccessDenied</Code><Mess").code == "AccessDenied"
 

@@ -30,7 +30,7 @@ def a_download(size: int | None, name: str = "file") -> Download:
 
 
 def answered(scheduler: Scheduler, size: int) -> Download:
-    """Begin a file and have its front answered."""
+    """Start a file and have its initial stream answered."""
     download = a_download(size)
     scheduler.add(download)
     request = scheduler.next(0.0)
@@ -59,7 +59,7 @@ def test_large_files_go_before_small_ones() -> None:
 
 
 def test_ranges_come_in_order_until_the_end() -> None:
-    """The ranges after the front cover the file, each once."""
+    """The ranges after the initial stream cover the file, each once."""
     scheduler = Scheduler(100 * PART, PART)
     answered(scheduler, 3 * PART + 5)
     ranges = [(request.start, request.stop) for request in all_next(scheduler)]
@@ -67,7 +67,7 @@ def test_ranges_come_in_order_until_the_end() -> None:
 
 
 def test_large_pieces_are_bound_by_bytes_in_flight() -> None:
-    """Beyond the bound, no large request begins; a small file does."""
+    """Beyond the bound, no large request starts; a small file does."""
     scheduler = Scheduler(2 * PART, PART)
     answered(scheduler, 10 * PART)
     assert scheduler.next(0.0) is not None
@@ -99,7 +99,7 @@ def test_a_piece_that_was_put_off_waits_for_its_time() -> None:
     assert scheduler.next(5.0) is request
 
 
-def test_pieces_of_a_file_that_was_begun_anew_are_dropped() -> None:
+def test_ranges_of_a_restarted_file_are_dropped() -> None:
     """What belongs to an older attempt is void."""
     scheduler = Scheduler(PART, PART)
     download = a_download(10)
@@ -110,7 +110,7 @@ def test_pieces_of_a_file_that_was_begun_anew_are_dropped() -> None:
     assert scheduler.next(0.0) is None
 
 
-def test_files_that_ended_meanwhile_are_not_begun() -> None:
+def test_files_that_ended_meanwhile_are_not_started() -> None:
     """A cancelled file costs no request."""
     scheduler = Scheduler(PART, PART)
     download = a_download(10)

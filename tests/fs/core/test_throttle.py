@@ -4,7 +4,7 @@ from roboto_dagster.fs.core.throttle import Throttle
 
 
 def test_a_burst_of_refusals_halves_once() -> None:
-    """Hundreds of refusals within a second are one piece of news."""
+    """Hundreds of refusals within a second count once."""
     throttle = Throttle(256)
     for _ in range(200):
         throttle.slow_down(now=10.0)

@@ -14,7 +14,7 @@ def test_a_loop_alone_at_work_has_all_connections() -> None:
 
 
 def test_a_loop_that_wants_its_share_gets_it() -> None:
-    """The other begins nothing new until there is room for both."""
+    """The other starts nothing new until there is room for both."""
     connections = Connections(Throttle(10), 2)
     connections.use(0, 10)
     connections.want(1, more=True)
@@ -24,7 +24,7 @@ def test_a_loop_that_wants_its_share_gets_it() -> None:
 
 
 def test_the_loops_never_have_more_than_the_bound() -> None:
-    """Whoever begins first, the sum holds."""
+    """Whoever starts first, the sum holds."""
     connections = Connections(Throttle(9), 2)
     used = [0, 0]
     for turn in range(40):

@@ -118,10 +118,10 @@ def test_a_file_of_one_part_is_one_request(
 def test_the_ranges_of_a_large_file_are_pinned(
     store: CurlStore, put: Put, local: LocalRoboto, tmp_path: pathlib.Path
 ) -> None:
-    """One plain request tells the version; every range is asked of that version."""
+    """One plain request reports the version; every range is asked of that version."""
     store.get(put("a", os.urandom(4 * PART)), tmp_path / "a").result(30)
-    front, *ranges = local.requests.matching(service="s3")
-    assert (front.range, front.if_match) == (None, None)
+    initial, *ranges = local.requests.matching(service="s3")
+    assert (initial.range, initial.if_match) == (None, None)
     assert sorted(asked.range or "" for asked in ranges) == sorted(
         f"bytes={start}-{start + PART - 1}" for start in (PART, 2 * PART, 3 * PART)
     )
@@ -132,7 +132,7 @@ def test_the_ranges_of_a_large_file_are_pinned(
 def test_one_connection_fetches_a_large_file_in_one_request(
     make_store: MakeStore, put: Put, local: LocalRoboto, tmp_path: pathlib.Path
 ) -> None:
-    """Without connections to spare, the front runs to the end."""
+    """Without connections to spare, the initial stream runs to the end."""
     uri = put("a", os.urandom(4 * PART))
     with make_store(max_connections=1) as store:
         store.get(uri, tmp_path / "a").result(30)
@@ -155,13 +155,13 @@ def test_bytes_that_are_fetched_again_are_taken_back(
     store: CurlStore, put: Put, local: LocalRoboto, tmp_path: pathlib.Path
 ) -> None:
     """A flipped bit costs a second fetch, and progress still adds up."""
-    told: list[int] = []
+    reported: list[int] = []
     uri = put("a", os.urandom(4 * PART))
     local.faults.add(faults.flip_bit(at=10), service="s3", times=1)
-    transfer = store.get(uri, tmp_path / "a", told.append)
+    transfer = store.get(uri, tmp_path / "a", reported.append)
     transfer.result(30)
-    assert sum(told) == 4 * PART
-    assert min(told) == -4 * PART
+    assert sum(reported) == 4 * PART
+    assert min(reported) == -4 * PART
     assert transfer.receipt is not None
     assert transfer.receipt.attempts == 2
 
@@ -198,7 +198,7 @@ def test_expired_credentials_are_refreshed_once(
     local: LocalRoboto,
     tmp_path: pathlib.Path,
 ) -> None:
-    """Whatever the number of files under way, one call mends it, and no file fails."""
+    """Whatever the number of files under way, one call refreshes the credentials, and no file fails."""
     uris = [put(str(number), b"data") for number in range(30)]
     calls: list[int] = []
 
@@ -226,16 +226,18 @@ def test_a_store_that_is_down_is_not_worn_out(
     assert local.requests.count(service="s3") < 40
 
 
-def test_every_repetition_is_told(
+def test_every_retry_is_reported(
     make_store: MakeStore, put: Put, local: LocalRoboto, tmp_path: pathlib.Path
 ) -> None:
     """`on_retry` hears what failed, and the number of the attempt."""
-    told: list[tuple[str, int]] = []
+    reported: list[tuple[str, int]] = []
     uri = put("a", b"data")
     local.faults.add(faults.status(500), service="s3", times=2)
-    with make_store(on_retry=lambda error, _: told.append((error.code, error.attempts))) as store:
+    with make_store(
+        on_retry=lambda error, _: reported.append((error.code, error.attempts))
+    ) as store:
         store.get(uri, tmp_path / "a").result(30)
-    assert told == [("SERVER_ERROR", 1), ("SERVER_ERROR", 2)]
+    assert reported == [("SERVER_ERROR", 1), ("SERVER_ERROR", 2)]
 
 
 def test_a_callback_of_retries_that_fails_stops_nothing(
@@ -317,9 +319,9 @@ def test_a_fault_in_one_file_leaves_the_others_alone(
 
     with make_store() as store:
         broken = store.get(uri, tmp_path / "a", before_publish=fail)
-        whole = store.get(uri, tmp_path / "b")
+        complete = store.get(uri, tmp_path / "b")
     assert code_of(broken) == "UNEXPECTED"
-    whole.result()
+    complete.result()
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
@@ -374,11 +376,11 @@ def test_a_signal_while_the_store_is_left_cancels_and_waits(
     assert list(tmp_path.iterdir()) == []
 
 
-def _child_of_a_fork(store: CurlStore, destination: pathlib.Path, told: Any) -> None:
+def _child_of_a_fork(store: CurlStore, destination: pathlib.Path, reported: Any) -> None:
     try:
         store.get("s3://bucket/key", destination)
     except ConfigurationError as error:
-        told.put(str(error))
+        reported.put(str(error))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -386,13 +388,13 @@ def _child_of_a_fork(store: CurlStore, destination: pathlib.Path, told: Any) -> 
 def test_a_store_is_refused_after_a_fork(
     store: CurlStore, put: Put, tmp_path: pathlib.Path
 ) -> None:
-    """A child shares no connections with its parent, and is told what to do."""
+    """A child shares no connections with its parent, and its error names what to do."""
     store.get(put("a", b"data"), tmp_path / "a").result(30)
     context = multiprocessing.get_context("fork")
-    told = context.Queue()
-    child = context.Process(target=_child_of_a_fork, args=(store, tmp_path / "b", told))
+    reported = context.Queue()
+    child = context.Process(target=_child_of_a_fork, args=(store, tmp_path / "b", reported))
     child.start()
-    assert "another process" in told.get(timeout=30)
+    assert "another process" in reported.get(timeout=30)
     child.join()
 
 
@@ -498,10 +500,10 @@ def test_a_temporary_file_that_is_taken_away_ends_the_transfer(
 ) -> None:
     """Bytes that nobody will find are not written for long, and nothing is published."""
     uri = put("a", os.urandom(2_000_000))
-    begun = threading.Event()
+    started = threading.Event()
     with make_store(stall_timeout_seconds=0.5, max_connections=1) as store:
-        transfer = store.get(uri, tmp_path / "a", lambda _: begun.set())
-        assert begun.wait(30)
+        transfer = store.get(uri, tmp_path / "a", lambda _: started.set())
+        assert started.wait(30)
         for path in tmp_path.glob(".*.part"):
             path.unlink()
         error = transfer.exception(30)

@@ -4,7 +4,7 @@ from roboto_dagster.fs.curl.write_buffer import BUFFER_BYTES, WriteBuffer
 
 
 class Recorder:
-    """A request that keeps what it is told to write."""
+    """A request that keeps what it should write."""
 
     def __init__(self, *, wants_more: bool = True) -> None:
         self.written: list[bytes] = []
@@ -37,7 +37,7 @@ def test_bytes_of_another_request_are_refused() -> None:
 
 
 def test_bytes_that_end_the_piece_are_left_to_the_request() -> None:
-    """The end of a piece is written at once, for nobody would flush it."""
+    """The end of a range is written at once, for nobody would flush it."""
     buffer, request = WriteBuffer(), Recorder()
     buffer.lend(request, 4)
     assert buffer.add(request, b"abc")
@@ -52,7 +52,7 @@ def test_no_more_is_taken_than_it_holds() -> None:
     assert not buffer.add(request, b"x")
 
 
-def test_a_flush_tells_what_the_request_says_of_more() -> None:
+def test_a_flush_returns_whether_the_request_takes_more() -> None:
     """A request that is cut, or whose disk is full, is heard."""
     buffer, request = WriteBuffer(), Recorder(wants_more=False)
     buffer.lend(request, 100)

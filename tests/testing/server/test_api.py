@@ -31,7 +31,7 @@ def test_both_route_families(local: LocalRoboto, client: RobotoClient, dataset_i
 def test_next_token_is_always_there(
     local: LocalRoboto, client: RobotoClient, dataset_id: str
 ) -> None:
-    """The last page says that there is no other."""
+    """The last page reports that there is no other."""
     local.add_file(dataset_id, "a")
     page = _data(client, f"v1/datasets/{dataset_id}/files/query")
     assert (len(page["items"]), page["next_token"]) == (1, None)
@@ -91,7 +91,7 @@ def test_bad_queries(
 
 
 def test_unknown_route(client: RobotoClient) -> None:
-    """What is not there says so, in the platform's form."""
+    """What is not there reports it, in the platform's form."""
     with pytest.raises(RobotoDomainException, match="LocalRoboto has no GET /v1/unknown"):
         client.get("v1/unknown")
 
@@ -145,8 +145,8 @@ def test_another_organization_is_refused(
 def test_upload_of_nothing_is_refused(client: RobotoClient, dataset_id: str) -> None:
     """An upload that never reached the store is not taken for one."""
     association = {"association_id": dataset_id, "association_type": "dataset"}
-    begun = _data(client, "v1/files/upload", association=association, resource_manifest={"a": 1})
-    uris = list(begun["upload_mappings"].values())
-    path = f"v1/files/upload/{begun['transaction_id']}/progress"
+    started = _data(client, "v1/files/upload", association=association, resource_manifest={"a": 1})
+    uris = list(started["upload_mappings"].values())
+    path = f"v1/files/upload/{started['transaction_id']}/progress"
     with pytest.raises(RobotoInvalidRequestException, match="Nothing was uploaded"):
         client.put(path, data={"manifest_items": uris})

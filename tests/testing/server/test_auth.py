@@ -169,7 +169,7 @@ def test_read_credentials_open_their_dataset_alone(
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that moves when a test moves it."""
 
     def __init__(self) -> None:
         self.now = datetime.now(timezone.utc)
@@ -207,7 +207,7 @@ def test_credentials_expire(clock: Clock, file: str, s3: Callable[..., Any]) -> 
 def test_credentials_tell_their_expiry(
     clock: Clock, file: str, credentials: Callable[..., dict[str, Any]]
 ) -> None:
-    """The API says until when credentials work, in a time with its zone."""
+    """The API reports until when credentials work, in a time with its zone."""
     expiry = datetime.fromisoformat(credentials(file)["expiration"])
     assert expiry == clock.now + timedelta(seconds=60)
 

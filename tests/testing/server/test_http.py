@@ -53,7 +53,7 @@ def test_chunked_request(connection: http.client.HTTPConnection) -> None:
 
 
 def test_expect_continue(server: HttpServer) -> None:
-    """A client that waits to be told to send its body is told so."""
+    """A client that waits for `100 Continue` before it sends its body gets it."""
     address = urlsplit(server.url)
     with socket.create_connection(("127.0.0.1", address.port or 0), timeout=10) as raw:
         raw.sendall(b"PUT / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")

@@ -83,7 +83,7 @@ def test_ranges(
 
 
 def test_range_beyond_the_end(local: LocalRoboto, dataset_id: str, get: Callable[..., Any]) -> None:
-    """A range that begins after the end is 416 with the object's size."""
+    """A range that starts after the end is 416 with the object's size."""
     local.add_file(dataset_id, "a", DATA)
     answer = get(dataset_id, "a", Range="bytes=10240-")
     assert (answer.status, answer.headers["content-range"]) == (416, "bytes */10240")
@@ -138,7 +138,7 @@ def test_etag_is_the_md5(local: LocalRoboto, dataset_id: str, get: Callable[...,
 def test_checksum_is_returned_when_asked(
     local: LocalRoboto, dataset_id: str, get: Callable[..., Any], algorithm: Any
 ) -> None:
-    """The checksum comes with the whole object if it is asked for, and not with a part of it."""
+    """The checksum comes with the complete object if it is asked for, and not with a part of it."""
     local.add_file(dataset_id, "a", DATA, checksum_algorithm=algorithm)
     name = f"x-amz-checksum-{algorithm.lower()}"
     answer = get(dataset_id, "a", x_amz_checksum_mode="ENABLED")
@@ -188,10 +188,10 @@ def test_multipart_object_with_composite_checksum(
     assert headers["etag"].endswith('-3"')
 
 
-def test_multipart_object_with_checksum_of_the_whole(
+def test_multipart_object_with_checksum_of_the_complete_object(
     local: LocalRoboto, dataset_id: str, get: Callable[..., Any]
 ) -> None:
-    """An object uploaded in parts may have a checksum of the whole."""
+    """An object uploaded in parts may have a checksum of the complete object."""
     local.add_file(dataset_id, "a", DATA, part_bytes=4096)
     headers = get(dataset_id, "a", x_amz_checksum_mode="ENABLED").headers
     assert headers["x-amz-checksum-crc64nvme"] == _checksum("CRC64NVME", DATA)
@@ -201,7 +201,7 @@ def test_multipart_object_with_checksum_of_the_whole(
 def test_file_on_disk_is_served_where_it_lies(
     local: LocalRoboto, dataset_id: str, get: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """A path is served from disk, whole and in ranges."""
+    """A path is served from disk, in one answer and in ranges."""
     (tmp_path / "big").write_bytes(DATA * 30)
     local.add_file(dataset_id, "a", tmp_path / "big")
     assert get(dataset_id, "a").body == DATA * 30
@@ -209,7 +209,7 @@ def test_file_on_disk_is_served_where_it_lies(
 
 
 def test_head_object(local: LocalRoboto, dataset_id: str, s3: Callable[..., Any]) -> None:
-    """HEAD tells size, ETag, time and checksum, and has no body."""
+    """HEAD returns size, ETag, time and checksum, and has no body."""
     local.add_file(dataset_id, "a", DATA, key="a", checksum_algorithm="SHA256")
     answer = s3(dataset_id).head_object(Bucket=BUCKET, Key="a", ChecksumMode="ENABLED")
     assert answer["ContentLength"] == len(DATA)
