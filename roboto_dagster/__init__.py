@@ -1,40 +1,46 @@
 """Roboto datasets as Dagster assets: complete, verified and catalogued on disk; what has not
 changed is not downloaded again.
+
+Each public name is imported when it is first used, so that a program which only downloads pays neither
+for Dagster nor for an engine that it does not use.
 """
 
+import importlib
+import importlib.util
 import logging
+from typing import TYPE_CHECKING
 
-from dagster_shared.libraries import DagsterLibraryRegistry
-
-from roboto_dagster.assets import build_roboto_dataset_asset
-from roboto_dagster.checks import build_roboto_dataset_checks
-from roboto_dagster.component import RobotoDatasetComponent
-from roboto_dagster.errors import (
-    ConfigurationError,
-    DownloadError,
-    ManifestError,
-    PlatformError,
-    RobotoDagsterError,
-)
-from roboto_dagster.failures import FailedFile, PartitionFailure, failures_of_run
-from roboto_dagster.fs.credentials import CredentialProvider, Credentials
-from roboto_dagster.fs.download_session import DownloadSession
-from roboto_dagster.fs.object_store import FutureLike, ObjectStore, OnProgress, StoreRegistry
-from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.fs.s3_store import S3Store
-from roboto_dagster.io_managers import DatasetFiles, RobotoFilesIOManager
-from roboto_dagster.resources import (
-    AwsCredentialsResource,
-    CredentialProviderResource,
-    ObjectStoreResource,
-    RobotoCredentialsResource,
-    RobotoResource,
-)
-from roboto_dagster.schedules import build_roboto_sync_schedule
-from roboto_dagster.sensors import build_roboto_dataset_sensor
-from roboto_dagster.sync.manifest import manifest_path, read_manifest
-from roboto_dagster.types import DownloadableFile
 from roboto_dagster.version import __version__
+
+if TYPE_CHECKING:
+    from roboto_dagster.assets import build_roboto_dataset_asset
+    from roboto_dagster.checks import build_roboto_dataset_checks
+    from roboto_dagster.component import RobotoDatasetComponent
+    from roboto_dagster.errors import (
+        ConfigurationError,
+        DownloadError,
+        ManifestError,
+        PlatformError,
+        RobotoDagsterError,
+    )
+    from roboto_dagster.failures import FailedFile, PartitionFailure, failures_of_run
+    from roboto_dagster.fs.credentials import CredentialProvider, Credentials
+    from roboto_dagster.fs.download_session import DownloadSession
+    from roboto_dagster.fs.object_store import FutureLike, ObjectStore, OnProgress, StoreRegistry
+    from roboto_dagster.fs.retry import RetryConfig
+    from roboto_dagster.fs.s3_store import S3Store
+    from roboto_dagster.io_managers import DatasetFiles, RobotoFilesIOManager
+    from roboto_dagster.resources import (
+        AwsCredentialsResource,
+        CredentialProviderResource,
+        ObjectStoreResource,
+        RobotoCredentialsResource,
+        RobotoResource,
+    )
+    from roboto_dagster.schedules import build_roboto_sync_schedule
+    from roboto_dagster.sensors import build_roboto_dataset_sensor
+    from roboto_dagster.sync.manifest import manifest_path, read_manifest
+    from roboto_dagster.types import DownloadableFile
 
 __all__ = [
     "AwsCredentialsResource",
@@ -72,7 +78,58 @@ __all__ = [
     "read_manifest",
 ]
 
+# Where each name is defined; tests/test_public_names.py compares it with the imports above.
+_MODULE_OF = {
+    "AwsCredentialsResource": "resources",
+    "ConfigurationError": "errors",
+    "CredentialProvider": "fs.credentials",
+    "CredentialProviderResource": "resources",
+    "Credentials": "fs.credentials",
+    "DatasetFiles": "io_managers",
+    "DownloadError": "errors",
+    "DownloadSession": "fs.download_session",
+    "DownloadableFile": "types",
+    "FailedFile": "failures",
+    "FutureLike": "fs.object_store",
+    "ManifestError": "errors",
+    "ObjectStore": "fs.object_store",
+    "ObjectStoreResource": "resources",
+    "OnProgress": "fs.object_store",
+    "PartitionFailure": "failures",
+    "PlatformError": "errors",
+    "RetryConfig": "fs.retry",
+    "RobotoCredentialsResource": "resources",
+    "RobotoDagsterError": "errors",
+    "RobotoDatasetComponent": "component",
+    "RobotoFilesIOManager": "io_managers",
+    "RobotoResource": "resources",
+    "S3Store": "fs.s3_store",
+    "StoreRegistry": "fs.object_store",
+    "build_roboto_dataset_asset": "assets",
+    "build_roboto_dataset_checks": "checks",
+    "build_roboto_dataset_sensor": "sensors",
+    "build_roboto_sync_schedule": "schedules",
+    "failures_of_run": "failures",
+    "manifest_path": "sync.manifest",
+    "read_manifest": "sync.manifest",
+}
+
 # A library leaves it to the application where its log lines go.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-DagsterLibraryRegistry.register("roboto-dagster", __version__, is_dagster_package=False)
+if not TYPE_CHECKING:  # with a `__getattr__` in sight, type checkers would accept any name
+
+    def __getattr__(name: str) -> object:
+        """Import a public name, or a submodule, when it is first used (PEP 562)."""
+        if name in _MODULE_OF:
+            value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        elif not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}"):
+            value = importlib.import_module(f"{__name__}.{name}")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        """List all public names: `dg list components` and completion see those not yet imported."""
+        return sorted({*globals(), *__all__})

@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+import roboto_dagster.library  # noqa: F401 -- registers the package
 from roboto_dagster.errors import ADVICE, ManifestError
 from roboto_dagster.sync.manifest import iterate_manifest
 

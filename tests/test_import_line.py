@@ -60,7 +60,8 @@ EXCEPTIONS = {
     # The team's own AWS identity is botocore's matter.
     ("resources", "fs.boto.aws_credentials"),
 }
-WITHOUT_DAGSTER = ("disk", "platform", "fs", "fs.core", "fs.curl", "fs.boto", "fs.s3_store", "sync")
+# What may be imported where Dagster is not installed.
+WITHOUT_DAGSTER = sorted(LEAVES | ENGINE | {"disk", "platform", "fs.boto", "fs.curl", "sync"})
 
 
 def _name_of(path: pathlib.Path) -> str:
@@ -82,6 +83,10 @@ def _imports(path: pathlib.Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def _first_part(name: str) -> str:
+    return name.partition(".")[0]
+
+
 def _imported_modules(module: str) -> set[str]:
     """The modules of the package that one imports; `from package import name` is its `__init__`."""
     found = set()
@@ -92,7 +97,7 @@ def _imported_modules(module: str) -> set[str]:
     return found - {module}
 
 
-def _room_of(module: str) -> str:
+def room_of(module: str) -> str:
     """The longest name in `ALLOWED` that the module's starts with."""
     if module == "":
         return "package"
@@ -110,9 +115,9 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
     wrong = [
         f"{module or 'roboto_dagster'} imports {there or 'roboto_dagster'}"
         for module in MODULES
-        if _room_of(module) == room
+        if room_of(module) == room
         for there in IMPORTS[module]
-        if _room_of(there) not in ALLOWED[room] and (module, there) not in EXCEPTIONS
+        if room_of(there) not in ALLOWED[room] and (module, there) not in EXCEPTIONS
     ]
     assert wrong == []
 
@@ -125,7 +130,7 @@ def test_every_exception_is_needed() -> None:
 
 def test_every_room_exists() -> None:
     """A rule whose modules have moved would hold for nothing."""
-    assert set(ALLOWED) == {_room_of(module) for module in MODULES}
+    assert set(ALLOWED) == {room_of(module) for module in MODULES}
 
 
 def _reachable(module: str) -> set[str]:
@@ -139,6 +144,20 @@ def _reachable(module: str) -> set[str]:
     return found
 
 
+def test_whatever_is_made_for_dagster_registers_the_package() -> None:
+    """Dagster knows of the package whichever public name of the surface a code location imports."""
+    made_for_dagster = {
+        module
+        for module in IMPORTS[""]
+        if any(
+            "dagster" in map(_first_part, _imports(MODULES[m]))
+            for m in (module, *_reachable(module))
+        )
+    }
+    assert "resources" in made_for_dagster
+    assert {m for m in made_for_dagster if "library" not in _reachable(m)} == set()
+
+
 def test_no_module_imports_itself_by_a_detour() -> None:
     """Imports form no cycle, counting those for types only and deferred ones."""
     assert [module for module in MODULES if module in _reachable(module)] == []
@@ -150,7 +169,7 @@ def test_neither_engine_nor_sync_knows_dagster(room: str) -> None:
     wrong = [
         f"{module} imports {name}"
         for module, path in MODULES.items()
-        if _room_of(module) == room
+        if room_of(module) == room
         for name in _imports(path)
         if name.split(".")[0].startswith("dagster")
     ]
@@ -163,7 +182,7 @@ def test_the_core_decides_without_a_socket(library: str) -> None:
     wrong = [
         module
         for module, path in MODULES.items()
-        if _room_of(module) == "fs.core"
+        if room_of(module) == "fs.core"
         if any(name.split(".")[0] == library for name in _imports(path))
     ]
     assert wrong == []
@@ -174,7 +193,7 @@ def test_the_core_starts_no_thread() -> None:
     used = {
         (module, node.attr)
         for module, path in MODULES.items()
-        if _room_of(module) == "fs.core"
+        if room_of(module) == "fs.core"
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
         if node.value.id == "threading"
@@ -187,9 +206,9 @@ def test_the_surface_does_not_need_testing() -> None:
     wrong = [
         f"{module} imports {there}"
         for module in MODULES
-        if not _room_of(module).startswith("testing")
+        if not room_of(module).startswith("testing")
         for there in IMPORTS[module]
-        if _room_of(there).startswith("testing")
+        if room_of(there).startswith("testing")
     ]
     assert wrong == []
 

@@ -7,6 +7,7 @@ with the other's.
 import dataclasses
 import os
 import pathlib
+import pkgutil
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -201,7 +202,8 @@ StoreT = TypeVar("StoreT", bound=type[Any])
 class StoreRegistry:
     """Finds the store class for a URI by its scheme."""
 
-    _stores: ClassVar[dict[str, type[Any]]] = {}
+    # A text names a class of this package that is imported when it is first used.
+    _stores: ClassVar[dict[str, type[Any] | str]] = {"s3": "roboto_dagster.fs.s3_store:S3Store"}
 
     @classmethod
     def register(cls, scheme: str) -> Callable[[StoreT], StoreT]:
@@ -216,7 +218,7 @@ class StoreRegistry:
 
         def decorate(store_class: StoreT) -> StoreT:
             if scheme in cls._stores:
-                taken_by = cls._stores[scheme].__qualname__
+                taken_by = cls._class_for(scheme).__qualname__
                 msg = f"Scheme {scheme!r} is already served by {taken_by}; register another scheme."
                 raise ConfigurationError(msg)
             cls._stores[scheme] = store_class
@@ -252,7 +254,14 @@ class StoreRegistry:
         if not callable(given):
             msg = f"credential_provider must be a function that returns credentials, not {type(given).__name__}."
             raise ConfigurationError(msg)
-        store: ObjectStore = cls._stores[scheme].create(
+        store: ObjectStore = cls._class_for(scheme).create(
             credential_provider=credential_provider, **options
         )
         return store
+
+    @classmethod
+    def _class_for(cls, scheme: str) -> type[Any]:
+        found = cls._stores[scheme]
+        if isinstance(found, str):
+            found = cls._stores[scheme] = pkgutil.resolve_name(found)
+        return found

@@ -5,14 +5,13 @@ from typing import Any, Literal, get_args
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.credentials import CredentialProvider
-from roboto_dagster.fs.object_store import ObjectStore, StoreRegistry
+from roboto_dagster.fs.object_store import ObjectStore
 from roboto_dagster.setting_checks import check_choice
 
 Engine = Literal["auto", "curl", "boto3"]
 """`curl` is the fast one, `boto3` the portable one; `auto` takes curl where pycurl imports."""
 
 
-@StoreRegistry.register("s3")
 class S3Store:
     """Makes the S3 store of the engine asked for; serves the scheme `s3` in the registry."""
 
