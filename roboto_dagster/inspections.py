@@ -32,7 +32,7 @@ from roboto_dagster.delivered import (
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import RobotoDagsterError
 from roboto_dagster.partitions import Partitioning
-from roboto_dagster.platform.files import list_files
+from roboto_dagster.platform.files import FileListing
 from roboto_dagster.resources import RobotoResource
 from roboto_dagster.sync.report import count, duration_text
 
@@ -266,7 +266,7 @@ def _compare(
     partition_key = key if partitioning.partitions_def is not None else None
     listed, found = 0, list[Violation]()
     for scope in partitioning.scopes(partition_key, client, org_id):
-        for remote in list_files(client, scope):
+        for remote in FileListing(client, scope):
             listed += 1
             mine = known.pop((scope.dataset_id, remote.relative_path), None)
             newer = since.get(f"{scope.dataset_id}/{remote.relative_path}")

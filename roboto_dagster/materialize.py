@@ -10,7 +10,7 @@ keys ─► sync each ─┬─ all complete ──► MaterializeResult
 import dataclasses
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -25,6 +25,7 @@ from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.resource_checks import checked_resource
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
+from roboto_dagster.run_requests import named_dataset
 from roboto_dagster.sync.options import SyncOptions, SyncSettings
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.sync.run import sync
@@ -118,7 +119,10 @@ class _Run:
         try:
             if partition_key is not None:
                 self._existing.require(partition_key)
-            scopes = self._partitioning.scopes(partition_key, self._client, self._roboto.org_id)
+            names = named_dataset(_tags(self._context))
+            scopes = self._partitioning.scopes(
+                partition_key, self._client, self._roboto.org_id, names
+            )
             return sync(scopes, self._settings(partition_key, log))
         except RobotoDagsterError as error:
             return error
@@ -211,6 +215,10 @@ def _log_end(log: _Log, key: str | None, outcome: Outcome, *, is_range: bool) ->
         named(level, f"{label}{summary(outcome)}")
     elif is_range:  # else the failure of the run follows at once
         log(logging.ERROR, str(outcome))
+
+
+def _tags(context: dg.AssetExecutionContext) -> Mapping[str, str]:
+    return {} if _is_direct(context) else context.run.tags
 
 
 def _is_direct(context: dg.AssetExecutionContext) -> bool:

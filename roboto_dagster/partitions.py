@@ -10,6 +10,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -70,7 +71,11 @@ class Partitioning:
         return f"The files of {subject}, complete and verified, in `{self.config.folder}`."
 
     def scopes(
-        self, partition_key: str | None, client: "RobotoClient", org_id: str | None
+        self,
+        partition_key: str | None,
+        client: "RobotoClient",
+        org_id: str | None,
+        names: Mapping[str, str] | None = None,
     ) -> list[Scope]:
         """Return what a partition holds: one dataset, or those created in its window, which may be none.
 
@@ -78,6 +83,7 @@ class Partitioning:
             partition_key: The key, or None where there are no partitions.
             client: Client of the platform, which is asked where the partition is a window.
             org_id: Organization that owns the datasets; None for the caller's.
+            names: Names of datasets that are known, by id. Default: none.
 
         Raises:
             ConfigurationError: The key names no dataset.
@@ -85,14 +91,14 @@ class Partitioning:
         """
         dataset_id, window = self.split(partition_key)
         if dataset_id is not None:
-            return [self._scope(dataset_id, window)]
+            return [self._scope(dataset_id, window, (names or {}).get(dataset_id))]
         if window is None:
             msg = (
                 f"The partition key {partition_key!r} names neither a dataset nor a window of time."
             )
             raise ConfigurationError(msg)
         found = find_datasets(client, self._query_of(window), org_id=org_id)
-        return [self._scope(dataset.dataset_id, None) for dataset in found]
+        return [self._scope(dataset.dataset_id, None, dataset.name) for dataset in found]
 
     def split(self, partition_key: str | None) -> tuple[str | None, dg.TimeWindow | None]:
         """Return the dataset and the window of time that a key stands for.
@@ -144,13 +150,16 @@ class Partitioning:
             return frozenset(self.datasets.get_partition_keys())
         return None
 
-    def _scope(self, dataset_id: str, window: dg.TimeWindow | None) -> Scope:
+    def _scope(
+        self, dataset_id: str, window: dg.TimeWindow | None, dataset_name: str | None
+    ) -> Scope:
         return Scope(
             dataset_id=dataset_id,
             include_patterns=self.config.include_patterns,
             exclude_patterns=self.config.exclude_patterns,
             created_from=window.start if window else None,
             created_before=window.end if window else None,
+            dataset_name=dataset_name,
         )
 
     def _query_of(self, window: dg.TimeWindow) -> Any:

@@ -40,6 +40,16 @@ def run_request(
     return dg.RunRequest(run_key=run_key, partition_key=key, tags={**tags, **plain})
 
 
+def named_dataset(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the name of the dataset that a run was requested for, by the dataset's id; nothing if there is none.
+
+    Args:
+        tags: Of the run.
+    """
+    dataset_id, name = tags.get(DATASET_TAG), tags.get(DATASET_NAME_TAG)
+    return {dataset_id: name} if dataset_id and name else {}
+
+
 def range_tags(first: str, last: str) -> dict[str, str]:
     """Return the tags by which Dagster lets one run hold several partitions.
 

@@ -284,7 +284,7 @@ def test_an_unknown_dataset_costs_no_other_partition(
         dataset_ids[2],
     ]
     text = error_text(result)
-    assert "ds_gone: looking up dataset ds_gone: the Roboto API answered 404" in text
+    assert "ds_gone: listing the files of ds_gone: the Roboto API answered 404" in text
     assert "'flight 7' is no dataset id" in text
 
 
@@ -359,7 +359,7 @@ def test_a_retry_policy_repeats_only_what_is_retryable(
     local.faults.add(fault, key="*/0.mcap")
     policy = dg.RetryPolicy(max_retries=1)
     result = materialize(materialize.asset(dataset_id=dataset_id, retry_policy=policy))
-    asked = local.requests.count(route=f"/v1/datasets/{dataset_id}")
+    asked = local.requests.count(route=f"/v1/datasets/{dataset_id}/files/query")
     assert (result.success, asked) == (False, attempts)
 
 

@@ -11,6 +11,7 @@ from roboto_dagster.errors import PlatformError
 from roboto_dagster.platform.errors import platform_errors
 from roboto_dagster.platform.pages import PageRequest, query_records
 from roboto_dagster.platform.queries import Query
+from roboto_dagster.platform.records import is_id
 
 if TYPE_CHECKING:
     from roboto import RobotoClient
@@ -90,6 +91,24 @@ def find_datasets(
         with platform_errors("reading the records of datasets", client):
             dataset = RemoteDataset.from_record(record)
         yield dataset
+
+
+def dataset_owner(client: "RobotoClient", dataset_id: str) -> tuple[str, str | None]:
+    """Return the organization that owns a dataset, and the dataset's name, if it has one.
+
+    Args:
+        client: Client of the platform.
+        dataset_id: The dataset.
+
+    Raises:
+        PlatformError: There is no such dataset, or the platform could not be asked.
+    """
+    with platform_errors(f"looking up dataset {dataset_id}", client):
+        record = client.get(f"v1/datasets/{dataset_id}").to_dict(json_path=["data"])
+        org_id, name = record["org_id"], record.get("name")
+        if not isinstance(org_id, str) or not is_id(org_id):
+            raise ValueError(org_id)
+        return org_id, str(name) if name else None
 
 
 def dataset_exists(client: "RobotoClient", dataset_id: str) -> bool:

@@ -21,45 +21,61 @@ from roboto_dagster.platform.datasets import parse_time
 from roboto_dagster.platform.errors import platform_errors
 from roboto_dagster.platform.links import LinkResolver, file_record
 from roboto_dagster.platform.pagination import walk_pages
-from roboto_dagster.platform.records import RemoteFile, bad_record, problem_of
+from roboto_dagster.platform.records import RemoteFile, bad_record, is_id, problem_of
 from roboto_dagster.platform.scope import Matcher, Scope
 
 if TYPE_CHECKING:
     from roboto import RobotoClient
 
-__all__ = ["RemoteFile", "is_gone", "list_files"]
+__all__ = ["FileListing", "RemoteFile", "is_gone"]
 
 _NOT_FOUND = 404
 _REMEMBERED = 10_000  # pages that shift while they are read repeat what stood at their border
 
 
-def list_files(client: "RobotoClient", scope: Scope) -> Iterator[RemoteFile]:
-    """Yield the files of a scope, in the platform's order. Directories and files not yet uploaded
-    are left out.
+class FileListing:
+    """The files of a scope, in the platform's order. Directories and files not yet uploaded are left out.
 
     Args:
         client: Client of the platform.
         scope: The dataset and its patterns.
 
-    Yields:
-        Every file once, also where pages shift while they are read; a file that was changed meanwhile may come
-        again with its new version. A record that cannot be used comes with a `code` instead of failing the
-        listing.
-
-    Raises:
-        PlatformError: The dataset is unknown, or a page could not be had: the listing is then
-            incomplete.
+    Attributes:
+        org_id: The organization that owns the dataset, which comes with every record; None before the first record, and
+            where there is none.
     """
-    matcher, links, seen = scope.matcher(), LinkResolver(client), _Recent(_REMEMBERED)
 
-    def fetch(token: str | None) -> tuple[Sequence[Any], str | None]:
-        return _page(client, scope, token)
+    def __init__(self, client: "RobotoClient", scope: Scope) -> None:
+        self._client = client
+        self._scope = scope
+        self.org_id: str | None = None
 
-    for page in walk_pages(fetch, f"listing the files of {scope.dataset_id}"):
-        wanted = [each for each in page if _is_wanted(each, scope, matcher) and not seen.has(each)]
-        resolved = links.resolve([each for each in wanted if _is_good_link(each)])
-        for record in wanted:
-            yield next(resolved) if _is_good_link(record) else _file(record)
+    def __iter__(self) -> Iterator[RemoteFile]:
+        """List the files from the beginning.
+
+        Yields:
+            Every file once, also where pages shift while they are read; a file that was changed meanwhile may come
+            again with its new version. A record that cannot be used comes with a `code` instead of failing the
+            listing.
+
+        Raises:
+            PlatformError: The dataset is unknown, or a page could not be had: the listing is then
+                incomplete.
+        """
+        scope, links, seen = self._scope, LinkResolver(self._client), _Recent(_REMEMBERED)
+        matcher = scope.matcher()
+
+        def fetch(token: str | None) -> tuple[Sequence[Any], str | None]:
+            return _page(self._client, scope, token)
+
+        for page in walk_pages(fetch, f"listing the files of {scope.dataset_id}"):
+            self.org_id = self.org_id or _owner_of(page, scope.dataset_id)
+            wanted = [
+                each for each in page if _is_wanted(each, scope, matcher) and not seen.has(each)
+            ]
+            resolved = links.resolve([each for each in wanted if _is_good_link(each)])
+            for record in wanted:
+                yield next(resolved) if _is_good_link(record) else _file(record)
 
 
 def is_gone(client: "RobotoClient", dataset_id: str, file_id: str, relative_path: str) -> bool:
@@ -88,6 +104,16 @@ def is_gone(client: "RobotoClient", dataset_id: str, file_id: str, relative_path
         return True
     place = (record.get("association_id"), record.get("relative_path"))
     return place != (dataset_id, relative_path)
+
+
+def _owner_of(page: Sequence[object], dataset_id: str) -> str | None:
+    """Return the organization that the records of a dataset name; what cannot be an id is none."""
+    for record in page:
+        if isinstance(record, Mapping) and record.get("association_id") == dataset_id:
+            org_id = record.get("org_id")
+            if isinstance(org_id, str) and is_id(org_id):
+                return org_id
+    return None
 
 
 class _Recent:

@@ -13,7 +13,7 @@ from roboto_dagster.uri import split_s3_uri
 
 _MAX_VERSION = 2**63 - 1  # of SQLite and Parquet
 _MAX_SIZE_BYTES = 2**47  # above the largest object of any store; the sum of many still fits 63 bits
-# Ids go into URLs of the API.
+# Ids go into URLs and headers of the API.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _BUCKET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
@@ -64,6 +64,11 @@ def problem_of(record: object) -> str | None:
     return _text_problem(record) or _number_problem(record) or _kind_problem(record)
 
 
+def is_id(text: str) -> bool:
+    """Return whether a text can be the id of a file, a dataset or an organization."""
+    return _ID.fullmatch(text) is not None
+
+
 def bad_record(record: object, problem: str) -> RemoteFile:
     """Return what is known of a record that cannot be used.
 
@@ -93,7 +98,7 @@ def _text_problem(record: Mapping[str, Any]) -> str | None:
         if name != "relative_path" and not _is_unicode(value):  # the plan judges paths
             return f"{name} is {value!r}"
     for name in ("file_id", "association_id"):
-        if not _ID.fullmatch(record[name]):
+        if not is_id(record[name]):
             return f"{name} is {record[name]!r}"
     return None
 

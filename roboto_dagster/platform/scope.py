@@ -28,6 +28,7 @@ class Scope:
         exclude_patterns: The same; they win over the included.
         created_from: Only files that were created then or later.
         created_before: Only files that were created earlier.
+        dataset_name: The dataset's name, if it is known; for messages alone.
     """
 
     dataset_id: str
@@ -35,6 +36,7 @@ class Scope:
     exclude_patterns: tuple[str, ...] = ()
     created_from: dt.datetime | None = None
     created_before: dt.datetime | None = None
+    dataset_name: str | None = None
 
     def __post_init__(self) -> None:
         if not is_dataset_id(self.dataset_id):

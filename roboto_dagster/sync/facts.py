@@ -15,11 +15,12 @@ from collections.abc import Iterable, Iterator
 
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ManifestError
+from roboto_dagster.sync.damaged import set_aside
 from roboto_dagster.sync.inventory import Inventory, batched
 from roboto_dagster.sync.known import KNOWN_COLUMNS, KnownRow, known_rows
 from roboto_dagster.sync.known_files import KnownFiles
 from roboto_dagster.sync.local import local_file
-from roboto_dagster.sync.manifest import iterate_manifest, set_aside
+from roboto_dagster.sync.manifest import iterate_manifest
 from roboto_dagster.sync.plan import KnownFile, is_as_known
 from roboto_dagster.sync.progress import Log
 from roboto_dagster.sync.publish_log import read_folder_logs, read_publish_logs

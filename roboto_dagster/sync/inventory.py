@@ -103,7 +103,7 @@ class Inventory:
 
         Args:
             dataset_id: The dataset.
-            files: As `platform.files.list_files` yields them.
+            files: As `platform.files.FileListing` yields them.
         """
         self.db.executemany(sql.INSERT_FILE, (self._remote_row(dataset_id, file) for file in files))
 

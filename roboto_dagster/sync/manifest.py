@@ -24,14 +24,12 @@ listed ─► fetched ─► unchanged ─► unchanged … ──────�
 import contextlib
 import errno
 import functools
-import itertools
 import os
 import pathlib
 import urllib.parse
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from roboto_dagster.disk.folder import Folder
 from roboto_dagster.disk.local_file import open_regular
 from roboto_dagster.disk.temp_file import Durability, open_partial
 from roboto_dagster.errors import ManifestError
@@ -98,6 +96,7 @@ def write_manifest(
     *,
     within: pathlib.Path | None = None,
     durability: Durability = "none",
+    metadata: Mapping[bytes, bytes] | None = None,
 ) -> None:
     """Write a manifest in place of the last one, in one step.
 
@@ -106,6 +105,7 @@ def write_manifest(
         batches: Rows in the order of `schema`, many at a time, so that memory stays flat.
         within: A parent of `path` below which no link is followed; None trusts all of the path.
         durability: What is forced to the disk before it counts as written.
+        metadata: Kept in the file besides its version. Default: none.
 
     Raises:
         ManifestError: It cannot be written; the last manifest is then untouched.
@@ -118,7 +118,7 @@ def write_manifest(
             with (
                 os.fdopen(os.dup(partial.fd), "wb") as file,
                 pq.ParquetWriter(
-                    file, schema(), compression="zstd", write_page_checksum=True
+                    file, _with(metadata), compression="zstd", write_page_checksum=True
                 ) as writer,
             ):
                 for rows in batches:
@@ -132,6 +132,10 @@ def write_manifest(
             f"{code}The manifest {path} cannot be written: {error.strerror or error}. Completed files are on disk, and "
             "the last manifest is unchanged. Make room or correct the permissions, then run it again."
         ) from error
+
+
+def _with(metadata: Mapping[bytes, bytes] | None) -> "pa.Schema":
+    return schema().with_metadata({**(schema().metadata or {}), **(metadata or {})})
 
 
 def _table(rows: Sequence[Sequence[Any]]) -> "pa.Table":
@@ -159,6 +163,22 @@ def read_manifest(path: str | os.PathLike[str]) -> "pa.Table":
     """
     with _open(path) as file:
         return file.read(use_threads=False)  # see `_open`
+
+
+def read_file_metadata(
+    path: str | os.PathLike[str], within: pathlib.Path | None = None
+) -> dict[bytes, bytes]:
+    """Return the metadata of the file as such.
+
+    Args:
+        path: From `manifest_path`.
+        within: A parent of `path` below which no link is followed; None trusts its folder.
+
+    Raises:
+        ManifestError: There is none, or it is not one of ours.
+    """
+    with _open(path, within) as file:
+        return dict(file.schema_arrow.metadata or {})
 
 
 def iterate_manifest(
@@ -258,42 +278,3 @@ def _check_schema(path: str | os.PathLike[str], file: "pq.ParquetFile") -> None:
             raise ManifestError(
                 f"The manifest {os.fspath(path)} has no column {field.name} of type {field.type}. {_ADVICE}"
             )
-
-
-def set_aside(path: pathlib.Path, within: pathlib.Path) -> pathlib.Path:
-    """Rename a damaged file of ours, so that nothing is lost and the next run is not bothered by it.
-
-    Args:
-        path: A manifest or a publish log, or whatever is in its place.
-        within: A parent of it below which no link is followed.
-
-    Returns:
-        Its new path, beside the old one.
-
-    Raises:
-        ManifestError: It cannot be renamed.
-    """
-    try:
-        with Folder.open(path.parent, within, create=False) as folder:
-            name = _free_name(folder, path.name.lstrip("."))
-            os.rename(
-                folder.name_of(path.name),
-                folder.name_of(name),
-                src_dir_fd=folder.fd,
-                dst_dir_fd=folder.fd,
-            )
-    except OSError as error:
-        raise ManifestError(
-            f"{path} is damaged and cannot be set aside: {error.strerror or error}. Move it away, then run it again."
-        ) from error
-    return path.with_name(name)
-
-
-def _free_name(folder: Folder, name: str) -> str:
-    for number in itertools.count(1):
-        candidate = f".{name}.damaged-{number}"
-        try:
-            folder.lstat(candidate)
-        except FileNotFoundError:
-            return candidate
-    raise AssertionError  # `count` never ends

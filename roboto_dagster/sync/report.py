@@ -150,7 +150,7 @@ class SyncReport:
         skipped: Files that the plan refused and the options let pass, with their reasons; the first `MAX_EXAMPLES`.
         timeline: The bytes that arrived, by time.
         top_files: The slowest of the fetched files, then the largest of the others; only a few.
-        dataset_names: Names of the datasets, by id; without those that have none.
+        dataset_names: Names of the datasets, by id; without those that have none or whose name is not known.
         dataset_url: The dataset's page on the platform, if there is one dataset and a page.
     """
 

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from roboto_dagster.errors import DownloadError
 from roboto_dagster.platform.datasets import dataset_url
@@ -17,18 +16,13 @@ from roboto_dagster.sync.transfer import TransferPhase
 _MAX_TOP_FILES = 10
 
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str | None: ...
-
-
 def make_report(
     scopes: Sequence[Scope],
     settings: SyncSettings,
     inventory: Inventory,
     transfer: TransferPhase,
     *,
-    datasets: Mapping[str, _Named],
+    dataset_names: Mapping[str, str],
     removed: int,
     duration_seconds: float,
 ) -> SyncReport:
@@ -39,7 +33,7 @@ def make_report(
         settings: Of the sync.
         inventory: The files and their results.
         transfer: The attempts.
-        datasets: The datasets' names, by id.
+        dataset_names: The datasets' names, by id; without those that are not known.
         removed: How many files were removed.
         duration_seconds: From listing to manifest.
     """
@@ -49,7 +43,7 @@ def make_report(
     destination, examples = settings.destination, functools.partial(_examples, outcomes, settings)
     return SyncReport(
         dataset_ids=dataset_ids,
-        dataset_names={key: each.name for key, each in datasets.items() if each.name},
+        dataset_names=dict(dataset_names),
         root=destination / dataset_ids[0] if len(dataset_ids) == 1 else destination,
         manifest=settings.manifest,
         files_total=total.files,

@@ -11,19 +11,18 @@ import contextlib
 import os
 import pathlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Sequence
 
 from roboto_dagster.disk.run_record import RunRecord
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.platform.errors import platform_errors
-from roboto_dagster.platform.files import list_files
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.conflicts import ConflictResolver
+from roboto_dagster.sync.datasets import Datasets
 from roboto_dagster.sync.facts import Facts
 from roboto_dagster.sync.inventory import Inventory
 from roboto_dagster.sync.manifest import write_manifest
+from roboto_dagster.sync.manifest_names import names_metadata
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.outcomes import Outcomes
 from roboto_dagster.sync.planning import Planner
@@ -36,9 +35,6 @@ from roboto_dagster.sync.sessions import Sessions
 from roboto_dagster.sync.temporary_files import recorded_run
 from roboto_dagster.sync.transfer import TransferPhase
 from roboto_dagster.sync.unlisted import Unlisted
-
-if TYPE_CHECKING:
-    from roboto import RobotoClient
 
 
 def sync(scopes: Sequence[Scope], settings: SyncSettings) -> SyncReport:
@@ -72,22 +68,10 @@ def sync(scopes: Sequence[Scope], settings: SyncSettings) -> SyncReport:
             settings,
             inventory,
             transfer,
-            datasets=run.datasets,
+            dataset_names=run.datasets.names,
             removed=run.unlisted.removed_count,
             duration_seconds=time.monotonic() - started,
         )
-
-
-class Dataset(NamedTuple):
-    """What a sync needs to know of a dataset besides its files.
-
-    Attributes:
-        org_id: The organization that owns it.
-        name: Its name, or None.
-    """
-
-    org_id: str
-    name: str | None
 
 
 class _Run:
@@ -110,15 +94,15 @@ class _Run:
         self._resolver = ConflictResolver(inventory, tree, self._facts)
         self.unlisted = Unlisted(inventory, tree)
         self._remover = Remover(self.unlisted, tree, scopes, settings)
-        self.datasets: Mapping[str, Dataset] = {}
+        self.datasets = Datasets(scopes, settings)
 
     def execute(self) -> TransferPhase:
         """List, plan, fetch, remove, and write the manifest whatever happens."""
         self._list()
         self._facts.read_own()
+        self.datasets.recall_names()
         log = PublishLog(self._settings.manifest, self._settings.destination)
-        org_ids = {dataset_id: each.org_id for dataset_id, each in self.datasets.items()}
-        sessions = Sessions(self._settings, org_ids)
+        sessions = Sessions(self._settings, self.datasets.org_ids)
         revalidator = Revalidator(
             self._inventory, self._tree, sessions.store_for, self._settings.log
         )
@@ -126,17 +110,15 @@ class _Run:
         with self._manifest_at_the_end(log):
             self._planner.plan(self._facts, revalidator, self.unlisted, self._remover)
             transfer.run()
-            if not Outcomes(self._inventory).count("failed"):
+            if Outcomes(self._inventory).count("failed"):
+                self.datasets.ask_for_names()
+            else:
                 self._remover.remove_all()
         return transfer
 
     def _list(self) -> None:
         """List every scope to its end."""
-        datasets = {}
-        for scope in self._scopes:
-            datasets[scope.dataset_id] = _look_up(self._settings.client, scope.dataset_id)
-            self._inventory.add_remote(scope.dataset_id, list_files(self._settings.client, scope))
-        self.datasets = datasets
+        self.datasets.list_into(self._inventory)
         if self._settings.options.on_empty == "fail" and not self._inventory.totals().files:
             _check_may_be_empty(self._scopes)
 
@@ -163,7 +145,11 @@ class _Run:
         self.unlisted.mark()
         rows = self._inventory.manifest_rows(settings.destination)
         write_manifest(
-            settings.manifest, rows, within=settings.destination, durability=settings.durability
+            settings.manifest,
+            rows,
+            within=settings.destination,
+            durability=settings.durability,
+            metadata=names_metadata(self.datasets.names),
         )
 
 
@@ -193,11 +179,3 @@ def _check_may_be_empty(scopes: Sequence[Scope]) -> None:
         f"There is no file in {named}{wanted.replace('match that', 'match and that')}, so nothing was touched. Upload "
         'files, correct the id or the patterns, or set on_empty="allow" if this is as it should be.'
     )
-
-
-def _look_up(client: "RobotoClient", dataset_id: str) -> Dataset:
-    from roboto import Dataset as RobotoDataset
-
-    with platform_errors(f"looking up dataset {dataset_id}", client):
-        found = RobotoDataset.from_id(dataset_id, roboto_client=client)
-        return Dataset(str(found.org_id), found.name)

@@ -21,7 +21,7 @@ class Sessions:
 
     Args:
         settings: Of the sync.
-        org_ids: The organization of each dataset.
+        org_ids: The organization of each dataset; read when a session is made.
     """
 
     def __init__(self, settings: SyncSettings, org_ids: Mapping[str, str]) -> None:

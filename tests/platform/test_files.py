@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from roboto_dagster import PlatformError
-from roboto_dagster.platform.files import RemoteFile, is_gone, list_files
+from roboto_dagster.platform.files import FileListing, RemoteFile, is_gone
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.testing import LocalRoboto, faults
 
@@ -23,7 +23,7 @@ def dataset_id(local: LocalRoboto) -> str:
 def listed(local: LocalRoboto, dataset_id: str, **scope: Any) -> list[RemoteFile]:
     """List a dataset to its end."""
     client = local.client(max_attempts=1)
-    return list(list_files(client, Scope(dataset_id=dataset_id, **scope)))
+    return list(FileListing(client, Scope(dataset_id=dataset_id, **scope)))
 
 
 def paths(files: list[RemoteFile]) -> list[str]:
@@ -78,7 +78,7 @@ def test_pages_are_asked_for_as_they_are_needed(local: LocalRoboto, dataset_id: 
     for number in range(25):
         local.add_record(dataset_id, relative_path=f"{number:02}", uri="s3://b/k")
     local.requests.clear()
-    next(list_files(local.client(), Scope(dataset_id=dataset_id)))
+    next(iter(FileListing(local.client(), Scope(dataset_id=dataset_id))))
     assert local.requests.count(route=QUERY) == 1
 
 

@@ -19,7 +19,6 @@ from roboto_dagster.sync.manifest import (
     iterate_manifest,
     manifest_path,
     read_manifest,
-    set_aside,
     write_manifest,
 )
 
@@ -234,22 +233,3 @@ def test_only_row_groups_that_may_hold_a_dataset_are_read(path: pathlib.Path) ->
         for dataset_id in ("ds_0", "ds_1", "ds_2")
     ]
     assert rows == [[], [[("fl_1",)]], []]
-
-
-@pytest.mark.parametrize("kind", ["file", "folder", "fifo", "link"])
-def test_what_is_set_aside_is_renamed(path: pathlib.Path, kind: str) -> None:
-    """Nothing is deleted, and what was set aside before stays."""
-    path.parent.mkdir(parents=True)
-    names = []
-    for _ in range(2):
-        if kind == "file":
-            path.write_bytes(b"damaged")
-        elif kind == "folder":
-            path.mkdir()
-        elif kind == "fifo":
-            os.mkfifo(path)
-        else:
-            path.symlink_to("elsewhere")
-        names.append(set_aside(path, path.parent).name)
-    assert names == [".ds_1.parquet.damaged-1", ".ds_1.parquet.damaged-2"]
-    assert sorted(each.name for each in path.parent.iterdir()) == names

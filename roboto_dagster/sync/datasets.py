@@ -1,0 +1,83 @@
+"""The datasets of one sync: their files, their organizations and their names, for as few requests as possible.
+
+```
+ list the files ─┬─ records ──────────────────────────► they name the organization
+                 └─ none, or none that names it ──────► ask for the dataset's own record: is there such a dataset?
+
+ name: the scope's (from the sensor's tag or a query of datasets) ► the dataset's record, where it was asked for anyway
+       ► the last manifest's ► where files failed, one more request; else it stays unknown
+```
+
+A sync that finds nothing changed is thus one request a page of files, and one that fetches asks for credentials besides.
+"""
+
+import contextlib
+from collections.abc import Sequence
+
+from roboto_dagster.errors import PlatformError
+from roboto_dagster.platform.datasets import dataset_owner
+from roboto_dagster.platform.files import FileListing
+from roboto_dagster.platform.scope import Scope
+from roboto_dagster.sync.inventory import Inventory
+from roboto_dagster.sync.manifest_names import read_dataset_names
+from roboto_dagster.sync.options import SyncSettings
+
+
+class Datasets:
+    """Lists the datasets of a sync.
+
+    Args:
+        scopes: The datasets and their patterns.
+        settings: Of the sync.
+
+    Attributes:
+        org_ids: The organization that owns each dataset, once it is listed.
+        names: The names that are known, by the id of the dataset.
+    """
+
+    def __init__(self, scopes: Sequence[Scope], settings: SyncSettings) -> None:
+        self._scopes = scopes
+        self._settings = settings
+        self.org_ids: dict[str, str] = {}
+        self.names = {each.dataset_id: each.dataset_name for each in scopes if each.dataset_name}
+
+    def list_into(self, inventory: Inventory) -> None:
+        """List every dataset to its end.
+
+        Args:
+            inventory: Where the files go.
+
+        Raises:
+            PlatformError: A dataset is unknown, or could not be listed to its end.
+        """
+        for scope in self._scopes:
+            listing = FileListing(self._settings.client, scope)
+            inventory.add_remote(scope.dataset_id, listing)
+            if listing.org_id is None:
+                self._look_up(scope.dataset_id)
+            else:
+                self.org_ids[scope.dataset_id] = listing.org_id
+
+    def recall_names(self) -> None:
+        """Take names that are not known from the last manifest."""
+        if unnamed := self._unnamed():
+            settings = self._settings
+            recorded = read_dataset_names(settings.manifest, within=settings.destination)
+            self.names |= {each: recorded[each] for each in unnamed if each in recorded}
+
+    def ask_for_names(self) -> None:
+        """Ask for the name of a single dataset that is not known: messages about failed files are to have it."""
+        if len(self._scopes) == 1 and self._unnamed():
+            with contextlib.suppress(
+                PlatformError
+            ):  # the failed files are to be reported, not this
+                self._look_up(self._scopes[0].dataset_id)
+
+    def _unnamed(self) -> list[str]:
+        return [each.dataset_id for each in self._scopes if each.dataset_id not in self.names]
+
+    def _look_up(self, dataset_id: str) -> None:
+        org_id, name = dataset_owner(self._settings.client, dataset_id)
+        self.org_ids[dataset_id] = org_id
+        if name:
+            self.names[dataset_id] = name
