@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from roboto_dagster.schedules import build_roboto_sync_schedule
     from roboto_dagster.sensors import build_roboto_dataset_sensor
     from roboto_dagster.sync.manifest import manifest_path, read_manifest
+    from roboto_dagster.sync.values import SyncMetadata
     from roboto_dagster.types import DownloadableFile
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "RobotoResource",
     "S3Store",
     "StoreRegistry",
+    "SyncMetadata",
     "__version__",
     "build_roboto_dataset_asset",
     "build_roboto_dataset_checks",
@@ -105,6 +107,7 @@ _MODULE_OF = {
     "RobotoResource": "resources",
     "S3Store": "fs.s3_store",
     "StoreRegistry": "fs.object_store",
+    "SyncMetadata": "sync.values",
     "build_roboto_dataset_asset": "assets",
     "build_roboto_dataset_checks": "checks",
     "build_roboto_dataset_sensor": "sensors",

@@ -17,7 +17,8 @@ from pydantic import Field
 from roboto_dagster.fs.core.settings import OnRetry, S3Settings
 from roboto_dagster.fs.credentials import CredentialProvider
 from roboto_dagster.fs.download_session import DownloadSession
-from roboto_dagster.fs.object_store import ObjectStore, StoreRegistry
+from roboto_dagster.fs.object_store import ObjectStore
+from roboto_dagster.fs.opening import open_store
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.platform.client import (
     DEFAULT_MAX_ATTEMPTS,
@@ -242,12 +243,12 @@ class ObjectStoreResource(CheckedResource):
             The store.
         """
         plain = without_variables(self)
-        bucket_name = uri.partition("://")[2].partition("/")[0]
-        provider = without_variables(plain.credentials).provider_for(session, bucket_name)
-        options: dict[str, Any] = (
-            plain._s3_options(retry, on_retry) if uri.startswith("s3://") else {}  # noqa: SLF001 - the same class
+        return open_store(
+            session,
+            uri,
+            provider_for=without_variables(plain.credentials).provider_for,
+            s3_options=plain._s3_options(retry, on_retry),  # noqa: SLF001 - the same class
         )
-        return StoreRegistry.get_store_for_uri(uri, provider, **options)
 
     def _s3_options(self, retry: RetryConfig | None, on_retry: OnRetry | None) -> dict[str, Any]:
         return {

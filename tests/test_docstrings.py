@@ -16,12 +16,12 @@ from roboto_dagster import (
     DownloadableFile,
     DownloadSession,
     StoreRegistry,
+    SyncMetadata,
     build_roboto_dataset_asset,
     build_roboto_sync_schedule,
     failures_of_run,
 )
 from roboto_dagster.component.fields import SettingsModel, setting
-from roboto_dagster.metadata import SyncMetadata
 from roboto_dagster.testing import LocalRoboto, faults
 
 PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
@@ -142,7 +142,7 @@ def test_metadata(dataset: str, flights: dg.AssetsDefinition, local: LocalRoboto
     """The numbers of an event are read by their names."""
     with dg.DagsterInstance.ephemeral() as instance:
         materialize(flights, local, dataset, instance)
-        run("metadata.SyncMetadata", SyncMetadata=SyncMetadata, instance=instance, asset=flights)
+        run("sync.values.SyncMetadata", SyncMetadata=SyncMetadata, instance=instance, asset=flights)
 
 
 def test_component_fields() -> None:

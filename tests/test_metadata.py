@@ -1,12 +1,10 @@
 """What a report looks like as metadata: keys, numbers, tables."""
 
-import dataclasses
-
 import dagster as dg
 
-from roboto_dagster import DownloadError, PlatformError
+from roboto_dagster import DownloadError, PlatformError, SyncMetadata
 from roboto_dagster.fs.core.settings import MIB
-from roboto_dagster.metadata import MAX_TABLE_ROWS, SyncMetadata, outcome_metadata
+from roboto_dagster.metadata import MAX_TABLE_ROWS, outcome_metadata
 from roboto_dagster.sync.report import ReportedFile, Timeline
 from tests.reports import failure, plain, report, table
 
@@ -122,11 +120,9 @@ def test_what_was_not_even_planned_has_its_error() -> None:
 
 def test_numbers_and_names_can_be_read_back() -> None:
     """What a report becomes as metadata, a program gets back, typed."""
-    sync = SyncMetadata.of(report([failure()], dataset_url="https://app.roboto.ai/datasets/ds_1"))
-    assert SyncMetadata.from_metadata(outcome_metadata(report([failure()]))) == (
-        dataclasses.replace(sync, dataset_url=None)
-    )
-    assert SyncMetadata.from_metadata(sync.to_metadata()) == sync
+    known = report([failure()], dataset_url="https://app.roboto.ai/datasets/ds_1")
+    assert SyncMetadata.from_metadata(outcome_metadata(known)) == SyncMetadata.of(known)
+    assert SyncMetadata.from_metadata(outcome_metadata(report())) == SyncMetadata.of(report())
 
 
 def test_metadata_of_others_is_not_read() -> None:

@@ -461,7 +461,7 @@ def test_settings_reach_the_store(local: LocalRoboto, monkeypatch: pytest.Monkey
     """Every field goes to the store's options under its own name."""
     seen: dict[str, Any] = {}
     monkeypatch.setattr(
-        "roboto_dagster.resources.StoreRegistry.get_store_for_uri",
+        "roboto_dagster.fs.opening.StoreRegistry.get_store_for_uri",
         lambda uri, provider, **options: seen.update(options, uri=uri, provider=provider),
     )
     retry = RetryConfig(max_attempts=2)
