@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from roboto_dagster.schedules import build_roboto_sync_schedule
     from roboto_dagster.sensors import build_roboto_dataset_sensor
+    from roboto_dagster.source_asset import build_roboto_source_asset
     from roboto_dagster.sync.manifest import manifest_path, read_manifest
     from roboto_dagster.sync.values import SyncMetadata
     from roboto_dagster.types import DownloadableFile
@@ -74,6 +75,7 @@ __all__ = [
     "build_roboto_dataset_asset",
     "build_roboto_dataset_checks",
     "build_roboto_dataset_sensor",
+    "build_roboto_source_asset",
     "build_roboto_sync_schedule",
     "failures_of_run",
     "manifest_path",
@@ -111,6 +113,7 @@ _MODULE_OF = {
     "build_roboto_dataset_asset": "assets",
     "build_roboto_dataset_checks": "checks",
     "build_roboto_dataset_sensor": "sensors",
+    "build_roboto_source_asset": "source_asset",
     "build_roboto_sync_schedule": "schedules",
     "failures_of_run": "failures",
     "manifest_path": "sync.manifest",

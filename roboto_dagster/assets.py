@@ -1,8 +1,9 @@
 """The Dagster asset: a Roboto dataset on disk, one partition a dataset."""
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, TypeAlias
 
 import dagster as dg
 
@@ -12,7 +13,14 @@ from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.materialize import materialize_partitions
 from roboto_dagster.partitions import partitioning_of
 from roboto_dagster.platform.queries import Query
+from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
+from roboto_dagster.source_asset import (
+    Source,
+    build_roboto_source_asset,
+    deps_with_source,
+    ignoring_source,
+)
 from roboto_dagster.sync.options import (
     DEFAULT_RESERVE_BYTES,
     OnEmpty,
@@ -24,6 +32,12 @@ from roboto_dagster.sync.options import (
 __all__ = ["KINDS", "build_roboto_dataset_asset", "materialize_partitions"]
 
 KINDS = frozenset({"roboto", "s3"})
+Dependency: TypeAlias = (
+    dg.AssetKey | dg.AssetsDefinition | dg.AssetSpec | dg.AssetDep | str | Sequence[str]
+)
+"""What an asset may depend on, as in `dagster.asset`."""
+
+_DEFAULT_SOURCE = build_roboto_source_asset()
 
 
 def build_roboto_dataset_asset(
@@ -45,15 +59,23 @@ def build_roboto_dataset_asset(
     key_prefix: str | Sequence[str] | None = None,
     group_name: str | None = None,
     description: str | None = None,
-    kinds: set[str] | None = None,
+    kinds: AbstractSet[str] | None = None,
     owners: Sequence[str] | None = None,
     tags: Mapping[str, str] | None = None,
     metadata: Mapping[str, Any] | None = None,
-    deps: Sequence[dg.AssetKey] | None = None,
+    deps: Iterable[Dependency] | None = None,
+    source: Source | None = _DEFAULT_SOURCE,
+    code_version: str | None = None,
     automation_condition: dg.AutomationCondition[Any] | None = None,
+    freshness_policy: dg.FreshnessPolicy | None = None,
     retry_policy: dg.RetryPolicy | None = None,
     pool: str | None = None,
+    op_tags: Mapping[str, Any] | None = None,
+    hooks: AbstractSet[dg.HookDefinition] | None = None,
+    check_specs: Sequence[dg.AssetCheckSpec] | None = None,
     io_manager_key: str | None = None,
+    roboto_resource_key: str = "roboto",
+    object_store_resource_key: str = "object_store",
 ) -> dg.AssetsDefinition:
     """Build an asset that delivers Roboto datasets to the local disk.
 
@@ -67,7 +89,7 @@ def build_roboto_dataset_asset(
     request to the store.
 
     The asset needs the resources `roboto` (a `RobotoResource`) and `object_store` (an
-    `ObjectStoreResource`).
+    `ObjectStoreResource`); assets of a second organization name others.
 
     Args:
         name: The asset's name.
@@ -99,13 +121,24 @@ def build_roboto_dataset_asset(
         owners: Owners of the asset.
         tags: Tags of the asset.
         metadata: Definition metadata of the asset.
-        deps: Assets that it depends on.
-        automation_condition: When Dagster materializes it by itself.
+        deps: Assets that it depends on, besides its source: whatever Dagster takes as such.
+        source: The upstream asset that stands for the platform, from `build_roboto_source_asset`, or
+            the key of another one; None for none. Default: `roboto/platform`.
+        code_version: Version of the code. Default: a hash of what decides which files are delivered.
+        automation_condition: When Dagster materializes it by itself; the source is not waited for.
+        freshness_policy: How old the newest materialization of any partition may be before Dagster
+            shows the asset as stale and alerts. Default: any age.
         retry_policy: How Dagster repeats the step, on top of `retry`. Permanent failures are
             never repeated.
         pool: Concurrency pool of the op.
+        op_tags: Tags of the op, such as what a pod on Kubernetes may use. Default: none.
+        hooks: Functions that Dagster calls when the step has succeeded or failed. Default: none.
+        check_specs: Checks of this asset that something else reports, such as a hook or Dagster's
+            REST API; those of `build_roboto_dataset_checks` are not meant. Default: none.
         io_manager_key: The resource by which other assets load it, a `RobotoFilesIOManager`.
             Default: each of them names it as its `input_manager_key`.
+        roboto_resource_key: The resource that is the platform. Default `roboto`.
+        object_store_resource_key: The resource that is the object store. Default `object_store`.
 
     Returns:
         The asset. A failed run raises one `dagster.Failure` that names every failed file.
@@ -134,24 +167,6 @@ def build_roboto_dataset_asset(
         free_space_reserve_bytes=free_space_reserve_bytes,
     )
 
-    @dg.asset(
-        name=name,
-        key_prefix=key_prefix,
-        partitions_def=partitions_def,
-        backfill_policy=backfill_policy,
-        group_name=group_name,
-        description=description or partitioning.describe(),
-        kinds=set(KINDS if kinds is None else kinds),
-        owners=owners,
-        tags=tags,
-        metadata={**config.to_metadata(), **(metadata or {})},
-        code_version=config.code_version(),
-        deps=deps,
-        automation_condition=automation_condition,
-        retry_policy=retry_policy,
-        pool=pool,
-        io_manager_key=io_manager_key,
-    )
     def roboto_dataset(
         context: dg.AssetExecutionContext, roboto: RobotoResource, object_store: ObjectStoreResource
     ) -> dg.MaterializeResult[Any]:
@@ -164,7 +179,38 @@ def build_roboto_dataset_asset(
             options=options,
         )
 
-    return roboto_dataset
+    resources = {
+        "roboto_resource_key": (roboto_resource_key, RobotoResource),
+        "object_store_resource_key": (object_store_resource_key, ObjectStoreResource),
+    }
+    make_asset = dg.asset(
+        name=name,
+        key_prefix=key_prefix,
+        partitions_def=partitions_def,
+        backfill_policy=backfill_policy,
+        group_name=group_name,
+        description=description or partitioning.describe(),
+        kinds=set(KINDS if kinds is None else kinds),
+        owners=owners,
+        tags=tags,
+        metadata={**config.to_metadata(), **(metadata or {})},
+        code_version=code_version or config.code_version(),
+        deps=deps_with_source(_key(name, key_prefix), deps, source),
+        automation_condition=ignoring_source(automation_condition, source),
+        freshness_policy=freshness_policy,
+        retry_policy=retry_policy,
+        pool=pool,
+        op_tags=op_tags,
+        hooks=hooks,
+        check_specs=check_specs,
+        io_manager_key=io_manager_key,
+    )
+    return make_asset(with_resources(roboto_dataset, dg.AssetExecutionContext, resources))
+
+
+def _key(name: str, prefix: str | Sequence[str] | None) -> dg.AssetKey:
+    parts = [prefix] if isinstance(prefix, str) else list(prefix or ())
+    return dg.AssetKey([*parts, name])
 
 
 def _check_definition(

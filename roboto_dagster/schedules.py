@@ -5,6 +5,7 @@ Dagster's own `build_schedule_from_partitioned_job` refuses dynamic partitions.
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -39,6 +40,9 @@ def build_roboto_sync_schedule(
     run_tags: Mapping[str, str] | None = None,
     default_status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.STOPPED,
     description: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    owners: Sequence[str] | None = None,
 ) -> dg.ScheduleDefinition:
     """Build a schedule that syncs datasets at given times.
 
@@ -55,7 +59,10 @@ def build_roboto_sync_schedule(
         run_tags: Tags of the requested runs. Default: those that name the partition.
         default_status: Whether the schedule runs without being switched on in the UI. Default:
             stopped.
-        description: Shown in the UI.
+        description: Shown in the UI. Default: what it does.
+        tags: Tags of the schedule itself. Default: none.
+        metadata: Metadata of the schedule. Default: none.
+        owners: Owners of the schedule. Default: none.
 
     Returns:
         The schedule. It can also be called with a `dagster.build_schedule_context`, in tests.
@@ -78,6 +85,9 @@ def build_roboto_sync_schedule(
         execution_timezone=execution_timezone,
         default_status=default_status,
         description=description or "Syncs Roboto datasets.",
+        tags=tags,
+        metadata=metadata,
+        owners=owners,
     )
     def roboto_sync_schedule(
         context: dg.ScheduleEvaluationContext,

@@ -6,8 +6,7 @@ for files that were. What a tick does is in `roboto_dagster.sensor.tick`, what i
 """
 
 import datetime as dt
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import dagster as dg
@@ -16,11 +15,10 @@ from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import partitioning_of_asset
 from roboto_dagster.platform.queries import Query, all_of, checked_query
-from roboto_dagster.resource_checks import checked_resource
+from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import RobotoResource
 from roboto_dagster.sensor.options import SensorOptions
 from roboto_dagster.sensor.tick import SensorTick
-from roboto_dagster.setting_checks import check_resource_key
 from roboto_dagster.validation import checked
 
 Clock = Callable[[], dt.datetime]
@@ -50,6 +48,9 @@ def build_roboto_dataset_sensor(
     minimum_interval_seconds: int = 60,
     default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
     description: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    owners: Sequence[str] | None = None,
     roboto_resource_key: str = "roboto",
     clock: Clock = _utc_now,
 ) -> dg.SensorDefinition:
@@ -89,7 +90,10 @@ def build_roboto_dataset_sensor(
         minimum_interval_seconds: Time between two ticks. Default 60.
         default_status: Whether the sensor runs without being switched on in the UI. Default:
             stopped.
-        description: Shown in the UI.
+        description: Shown in the UI. Default: what it does.
+        tags: Tags of the sensor itself. Default: none.
+        metadata: Metadata of the sensor. Default: none.
+        owners: Owners of the sensor. Default: none.
         roboto_resource_key: The resource that is the platform. Default `roboto`.
         clock: Returns the time with its zone, for tests. Default: this machine's.
 
@@ -100,7 +104,6 @@ def build_roboto_dataset_sensor(
         ConfigurationError: The asset was not built by this package, or an option cannot work.
     """
     partitioning = partitioning_of_asset(asset)
-    check_resource_key("roboto_resource_key", roboto_resource_key)
     if not callable(clock):
         raise ConfigurationError(f"clock must be a function that returns the time, not {clock!r}.")
     options = checked(
@@ -124,11 +127,8 @@ def build_roboto_dataset_sensor(
         raise ConfigurationError(msg)
 
     def evaluate(
-        context: dg.SensorEvaluationContext, **resources: Any
+        context: dg.SensorEvaluationContext, roboto: RobotoResource
     ) -> dg.SensorResult | dg.SkipReason:
-        roboto = checked_resource(
-            resources[roboto_resource_key], roboto_resource_key, RobotoResource
-        )
         try:
             return SensorTick(context, roboto, asset, options, clock()).run()
         except PlatformError as error:
@@ -136,6 +136,8 @@ def build_roboto_dataset_sensor(
                 raise
             return dg.SkipReason(f"The next tick asks again; no change is lost. {error}")
 
+    resources = {"roboto_resource_key": (roboto_resource_key, RobotoResource)}
+    body = with_resources(evaluate, dg.SensorEvaluationContext, resources)
     return dg.sensor(
         name=name or derived_name(asset.key, "_sensor"),
         target=asset,
@@ -143,18 +145,7 @@ def build_roboto_dataset_sensor(
         default_status=default_status,
         description=description
         or "Turns new and changed Roboto datasets into partitions and runs.",
-    )(_with_resource(evaluate, roboto_resource_key))
-
-
-def _with_resource(evaluate: Callable[..., Any], resource_key: str) -> Callable[..., Any]:
-    """Return the function with a resource as parameter, as Dagster expects it of a sensor.
-
-    With `required_resource_keys` a sensor could not be called directly, which is how it is tested.
-    """
-    either = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [
-        inspect.Parameter("context", either),
-        inspect.Parameter(resource_key, either, annotation=RobotoResource),
-    ]
-    evaluate.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions may have it
-    return evaluate
+        tags=tags,
+        metadata=metadata,
+        owners=owners,
+    )(body)
