@@ -1,8 +1,8 @@
 """D1 to D12: what goes wrong with the disk."""
 
 import errno
-import json
 import os
+import pathlib
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from roboto_dagster.testing import faults
 from tests.faults.invariants import leftovers
 from tests.faults.lab import BIG, SMALL, Lab, noise
 from tests.faults.matrix import covers
-from tests.faults.processes import mounted, needs_mounts, run_to_end, started
+from tests.faults.processes import needs_mounts, run_to_end, started
 
 pytestmark = pytest.mark.slow
 
@@ -26,10 +26,7 @@ def run_on_tmpfs(lab: Lab, mount_options: str, **options: Any) -> dict[str, Any]
     out.mkdir()
     mount = f"mount -t tmpfs -o {mount_options} tmpfs '{lab.destination}'"
     copy = f"cp -a '{lab.destination}/.' '{out}'"
-    prefix = ["unshare", "-m", "sh", "-ec", f'{mount}; "$@"; {copy}', "sh"]
-    with started(lab, prefix=prefix, **options) as process:
-        printed, _ = process.communicate(timeout=120)
-    end: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
+    end = run_to_end(lab, mount=mount, **{"finally": copy}, **options)
     end["out"] = out
     return end
 
@@ -55,13 +52,10 @@ def test_a_full_disk_is_named_and_stops_the_run(lab: Lab) -> None:
     assert not leftovers(end["out"]), "parts that do not fit keep the disk full"
 
 
-KILLED_AND_AGAIN = """
-mount -t tmpfs -o size=448k tmpfs "$1"; folder="$1"; shift
-"$@" > /dev/null & child=$!
-until cat "$folder"/*/.*.parts.part 2> /dev/null | grep -c . | grep -q '^[3-9]'; do sleep 0.02; done
-kill -9 $child; wait $child || true
-exec "$@"
-"""
+def parts_recorded(destination: pathlib.Path) -> int:
+    """Return the number of lines in the resume logs."""
+    logs = destination.glob("*/.*.parts.part")
+    return sum(path.read_bytes().count(b"\n") for path in logs)
 
 
 @needs_mounts
@@ -72,11 +66,18 @@ def test_what_is_there_already_needs_no_room(one_lab: Lab) -> None:
     lab.add("big.bin", BIG)
     slow = faults.trickle(bytes_per_second=150_000)
     lab.fault(slow, "big.bin", times=1)
-    prefix = ["unshare", "-m", "sh", "-ec", KILLED_AND_AGAIN, "sh", str(lab.destination)]
-    options = {"free_space_reserve_bytes": 128 * 1024}
-    with started(lab, prefix=prefix, max_connections=1, asset=options) as process:
-        out, _ = process.communicate(timeout=120)
-    end = json.loads(out.strip().splitlines()[-1])
+    options: dict[str, Any] = {
+        "max_connections": 1,
+        "asset": {"free_space_reserve_bytes": 128 * 1024},
+    }
+    mount = f"mount -t tmpfs -o size=448k tmpfs '{lab.destination}'"
+    with started(lab, mount=mount, **options) as killed:
+        seen_from_here = pathlib.Path(f"/proc/{killed.pid}/root{lab.destination}")
+        wait_for(lambda: parts_recorded(seen_from_here) >= 3)
+        with pathlib.Path(f"/proc/{killed.pid}/ns/mnt").open() as namespace:  # outlives the process
+            killed.kill()
+            path = f"/proc/{os.getpid()}/fd/{namespace.fileno()}"
+            end = run_to_end(lab, namespace=path, **options)
     assert end["success"], end["description"]
 
 
@@ -147,9 +148,7 @@ def test_a_read_only_destination_is_refused_at_once(one_lab: Lab) -> None:
     lab.add_small(2)
     lab.local.requests.clear()
     script = f"mount --bind '{lab.destination}' '{lab.destination}'; mount -o remount,ro,bind '{lab.destination}'"
-    with started(lab, prefix=mounted(script)) as process:
-        out, _ = process.communicate(timeout=60)
-    end = json.loads(out.strip().splitlines()[-1])
+    end = run_to_end(lab, mount=script)
     assert not end["success"]
     assert not lab.local.requests.count(service="s3")
 
@@ -163,9 +162,7 @@ def test_a_read_only_folder_fails_its_files_alone(lab: Lab) -> None:
     frozen = lab.local_path("frozen")
     frozen.mkdir(parents=True)
     script = f"mount --bind '{frozen}' '{frozen}'; mount -o remount,ro,bind '{frozen}'"
-    with started(lab, prefix=mounted(script)) as process:
-        out, _ = process.communicate(timeout=60)
-    end = json.loads(out.strip().splitlines()[-1])
+    end = run_to_end(lab, mount=script)
     assert not end["success"]
     assert "LOCAL_IO" in end["description"]
     run = lab.run()

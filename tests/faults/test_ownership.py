@@ -1,9 +1,7 @@
-"""P6 to P8, X8: whose temporary files are, across containers, and what becomes of those of killed runs."""
+"""P6 to P8, X8: whose temporary files are, across containers, and what happens to those of killed runs."""
 
 import os
 import pathlib
-import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,29 +13,9 @@ from roboto_dagster.testing import faults
 from tests.faults.invariants import leftovers
 from tests.faults.lab import BIG, PART, SMALL, Lab, noise
 from tests.faults.matrix import covers
-from tests.faults.processes import started
+from tests.faults.processes import needs_containers, started
 
 pytestmark = pytest.mark.slow
-
-
-def container(name: str) -> list[str]:
-    """Return a prefix that runs a command with a host name and process numbers of its own."""
-    script = f'hostname {name}; exec "$@"'
-    options = ["--uts", "--pid", "--mount-proc", "--kill-child"]
-    return ["unshare", *options, "sh", "-ec", script, "sh"]
-
-
-def can_isolate() -> bool:
-    """Return whether this process may make such containers."""
-    if shutil.which("unshare") is None:
-        return False
-    tried = subprocess.run([*container("a"), "true"], check=False, capture_output=True)
-    return tried.returncode == 0
-
-
-needs_containers = pytest.mark.skipif(
-    not can_isolate(), reason="namespaces take root and Linux's unshare"
-)
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
@@ -59,10 +37,10 @@ def records(lab: Lab) -> list[pathlib.Path]:
     return sorted((lab.destination / ".roboto" / ".runs").glob("*.jsonl"))
 
 
-def kill_in_the_middle(lab: Lab, path: str, prefix: list[str] | None = None) -> None:
+def kill_in_the_middle(lab: Lab, path: str, **options: str) -> None:
     """Kill a run when parts of a file have arrived."""
     lab.fault(faults.trickle(bytes_per_second=150_000), path)
-    with started(lab, prefix=prefix, stall_timeout_seconds=20.0, max_connections=1) as process:
+    with started(lab, **options, stall_timeout_seconds=20.0, max_connections=1) as process:
         wait_for(lambda: logs_of_parts(lab))
         process.kill()
     lab.local.faults.clear()
@@ -88,7 +66,7 @@ def first_offset(lab: Lab, path: str) -> int:
 def test_a_run_killed_in_its_container_is_resumed_by_the_next(lab: Lab) -> None:
     """Each run in a container of its own: after minutes without a sign of life the next one takes its parts over."""
     lab.add("sub/big.bin", BIG)
-    kill_in_the_middle(lab, "sub/big.bin", container("run-1"))
+    kill_in_the_middle(lab, "sub/big.bin", host="run-1")
     silence(lab)
     lab.local.requests.clear()
     run = lab.run_unchecked(store={"max_connections": 1})
@@ -104,7 +82,7 @@ def test_what_cannot_be_looked_at_is_left_alone_at_first(one_lab: Lab) -> None:
     """Until then it may be alive: the next run completes without it, and a later one removes it."""
     lab = one_lab
     lab.add("sub/big.bin", BIG)
-    kill_in_the_middle(lab, "sub/big.bin", container("run-1"))
+    kill_in_the_middle(lab, "sub/big.bin", host="run-1")
     before = leftovers(lab.destination)
     assert lab.run_unchecked().success
     assert leftovers(lab.destination) == before
@@ -121,13 +99,13 @@ def test_a_living_run_of_another_container_is_not_disturbed(lab: Lab) -> None:
     lab.add("big.bin", BIG)
     lab.add_small(3)
     lab.fault(faults.trickle(bytes_per_second=100_000), "big.bin", times=1)
-    with started(lab, prefix=container("slow"), stall_timeout_seconds=20.0) as slow:
+    with started(lab, host="slow", stall_timeout_seconds=20.0) as slow:
         wait_for(lambda: leftovers(lab.destination))
         written = set(leftovers(lab.destination))
         assert lab.run_unchecked().success
         assert {path for path in written if "parts" in path.name} <= set(leftovers(lab.destination))
-        out, _ = slow.communicate(timeout=60)
-    assert '"success": true' in out
+        end = slow.end()
+    assert end["success"], end["description"]
     lab.expect_latest()
     assert (leftovers(lab.destination), records(lab)) == ([], [])
 
@@ -139,14 +117,14 @@ def test_a_run_that_was_wrongly_given_up_does_not_publish(one_lab: Lab) -> None:
     lab = one_lab
     lab.add("big.bin", BIG)
     lab.fault(faults.trickle(bytes_per_second=200_000), "big.bin", times=1)
-    with started(lab, prefix=container("stopped"), stall_timeout_seconds=20.0) as stopped:
+    with started(lab, host="stopped", stall_timeout_seconds=20.0) as stopped:
         wait_for(lambda: logs_of_parts(lab))
         silence(lab)
         second = lab.run_unchecked().success
         lab.expect_latest()
-        out, _ = stopped.communicate(timeout=60)
+        end = stopped.end()
     assert second
-    assert '"success": true' in out
+    assert end["success"], end["description"]
     lab.expect_latest()
     assert (leftovers(lab.destination), records(lab)) == ([], [])
 

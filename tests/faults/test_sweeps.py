@@ -3,7 +3,6 @@
 `ROBOTO_FAULTS=long` takes 50 kills for each engine; without it there are 6 in all, to be quick.
 """
 
-import json
 import random
 import threading
 import time
@@ -16,7 +15,7 @@ from roboto_dagster.testing.faults import Fault
 from tests.faults.invariants import leftovers
 from tests.faults.lab import BIG, PART, SMALL, Lab, noise
 from tests.faults.matrix import covers
-from tests.faults.processes import started
+from tests.faults.processes import run_to_end, started
 from tests.faults.test_chaos import seeds
 
 pytestmark = pytest.mark.slow
@@ -90,7 +89,6 @@ def test_a_killed_run_is_completed_by_the_next(lab: Lab, seed: int) -> None:
     with started(lab, stall_timeout_seconds=20.0) as process:
         time.sleep(dice.uniform(0.0, 1.5))
         process.kill()
-        process.wait()
     published = {
         path: place.read_bytes()
         for path in lab.versions
@@ -115,9 +113,7 @@ def test_two_kills_and_two_runs_at_once(lab: Lab) -> None:
     ends: list[bool] = []
 
     def run_in_peace() -> None:
-        with started(lab, stall_timeout_seconds=20.0) as process:
-            out, _ = process.communicate(timeout=120)
-            ends.append(json.loads(out.strip().splitlines()[-1])["success"])
+        ends.append(run_to_end(lab, stall_timeout_seconds=20.0)["success"])
 
     with started(lab, stall_timeout_seconds=20.0) as first:
         peaceful = threading.Thread(target=run_in_peace)
