@@ -26,7 +26,7 @@ from roboto_dagster.platform.client import (
     make_client,
 )
 from roboto_dagster.resource_checks import CheckedResource, is_variable, without_variables
-from roboto_dagster.setting_checks import check_count, check_http_url, check_seconds
+from roboto_dagster.setting_checks import check_count, check_http_url, check_rate, check_seconds
 
 if TYPE_CHECKING:  # the SDK costs about a second at import, and no resource field is of its types
     from roboto import RobotoClient
@@ -70,10 +70,20 @@ class RobotoResource(CheckedResource):
         description="How long an API request may wait for the next bytes; it takes at most twice as long in all. "
         "Default 30.",
     )
+    max_requests_per_second: float | None = Field(
+        default=None,
+        description="How many API requests a run starts in a second, over all its partitions, so that a backfill leaves the "
+        "platform to others. Default: any number.",
+    )
 
     def _check(self, known: Mapping[str, Any]) -> None:
         check_count("RobotoResource: max_attempts", known.get("max_attempts", 1))
         check_seconds("RobotoResource: timeout_seconds", known.get("timeout_seconds", 1.0))
+        check_rate(
+            "RobotoResource: max_requests_per_second",
+            known.get("max_requests_per_second"),
+            optional=True,
+        )
         if known.get("endpoint"):
             check_http_url("RobotoResource: endpoint", known["endpoint"], may_have_path=False)
 
@@ -104,6 +114,7 @@ class RobotoResource(CheckedResource):
             config_file=plain.config_file,
             max_attempts=plain.max_attempts,
             timeout_seconds=plain.timeout_seconds,
+            max_requests_per_second=plain.max_requests_per_second,
         )
 
 

@@ -86,6 +86,25 @@ def check_seconds(
     )
 
 
+def check_rate(setting: str, value: object, *, optional: bool = False) -> None:
+    """Check a bound on something a second.
+
+    Args:
+        setting: Its name; the message starts with it.
+        value: The value; a bool is none.
+        optional: Whether None is accepted too. Default False.
+
+    Raises:
+        ConfigurationError: It is no finite number above 0.
+    """
+    if value is None and optional:
+        return
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_number and 0 < value <= _LARGEST_COUNT:  # type: ignore[operator]  # it is a number
+        return
+    raise ConfigurationError(f"{setting} must be a number above 0, not {_shown(value)}.")
+
+
 def check_text(setting: str, value: object, *, optional: bool = False) -> None:
     """Check a text such as a name, a profile or a key; the message does not quote it, since it may be a secret.
 

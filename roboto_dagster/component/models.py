@@ -45,6 +45,7 @@ class RobotoConnection(SettingsModel):
     config_file: str | None = setting(RobotoResource, "config_file")
     max_attempts: int = setting(RobotoResource, "max_attempts")
     timeout_seconds: float = setting(RobotoResource, "timeout_seconds")
+    max_requests_per_second: float | None = setting(RobotoResource, "max_requests_per_second")
 
     def resource(self) -> RobotoResource:
         """Return the resource; the key stays in the environment until a run needs it."""

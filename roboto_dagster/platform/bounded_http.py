@@ -1,127 +1,130 @@
-"""An opener of URLs whose answers keep to a deadline, and which follows no redirect.
+"""Sends requests over connections that are kept alive; follows no redirect, and repeats nothing.
 
-A timeout of a socket bounds one operation: a server that sends a byte a second never exceeds it. Here every read
-of an answer, of its status, its headers and its body, is given the time that is left.
+Proxies are those of the environment, as with urllib (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`); certificates are
+checked as the SDK does it (the system's, or `SSL_CERT_FILE` and `SSL_CERT_DIR`).
 """
 
-import functools
-import http.client
-import io
-import socket
-import time
+import contextlib
+import os
+import urllib.error
+import urllib.parse
 import urllib.request
-from typing import IO, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import urllib3
 from roboto.http.tls import https_ssl_context
 
+from roboto_dagster.platform.connections import HttpPool, HttpsPool
 
-def bounded_opener(
-    timeout_seconds: float | None, total_seconds: float | None
-) -> urllib.request.OpenerDirector:
-    """Make an opener for one request; proxies are those of the environment, as with urllib.
+MAX_CONNECTIONS = 32
+"""So many connections at most are open; another thread waits for one."""
+
+
+class BoundedHttp:
+    """Sends requests to one endpoint, for any number of threads; in a forked process over connections of its own.
 
     Args:
-        timeout_seconds: Bound on waiting for the next bytes; None for no bounds.
-        total_seconds: Bound on the complete answer, from now on; None for no bounds.
+        endpoint: URL of the API.
     """
-    deadline = None if total_seconds is None else time.monotonic() + total_seconds
-    connect = functools.partial(_connection, timeout_seconds=timeout_seconds, deadline=deadline)
-    return urllib.request.build_opener(_HttpHandler(connect), _HttpsHandler(connect), _NoRedirect)
 
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._process_id = os.getpid()
+        self._pools = _make_pools(endpoint)
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Turns a redirect into an error: the API key is for one host, and a POST would become a GET."""
-
-    def redirect_request(  # noqa: PLR0917 - urllib's signature
+    @contextlib.contextmanager
+    def open(
         self,
-        req: urllib.request.Request,  # noqa: ARG002
-        fp: IO[bytes],  # noqa: ARG002
-        code: int,  # noqa: ARG002
-        msg: str,  # noqa: ARG002
-        headers: http.client.HTTPMessage,  # noqa: ARG002
-        newurl: str,  # noqa: ARG002
-    ) -> None:
-        return None
+        method: str,
+        url: str,
+        *,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        timeout_seconds: float | None,
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """Send a request, and give the body the answer, of whatever status.
+
+        Args:
+            method: The HTTP method.
+            url: What is asked.
+            body: What is sent with it, if anything.
+            headers: Headers of the request.
+            timeout_seconds: Bound on waiting for a connection or for the next bytes; None for none.
+
+        Raises:
+            OSError: There is no answer, or not all of it; `urllib.error.URLError` where no connection was made.
+            http.client.HTTPException: What came is no answer, or not all of it.
+        """
+        with _translated():
+            answer = self._own_pools().urlopen(
+                method,
+                url,
+                body=body,
+                headers=dict(headers),
+                timeout=urllib3.Timeout(connect=timeout_seconds, read=timeout_seconds),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+            try:
+                yield answer
+            finally:  # one that was read to its end has let go of its connection already
+                answer.close()
+                answer.release_conn()
+
+    def _own_pools(self) -> urllib3.PoolManager:
+        """Return the pools of this process: a forked one must not write to its parent's connections."""
+        if self._process_id != os.getpid():
+            self._pools, self._process_id = _make_pools(self._endpoint), os.getpid()
+        return self._pools
 
 
-class _HttpHandler(urllib.request.HTTPHandler):
-    """Opens bounded connections; proxies are urllib's matter, as with the SDK."""
-
-    def __init__(self, connect: Any) -> None:
-        super().__init__()
-        self._connect = connect
-
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(functools.partial(self._connect, http.client.HTTPConnection), req)
-
-
-class _HttpsHandler(urllib.request.HTTPSHandler):
-    """The same with TLS, whose settings are the SDK's."""
-
-    def __init__(self, connect: Any) -> None:
-        super().__init__(context=https_ssl_context())
-        self._connect = connect
-
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        factory = functools.partial(
-            self._connect, http.client.HTTPSConnection, context=https_ssl_context()
-        )
-        return self.do_open(factory, req)
+def _make_pools(endpoint: str) -> urllib3.PoolManager:
+    parts = urllib.parse.urlsplit(endpoint)
+    settings: dict[str, Any] = {"num_pools": 4, "maxsize": MAX_CONNECTIONS, "block": True}
+    settings["ssl_context"] = https_ssl_context() if parts.scheme == "https" else None
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    pools = (
+        urllib3.PoolManager(**settings)
+        if not proxy or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2])
+        else urllib3.ProxyManager(**_proxy_settings(proxy), **settings)
+    )
+    pools.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
+    return pools
 
 
-def _connection(
-    kind: type[http.client.HTTPConnection],
-    host: str,
-    *,
-    timeout_seconds: float | None,
-    deadline: float | None,
-    **arguments: Any,
-) -> http.client.HTTPConnection:
-    """Make a connection whose answers keep to the deadline."""
-    connection = kind(host, **arguments)
-    if timeout_seconds is not None and deadline is not None:
-        connection.response_class = functools.partial(  # type: ignore[assignment]  # called only
-            _BoundedResponse, timeout_seconds=timeout_seconds, deadline=deadline
-        )
-    return connection
+def _proxy_settings(proxy: str) -> dict[str, Any]:
+    """Read a proxy as urllib does: the scheme may be missing, and user and password go into a header."""
+    url = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
+    user = urllib.parse.unquote(url.auth) if url.auth else None
+    headers = urllib3.make_headers(proxy_basic_auth=user) if user else None
+    return {"proxy_url": url._replace(auth=None).url, "proxy_headers": headers}
 
 
-class _BoundedResponse(http.client.HTTPResponse):
-    """An answer of which the status, the headers and the body are read under one deadline."""
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        *arguments: Any,
-        timeout_seconds: float,
-        deadline: float,
-        **named: Any,
-    ) -> None:
-        super().__init__(sock, *arguments, **named)
-        raw = self.fp.detach()
-        self.fp = io.BufferedReader(_BoundedReader(sock, raw, timeout_seconds, deadline))
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Turn errors of urllib3 into those of the standard library, which the SDK's policy and our messages know."""
+    try:
+        yield
+    except urllib3.exceptions.HTTPError as error:
+        raise _standard_error(error) from None
 
 
-class _BoundedReader(io.RawIOBase):
-    """Reads a socket with the time that is left."""
+def _standard_error(error: urllib3.exceptions.HTTPError) -> Exception:
+    cause = _root_of(error)
+    if isinstance(error, urllib3.exceptions.TimeoutError):
+        late = isinstance(cause, TimeoutError) and "in all" in str(cause)
+        return TimeoutError(str(cause) if late else "timed out")
+    if isinstance(error, urllib3.exceptions.ProtocolError):
+        return cause if isinstance(cause, Exception) else ConnectionError(str(error))
+    return urllib.error.URLError(cause if isinstance(cause, OSError) else str(error))
 
-    def __init__(
-        self, sock: socket.socket, raw: io.RawIOBase, timeout_seconds: float, deadline: float
-    ) -> None:
-        super().__init__()
-        self._sock, self._raw = sock, raw
-        self._timeout_seconds, self._deadline = timeout_seconds, deadline
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer took too long in all")
-        self._sock.settimeout(min(self._timeout_seconds, left))
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+def _root_of(error: BaseException) -> BaseException:
+    """Return what urllib3 has wrapped, once or several times."""
+    wrapped = [each for each in error.args if isinstance(each, BaseException)]
+    root = next(iter(wrapped), None) or error.__cause__
+    is_ours = not isinstance(error, urllib3.exceptions.HTTPError)
+    return error if is_ours or root is None else _root_of(root)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.platform.errors import shape_of
+from roboto_dagster.platform.rate import RequestRate
 from roboto_dagster.redaction import redact_library_logs, register_secret
-from roboto_dagster.setting_checks import check_count, check_http_url, check_seconds
+from roboto_dagster.setting_checks import check_count, check_http_url, check_rate, check_seconds
 
 if TYPE_CHECKING:  # the SDK takes about a second to import
     from roboto import RobotoClient
@@ -33,6 +34,7 @@ def make_client(
     config_file: str | None = None,
     max_attempts: int = DEFAULT_MAX_ATTEMPTS,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    max_requests_per_second: float | None = None,
 ) -> "RobotoClient":
     """Make a client of the SDK with bounded retries, times and answers, which follows no redirect.
 
@@ -45,6 +47,8 @@ def make_client(
         max_attempts: How often one request is tried in all. Default 4.
         timeout_seconds: How long a request may wait for the next bytes; an attempt takes at most twice as
             long in all. Default 30.
+        max_requests_per_second: How many requests this client starts in a second, evenly spaced over all threads. Default
+            None: any number.
 
     Returns:
         A client that several threads may use.
@@ -58,13 +62,15 @@ def make_client(
     redact_library_logs()
     check_count("max_attempts", max_attempts)
     check_seconds("timeout_seconds", timeout_seconds)
+    check_rate("max_requests_per_second", max_requests_per_second, optional=True)
     config, source = _configuration(api_key, endpoint, profile, config_file)
     key = _checked_key(config.api_key)
     url = check_http_url(
         f"The Roboto endpoint (set by {source})", config.endpoint, may_have_path=False
     )
     register_secret(key)
-    return BoundedRobotoClient(url, source, key, timeout_seconds, max_attempts)
+    rate = RequestRate(max_requests_per_second)
+    return BoundedRobotoClient(url, source, key, timeout_seconds, max_attempts, rate=rate)
 
 
 def _configuration(

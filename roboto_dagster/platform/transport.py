@@ -1,9 +1,16 @@
-"""The HTTP transport of our clients of the Roboto API: bounded in time and size, and following no redirect.
+"""The HTTP transport of our clients of the Roboto API: kept alive, bounded in time, size and rate, and following no redirect.
 
-The SDK's own transport (`roboto.http.HttpClient`) bounds each operation of the socket, so an API that
-sends a byte a second keeps it forever; reads any amount into memory; and follows redirects with the
-API key, to whatever host. Everything else stays the SDK's: routes, retries, parsing of errors.
-Importing this module imports the SDK, which takes about a second.
+The SDK's own transport (`roboto.http.HttpClient`) opens a TCP and TLS connection a request; bounds each operation of the
+socket, so an API that sends a byte a second keeps it forever; reads any amount into memory; follows redirects with the
+API key, to whatever host; and does not heed `Retry-After`. Everything else stays the SDK's: routes, the API key's
+header, the waits between attempts, parsing of errors. Importing this module imports the SDK, which takes about a second.
+
+```
+ request ─► its turn (`RequestRate`) ─► sent ─┬─ answer ──────────────────────────────────────────► returned
+                ▲                             ├─ idle connection was closed, a read: sent again at once, one time
+                │                             ├─ throttled (429, 503) ─► all threads pause for Retry-After ─┐
+                └── wait, attempts are left ──┴─ other transient failure ──────────────────────────────────┘
+```
 """
 
 import functools
@@ -11,21 +18,29 @@ import http.client
 import io
 import json
 import logging
+import time
 import urllib.error
-import urllib.request
+import urllib.parse
 import urllib.response
-from typing import Any
+from collections.abc import Callable
 
 import tenacity
+import urllib3
 from roboto.exceptions import ClientError, HttpError, RobotoDomainException, ServerError
 from roboto.http import BearerTokenDecorator, HttpClient, RobotoClient
 from roboto.http.http_client import is_expected_to_be_transient
-from roboto.http.options import HttpClientOptions, HttpRetryOptions
 from roboto.http.request import HttpRequest, HttpRequestDecorator
 from roboto.http.response import HttpResponse
 
-from roboto_dagster.platform.bounded_http import bounded_opener
+from roboto_dagster.platform.bounded_http import BoundedHttp
+from roboto_dagster.platform.connections import (
+    TOTAL_TIMEOUT_FACTOR,
+    AnswerTooLongError,
+    IdleConnectionClosedError,
+)
 from roboto_dagster.platform.errors import FOREIGN_HEADER, STATUS_HEADER
+from roboto_dagster.platform.rate import RequestRate, retry_after_seconds
+from roboto_dagster.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +50,9 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
 """Bound on what is read of the body of an error."""
 
-TOTAL_TIMEOUT_FACTOR = 2
-"""An attempt ends after so many times the timeout, even while bytes arrive."""
-
 _CHUNK_BYTES = 64 * 1024
-
-
-class AnswerTooLongError(ValueError):
-    """An answer is longer than `MAX_ANSWER_BYTES`."""
+_THROTTLED = (429, 503)
+_USER_AGENT = f"roboto-dagster/{__version__}"
 
 
 class BoundedHttpClient(HttpClient):
@@ -52,21 +62,30 @@ class BoundedHttpClient(HttpClient):
         endpoint: URL of the API, without a trailing slash.
         auth: Adds the API key to a request.
         timeout_seconds: Bound on waiting for a connection or for the next bytes; an attempt takes at
-            most `TOTAL_TIMEOUT_FACTOR` times as long in all.
+            most `connections.TOTAL_TIMEOUT_FACTOR` times as long in all. A `Retry-After` is heeded up to as long.
         max_attempts: How often a request is tried in all.
+        rate: When requests may start. Default: at once.
+        sleep: Waits for some seconds between two attempts.
     """
 
     def __init__(
-        self, endpoint: str, auth: HttpRequestDecorator, timeout_seconds: float, max_attempts: int
+        self,
+        endpoint: str,
+        auth: HttpRequestDecorator,
+        timeout_seconds: float,
+        max_attempts: int,
+        *,
+        rate: RequestRate | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        options = HttpClientOptions(retry=HttpRetryOptions(max_attempts=max_attempts))
         super().__init__(
-            default_endpoint=endpoint,
-            default_auth=auth,
-            default_timeout=timeout_seconds,
-            options=options,
+            default_endpoint=endpoint, default_auth=auth, default_timeout=timeout_seconds
         )
+        self._http = BoundedHttp(endpoint)
         self._max_attempts = max_attempts
+        self._max_pause_seconds = timeout_seconds * TOTAL_TIMEOUT_FACTOR
+        self._rate = rate or RequestRate()
+        self._sleep = sleep
 
     # Every verb of the SDK's class goes through this one method, whose name is private to it. The tests of
     # redirects and of slow answers fail if a release of the SDK renames it.
@@ -76,14 +95,15 @@ class BoundedHttpClient(HttpClient):
         if self.auth_decorator is not None:
             request = self.auth_decorator(request)
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(functools.partial(_is_transient, request)),
+            retry=tenacity.retry_if_exception(functools.partial(self._is_retried, request)),
             stop=tenacity.stop_after_attempt(self._max_attempts),
-            wait=lambda state: request.retry_wait(state, None) / 1000,
+            wait=lambda state: _pause_seconds(request, state),
+            sleep=self._sleep,
             before_sleep=functools.partial(_log_retry, request),
             reraise=True,
         )
         try:
-            return retrying(_send, request, timeout)
+            return retrying(self._send_once_more, request, timeout)
         except urllib.error.HTTPError as error:
             raise _sdk_error(error) from None
         except urllib.error.URLError as error:  # as the SDK's own transport translates it
@@ -91,6 +111,42 @@ class BoundedHttpClient(HttpClient):
                 message = f"Couldn't connect to endpoint {request.url}"
                 raise ConnectionRefusedError(message) from None
             raise
+
+    def _send_once_more(self, request: HttpRequest, timeout: float | None) -> HttpResponse:
+        """Make one attempt; a read that met a connection which the server had closed meanwhile was no attempt."""
+        try:
+            return self._send(request, timeout)
+        except IdleConnectionClosedError:
+            if not _is_read(request):
+                raise
+            return self._send(request, timeout)
+
+    def _send(self, request: HttpRequest, timeout: float | None) -> HttpResponse:
+        """Send a request, and read the answer to its end."""
+        self._rate.acquire()
+        headers = {"User-Agent": _USER_AGENT, **request.headers}
+        with self._http.open(
+            request.method,
+            request.url,
+            body=request.body,
+            headers=headers,
+            timeout_seconds=timeout,
+        ) as answer:
+            if 200 <= answer.status < 300:
+                return HttpResponse(_answer(_read(answer), answer, request.url))
+            error = _http_error(answer, request.url)
+        if error.code in _THROTTLED:
+            self._rate.pause(min(_retry_after(error), self._max_pause_seconds))
+        raise error
+
+    def _is_retried(self, request: HttpRequest, error: BaseException) -> bool:
+        """Extend the SDK's predicate: answers that were cut off, and pauses that nobody waits for."""
+        if isinstance(error, (http.client.IncompleteRead, http.client.BadStatusLine)):
+            return bool(request.idempotent)
+        if not is_expected_to_be_transient(request, error):
+            return False
+        is_answer = isinstance(error, urllib.error.HTTPError)
+        return not is_answer or _retry_after(error) <= self._max_pause_seconds
 
 
 class BoundedRobotoClient(RobotoClient):
@@ -102,6 +158,7 @@ class BoundedRobotoClient(RobotoClient):
         api_key: The access token.
         timeout_seconds: Bound on waiting for the next bytes.
         max_attempts: How often a request is tried in all.
+        rate: When requests may start. Default: at once.
     """
 
     def __init__(
@@ -111,21 +168,34 @@ class BoundedRobotoClient(RobotoClient):
         api_key: str,
         timeout_seconds: float,
         max_attempts: int,
+        *,
+        rate: RequestRate | None = None,
     ) -> None:
         auth = BearerTokenDecorator(api_key)
         super().__init__(endpoint, auth)
         self.endpoint_source = endpoint_source
         # The SDK has no public way to exchange the transport.
         self._RobotoClient__http_client = BoundedHttpClient(
-            endpoint, auth, timeout_seconds, max_attempts
+            endpoint, auth, timeout_seconds, max_attempts, rate=rate
         )
 
 
-def _is_transient(request: HttpRequest, error: BaseException) -> bool:
-    """Extend the SDK's predicate by answers that were cut off, which it does not know."""
-    if isinstance(error, (http.client.IncompleteRead, http.client.BadStatusLine)):
-        return bool(request.idempotent)
-    return is_expected_to_be_transient(request, error)
+def _is_read(request: HttpRequest) -> bool:
+    """Return whether a request changes nothing on the platform."""
+    path = urllib.parse.urlsplit(request.url).path
+    return request.method == "GET" or (request.method == "POST" and path.endswith("/query"))
+
+
+def _retry_after(error: BaseException) -> float:
+    if not isinstance(error, urllib.error.HTTPError):
+        return 0.0
+    return retry_after_seconds(error.headers.get("Retry-After"), time.time())
+
+
+def _pause_seconds(request: HttpRequest, state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    own = float(request.retry_wait(state, None)) / 1000
+    return own if error is None else max(own, _retry_after(error))
 
 
 def _log_retry(request: HttpRequest, state: tenacity.RetryCallState) -> None:
@@ -135,54 +205,48 @@ def _log_retry(request: HttpRequest, state: tenacity.RetryCallState) -> None:
     )
 
 
-def _send(request: HttpRequest, timeout: float | None) -> HttpResponse:
-    """Make one attempt, and read the answer to its end."""
-    total = None if timeout is None else timeout * TOTAL_TIMEOUT_FACTOR
-    opener = bounded_opener(timeout, total)
-    message = urllib.request.Request(  # noqa: S310 - the scheme was checked with the endpoint
-        request.url, data=request.body, headers=request.headers, method=request.method
-    )
-    try:
-        with opener.open(message, timeout=timeout) as answer:
-            body = _read(answer)
-            return HttpResponse(_answer(body, answer))
-    except urllib.error.HTTPError as error:
-        body, is_foreign = _readable_error(_read_error(error))
-        headers = error.headers
-        del headers[STATUS_HEADER], headers[FOREIGN_HEADER]
-        headers[STATUS_HEADER], headers[FOREIGN_HEADER] = str(error.code), str(is_foreign)
-        raise urllib.error.HTTPError(
-            error.url, error.code, error.msg, headers, io.BytesIO(body)
-        ) from None
+def _answer(body: bytes, answer: urllib3.BaseHTTPResponse, url: str) -> urllib.response.addinfourl:
+    return urllib.response.addinfourl(io.BytesIO(body), _headers(answer), url, answer.status)
 
 
-def _answer(body: bytes, answer: Any) -> urllib.response.addinfourl:
-    return urllib.response.addinfourl(
-        io.BytesIO(body), answer.headers, answer.geturl(), answer.status
-    )
+def _headers(answer: urllib3.BaseHTTPResponse) -> http.client.HTTPMessage:
+    headers = http.client.HTTPMessage()
+    for name, value in answer.headers.items():
+        headers[name] = value
+    return headers
 
 
-def _read(answer: http.client.HTTPResponse) -> bytes:
-    """Read a body to its end, by what there is at each time: a larger read would wait for all of it."""
+def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
+    """Read a body to its end."""
     body = bytearray()
-    while chunk := answer.read1(_CHUNK_BYTES):
+    for chunk in answer.stream(_CHUNK_BYTES, decode_content=False):
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
             raise AnswerTooLongError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
-    if answer.length:  # read1 does not notice that the connection closed early
-        raise http.client.IncompleteRead(bytes(body), answer.length)
     return bytes(body)
 
 
-def _read_error(error: urllib.error.HTTPError) -> bytes:
+def _http_error(answer: urllib3.BaseHTTPResponse, url: str) -> urllib.error.HTTPError:
+    """Return what the SDK takes apart: a status, and a body that it can parse."""
+    body, is_foreign = _readable_error(_read_error(answer))
+    headers = _headers(answer)
+    del headers[STATUS_HEADER], headers[FOREIGN_HEADER]
+    headers[STATUS_HEADER], headers[FOREIGN_HEADER] = str(answer.status), str(is_foreign)
+    return urllib.error.HTTPError(
+        url, answer.status, answer.reason or "", headers, io.BytesIO(body)
+    )
+
+
+def _read_error(answer: urllib3.BaseHTTPResponse) -> bytes:
     """Read the beginning of an error's body, as far as it comes: the status is what counts."""
     body = bytearray()
     try:
-        with error:
-            while len(body) < MAX_ERROR_BYTES and (chunk := error.fp.read1(_CHUNK_BYTES)):  # type: ignore[attr-defined]  # urllib's own answer
-                body += chunk
-    except (OSError, http.client.HTTPException, AttributeError, ValueError):
-        logger.debug("The body of an answer %d was cut off.", error.code)
+        for chunk in answer.stream(_CHUNK_BYTES, decode_content=False):
+            body += chunk
+            if len(body) >= MAX_ERROR_BYTES:
+                break
+    except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, ValueError):
+        logger.debug("The body of an answer %d was cut off.", answer.status)
     return bytes(body[:MAX_ERROR_BYTES])
 
 

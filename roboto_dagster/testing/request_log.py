@@ -26,6 +26,7 @@ class LoggedRequest:
         status: The HTTP status of the answer.
         size_bytes: The size of the answer's body, as far as a fault did not cut it.
         faults: The names of the faults that took part.
+        connection: Number of the connection on which it came; see `RequestLog.count_connections`.
     """
 
     service: Service
@@ -40,6 +41,7 @@ class LoggedRequest:
     status: int
     size_bytes: int
     faults: tuple[str, ...]
+    connection: int = 0
 
 
 class RequestLog:
@@ -106,6 +108,15 @@ class RequestLog:
             and (status is None or entry.status == status)
         ]
 
+    def count_connections(self, *, service: Service | None = None, route: str | None = None) -> int:
+        """Return over how many connections the requests that fit came.
+
+        Args:
+            service: As in `matching`.
+            route: As in `matching`.
+        """
+        return len({each.connection for each in self.matching(service=service, route=route)})
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
@@ -134,6 +145,7 @@ class RequestLog:
             status=status,
             size_bytes=size_bytes,
             faults=faults,
+            connection=request.connection,
         )
         with self._lock:
             self._entries.append(entry)

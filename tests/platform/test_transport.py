@@ -1,18 +1,28 @@
 """Requests of the Roboto API end in bounded time and memory, and take the API key to no other host."""
 
+import concurrent.futures
 import contextlib
+import os
+import pathlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import trustme
 from roboto import RobotoClient
+from roboto.exceptions import ClientError
+from roboto.http import BearerTokenDecorator, tls
 
 from roboto_dagster import PlatformError
-from roboto_dagster.platform import transport
+from roboto_dagster.platform import connections, transport
 from roboto_dagster.platform.client import make_client
 from roboto_dagster.platform.errors import platform_errors
+from roboto_dagster.platform.rate import RequestRate
+from roboto_dagster.platform.transport import BoundedHttpClient
 from roboto_dagster.testing import LocalRoboto, faults
 
 KEY = "an-api-key-for-one-host"
@@ -247,3 +257,292 @@ def test_a_good_answer_is_the_sdks(local: LocalRoboto) -> None:
     client = make_client(api_key=local.api_key, endpoint=local.api_url)
     dataset = Dataset.from_id(dataset_id, roboto_client=client)
     assert [file.relative_path for file in dataset.list_files()] == ["a.bin"]
+
+
+def test_connections_are_kept_alive(local: LocalRoboto) -> None:
+    """Requests one after the other share one connection."""
+    dataset_id = local.add_dataset()
+    client = local_client(local)
+    for _ in range(5):
+        ask(client, f"v1/datasets/{dataset_id}")
+    assert (local.requests.count(), local.requests.count_connections()) == (5, 1)
+
+
+def test_an_error_keeps_the_connection(local: LocalRoboto) -> None:
+    """A 404 is an answer as any other."""
+    client = local_client(local)
+    for _ in range(3):
+        with pytest.raises(PlatformError):
+            ask(client, "v1/datasets/ds_gone")
+    assert (local.requests.count(), local.requests.count_connections()) == (3, 1)
+
+
+def test_threads_share_a_client_and_its_connections(local: LocalRoboto) -> None:
+    """Thirty-two threads, each of which gets its own answers, over as many connections at most."""
+    ids = [local.add_dataset() for _ in range(32)]
+    client = local_client(local)
+
+    def name_of(dataset_id: str) -> str:
+        return str(client.get(f"v1/datasets/{dataset_id}").to_dict(["data"])["dataset_id"])
+
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        assert list(pool.map(name_of, ids * 10)) == ids * 10
+    assert local.requests.count_connections() <= 32
+
+
+def local_client(local: LocalRoboto, **settings: Any) -> RobotoClient:
+    """Return a client of the local platform as the resource makes it, which tries once."""
+    return make_client(
+        **{"api_key": local.api_key, "endpoint": local.api_url, "max_attempts": 1, **settings}
+    )
+
+
+@contextlib.contextmanager
+def forgetful_server(answers: int) -> Iterator[tuple[str, list[int]]]:
+    """Serve so many requests on each connection, then close it at the next one; yield the requests of each connection."""
+    served: list[int] = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                served.append(0)
+                with connection:
+                    while connection.recv(65536) and served[-1] < answers:
+                        served[-1] += 1
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", served
+
+
+@pytest.mark.parametrize("verb", ["get", "query"])
+def test_a_dropped_idle_connection_is_repeated_for_reads(verb: str) -> None:
+    """The server closes as the second request comes: it is sent again, over another connection, and is no attempt."""
+    with forgetful_server(1) as (url, served):
+        client = client_of(url)
+        for _ in range(2):
+            answer = client.get("v1/x") if verb == "get" else client.post("v1/files/query", data={})
+            assert answer.to_dict() == {}
+    assert served == [1, 1]
+
+
+def test_a_dropped_idle_connection_is_not_repeated_for_writes() -> None:
+    """Nobody knows whether the platform has done it: the policy of attempts decides."""
+    with forgetful_server(1) as (url, served):
+        client = client_of(url)
+        client.post("v1/datasets", data={})
+        with pytest.raises(PlatformError, match="cannot be reached"), platform_errors("x", client):
+            client.post("v1/datasets", data={})
+    assert served == [1]
+
+
+def test_a_connection_that_never_answered_is_no_idle_one() -> None:
+    """A server that drops every connection is asked as often as the policy says."""
+    with server(lambda _: None) as (url, requests):
+        with pytest.raises(PlatformError):
+            ask(client_of(url))
+        assert len(requests) == 1
+
+
+def test_a_connection_that_was_idle_for_long_is_opened_again(
+    local: LocalRoboto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A balancer may have dropped it without a word."""
+    dataset_id = local.add_dataset()
+    client = local_client(local)
+    ask(client, f"v1/datasets/{dataset_id}")
+    monkeypatch.setattr(connections, "MAX_IDLE_SECONDS", 0.0)
+    ask(client, f"v1/datasets/{dataset_id}")
+    assert local.requests.count_connections() == 2
+
+
+def test_a_forked_process_has_its_own_connections(local: LocalRoboto) -> None:
+    """Two processes on one connection would read each other's answers."""
+    dataset_id = local.add_dataset()
+    client = local_client(local)
+    ask(client, f"v1/datasets/{dataset_id}")
+    process_id = os.fork()
+    if process_id == 0:
+        with contextlib.suppress(BaseException):
+            ask(client, f"v1/datasets/{dataset_id}")
+        os._exit(0)
+    os.waitpid(process_id, 0)
+    ask(client, f"v1/datasets/{dataset_id}")
+    assert (local.requests.count(), local.requests.count_connections()) == (3, 2)
+
+
+# --- politeness ---
+
+
+class Sleeper:
+    """Notes how long somebody would sleep, and does not."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self.now = 0.0
+
+    def clock(self) -> float:
+        """Return the time, which goes on while somebody sleeps."""
+        return self.now
+
+    def __call__(self, seconds: float) -> None:
+        """Sleep."""
+        self.slept.append(round(seconds, 3))
+        self.now += seconds
+
+
+def polite_client(local: LocalRoboto, sleeper: Sleeper) -> BoundedHttpClient:
+    """Return a transport that waits on a clock of the test."""
+    rate = RequestRate(None, sleeper.clock, sleeper)
+    auth = BearerTokenDecorator(local.api_key)
+    return BoundedHttpClient(local.api_url, auth, 10.0, 3, rate=rate, sleep=sleeper)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_honoured(
+    local: LocalRoboto, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next attempt waits as long as the platform asks for."""
+    monkeypatch.setattr("roboto.http.retry.random.uniform", lambda *_: 0)
+    dataset_id, sleeper = local.add_dataset(), Sleeper()
+    throttle = faults.answer(b"{}", status=status, headers={"Retry-After": "7"})
+    local.faults.add(throttle, service="api", times=1)
+    client = polite_client(local, sleeper)
+    assert client.get(client.url(f"v1/datasets/{dataset_id}")).status == 200
+    assert sleeper.slept == [7.0]
+
+
+def test_retry_after_pauses_every_thread_of_the_client(
+    local: LocalRoboto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A throttled platform is left alone by the other requests too."""
+    monkeypatch.setattr("roboto.http.retry.random.uniform", lambda *_: 0)
+    dataset_id, sleeper = local.add_dataset(), Sleeper()
+    throttle = faults.answer(b"{}", status=429, headers={"Retry-After": "7"})
+    local.faults.add(throttle, service="api", times=1)
+    client = polite_client(local, sleeper)
+    with pytest.raises(ClientError):
+        client.get(client.url("v1/x"))
+    sleeper.slept.clear()
+    sleeper.now = 0.0
+    client.get(client.url(f"v1/datasets/{dataset_id}"))
+    assert sleeper.slept == [7.0]
+
+
+def test_a_pause_that_nobody_waits_for_is_an_error(local: LocalRoboto) -> None:
+    """Asked for an hour of patience, the request fails at once, and may succeed later."""
+    sleeper = Sleeper()
+    throttle = faults.answer(b"{}", status=429, headers={"Retry-After": "3600"})
+    local.faults.add(throttle, service="api")
+    client = polite_client(local, sleeper)
+    with pytest.raises(PlatformError) as caught, platform_errors("asking"):
+        client.get(client.url("v1/x"))
+    assert (caught.value.transient, sleeper.slept, local.requests.count()) == (True, [], 1)
+
+
+def test_requests_keep_to_a_rate(local: LocalRoboto) -> None:
+    """Over all threads of a client."""
+    dataset_id = local.add_dataset()
+    client = local_client(local, max_requests_per_second=100)
+    started = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: ask(client, f"v1/datasets/{dataset_id}"), range(30)))
+    assert time.monotonic() - started >= 0.29
+
+
+# --- proxies and certificates ---
+
+
+@contextlib.contextmanager
+def proxy_server() -> Iterator[tuple[str, list[bytes]]]:
+    """Serve a proxy that answers by itself; yield its address, and the heads of the requests that it got."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with server(answer) as (url, requests):
+        yield url, requests
+
+
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its user and password, which go to nobody else and stand in no message."""
+    with proxy_server() as (url, heads):
+        monkeypatch.setenv("http_proxy", url.replace("//", "//me:pass%21@"))
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert ask(client_of("http://api.robot-o.invalid")) == {}
+    (head,) = heads
+    assert head.startswith(b"GET http://api.robot-o.invalid/v1/x HTTP/1.1\r\n")
+    assert (
+        b"roxy-Authorization: Basic bWU6cGFzcyE=" in head
+        or b"proxy-authorization: Basic bWU6cGFzcyE=" in head
+    )
+
+
+def test_no_proxy_is_honoured(local: LocalRoboto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts that are named there are asked directly."""
+    dataset_id = local.add_dataset()
+    with proxy_server() as (url, heads):
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        ask(local_client(local), f"v1/datasets/{dataset_id}")
+    assert heads == []
+
+
+def test_https_goes_through_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy of `https_proxy` is asked to connect, and never sees the API key."""
+
+    def refuse(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    with server(refuse) as (url, heads):
+        monkeypatch.setenv("https_proxy", url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        with pytest.raises(PlatformError, match="403"):
+            ask(client_of("https://api.robot-o.invalid"))
+    assert heads[0].startswith(b"CONNECT api.robot-o.invalid:443 HTTP/1.")
+    assert KEY.encode() not in heads[0]
+
+
+def test_certificates_of_ones_own_are_trusted(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of `SSL_CERT_FILE`, and no others."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with tls_server(context) as url:
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+        tls.https_ssl_context.cache_clear()
+        with pytest.raises(PlatformError, match="certificate") as caught:
+            ask(client_of(url))
+        assert not caught.value.transient
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        tls.https_ssl_context.cache_clear()
+        assert ask(client_of(url)) == {}
+    tls.https_ssl_context.cache_clear()
+
+
+@contextlib.contextmanager
+def tls_server(context: ssl.SSLContext) -> Iterator[str]:
+    """Serve one answer to whoever connects with TLS; yield the URL."""
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with (
+                contextlib.suppress(OSError),
+                context.wrap_socket(connection, server_side=True) as secure,
+            ):
+                secure.recv(65536)
+                secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"

@@ -24,6 +24,7 @@ class Request:
         query: The query string as sent.
         headers: The headers, with names in lower case.
         body: The body.
+        connection: Number of the connection on which it came, which is that of no other connection of this process.
         overrides: Headers that are to be taken for something else (None: absent) once the signature
             is checked.
     """
@@ -34,6 +35,7 @@ class Request:
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    connection: int = 0
     overrides: Mapping[str, str | None] = field(default_factory=dict)
 
     @property

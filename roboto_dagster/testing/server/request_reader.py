@@ -1,11 +1,13 @@
 """Reads HTTP/1.1 requests from a socket."""
 
+import itertools
 import socket
 from collections.abc import Mapping
 
 from roboto_dagster.testing.server.messages import Request, Service
 
 _MAX_HEAD_BYTES = 1024 * 1024
+_numbers = itertools.count(1)
 
 
 class ClientGoneError(Exception):
@@ -19,6 +21,7 @@ class RequestReader:
         self._service: Service = service
         self._connection = connection
         self._buffer = b""
+        self._number = next(_numbers)
 
     def read(self) -> Request | None:
         """Return the next request, or None when the client has closed the connection."""
@@ -39,6 +42,7 @@ class RequestReader:
             query=query,
             headers=headers,
             body=self._read_body(headers),
+            connection=self._number,
         )
 
     def _read_body(self, headers: Mapping[str, str]) -> bytes:

@@ -1,0 +1,80 @@
+"""Requests to the API keep to a rate, and all of them pause where the platform asks for it."""
+
+import email.utils
+
+import pytest
+
+from roboto_dagster.platform.rate import RequestRate, retry_after_seconds
+
+
+class Time:
+    """A clock that goes on only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def clock(self) -> float:
+        """Return the time."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+def started(rate: RequestRate, time: Time, count: int) -> list[float]:
+    """Return when requests started, one after the other, in seconds since the first moment."""
+    moments = []
+    for _ in range(count):
+        rate.acquire()
+        moments.append(round(time.now - 100, 3))
+    return moments
+
+
+def test_requests_are_spaced() -> None:
+    """Four a second: one each quarter of a second, the first at once."""
+    time = Time()
+    rate = RequestRate(4, time.clock, time.sleep)
+    assert started(rate, time, 4) == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_idle_time_is_not_saved_up() -> None:
+    """After a pause no burst follows."""
+    time = Time()
+    rate = RequestRate(1, time.clock, time.sleep)
+    rate.acquire()
+    time.now += 10
+    assert started(rate, time, 2) == [10.0, 11.0]
+
+
+def test_no_rate_waits_for_nothing() -> None:
+    """The default."""
+    time = Time()
+    assert started(RequestRate(None, time.clock, time.sleep), time, 3) == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("per_second", [None, 2])
+def test_a_pause_holds_for_everybody(per_second: float | None) -> None:
+    """The longest one counts."""
+    time = Time()
+    rate = RequestRate(per_second, time.clock, time.sleep)
+    rate.pause(5)
+    rate.pause(1)
+    assert started(rate, time, 1) == [5.0]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        pytest.param(None, 0.0, id="none"),
+        pytest.param("7", 7.0, id="seconds"),
+        pytest.param(email.utils.formatdate(1_012, usegmt=True), 12.0, id="a-date"),
+        pytest.param(email.utils.formatdate(900, usegmt=True), 0.0, id="a-date-that-is-over"),
+        pytest.param("soon", 0.0, id="nonsense"),
+        pytest.param("-5", 0.0, id="negative"),
+        pytest.param("9" * 500, 9_999_999_999.0, id="for-ever"),
+    ],
+)
+def test_retry_after_is_read(header: str | None, seconds: float) -> None:
+    """In both forms of the standard; what is neither asks for nothing."""
+    assert retry_after_seconds(header, 1_000) == seconds
