@@ -163,6 +163,8 @@ def test_an_interrupt_at_any_line_leaves_no_thread() -> None:
         while interrupted_at(line, body):
             line += 1
             gc.collect()
+            for thread in progress_threads():
+                thread.join(10)  # it has been asked to end
             assert not progress_threads(), f"interrupted at line {line}"
     finally:
         gc.unfreeze()
