@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from roboto_dagster.assets import build_roboto_dataset_asset
     from roboto_dagster.checks import build_roboto_dataset_checks
     from roboto_dagster.component import RobotoDatasetComponent
+    from roboto_dagster.dataset_files import DatasetFiles
     from roboto_dagster.errors import (
         ConfigurationError,
         DownloadError,
         ManifestError,
+        MissingPartitionError,
         PlatformError,
         RobotoDagsterError,
     )
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from roboto_dagster.fs.object_store import FutureLike, ObjectStore, OnProgress, StoreRegistry
     from roboto_dagster.fs.retry import RetryConfig
     from roboto_dagster.fs.s3_store import S3Store
-    from roboto_dagster.io_managers import DatasetFiles, RobotoFilesIOManager
+    from roboto_dagster.input_types import InputLoader, register_input_type
+    from roboto_dagster.io_managers import RobotoFilesIOManager
     from roboto_dagster.resources import (
         AwsCredentialsResource,
         CredentialProviderResource,
@@ -56,7 +59,9 @@ __all__ = [
     "DownloadableFile",
     "FailedFile",
     "FutureLike",
+    "InputLoader",
     "ManifestError",
+    "MissingPartitionError",
     "ObjectStore",
     "ObjectStoreResource",
     "OnProgress",
@@ -80,6 +85,7 @@ __all__ = [
     "failures_of_run",
     "manifest_path",
     "read_manifest",
+    "register_input_type",
 ]
 
 # Where each name is defined; tests/test_public_names.py compares it with the imports above.
@@ -89,13 +95,15 @@ _MODULE_OF = {
     "CredentialProvider": "fs.credentials",
     "CredentialProviderResource": "resources",
     "Credentials": "fs.credentials",
-    "DatasetFiles": "io_managers",
+    "DatasetFiles": "dataset_files",
     "DownloadError": "errors",
     "DownloadSession": "fs.download_session",
     "DownloadableFile": "types",
     "FailedFile": "failures",
     "FutureLike": "fs.object_store",
+    "InputLoader": "input_types",
     "ManifestError": "errors",
+    "MissingPartitionError": "errors",
     "ObjectStore": "fs.object_store",
     "ObjectStoreResource": "resources",
     "OnProgress": "fs.object_store",
@@ -118,6 +126,7 @@ _MODULE_OF = {
     "failures_of_run": "failures",
     "manifest_path": "sync.manifest",
     "read_manifest": "sync.manifest",
+    "register_input_type": "input_types",
 }
 
 # A library leaves it to the application where its log lines go.

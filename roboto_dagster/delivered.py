@@ -9,30 +9,23 @@ import pathlib
 import stat
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.disk.paths import unsafe_reason
 from roboto_dagster.disk.tree import LocalTree
-from roboto_dagster.errors import ManifestError
+from roboto_dagster.errors import ManifestError, MissingPartitionError
 from roboto_dagster.platform.scope import is_dataset_id
 from roboto_dagster.sync.manifest import file_name, iterate_manifest
 from roboto_dagster.sync.publish_log import read_publish_logs
 from roboto_dagster.sync.report import count
 from roboto_dagster.text import one_line
 
-_COLUMNS = (
-    "dataset_id",
-    "relative_path",
-    "file_id",
-    "version",
-    "size_bytes",
-    "mtime_ns",
-    "checksum",
-    "status",
-    "error_code",
-)
+# What manifests and the logs of runs both record, under the names of `DeliveredFile`.
+_FACTS = ("dataset_id", "relative_path", "file_id", "version", "size_bytes", "checksum")
+_COLUMNS = (*_FACTS, "mtime_ns", "status", "error_code")
 # A manifest remembers what was removed, and what earlier runs left that is not listed any more.
 _OF_EARLIER_RUNS = frozenset({"removed", "not_listed"})
 
@@ -62,7 +55,7 @@ class DeliveredFile:
     version: int
     size_bytes: int
     checksum: str | None
-    error_code: str | None
+    error_code: str | None = None
     skipped: bool = False
 
     @property
@@ -87,25 +80,16 @@ def recorded_files(
     manifest = config.manifest(asset_key, partition_key)
     key = partition_key or str(config.dataset_id)
     for rows in iterate_manifest(manifest, _COLUMNS):
-        for dataset_id, path, file_id, version, size, mtime_ns, checksum, status, code in rows:
+        for *facts, mtime_ns, status, code in rows:
             if status in _OF_EARLIER_RUNS:
                 continue
             is_skipped = status == "skipped"
             is_failed = status == "failed" or mtime_ns is None
             if not (is_skipped or is_failed):  # an unsafe path may well have failed
-                _check_path(manifest, dataset_id, path)
-            yield DeliveredFile(
-                partition_key=key,
-                dataset_id=dataset_id,
-                relative_path=path,
-                path=config.destination / str(dataset_id) / str(path),
-                file_id=file_id,
-                version=version,
-                size_bytes=size,
-                checksum=checksum,
-                error_code=(code or "UNEXPECTED") if is_failed else None,
-                skipped=is_skipped,
-            )
+                _check_path(manifest, *facts[:2])
+            file = _file(config, key, facts)
+            error_code = (code or "UNEXPECTED") if is_failed else None
+            yield dataclasses.replace(file, error_code=error_code, skipped=is_skipped)
 
 
 def delivered_files(
@@ -140,17 +124,7 @@ def published_since(
     key = partition_key or str(config.dataset_id)
     found: dict[str, DeliveredFile] = {}
     for row in read_publish_logs(manifest, config.destination):
-        found[row.path] = DeliveredFile(
-            partition_key=key,
-            dataset_id=row.dataset_id,
-            relative_path=row.relative_path,
-            path=config.destination / row.dataset_id / row.relative_path,
-            file_id=row.file_id,
-            version=row.version,
-            size_bytes=row.size_bytes,
-            checksum=row.checksum,
-            error_code=None,
-        )
+        found[row.path] = _file(config, key, [getattr(row, name) for name in _FACTS])
     return found
 
 
@@ -165,14 +139,17 @@ def complete_files(
         partition_key: The partition, or None where there are none.
 
     Raises:
-        ManifestError: The partition was never materialized, or a file is missing or of another size.
+        MissingPartitionError: The partition was never materialized, or its last sync failed.
+        ManifestError: A file that was delivered is missing, or of another size.
     """
     files = list(delivered_files(config, asset_key, partition_key))
     since = published_since(config, asset_key, partition_key)
     with LocalTree(config.destination) as tree:
         lost = [(file, why) for file in files if (why := problem_on_disk(tree, file, since))]
     if lost:
-        raise ManifestError(_incomplete(asset_key, len(files), lost))
+        is_failed = any(file.error_code is not None for file, _ in lost)
+        kind = MissingPartitionError if is_failed else ManifestError
+        raise kind(_incomplete(asset_key, len(files), lost))
     return files
 
 
@@ -209,6 +186,15 @@ def materialized_keys(config: DatasetAssetConfig, asset_key: dg.AssetKey) -> lis
     """
     folder = config.destination / ".roboto" / file_name(asset_key.to_user_string())
     return sorted(urllib.parse.unquote(path.stem) for path in folder.glob("[!.]*.parquet"))
+
+
+def _file(config: DatasetAssetConfig, partition_key: str, facts: Sequence[Any]) -> DeliveredFile:
+    dataset_id, relative_path, *_ = facts
+    return DeliveredFile(
+        partition_key=partition_key,
+        path=config.destination / str(dataset_id) / str(relative_path),
+        **dict(zip(_FACTS, facts, strict=True)),
+    )
 
 
 def _check_path(manifest: pathlib.Path, dataset_id: object, relative_path: object) -> None:

@@ -8,6 +8,7 @@ RobotoDagsterError
 ├── DiskSpaceError       the plan does not fit on the disk; nothing was fetched
 ├── RemovalError         more files would be removed than allowed; none was
 ├── ManifestError        a manifest cannot be read, or its version is unknown
+│   └── MissingPartitionError   the partition was not materialized: no manifest, or files that failed
 └── DownloadError        one file could not be delivered
 ```
 
@@ -107,6 +108,10 @@ class RemovalError(RobotoDagsterError):
 
 class ManifestError(RobotoDagsterError):
     """A manifest cannot be read; the message names its path."""
+
+
+class MissingPartitionError(ManifestError):
+    """A partition was never materialized, or its last sync could not deliver every file."""
 
 
 class PlatformError(RobotoDagsterError):

@@ -1,106 +1,27 @@
 """The IO manager: other assets load delivered files by declaring what they want."""
 
 import dataclasses
-import pathlib
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import dagster as dg
 from pydantic import Field
 
 from roboto_dagster.asset_config import DatasetAssetConfig
-from roboto_dagster.delivered import DeliveredFile, complete_files, materialized_keys
-from roboto_dagster.errors import ConfigurationError, ManifestError
-from roboto_dagster.platform.scope import Matcher
+from roboto_dagster.dataset_files import DatasetFiles
+from roboto_dagster.delivered import complete_files, materialized_keys
+from roboto_dagster.errors import ConfigurationError, MissingPartitionError
+from roboto_dagster.input_types import input_type
 from roboto_dagster.resource_checks import checked_fields, is_variable
 from roboto_dagster.sync.options import checked_destination
 from roboto_dagster.sync.report import count
-from roboto_dagster.tables import (
-    FORMATS,
-    DataFormat,
-    checked_format,
-    delivered_table,
-    empty_dataset,
-    open_dataset,
-)
+from roboto_dagster.text import one_line
 
-if TYPE_CHECKING:  # pyarrow would cost every import of the package
-    import pyarrow as pa
-    import pyarrow.dataset as pad
+_ALLOW_MISSING = "allow_missing_partitions"
+_MAX_NAMED_PARTITIONS = 3
 
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetFiles:
-    """The files of one or several partitions, all of which are complete on this disk.
-
-    Iterating it yields their paths.
-
-    Attributes:
-        partition_keys: The partitions; the dataset's id where there are none.
-        manifests: The manifest of each.
-        files: The files, in the order of the platform's listing.
-    """
-
-    partition_keys: tuple[str, ...]
-    manifests: tuple[pathlib.Path, ...]
-    files: tuple[DeliveredFile, ...]
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __iter__(self) -> Iterator[pathlib.Path]:
-        return (file.path for file in self.files)
-
-    @property
-    def paths(self) -> list[pathlib.Path]:
-        """The path of every file."""
-        return list(self)
-
-    def matching(self, *patterns: str) -> list[pathlib.Path]:
-        """Return the paths of the files that gitignore-style patterns match in their dataset.
-
-        Args:
-            *patterns: Such as `*.csv`; a file is returned if the last one that matches is not negated.
-        """
-        matcher = Matcher(patterns, ())
-        return [file.path for file in self.files if matcher.matches(file.relative_path)]
-
-    def table(self) -> "pa.Table":
-        """Return the manifests' rows of the files as one table, with the paths where the files are now."""
-        return delivered_table(self.manifests)
-
-    def dataset(self, data_format: DataFormat | None = None) -> "pad.Dataset":
-        """Return the data in the files, to be read as far as it is needed.
-
-        Columns that only some of the files have are null for the others. Where there are no files at
-        all, the dataset has no rows and no columns.
-
-        Args:
-            data_format: `parquet`, `csv`, `ipc` or `feather`: only such files are read. Default: the one
-                of them that is there.
-
-        Raises:
-            ConfigurationError: There are no such files, files of several formats, or files whose
-                columns cannot be read together.
-        """
-        if not self.files:
-            return empty_dataset()
-        found: dict[DataFormat, list[pathlib.Path]] = {}
-        for path in self:
-            known = FORMATS.get(path.suffix.lower())
-            if known is not None and data_format in (None, known):
-                found.setdefault(known, []).append(path)
-        if len(found) != 1:
-            raise ConfigurationError(self._no_single_format(sorted(found)))
-        ((only, paths),) = found.items()
-        return open_dataset(paths, only)
-
-    def _no_single_format(self, formats: Sequence[str]) -> str:
-        return (
-            f"The partitions {', '.join(self.partition_keys)} have {count(len(self), 'file')}, and of the formats of "
-            f"tables {', '.join(formats) or 'none'}: narrow the asset's include_patterns, or choose one by "
-            'AssetIn(metadata={"format": "csv"}).'
-        )
+T = TypeVar("T")
 
 
 class RobotoFilesIOManager(dg.ConfigurableIOManager):
@@ -113,10 +34,17 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
     |---|---|
     | `DatasetFiles`, or none | the files, with their manifests |
     | `list[pathlib.Path]` | the paths of the files |
-    | `pyarrow.Table` | the manifest, a row a file |
-    | `pyarrow.dataset.Dataset` | the data in Parquet, CSV, Arrow or Feather files, with the columns of all |
+    | `pathlib.Path` | the path of the only file |
+    | `pyarrow.Table`, `polars.DataFrame` | the manifest, a row a file |
+    | `pyarrow.dataset.Dataset`, `polars.LazyFrame`, `duckdb.DuckDBPyRelation` | the data in its tables |
+    | what `register_input_type` has added | what its loader makes |
     | `dict[str, …]` of one of those | the same by partition key |
+    | `… | None` of one of those | None if there is no partition to load |
 
+    Of an `AssetIn`'s metadata it reads `format` (which files of data), `content` (`manifest` or `data`,
+    where a table is loaded) and `allow_missing_partitions`.
+
+    Data is what Parquet, CSV, Arrow or Feather files hold, with the columns of all of them.
     Several partitions are loaded as one value, or by key into a `dict`; no partitions, or partitions
     without files, as an empty one. A partition that is not complete on disk is an error that names its
     files.
@@ -126,6 +54,11 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         default=None,
         description="Folder of the files, where they are mounted elsewhere or the asset is defined in another code "
         "location. Default: the destination of the asset.",
+    )
+    allow_missing_partitions: bool = Field(
+        default=False,
+        description="Whether partitions that are not materialized (no sync yet, or files of the last one failed) are left "
+        "out, with a warning, instead of being an error. The metadata of an AssetIn has precedence. Default: false.",
     )
 
     def __init__(self, **data: Any) -> None:
@@ -160,19 +93,49 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         Raises:
             ConfigurationError: The annotation is none that can be loaded, or the upstream asset is none of
                 this package.
-            ManifestError: A partition was never materialized, or is not complete.
+            MissingPartitionError: A partition was never materialized, or its last sync failed.
+            ManifestError: A file that was delivered is missing, or of another size.
         """
-        config = self._config_of(context)
-        keys = _keys(context, config)
-        data_format = checked_format(context.definition_metadata.get("format"))
-        wanted = _annotation(context)
-        if get_origin(wanted) is dict:
-            _, of_each = get_args(wanted)
-            return {
-                key: _value(of_each, _load(config, context.asset_key, [key]), data_format)
-                for key in keys
-            }
-        return _value(wanted, _load(config, context.asset_key, keys), data_format)
+        wanted = input_type(_annotation(context))
+        loaded = self._load(context, self._config_of(context))
+        if wanted.optional and not loaded.partitions:
+            return None
+        if wanted.by_key:
+            return {key: wanted.loader(files, context) for key, files in loaded.partitions.items()}
+        return wanted.loader(_together(loaded), context)
+
+    def _load(self, context: dg.InputContext, config: DatasetAssetConfig) -> "_Loaded":
+        missing: dict[str, MissingPartitionError] = {}
+        partitions: dict[str, DatasetFiles] = {}
+        allow_missing = self._allow_missing(context)
+        try:
+            keys = _keys(context, config)
+        except MissingPartitionError:
+            if allow_missing:
+                return _Loaded({}, ())
+            raise
+        for key in keys:
+            files = _files_of(config, context.asset_key, key)
+            if isinstance(files, DatasetFiles):
+                partitions[key] = files
+            elif allow_missing:
+                missing[key] = files
+            else:
+                raise files
+        if missing:
+            context.log.warning(_left_out(context.asset_key, missing, len(keys)))
+        return _Loaded(partitions, tuple(missing))
+
+    def _allow_missing(self, context: dg.InputContext) -> bool:
+        given = (context.definition_metadata or {}).get(_ALLOW_MISSING)
+        value = given.value if isinstance(given, dg.MetadataValue) else given
+        if value is None:
+            return self.allow_missing_partitions
+        if not isinstance(value, bool):
+            raise ConfigurationError(
+                f"{_ALLOW_MISSING} in the metadata of an AssetIn must be true or false, not {value!r}."
+            )
+        return value
 
     def _config_of(self, context: dg.InputContext) -> DatasetAssetConfig:
         upstream = context.upstream_output
@@ -200,7 +163,7 @@ def _annotation(context: dg.InputContext) -> Any:
 def _keys(context: dg.InputContext, config: DatasetAssetConfig) -> list[str]:
     """Return the partitions to load; the dataset's id where there are none."""
     if context.has_asset_partitions:
-        return sorted(map(str, context.asset_partition_keys))
+        return sorted(context.asset_partition_keys)  # sets of keys have no order of their own
     if config.dataset_id is not None:
         return [config.dataset_id]
     # Defined in another code location, which is known by its key alone: the disk knows more.
@@ -209,7 +172,7 @@ def _keys(context: dg.InputContext, config: DatasetAssetConfig) -> list[str]:
         return found
     name = context.asset_key.to_user_string()
     if not found:
-        raise ManifestError(
+        raise MissingPartitionError(
             f"There is no manifest of {name} below {config.destination}: materialize it first, or correct the destination "
             "of RobotoFilesIOManager."
         )
@@ -219,28 +182,43 @@ def _keys(context: dg.InputContext, config: DatasetAssetConfig) -> list[str]:
     )
 
 
-def _load(config: DatasetAssetConfig, asset_key: dg.AssetKey, keys: Sequence[str]) -> DatasetFiles:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Loaded:
+    partitions: Mapping[str, DatasetFiles]
+    missing: tuple[str, ...]
+
+
+def _files_of(
+    config: DatasetAssetConfig, asset_key: dg.AssetKey, key: str
+) -> DatasetFiles | MissingPartitionError:
+    try:
+        files = tuple(complete_files(config, asset_key, key))
+    except MissingPartitionError as error:
+        return error
+    manifest = config.manifest(asset_key, key)
+    return DatasetFiles(partition_keys=(key,), manifests=(manifest,), files=files)
+
+
+def _together(loaded: _Loaded) -> DatasetFiles:
+    each = loaded.partitions.values()
     return DatasetFiles(
-        partition_keys=tuple(keys),
-        manifests=tuple(config.manifest(asset_key, key) for key in keys),
-        files=tuple(file for key in keys for file in complete_files(config, asset_key, key)),
+        partition_keys=_joined(files.partition_keys for files in each),
+        manifests=_joined(files.manifests for files in each),
+        files=_joined(files.files for files in each),
+        missing_partition_keys=loaded.missing,
     )
 
 
-def _value(wanted: Any, files: DatasetFiles, data_format: DataFormat | None) -> Any:
-    import pyarrow as pa
-    import pyarrow.dataset as pad
+def _joined(tuples: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+    return tuple(itertools.chain.from_iterable(tuples))
 
-    if wanted is DatasetFiles or wanted is Any:
-        return files
-    if get_origin(wanted) is list and get_args(wanted) == (pathlib.Path,):
-        return files.paths
-    if wanted is pa.Table:
-        return files.table()
-    if wanted is pad.Dataset:
-        return files.dataset(data_format)
-    msg = (
-        f"RobotoFilesIOManager cannot load {wanted!r}: annotate the input with DatasetFiles, list[pathlib.Path], "
-        "pyarrow.Table, pyarrow.dataset.Dataset, or a dict[str, …] of one of them."
+
+def _left_out(
+    asset_key: dg.AssetKey, missing: Mapping[str, MissingPartitionError], total: int
+) -> str:
+    named = [f"{one_line(key)}: {error}" for key, error in missing.items()]
+    more = len(named) - _MAX_NAMED_PARTITIONS
+    return (
+        f"Left out {len(missing)} of {count(total, 'partition')} of {asset_key.to_user_string()}, since "
+        f"{_ALLOW_MISSING} is true. {' '.join(named[:_MAX_NAMED_PARTITIONS])}{f' And {more} more.' if more > 0 else ''}"
     )
-    raise ConfigurationError(msg)

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from dagster.components.testing import create_defs_folder_sandbox
 
-from roboto_dagster import RobotoDatasetComponent
+from roboto_dagster import RobotoDatasetComponent, RobotoFilesIOManager, build_roboto_dataset_asset
+from roboto_dagster.testing import LocalRoboto
 
 PAGE = (pathlib.Path(__file__).parents[1] / "docs" / "dagster.md").read_text(encoding="utf-8")
 NAMES = {"files_on_disk", "checksums", "in_step_with_platform", "recently_synced"}
@@ -20,6 +21,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* is deprecated:DeprecationWarn
 def blocks(language: str) -> list[str]:
     """Return the page's examples in one language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+
+
+def block(language: str, with_text: str) -> str:
+    """Return the page's only example in one language that has a text."""
+    (found,) = (each for each in blocks(language) if with_text in each)
+    return found
 
 
 def check_definitions(definitions: dg.Definitions) -> None:
@@ -49,7 +56,7 @@ def test_python_example() -> None:
 
 def test_unit_test_example(tmp_path: pathlib.Path) -> None:
     """The unit test on the page passes."""
-    run(blocks("python")[1])["test_my_dataset"](tmp_path)
+    run(block("python", "def test_my_dataset"))["test_my_dataset"](tmp_path)
 
 
 def test_yaml_example() -> None:
@@ -67,3 +74,15 @@ def test_instance_example() -> None:
     """Dagster accepts the settings of pools and monitoring."""
     with dg.instance_for_test(overrides=yaml.safe_load(blocks("yaml")[1])) as instance:
         assert instance.run_monitoring_enabled
+
+
+def test_own_type_example(local: LocalRoboto, tmp_path: pathlib.Path) -> None:
+    """The type that the page registers is what its asset gets."""
+    dataset_id = local.add_dataset()
+    for name, size in (("short.bag", 1), ("long.mcap", 2), ("longer.txt", 3)):
+        local.add_file(dataset_id, name, b"x" * size)
+    logs = build_roboto_dataset_asset("flight_logs", destination=tmp_path, dataset_id=dataset_id)
+    asset = run(block("python", "register_input_type"))["longest_bag"]
+    resources = {**local.resources(), "roboto_files": RobotoFilesIOManager()}
+    result = dg.materialize([logs, asset], resources=resources)
+    assert result.output_for_node("longest_bag") == "long.mcap"

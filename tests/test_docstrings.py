@@ -13,6 +13,7 @@ from roboto import Association
 
 import roboto_dagster
 from roboto_dagster import (
+    DatasetFiles,
     DownloadableFile,
     DownloadSession,
     StoreRegistry,
@@ -20,8 +21,10 @@ from roboto_dagster import (
     build_roboto_dataset_asset,
     build_roboto_sync_schedule,
     failures_of_run,
+    register_input_type,
 )
 from roboto_dagster.component.fields import SettingsModel, setting
+from roboto_dagster.input_types import input_type
 from roboto_dagster.testing import LocalRoboto, faults
 
 PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
@@ -172,3 +175,22 @@ def test_local_roboto(flights: dg.AssetsDefinition) -> None:
 def test_faults() -> None:
     """The rules of the example are accepted."""
     run("testing.faults")
+
+
+def test_register_input_type() -> None:
+    """The loader of the example is known afterwards."""
+
+    class Recording:
+        def __init__(self, paths: list[pathlib.Path]) -> None:
+            self.paths = paths
+
+    run(
+        "input_types.register_input_type",
+        dg=dg,
+        DatasetFiles=DatasetFiles,
+        Recording=Recording,
+        register_input_type=register_input_type,
+    )
+    files = DatasetFiles(partition_keys=(), manifests=(), files=())
+    context = dg.build_input_context(asset_key=dg.AssetKey("logs"))
+    assert input_type(Recording).loader(files, context).paths == []

@@ -1,8 +1,9 @@
 """What downstream assets get of delivered files, by annotation, in runs of Dagster."""
 
 import pathlib
+import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Optional
 
 import dagster as dg
 import pyarrow as pa
@@ -15,6 +16,7 @@ from roboto_dagster import (
     DatasetFiles,
     RobotoFilesIOManager,
     build_roboto_dataset_asset,
+    register_input_type,
 )
 from roboto_dagster.testing import LocalRoboto, faults
 
@@ -167,7 +169,7 @@ def test_file_that_is_gone(local: LocalRoboto, load: Load, tmp_path: pathlib.Pat
 
 def test_unknown_annotation(local: LocalRoboto, load: Load) -> None:
     """What cannot be loaded is refused with the list of what can."""
-    with pytest.raises(Exception, match="cannot load <class 'str'>: annotate the input with"):
+    with pytest.raises(Exception, match="cannot load str: annotate the input with"):
         load(str, add(local, a_bin=b"a"))
 
 
@@ -344,9 +346,10 @@ def test_paths_of_the_table_after_a_move(
         (DatasetFiles, lambda value: len(value) == 0 and value.table().num_rows == 0),
         (pa.Table, lambda value: value.num_rows == 0 and "path" in value.schema.names),
         (pad.Dataset, lambda value: value.to_table().num_rows == 0),
+        (Optional[pa.Table], lambda value: value is None),  # noqa: UP045 -- as people write it
         (dict[str, pa.Table], lambda value: value == {}),
     ],
-    ids=["paths", "files", "table", "dataset", "tables"],
+    ids=["paths", "files", "table", "dataset", "optional", "tables"],
 )
 def test_no_partitions_are_an_empty_value(
     tmp_path: pathlib.Path, annotation: Any, is_empty: Callable[[Any], bool]
@@ -383,6 +386,177 @@ def test_a_window_without_files_is_an_empty_value(
         else value
     )
     assert len(rows) == 0
+
+
+# --- types of polars and duckdb, and of one's own ---
+
+
+def test_the_only_path(local: LocalRoboto, load: Load) -> None:
+    """`pathlib.Path` is the one file of a dataset."""
+    assert load(pathlib.Path, add(local, a_bin=b"hello")).read_bytes() == b"hello"
+
+
+def test_a_path_of_several_files(local: LocalRoboto, load: Load) -> None:
+    """One path for two files is an error that says what to annotate."""
+    with pytest.raises(Exception, match=r"has 2 files in 1 partition, and pathlib.Path stands for"):
+        load(pathlib.Path, add(local, a_bin=b"a", b_bin=b"b"))
+
+
+def test_a_lazy_frame_of_the_data(local: LocalRoboto, load: Load) -> None:
+    """`polars.LazyFrame` reads the tables among the files, of all partitions, with all columns."""
+    pl = pytest.importorskip("polars")
+    frame = load(pl.LazyFrame, add(local, t_csv=b"x\n1\n"), add(local, t_csv=b"x,y\n2,9\n"))
+    assert frame.filter(pl.col("x") > 1).collect().to_dicts() == [{"x": 2, "y": 9}]
+
+
+def test_a_relation_of_the_data(local: LocalRoboto, load: Load) -> None:
+    """`duckdb.DuckDBPyRelation` can be queried by SQL under the name of the argument."""
+    duckdb = pytest.importorskip("duckdb")
+    logs = load(duckdb.DuckDBPyRelation, add(local, t_csv=b"x\n1\n2\n"))
+    assert logs.aggregate("sum(x)").fetchall() == [(3,)]
+    assert duckdb.sql("SELECT max(x) FROM logs").fetchall() == [(2,)]
+
+
+def test_frames_by_key(local: LocalRoboto, load: Load) -> None:
+    """A frame a partition, as for every other type."""
+    pl = pytest.importorskip("polars")
+    ids = [add(local, t_csv=b"x\n1\n"), add(local, t_csv=b"x\n2\n")]
+    loaded = load(types.GenericAlias(dict, (str, pl.LazyFrame)), *ids)
+    assert {key: frame.collect()["x"].to_list() for key, frame in loaded.items()} == {
+        ids[0]: [1],
+        ids[1]: [2],
+    }
+
+
+def test_the_manifest_as_a_frame(local: LocalRoboto, load: Load) -> None:
+    """`polars.DataFrame` is the manifest, whose paths are those of this disk."""
+    pl = pytest.importorskip("polars")
+    frame = load(pl.DataFrame, add(local, a_bin=b"a", b_bin=b"bb"))
+    assert sorted(frame["size_bytes"].to_list()) == [1, 2]
+    assert all(pathlib.Path(path).is_file() for path in frame["path"])
+
+
+def test_a_type_of_ones_own(local: LocalRoboto, load: Load) -> None:
+    """A registered loader gets the files and the context of the input."""
+
+    class Recording:
+        def __init__(self, paths: list[pathlib.Path], metadata: Any) -> None:
+            self.paths, self.metadata = paths, metadata
+
+    @register_input_type(Recording)
+    def recording(files: DatasetFiles, context: dg.InputContext) -> Recording:
+        return Recording(files.matching("*.mcap"), context.definition_metadata)
+
+    loaded = load(Recording, add(local, a_mcap=b"a", b_txt=b"b"), metadata={"rate": 5})
+    assert ([path.name for path in loaded.paths], loaded.metadata["rate"]) == (["a.mcap"], 5)
+
+
+# --- partitions that are missing ---
+
+
+ALLOW = {"allow_missing_partitions": True}
+
+
+@pytest.mark.parametrize("options", [{"metadata": ALLOW}, ALLOW], ids=["input", "manager"])
+def test_missing_partitions_are_left_out(
+    local: LocalRoboto, load: Load, options: dict[str, Any]
+) -> None:
+    """A partition that was never synced is not in the `dict`, as of Dagster's own IO managers."""
+    ids = [add(local, a_bin=b"a"), add(local, b_bin=b"b")]
+    load(list[pathlib.Path], ids[0])
+    loaded = load(dict[str, list[pathlib.Path]], *ids, materialize=False, **options)
+    assert {key: len(paths) for key, paths in loaded.items()} == {ids[0]: 1}
+
+
+def test_a_failed_partition_is_missing(local: LocalRoboto, load: Load) -> None:
+    """A partition with a failed file is left out as a unit, and named."""
+    local.faults.add(faults.status(404), service="s3", key="*broken.bin")
+    ids = [add(local, a_bin=b"a"), add(local, broken_bin=b"b", c_bin=b"c")]
+    files = load(DatasetFiles, *ids, metadata=ALLOW)
+    assert (files.partition_keys, [path.name for path in files]) == ((ids[0],), ["a.bin"])
+    assert files.missing_partition_keys == (ids[1],)
+
+
+def test_lost_files_are_not_missing_partitions(
+    local: LocalRoboto, load: Load, tmp_path: pathlib.Path
+) -> None:
+    """What was delivered and is damaged since stays an error: it would shrink a training set unseen."""
+    dataset_id = add(local, a_bin=b"a")
+    load(list[pathlib.Path], dataset_id)
+    (tmp_path / "data" / dataset_id / "a.bin").unlink()
+    with pytest.raises(Exception, match=r"a.bin \(missing\)"):
+        load(list[pathlib.Path], dataset_id, materialize=False, metadata=ALLOW)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [(Optional[list[pathlib.Path]], None), (list[pathlib.Path], [])],  # noqa: UP045 -- as people write it
+    ids=["optional", "plain"],
+)
+def test_nothing_but_missing_partitions(
+    local: LocalRoboto, load: Load, annotation: Any, expected: Any
+) -> None:
+    """None where the annotation allows it, else an empty value."""
+    dataset_id = add(local, a_bin=b"a")
+    assert load(annotation, dataset_id, materialize=False, metadata=ALLOW) == expected
+
+
+def test_optional_of_what_is_there(local: LocalRoboto, load: Load) -> None:
+    """`… | None` is the value where there is one."""
+    assert len(load(list[pathlib.Path] | None, add(local, a_bin=b"a"))) == 1
+
+
+def test_the_input_has_precedence(local: LocalRoboto, load: Load) -> None:
+    """An input may ask for all partitions, whatever the IO manager's field is."""
+    with pytest.raises(Exception, match="There is no manifest"):
+        load(
+            list[pathlib.Path],
+            add(local, a_bin=b"a"),
+            materialize=False,
+            metadata={"allow_missing_partitions": False},
+            **ALLOW,
+        )
+
+
+def test_allow_missing_is_true_or_false(local: LocalRoboto, load: Load) -> None:
+    """A text would count as true."""
+    with pytest.raises(Exception, match="must be true or false, not 'no'"):
+        load(Any, add(local, a_bin=b"a"), metadata={"allow_missing_partitions": "no"})
+
+
+def test_an_asset_of_another_code_location_that_is_missing(elsewhere: Elsewhere) -> None:
+    """Where not even the asset's folder is there, the value is empty, too."""
+    assert elsewhere(dg.AssetSpec("logs"), list[pathlib.Path], **ALLOW) == []
+
+
+def test_days_of_a_dataset_by_week(
+    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """A mapping of partitions decides which are loaded; the keys of two dimensions keep them."""
+    dataset_id = add(local, a_bin=b"a")
+    days = dg.DailyPartitionsDefinition("2001-01-01", end_date="2001-01-03")
+    both = dg.MultiPartitionsDefinition(
+        {"dataset": dg.StaticPartitionsDefinition([dataset_id]), "day": days}
+    )
+    logs = build_roboto_dataset_asset(
+        "logs", destination=tmp_path, partitions_def=both, on_empty="allow"
+    )
+    loaded: list[Any] = []
+
+    @dg.asset(
+        ins={"logs": dg.AssetIn(input_manager_key="files", metadata=ALLOW)}, partitions_def=days
+    )
+    def daily(logs: dict[str, list[pathlib.Path]]) -> None:
+        loaded.append(logs)
+
+    key = dg.MultiPartitionKey({"dataset": dataset_id, "day": "2001-01-02"})
+    everything = {**resources, "files": RobotoFilesIOManager()}
+    dg.materialize([logs], resources=everything, partition_key=key)
+    for day in days.get_partition_keys():
+        dg.materialize([logs, daily], selection=[daily], resources=everything, partition_key=day)
+    assert [list(each) for each in loaded] == [[], [key]]
+    (loaded_key,) = loaded[1]
+    assert loaded_key.keys_by_dimension["day"] == "2001-01-02"
 
 
 # --- what is not as it was delivered ---

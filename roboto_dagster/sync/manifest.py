@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from roboto_dagster.disk.local_file import open_regular
 from roboto_dagster.disk.temp_file import Durability, open_partial
-from roboto_dagster.errors import ManifestError
+from roboto_dagster.errors import ManifestError, MissingPartitionError
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package, and only a run needs it
     import pyarrow as pa
@@ -238,7 +238,7 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         msg = f"There is no manifest at {os.fspath(path)}: materialize the partition first."
-        raise ManifestError(msg) from error
+        raise MissingPartitionError(msg) from error
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise ManifestError(
