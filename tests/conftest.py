@@ -113,10 +113,19 @@ class Syncer:
         **settings: Any,
     ) -> SyncReport:
         """Sync once, perhaps while another sync is under way."""
-        object_store = self._object_store
-        if engine is not None:
-            object_store = object_store.model_copy(update={"engine": engine})
-        scopes = [
+        scopes = self.scopes(
+            *dataset_ids, include_patterns=include_patterns, exclude_patterns=exclude_patterns
+        )
+        return sync(scopes, self.settings(engine, **settings))
+
+    @staticmethod
+    def scopes(
+        *dataset_ids: str,
+        include_patterns: Sequence[str] = (),
+        exclude_patterns: Sequence[str] = (),
+    ) -> list[Scope]:
+        """Return the scope of a sync."""
+        return [
             Scope(
                 dataset_id=dataset_id,
                 include_patterns=tuple(include_patterns),
@@ -124,6 +133,12 @@ class Syncer:
             )
             for dataset_id in dataset_ids
         ]
+
+    def settings(self, engine: str | None = None, **settings: Any) -> SyncSettings:
+        """Return the settings of a sync."""
+        object_store = self._object_store
+        if engine is not None:
+            object_store = object_store.model_copy(update={"engine": engine})
         defaults: dict[str, Any] = {
             "client": self._local.client(max_attempts=1),
             "open_store": object_store.open_store,
@@ -132,7 +147,7 @@ class Syncer:
             "retry": AT_ONCE,
             "log": lambda level, line: self.lines.append((level, line)),
         }
-        return sync(scopes, SyncSettings(**{**defaults, **settings}))
+        return SyncSettings(**{**defaults, **settings})
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Return the manifest's rows by path."""

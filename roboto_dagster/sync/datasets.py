@@ -12,7 +12,8 @@ A sync that finds nothing changed is thus one request a page of files, and one t
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from roboto_dagster.errors import PlatformError
 from roboto_dagster.platform.datasets import dataset_owner
@@ -21,6 +22,27 @@ from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.inventory import Inventory
 from roboto_dagster.sync.manifest_names import read_dataset_names
 from roboto_dagster.sync.options import SyncSettings
+
+
+class Listing(Protocol):
+    """Lists the datasets of a sync; `Datasets` asks the platform, others may know already."""
+
+    @property
+    def org_ids(self) -> Mapping[str, str]:
+        """The organization that owns each dataset, once it is listed."""
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The names that are known, by the id of the dataset."""
+
+    def list_into(self, inventory: Inventory) -> None:
+        """List every dataset to its end."""
+
+    def recall_names(self) -> None:
+        """Take names that are not known from the last manifest."""
+
+    def ask_for_names(self) -> None:
+        """Ask for names that are not known, since files failed."""
 
 
 class Datasets:

@@ -3,6 +3,7 @@
 ```
 own manifest ──► every row; the plan compares it with the disk
 publish logs ──► rows of runs that were killed, or are under way: only those that match the disk
+manifests and publish logs of shards (see `shards`) ──► the same
 other manifests of the destination ──► for files on disk that the own ones do not know: only those that match the disk
 ```
 
@@ -24,6 +25,7 @@ from roboto_dagster.sync.manifest import iterate_manifest
 from roboto_dagster.sync.plan import KnownFile, is_as_known
 from roboto_dagster.sync.progress import Log
 from roboto_dagster.sync.publish_log import read_folder_logs, read_publish_logs
+from roboto_dagster.sync.shards.places import run_folders, shard_manifests
 
 
 class Facts:
@@ -59,6 +61,20 @@ class Facts:
                 self._set_aside(self._manifest, error)
                 self.was_damaged = True
         self._add_matching(self._logged())
+        self._read_shards()
+
+    def _read_shards(self) -> None:
+        """Read what runs of shards have delivered that did not come to their merge."""
+        for manifest in shard_manifests(self._manifest):
+            self._read_shard(manifest)
+        for folder in run_folders(self._manifest):
+            self._add_matching(read_folder_logs(folder, self._tree.root))
+
+    def _read_shard(self, manifest: pathlib.Path) -> None:
+        try:
+            self._add_matching(_rows_of(manifest, self._tree.root))
+        except ManifestError as error:  # what it has is found on disk, too, for a request each
+            self._log(logging.WARNING, str(error))
 
     def adopt_others(self) -> None:
         """Read the destination's other manifests, if there are files on disk that nothing is known about."""

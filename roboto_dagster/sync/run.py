@@ -11,14 +11,14 @@ import contextlib
 import os
 import pathlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from roboto_dagster.disk.run_record import RunRecord
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.conflicts import ConflictResolver
-from roboto_dagster.sync.datasets import Datasets
+from roboto_dagster.sync.datasets import Datasets, Listing
 from roboto_dagster.sync.facts import Facts
 from roboto_dagster.sync.inventory import Inventory
 from roboto_dagster.sync.manifest import write_manifest
@@ -54,73 +54,130 @@ def sync(scopes: Sequence[Scope], settings: SyncSettings) -> SyncReport:
         RemovalError: More files would be removed than allowed; none was, all others are complete.
         ManifestError: The manifest or the publish log cannot be written.
     """
+    return sync_listed(scopes, settings, Datasets(scopes, settings))
+
+
+def sync_listed(
+    scopes: Sequence[Scope],
+    settings: SyncSettings,
+    datasets: Listing,
+    on_planned: Callable[[Inventory], None] | None = None,
+) -> SyncReport:
+    """Do the same with files that are listed elsewhere than on the platform.
+
+    Args:
+        scopes: The datasets and their patterns.
+        settings: From where, to where, and how.
+        datasets: Lists the files.
+        on_planned: Called between the plan and the first byte. Default None.
+
+    Returns:
+        As `sync`, which has the errors, too.
+    """
     started = time.monotonic()
+    with opened_run(scopes, settings, datasets) as run:
+        transfer = run.execute(on_planned)
+        return make_report(
+            scopes,
+            settings,
+            run.inventory,
+            transfer,
+            dataset_names=datasets.names,
+            removed=run.unlisted.removed_count,
+            duration_seconds=time.monotonic() - started,
+        )
+
+
+@contextlib.contextmanager
+def opened_run(
+    scopes: Sequence[Scope], settings: SyncSettings, datasets: Listing
+) -> Iterator["SyncRun"]:
+    """Open what a sync works on: the record of the run, the inventory, and the destination.
+
+    Args:
+        scopes: The datasets and their patterns.
+        settings: From where, to where, and how.
+        datasets: Lists the files.
+    """
     _check_destination(settings.destination)
     with (
         recorded_run(settings.destination, settings.manifest) as record,
         Inventory() as inventory,
         LocalTree(settings.destination) as tree,
     ):
-        run = _Run(scopes, settings, inventory, tree, record)
-        transfer = run.execute()
-        return make_report(
-            scopes,
-            settings,
-            inventory,
-            transfer,
-            dataset_names=run.datasets.names,
-            removed=run.unlisted.removed_count,
-            duration_seconds=time.monotonic() - started,
-        )
+        yield SyncRun(scopes, settings, datasets, inventory=inventory, tree=tree, record=record)
 
 
-class _Run:
-    """The parts of one sync, joined."""
+class SyncRun:
+    """The parts of one sync, joined; made by `opened_run`.
+
+    Attributes:
+        inventory: What is listed, known and planned.
+        unlisted: What was delivered and is not listed.
+    """
 
     def __init__(
         self,
         scopes: Sequence[Scope],
         settings: SyncSettings,
+        datasets: Listing,
+        *,
         inventory: Inventory,
         tree: LocalTree,
         record: RunRecord,
     ) -> None:
         self._scopes = scopes
         self._settings = settings
-        self._inventory = inventory
+        self.inventory = inventory
         self._tree = tree
         self._facts = Facts(inventory, tree, settings.manifest, settings.log)
         self._planner = Planner(inventory, tree, settings, record)
         self._resolver = ConflictResolver(inventory, tree, self._facts)
         self.unlisted = Unlisted(inventory, tree)
         self._remover = Remover(self.unlisted, tree, scopes, settings)
-        self.datasets = Datasets(scopes, settings)
+        self._datasets = datasets
+        self._sessions = Sessions(settings, datasets.org_ids)
 
-    def execute(self) -> TransferPhase:
-        """List, plan, fetch, remove, and write the manifest whatever happens."""
+    def plan(self) -> None:
+        """List and plan, and fetch nothing."""
         self._list()
-        self._facts.read_own()
-        self.datasets.recall_names()
+        self._plan()
+
+    def execute(self, on_planned: Callable[[Inventory], None] | None = None) -> TransferPhase:
+        """List, plan, fetch, remove, and write the manifest whatever happens.
+
+        Args:
+            on_planned: Called between the plan and the first byte. Default None.
+        """
+        self._list()
         log = PublishLog(self._settings.manifest, self._settings.destination)
-        sessions = Sessions(self._settings, self.datasets.org_ids)
-        revalidator = Revalidator(
-            self._inventory, self._tree, sessions.store_for, self._settings.log
+        transfer = TransferPhase(
+            self.inventory, self._settings, self._sessions, log, self._resolver
         )
-        transfer = TransferPhase(self._inventory, self._settings, sessions, log, self._resolver)
         with self._manifest_at_the_end(log):
-            self._planner.plan(self._facts, revalidator, self.unlisted, self._remover)
+            self._plan()
+            if on_planned is not None:
+                on_planned(self.inventory)
             transfer.run()
-            if Outcomes(self._inventory).count("failed"):
-                self.datasets.ask_for_names()
+            if Outcomes(self.inventory).count("failed"):
+                self._datasets.ask_for_names()
             else:
                 self._remover.remove_all()
         return transfer
 
+    def _plan(self) -> None:
+        revalidator = Revalidator(
+            self.inventory, self._tree, self._sessions.store_for, self._settings.log
+        )
+        self._planner.plan(self._facts, revalidator, self.unlisted, self._remover)
+
     def _list(self) -> None:
-        """List every scope to its end."""
-        self.datasets.list_into(self._inventory)
-        if self._settings.options.on_empty == "fail" and not self._inventory.totals().files:
+        """List every scope to its end, and read what earlier runs published."""
+        self._datasets.list_into(self.inventory)
+        if self._settings.options.on_empty == "fail" and not self.inventory.totals().files:
             _check_may_be_empty(self._scopes)
+        self._facts.read_own()
+        self._datasets.recall_names()
 
     @contextlib.contextmanager
     def _manifest_at_the_end(self, log: PublishLog) -> Iterator[None]:
@@ -143,13 +200,13 @@ class _Run:
         settings = self._settings
         self._facts.merge_newer()
         self.unlisted.mark()
-        rows = self._inventory.manifest_rows(settings.destination)
+        rows = self.inventory.manifest_rows(settings.destination)
         write_manifest(
             settings.manifest,
             rows,
             within=settings.destination,
             durability=settings.durability,
-            metadata=names_metadata(self.datasets.names),
+            metadata=names_metadata(self._datasets.names),
         )
 
 

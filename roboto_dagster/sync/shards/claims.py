@@ -1,0 +1,60 @@
+"""What the shards of a run have fetched: the merge finds it on disk, and it is this run's work nevertheless."""
+
+import contextlib
+import pathlib
+
+from roboto_dagster.errors import ManifestError
+from roboto_dagster.sync import inventory_sql as sql
+from roboto_dagster.sync.inventory import Inventory
+from roboto_dagster.sync.manifest import iterate_manifest
+from roboto_dagster.sync.shards.places import manifests_of_run
+
+_COLUMNS = (
+    *("attempts", "duration_seconds", "size_bytes", "mtime_ns", "etag", "checksum", "verified"),
+    *("fetched_at", "dataset_id", "relative_path", "file_id", "version"),
+)
+_CLAIM = """
+UPDATE file SET status = 'fetched', attempts = max(?1, 1), duration_seconds = ?2, disk_bytes = ?3, mtime_ns = ?4, etag = ?5,
+    checksum = ?6, verified = ?7, fetched_at = ?8
+    WHERE dataset_id = ?9 AND relative_path = ?10 AND file_id = ?11 AND version = ?12 AND status = 'unchanged'
+    AND EXISTS (
+        SELECT 1 FROM known WHERE known.dataset_id = ?9 AND known.relative_path = ?10
+        AND (known.size_bytes, known.mtime_ns) = (?3, ?4)
+    )
+"""
+
+
+class Claims:
+    """Notes as fetched what the shards of a run have fetched.
+
+    Args:
+        folder: Of the run.
+        within: The destination; below it no link is followed.
+
+    Attributes:
+        size_bytes: Of the files that were noted, once `apply` was called.
+    """
+
+    def __init__(self, folder: pathlib.Path, within: pathlib.Path) -> None:
+        self._folder = folder
+        self._within = within
+        self.size_bytes = 0
+
+    def apply(self, inventory: Inventory) -> None:
+        """Note it.
+
+        Args:
+            inventory: Of the merge, after its plan has compared everything with the disk.
+        """
+        inventory.db.execute(sql.PATH_INDEX)
+        for manifest in manifests_of_run(self._folder):
+            with contextlib.suppress(
+                ManifestError
+            ):  # its files are on disk, and count as unchanged
+                self._apply(inventory, manifest)
+
+    def _apply(self, inventory: Inventory, manifest: pathlib.Path) -> None:
+        for rows in iterate_manifest(manifest, _COLUMNS, within=self._within):
+            for row in rows:
+                if inventory.db.execute(_CLAIM, row).rowcount:
+                    self.size_bytes += row[2]

@@ -1,0 +1,244 @@
+"""The plan of a run of shards: what is listed, and which shard fetches which file. This module is only its format.
+
+One row a listed file, those of a shard side by side, so that a shard reads only its own. Written under a temporary name
+and renamed. What else a shard or the merge has to know is in the file's metadata:
+
+```
+{"hash": …, "planned_at": …, "shards": [[files, bytes], …], "scopes": [{"dataset_id": …}, …], "org_ids": {…}, "names": {…}}
+```
+
+The plan lies on a disk that others write to as well, so what it holds is checked again like a listing.
+"""
+
+import contextlib
+import dataclasses
+import datetime as dt
+import functools
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from roboto_dagster.disk.local_file import open_regular
+from roboto_dagster.disk.temp_file import open_partial
+from roboto_dagster.errors import ConfigurationError, ManifestError
+from roboto_dagster.platform.records import RemoteFile
+from roboto_dagster.platform.scope import Scope, is_dataset_id
+from roboto_dagster.sync.inventory import Totals
+
+if TYPE_CHECKING:  # pyarrow would cost every import of the package, and only a run needs it
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+_KEY = b"roboto_dagster.shard_plan_1"
+_ROWS_PER_GROUP = 50_000
+_TIMES = ("created_from", "created_before")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ShardPlan:
+    """A plan, without its rows.
+
+    Attributes:
+        plan_hash: Of its rows: the same listing, divided alike, has the same.
+        planned_at: When it was made, in seconds since the epoch.
+        shards: Files and bytes of each shard.
+        scopes: The datasets and their patterns.
+        org_ids: The organization that owns each dataset.
+        names: The names that are known, by the id of the dataset.
+    """
+
+    plan_hash: str
+    planned_at: float
+    shards: Sequence[Totals]
+    scopes: Sequence[Scope]
+    org_ids: Mapping[str, str]
+    names: Mapping[str, str]
+
+
+class PlannedRow(NamedTuple):
+    """One row of a plan.
+
+    Attributes:
+        shard: The number of its shard, from 1; 0 if it need not be fetched, or is left to the merge.
+        dataset_id: The dataset.
+        file: The file, as it was listed.
+    """
+
+    shard: int
+    dataset_id: str
+    file: RemoteFile
+
+
+_FILE_FIELDS = tuple(field.name for field in dataclasses.fields(RemoteFile))
+_INTEGERS = frozenset({"shard", "version", "size_bytes"})
+
+
+@functools.cache
+def _schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    names = PlannedRow._fields[:2] + _FILE_FIELDS
+    return pa.schema(
+        [pa.field(each, pa.int64() if each in _INTEGERS else pa.string()) for each in names]
+    )
+
+
+def write_plan(
+    path: pathlib.Path,
+    plan: ShardPlan,
+    batches: Iterable[Sequence[Sequence[Any]]],
+    within: pathlib.Path,
+) -> None:
+    """Write a plan in place of an earlier one, in one step.
+
+    Args:
+        path: Where to.
+        plan: The plan.
+        batches: Rows in the order of `PlannedRow`, the file's fields spread, sorted by shard; many at a time.
+        within: The destination; below it no link is followed.
+
+    Raises:
+        ManifestError: It cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema().with_metadata({_KEY: _to_json(plan)})
+    try:
+        partial = open_partial(path, within)
+        try:
+            with (
+                os.fdopen(os.dup(partial.fd), "wb") as file,
+                pq.ParquetWriter(
+                    file, schema, compression="zstd", write_page_checksum=True
+                ) as writer,
+            ):
+                for rows in batches:
+                    columns = zip(*rows, strict=True)
+                    arrays = [
+                        pa.array(column, type=field.type)
+                        for column, field in zip(columns, schema, strict=True)
+                    ]
+                    table = pa.Table.from_arrays(arrays, schema=schema)
+                    writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
+            partial.publish()
+        finally:
+            partial.discard()
+    except OSError as error:
+        raise ManifestError(
+            f"The plan {path} cannot be written: {error.strerror or error}. Nothing was fetched. Make room or correct "
+            "the permissions, then run it again."
+        ) from error
+
+
+def read_plan(path: pathlib.Path, within: pathlib.Path) -> ShardPlan:
+    """Read a plan without its rows.
+
+    Args:
+        path: Of the plan.
+        within: The destination; below it no link is followed.
+
+    Raises:
+        ManifestError: There is none, or it cannot be read.
+    """
+    with _open(path, within) as file:
+        return _from_json((file.schema_arrow.metadata or {})[_KEY])
+
+
+def planned_rows(
+    path: pathlib.Path, within: pathlib.Path, shard: int | None = None
+) -> Iterator[PlannedRow]:
+    """Yield the rows of a plan, those of one dataset side by side where a single shard is read.
+
+    Args:
+        path: Of the plan.
+        within: The destination; below it no link is followed.
+        shard: Only rows of this shard; None for all.
+
+    Raises:
+        ManifestError: It cannot be read.
+    """
+    with _open(path, within) as file:
+        groups = [
+            group
+            for group in range(file.num_row_groups)
+            if shard is None or _may_hold(file, group, shard)
+        ]
+        for batch in file.iter_batches(_ROWS_PER_GROUP // 5, groups, use_threads=False):
+            columns = [batch.column(field.name).to_pylist() for field in _schema()]
+            for number, dataset_id, *fields in zip(*columns, strict=True):
+                if shard is None or number == shard:
+                    if not is_dataset_id(dataset_id):
+                        raise ValueError(f"{dataset_id!r} is no dataset id")
+                    listed = RemoteFile(**dict(zip(_FILE_FIELDS, fields, strict=True)))
+                    yield PlannedRow(number, dataset_id, listed)
+
+
+def _may_hold(file: "pq.ParquetFile", group: int, shard: int) -> bool:
+    statistics: Any = file.metadata.row_group(group).column(0).statistics
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return bool(statistics.min <= shard <= statistics.max)
+
+
+@contextlib.contextmanager
+def _open(path: pathlib.Path, within: pathlib.Path) -> Iterator["pq.ParquetFile"]:
+    """Open a plan, and translate what reading a broken one raises."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    advice = "Run the partition again, from its first step: files that were delivered are kept."
+    try:
+        with (
+            open_regular(path, within) as source,
+            pq.ParquetFile(source, page_checksum_verification=True) as file,
+        ):
+            yield file
+    except FileNotFoundError as error:
+        raise ManifestError(
+            f"The plan {path} is not there: the workers do not share the destination, or another run of this partition "
+            f"has finished meanwhile. {advice}"
+        ) from error
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise ManifestError(f"The plan {path} cannot be read: {reason}. {advice}") from error
+
+
+def _to_json(plan: ShardPlan) -> bytes:
+    values = {
+        "hash": plan.plan_hash,
+        "planned_at": plan.planned_at,
+        "shards": [list(each) for each in plan.shards],
+        "scopes": [dataclasses.asdict(each) for each in plan.scopes],
+        "org_ids": dict(plan.org_ids),
+        "names": dict(plan.names),
+    }
+    return json.dumps(values, default=dt.datetime.isoformat).encode()
+
+
+def _from_json(text: bytes) -> ShardPlan:
+    values = json.loads(text)
+    try:
+        scopes = [_scope(each) for each in values["scopes"]]
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
+    return ShardPlan(
+        plan_hash=str(values["hash"]),
+        planned_at=float(values["planned_at"]),
+        shards=[Totals(int(files), int(size_bytes)) for files, size_bytes in values["shards"]],
+        scopes=scopes,
+        org_ids={str(key): str(value) for key, value in values["org_ids"].items()},
+        names={str(key): str(value) for key, value in values["names"].items()},
+    )
+
+
+def _scope(values: Mapping[str, Any]) -> Scope:
+    plain: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    for name in _TIMES:
+        if plain.get(name) is not None:
+            plain[name] = dt.datetime.fromisoformat(plain[name])
+    return Scope(**plain)
