@@ -177,8 +177,12 @@ class DatasetAssetConfig:
         return manifest_path(self.destination, asset_key.to_user_string(), key)
 
     def code_version(self) -> str:
-        """Return a hash of it, which Dagster shows as a change of code when a setting changes."""
-        settings = {**dataclasses.asdict(self), "folder": str(self.folder)}
+        """Return a hash of what is delivered, which Dagster shows as a change of code when a setting changes.
+
+        The folder is no part of it: elsewhere, the same files are the same data.
+        """
+        settings = dataclasses.asdict(self)
+        del settings["folder"]
         text = json.dumps([_GENERATION, settings], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

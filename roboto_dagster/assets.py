@@ -3,18 +3,19 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import dagster as dg
 
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.materialize import materialize_partitions
+from roboto_dagster.materialize import asset_result, materialize_partitions
 from roboto_dagster.partitions import partitioning_of
 from roboto_dagster.platform.queries import Query
 from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
+from roboto_dagster.setting_checks import check_choice
 from roboto_dagster.source_asset import (
     Source,
     build_roboto_source_asset,
@@ -28,6 +29,7 @@ from roboto_dagster.sync.options import (
     OnRefused,
     SyncOptions,
 )
+from roboto_dagster.unchanged import OnUnchanged
 
 __all__ = ["KINDS", "build_roboto_dataset_asset", "materialize_partitions"]
 
@@ -53,6 +55,7 @@ def build_roboto_dataset_asset(
     on_refused: OnRefused = "fail",
     on_missing: OnMissing = "keep",
     on_empty: OnEmpty = "fail",
+    on_unchanged: OnUnchanged = "materialize",
     max_removals: int = 100,
     free_space_reserve_bytes: int | None = DEFAULT_RESERVE_BYTES,
     backfill_policy: dg.BackfillPolicy | None = None,
@@ -110,6 +113,9 @@ def build_roboto_dataset_asset(
             sync without failures.
         on_empty: Whether a partition whose datasets hold no file that is wanted fails (`"fail"`,
             default) or is materialized with no rows (`"allow"`). A window of time may be empty.
+        on_unchanged: What Dagster records for a partition without any change: a materialization (`"materialize"`,
+            default) or an observation (`"observe"`), which looks new to no condition, nor to a freshness policy. A
+            backfill, a failing run, and the run after one that failed materialize in any case.
         max_removals: If more than so many would be removed, none is, and the partition fails.
         free_space_reserve_bytes: Bytes to leave free on the disk, checked before the first byte;
             None checks nothing. Default 64 MiB.
@@ -159,6 +165,7 @@ def build_roboto_dataset_asset(
     )
     partitioning = partitioning_of(config, partitions_def)
     _check_retry(retry)
+    check_choice("on_unchanged", on_unchanged, get_args(OnUnchanged))
     options = SyncOptions(
         on_refused=on_refused,
         on_missing=on_missing,
@@ -169,15 +176,17 @@ def build_roboto_dataset_asset(
 
     def roboto_dataset(
         context: dg.AssetExecutionContext, roboto: RobotoResource, object_store: ObjectStoreResource
-    ) -> dg.MaterializeResult[Any]:
-        return materialize_partitions(
+    ) -> Any:
+        results = materialize_partitions(
             context,
             partitioning,
             roboto=roboto,
             object_store=object_store,
             retry=retry,
             options=options,
+            on_unchanged=on_unchanged,
         )
+        return asset_result(context, results)
 
     resources = {
         "roboto_resource_key": (roboto_resource_key, RobotoResource),

@@ -1,14 +1,16 @@
 """One run of a dataset asset: its partitions are synced one after another, and each has its own outcome.
 
 ```
-keys ─► sync each ─┬─ all complete ──► MaterializeResult
-                   └─ some are not ──► materializations of the complete ones, observations of the others,
-                                       evaluations of the run's checks, then one dagster.Failure
+keys ─► sync each ─┬─ complete ──► recorded at once (`recording`)
+                   └─ not ───────► observed at the end
+                                        all complete ──► the result
+                                        some are not ──► evaluations of the run's checks, then one dagster.Failure
 ```
 """
 
 import dataclasses
 import functools
+import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ from roboto_dagster.metadata import outcome_metadata
 from roboto_dagster.outcomes import Outcome, is_complete, run_error, run_failure
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning
+from roboto_dagster.recording import Recorder, Results, is_direct
 from roboto_dagster.resource_checks import checked_resource
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.run_requests import named_dataset
@@ -30,6 +33,7 @@ from roboto_dagster.sync.options import SyncOptions, SyncSettings
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.sync.run import sync
 from roboto_dagster.text import one_line
+from roboto_dagster.unchanged import OnUnchanged
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     from roboto import RobotoClient
@@ -43,8 +47,21 @@ def materialize_partitions(
     object_store: ObjectStoreResource,
     retry: RetryConfig | None = None,
     options: SyncOptions | None = None,
-) -> dg.MaterializeResult[Any]:
+    on_unchanged: OnUnchanged = "materialize",
+) -> Results:
     """Deliver the partitions of a run to the local disk: the body of the asset, for assets of your own.
+
+    It is a generator, since each partition of a range has an event and a data version of its own:
+
+    ```python
+    @dg.asset(partitions_def=partitions_def)
+    def flights(
+        context: dg.AssetExecutionContext, roboto: RobotoResource, object_store: ObjectStoreResource
+    ):
+        yield from materialize_partitions(
+            context, partitioning, roboto=roboto, object_store=object_store
+        )
+    ```
 
     Args:
         context: Of the asset's op.
@@ -53,6 +70,12 @@ def materialize_partitions(
         object_store: The store of the files.
         retry: How what fails transiently is retried. Default: `RetryConfig()`.
         options: How what is not as it should be is treated. Default: `SyncOptions()`.
+        on_unchanged: What is recorded for a partition without any change: a materialization (`"materialize"`,
+            default), or an observation (`"observe"`) where that leaves no partition failed.
+
+    Yields:
+        One result for the step. Of one partition it has the metadata and the data version; of several these are in
+        the logged events.
 
     Raises:
         dagster.Failure: A partition is not complete; those that are have been materialized.
@@ -65,7 +88,23 @@ def materialize_partitions(
         retry=retry or RetryConfig(),
         options=options or SyncOptions(),
     )
-    return run.materialize(_keys(context, partitioning))
+    yield from run.materialize(_keys(context, partitioning), on_unchanged)
+
+
+def asset_result(context: dg.AssetExecutionContext, results: Any) -> Any:
+    """Return what the function of an asset has to return.
+
+    Args:
+        context: Of the asset's op.
+        results: From `materialize_partitions`; anything else is returned as it is.
+
+    Returns:
+        In a run, the generator, which Dagster exhausts. In a direct invocation, as in unit tests, its one result.
+    """
+    if not (inspect.isgenerator(results) and is_direct(context)):
+        return results
+    found = list(results)
+    return found[0] if len(found) == 1 else found
 
 
 class _Run:
@@ -87,33 +126,52 @@ class _Run:
         self._object_store = object_store
         self._retry = retry
         self._options = options
-        self._outcomes: dict[str | None, Outcome] = {}
+        self._failed: dict[str | None, Outcome] = {}
+        self._has_reports = False
         self._existing = ExistingPartitions(partitioning.partitions_def)
 
-    def materialize(self, partition_keys: Sequence[str | None]) -> dg.MaterializeResult[Any]:
+    def materialize(
+        self, partition_keys: Sequence[str | None], on_unchanged: OnUnchanged
+    ) -> Results:
         """Sync every partition, and record the outcome of each in Dagster.
 
         Args:
             partition_keys: The partitions; the key None where there are none.
+            on_unchanged: What is recorded for those without any change.
+
+        Yields:
+            The result of the step.
 
         Raises:
             dagster.Failure: A partition is not complete; those that are have been materialized.
         """
         is_range = len(partition_keys) > 1
+        recorder = Recorder(self._context, self._context.asset_key, on_unchanged, is_range=is_range)
         try:
-            for key in partition_keys:
-                log = _Log(self._context.log, f"{one_line(key)}: " if is_range else "")
-                self._outcomes[key] = self._sync(key, log)
-                _log_end(log, key, self._outcomes[key], is_range=is_range)
+            self._sync_all(partition_keys, recorder, is_range=is_range)
+            if not self._failed:
+                yield from recorder.succeed()
+                return
         except BaseException:  # an interrupt: what is complete by now stays materialized
-            self._materialize_complete()
+            recorder.fail()
             raise
-        if all(is_complete(outcome) for outcome in self._outcomes.values()):
-            return self._result()
-        self._materialize_complete()
-        self._observe_others()
+        recorder.fail()
+        self._observe_failed()
         self._evaluate_checks()
-        raise run_failure(self._outcomes) from run_error(self._outcomes)
+        raise run_failure(self._failed, len(partition_keys)) from run_error(self._failed)
+
+    def _sync_all(
+        self, partition_keys: Sequence[str | None], recorder: Recorder, *, is_range: bool
+    ) -> None:
+        for key in partition_keys:
+            log = _Log(self._context.log, f"{one_line(key)}: " if is_range else "")
+            outcome = self._sync(key, log)
+            self._has_reports |= isinstance(outcome, SyncReport)
+            if isinstance(outcome, SyncReport) and is_complete(outcome):
+                recorder.add(key, outcome)
+            else:
+                self._failed[key] = outcome
+            _log_end(log, key, outcome, is_range=is_range)
 
     def _sync(self, partition_key: str | None, log: "_Log") -> Outcome:
         try:
@@ -147,48 +205,23 @@ class _Run:
             log=log,
         )
 
-    def _result(self) -> dg.MaterializeResult[Any]:
-        """All are complete: Dagster itself makes one materialization a partition."""
-        if len(self._outcomes) == 1:
-            (outcome,) = self._outcomes.values()
-            return dg.MaterializeResult(metadata=outcome_metadata(outcome))
-        if _is_direct(self._context):  # which has no metadata by partition
-            self._materialize_complete()
-            return dg.MaterializeResult()
-        for key, outcome in self._outcomes.items():
-            self._context.add_asset_metadata(outcome_metadata(outcome), partition_key=key)
-        return dg.MaterializeResult()
-
-    def _materialize_complete(self) -> None:
-        """Since the step is about to fail, materializations have to be logged one by one."""
-        for key, outcome in self._outcomes.items():
-            if is_complete(outcome):
-                self._context.log_event(
-                    dg.AssetMaterialization(
-                        asset_key=self._context.asset_key,
-                        partition=key,
-                        metadata=outcome_metadata(outcome),
-                    )
-                )
-
-    def _observe_others(self) -> None:
+    def _observe_failed(self) -> None:
         """Dagster shows a failure's metadata in the run's log alone, an observation's on the
         asset's page too.
         """
-        for key, outcome in self._outcomes.items():
-            if not is_complete(outcome):
-                self._context.log_event(
-                    dg.AssetObservation(
-                        asset_key=self._context.asset_key,
-                        partition=key,
-                        description=describe_in_markdown(outcome, key),
-                        metadata=outcome_metadata(outcome),
-                    )
+        for key, outcome in self._failed.items():
+            self._context.log_event(
+                dg.AssetObservation(
+                    asset_key=self._context.asset_key,
+                    partition=key,
+                    description=describe_in_markdown(outcome, key),
+                    metadata=outcome_metadata(outcome),
                 )
+            )
 
     def _evaluate_checks(self) -> None:
         """Dagster would skip the checks, and show all of them as failed to execute."""
-        if not any(isinstance(outcome, SyncReport) for outcome in self._outcomes.values()):
+        if not self._has_reports:
             return  # the platform or the settings are the problem: there is nothing to check
         try:
             evaluate_in_failed_step(self._context, self._partitioning, self._roboto)
@@ -218,15 +251,7 @@ def _log_end(log: _Log, key: str | None, outcome: Outcome, *, is_range: bool) ->
 
 
 def _tags(context: dg.AssetExecutionContext) -> Mapping[str, str]:
-    return {} if _is_direct(context) else context.run.tags
-
-
-def _is_direct(context: dg.AssetExecutionContext) -> bool:
-    """Return whether the asset was called in a unit test, without a run."""
-    try:
-        return not context.run.run_id
-    except dg.DagsterError:
-        return True
+    return {} if is_direct(context) else context.run.tags
 
 
 def _keys(context: dg.AssetExecutionContext, partitioning: Partitioning) -> Sequence[str | None]:
@@ -237,7 +262,7 @@ def _keys(context: dg.AssetExecutionContext, partitioning: Partitioning) -> Sequ
             f"The asset {context.asset_key.to_user_string()} has partitions, and this run is of none of them: give it a "
             "partition key."
         )
-    if context.has_partition_key and _is_direct(context):
+    if context.has_partition_key and is_direct(context):
         # Dagster would look a dynamic key up in an instance, which a unit test does not need.
         return [context.partition_key]
     return list(context.partition_keys)

@@ -30,20 +30,20 @@ def is_complete(outcome: Outcome) -> bool:
     return isinstance(outcome, SyncReport) and not outcome.files_failed
 
 
-def run_failure(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
+def run_failure(failed: Mapping[str | None, Outcome], total: int) -> dg.Failure:
     """Return the one failure of a run in which not every partition is complete; raise it from
-    `run_error(outcomes)`.
+    `run_error(failed)`.
 
     Dagster drops what is inside an exception group, so the failure has it in words: sentences, then
     a table.
 
     Args:
-        outcomes: Every partition of the run; the key None where there are no partitions.
+        failed: The partitions that are not complete; the key None where there are no partitions.
+        total: How many partitions the run had.
     """
-    failed = {key: outcome for key, outcome in outcomes.items() if not is_complete(outcome)}
     sentences = [describe(outcome, key) for key, outcome in failed.items()]
-    if len(outcomes) > 1:
-        sentences.insert(0, _verdict(len(failed), len(outcomes)))
+    if total > 1:
+        sentences.insert(0, _verdict(len(failed), total))
     return dg.Failure(
         description="\n".join(sentences[: MAX_TABLE_ROWS + 1]),
         metadata=_failed_metadata(failed),
@@ -51,17 +51,16 @@ def run_failure(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
     )
 
 
-def run_error(outcomes: Mapping[str | None, Outcome]) -> Exception | None:
+def run_error(failed: Mapping[str | None, Outcome]) -> Exception | None:
     """Return what a failed run is raised from: a group of its files' errors, one of groups where
     several partitions failed, or None where the failure holds everything.
 
     Args:
-        outcomes: Every partition of the run.
+        failed: The partitions that are not complete.
     """
     errors = [
         outcome.error() if isinstance(outcome, SyncReport) else outcome
-        for outcome in outcomes.values()
-        if not is_complete(outcome)
+        for outcome in failed.values()
     ]
     found = [error for error in errors if error is not None]
     if all(isinstance(error, RobotoDagsterError) for error in found):

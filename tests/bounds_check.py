@@ -63,6 +63,51 @@ def materialize(local: LocalRoboto, dataset_id: str, engine: str, folder: pathli
     assert (folder / "asset" / dataset_id / "big.bin").read_bytes() == BIG
 
 
+def materialize_range(local: LocalRoboto, folder: pathlib.Path) -> None:
+    """Materialize a range twice: each partition has one event a run, and a data version of its own."""
+    keys = []
+    for name in "abc":
+        keys.append(local.add_dataset(name))
+        local.add_file(keys[-1], "x.csv", name.encode())
+    asset = build_roboto_dataset_asset(
+        "logs",
+        destination=folder / "range",
+        partitions_def=dg.StaticPartitionsDefinition(keys),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    tags = {
+        "dagster/asset_partition_range_start": keys[0],
+        "dagster/asset_partition_range_end": keys[-1],
+    }
+    with dg.DagsterInstance.ephemeral() as instance:
+        versions = []
+        for new in (None, b"new"):
+            if new:
+                local.replace_file(keys[1], "x.csv", new)
+            result = dg.materialize(
+                [asset], resources=local.resources(), tags=tags, instance=instance
+            )
+            made = [each.partition for each in result.asset_materializations_for_node("logs")]
+            logged = [
+                event.partition
+                for event in result.all_events
+                if event.event_type_value == "ASSET_MATERIALIZATION"
+            ]
+            assert logged == keys, (keys, made, logged)
+            records = [
+                instance.get_latest_data_version_record(asset.key, partition_key=key)
+                for key in keys
+            ]
+            versions.append(
+                [
+                    (each.event_log_entry.tags or {})["dagster/data_version"]
+                    for each in records
+                    if each
+                ]
+            )
+    assert [old == new for old, new in zip(*versions, strict=True)] == [True, False, True], versions
+
+
 def main() -> None:
     """Try both engines on a platform on this machine."""
     import_everything()
@@ -72,6 +117,7 @@ def main() -> None:
         for engine in ("curl", "boto3"):
             download(local, dataset_id, engine, pathlib.Path(folder))
             materialize(local, dataset_id, engine, pathlib.Path(folder, engine))
+        materialize_range(local, pathlib.Path(folder))
 
 
 if __name__ == "__main__":

@@ -205,10 +205,11 @@ class Materializer:
         *,
         partition_key: str | None = None,
         partition_range: tuple[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
         **resources: Any,
     ) -> dg.ExecuteInProcessResult:
         """Materialize one partition, a range of them, or an asset without partitions."""
-        tags = {}
+        tags = dict(tags or {})
         if partition_range is not None:
             tags["dagster/asset_partition_range_start"] = partition_range[0]
             tags["dagster/asset_partition_range_end"] = partition_range[1]

@@ -16,6 +16,8 @@ from roboto_dagster import (
     DatasetFiles,
     DownloadableFile,
     DownloadSession,
+    ObjectStoreResource,
+    RobotoResource,
     StoreRegistry,
     SyncMetadata,
     build_roboto_dataset_asset,
@@ -23,8 +25,11 @@ from roboto_dagster import (
     failures_of_run,
     register_input_type,
 )
+from roboto_dagster.asset_config import DatasetAssetConfig
+from roboto_dagster.assets import materialize_partitions
 from roboto_dagster.component.fields import SettingsModel, setting
 from roboto_dagster.input_types import input_type
+from roboto_dagster.partitions import partitioning_of
 from roboto_dagster.testing import LocalRoboto, faults
 
 PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
@@ -146,6 +151,24 @@ def test_metadata(dataset: str, flights: dg.AssetsDefinition, local: LocalRoboto
     with dg.DagsterInstance.ephemeral() as instance:
         materialize(flights, local, dataset, instance)
         run("sync.values.SyncMetadata", SyncMetadata=SyncMetadata, instance=instance, asset=flights)
+
+
+def test_an_own_asset(dataset: str, local: LocalRoboto, tmp_path: pathlib.Path) -> None:
+    """The body of the asset is that of the package's own."""
+    partitions_def = dg.DynamicPartitionsDefinition(name="flights")
+    config = DatasetAssetConfig.checked(destination=tmp_path)
+    names = run(
+        "materialize.materialize_partitions",
+        ObjectStoreResource=ObjectStoreResource,
+        RobotoResource=RobotoResource,
+        dg=dg,
+        materialize_partitions=materialize_partitions,
+        partitioning=partitioning_of(config, partitions_def),
+        partitions_def=partitions_def,
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert materialize(names["flights"], local, dataset, instance).success
+    assert (tmp_path / dataset / "logs/a.mcap").exists()
 
 
 def test_component_fields() -> None:

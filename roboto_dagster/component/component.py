@@ -12,7 +12,7 @@ from dagster.components.utils.translation import TranslationFn, TranslationFnRes
 from pydantic import Field
 
 from roboto_dagster.asset_config import DatasetAssetConfig
-from roboto_dagster.assets import KINDS
+from roboto_dagster.assets import KINDS, build_roboto_dataset_asset
 from roboto_dagster.component.fields import SettingsModel, setting
 from roboto_dagster.component.models import (
     DatasetOp,
@@ -26,12 +26,14 @@ from roboto_dagster.component.models import (
 from roboto_dagster.component.partitions import DatasetPartitions
 from roboto_dagster.component.scaffolder import RobotoDatasetScaffolder
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.materialize import materialize_partitions
+from roboto_dagster.materialize import asset_result, materialize_partitions
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import PartitionsDef, partitioning_of
+from roboto_dagster.recording import Results
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.setting_checks import MOST_SECONDS, check_resource_key
 from roboto_dagster.sync.options import OnEmpty, OnMissing, OnRefused, SyncOptions
+from roboto_dagster.unchanged import OnUnchanged
 
 
 @dg.scaffold_with(RobotoDatasetScaffolder)
@@ -64,6 +66,7 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
     on_refused: OnRefused = setting(SyncOptions, "on_refused")
     on_missing: OnMissing = setting(SyncOptions, "on_missing")
     on_empty: OnEmpty = setting(SyncOptions, "on_empty")
+    on_unchanged: OnUnchanged = setting(build_roboto_dataset_asset, "on_unchanged")
     max_removals: int = setting(SyncOptions, "max_removals")
     free_space_reserve_bytes: int | None = setting(SyncOptions, "free_space_reserve_bytes")
     roboto: RobotoConnection = Field(
@@ -156,7 +159,7 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
         context: dg.AssetExecutionContext,
         roboto: RobotoResource,
         object_store: ObjectStoreResource,
-    ) -> dg.MaterializeResult[Any]:
+    ) -> Results | dg.MaterializeResult[Any]:
         """Deliver the partitions of a run to the local disk; override it to do more.
 
         Args:
@@ -165,7 +168,7 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
             object_store: The store of the files.
 
         Returns:
-            The materialization of the partitions.
+            The events of the step, as `materialize_partitions` yields them; an override may also be a generator.
 
         Raises:
             dagster.Failure: A partition is not complete.
@@ -177,6 +180,7 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
             object_store=object_store,
             retry=self.retry.config(),
             options=self._options(),
+            on_unchanged=self.on_unchanged,
         )
 
     # --- wiring ---
@@ -218,10 +222,10 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
             retry_policy=retry_policy if self.step_retries else None,
             required_resource_keys={roboto_key, store_key},
         )
-        def roboto_dataset(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        def roboto_dataset(context: dg.AssetExecutionContext) -> Any:
             roboto = getattr(context.resources, roboto_key)
             object_store = getattr(context.resources, store_key)
-            return self.execute(context, roboto, object_store)
+            return asset_result(context, self.execute(context, roboto, object_store))
 
         return roboto_dataset
 

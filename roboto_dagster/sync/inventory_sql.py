@@ -109,18 +109,26 @@ PLAN_KEEP = """
 UPDATE file SET action = 'keep', status = 'unchanged', error_code = NULL, error = NULL WHERE seq = ?
 """
 
-MANIFEST_ROWS = """
+# What a row of the manifest has of the object that is on disk.
+_SIZE = (
+    "CASE file.status WHEN 'fetched' THEN file.disk_bytes"
+    " ELSE coalesce(known.size_bytes, file.size_bytes) END"
+)
+_ETAG = "CASE file.status WHEN 'fetched' THEN file.etag ELSE known.etag END"
+_CHECKSUM = "CASE file.status WHEN 'fetched' THEN file.checksum ELSE known.checksum END"
+
+MANIFEST_ROWS = f"""
 SELECT CASE WHEN file.status IN ('failed', 'skipped') AND known.mtime_ns IS NOT NULL THEN known.file_id
         ELSE file.file_id END,
     CASE WHEN file.status IN ('failed', 'skipped') AND known.mtime_ns IS NOT NULL THEN known.version
         ELSE file.version END,
     file.relative_path,
     CASE WHEN file.place IS NOT NULL THEN :root || file.dataset_id || '/' || file.relative_path END,
-    CASE file.status WHEN 'fetched' THEN file.disk_bytes ELSE coalesce(known.size_bytes, file.size_bytes) END,
+    {_SIZE},
     CASE file.status WHEN 'fetched' THEN file.mtime_ns ELSE known.mtime_ns END,
     CASE WHEN file.status IN ('failed', 'skipped') THEN coalesce(known.uri, file.uri) ELSE file.uri END,
-    CASE file.status WHEN 'fetched' THEN file.etag ELSE known.etag END,
-    CASE file.status WHEN 'fetched' THEN file.checksum ELSE known.checksum END,
+    {_ETAG},
+    {_CHECKSUM},
     CASE file.status WHEN 'fetched' THEN file.verified ELSE known.verified END,
     file.status, file.attempts, file.duration_seconds, file.error_code, file.error,
     CASE file.status WHEN 'fetched' THEN file.fetched_at ELSE known.fetched_at END,
@@ -131,7 +139,15 @@ SELECT file_id, version, relative_path, :root || dataset_id || '/' || relative_p
     CASE fate WHEN 'not_listed' THEN mtime_ns END, uri, etag, checksum, verified, fate, 0, 0, NULL, NULL, fetched_at,
     dataset_id
 FROM known WHERE fate IN ('not_listed', 'removed')
-"""
+"""  # noqa: S608 - put together from constants alone
+
+# An MD5 is that of an ETag, which is there with `verify="size"` too.
+DELIVERED = f"""
+SELECT dataset_id, relative_path, {_SIZE}, coalesce(
+    CASE WHEN {_CHECKSUM} NOT LIKE 'md5:%' THEN {_CHECKSUM} END, {_ETAG}, file.file_id || '@' || file.version)
+FROM file LEFT JOIN known USING (dataset_id, relative_path) WHERE file.status IN ('fetched', 'unchanged')
+ORDER BY dataset_id, relative_path
+"""  # noqa: S608 - put together from constants alone
 
 # Put together from constants alone, so S608 does not apply to these.
 UNDECIDED = f"""

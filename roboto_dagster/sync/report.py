@@ -152,6 +152,7 @@ class SyncReport:
         top_files: The slowest of the fetched files, then the largest of the others; only a few.
         dataset_names: Names of the datasets, by id; without those that have none or whose name is not known.
         dataset_url: The dataset's page on the platform, if there is one dataset and a page.
+        data_version: A hash over what was delivered (see `sync.data_version`); None if a file is not complete.
     """
 
     dataset_ids: Sequence[str]
@@ -175,6 +176,7 @@ class SyncReport:
     top_files: Sequence[ReportedFile] = ()
     dataset_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dataset_url: str | None = None
+    data_version: str | None = None
 
     @property
     def files_failed(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from roboto_dagster.errors import DownloadError
 from roboto_dagster.platform.datasets import dataset_url
 from roboto_dagster.platform.scope import Scope
+from roboto_dagster.sync.data_version import data_version
 from roboto_dagster.sync.downloads import planned_download
 from roboto_dagster.sync.inventory import Inventory
 from roboto_dagster.sync.options import SyncSettings
@@ -38,6 +39,7 @@ def make_report(
         duration_seconds: From listing to manifest.
     """
     outcomes = Outcomes(inventory)
+    error_codes = outcomes.error_codes()
     total = inventory.totals()
     dataset_ids = [scope.dataset_id for scope in scopes]
     destination, examples = settings.destination, functools.partial(_examples, outcomes, settings)
@@ -59,12 +61,11 @@ def make_report(
         attempts=transfer.attempts,
         failures=examples("failed"),
         skipped=examples("skipped"),
-        failure_totals=FailureTotals(
-            error_codes=outcomes.error_codes(), is_retryable=outcomes.is_retryable
-        ),
+        failure_totals=FailureTotals(error_codes=error_codes, is_retryable=outcomes.is_retryable),
         timeline=transfer.timeline,
         top_files=_top_files(outcomes),
         dataset_url=dataset_url(settings.client.endpoint, *dataset_ids),
+        data_version=None if error_codes else data_version(inventory),
     )
 
 

@@ -186,7 +186,7 @@ def publish(download: Download, verified: str, now: float) -> Receipt:
     receipt = Receipt(
         size_bytes=download.size or 0,
         etag=facts.etag,
-        checksum=facts.stored.text if facts.stored else None,
+        checksum=facts.checksum,
         verified=verified,
         attempts=download.attempts,
         duration_seconds=max(now - started_at, 0.0) if started_at >= 0 else 0.0,

@@ -26,9 +26,10 @@ class ObjectFacts(NamedTuple):
     Attributes:
         size_bytes: Its size; None for a stream without a length.
         etag: The ETag that its ranges can be pinned to; None if there is none that can.
-        stored: The checksum of all of it, or None.
+        stored: The checksum of all of it that the bytes are held against, or None.
         is_identified: Whether anything shows that it is an object: an ETag of any kind, or a checksum.
         version: What else names its version, ETags aside; empty where the store sends nothing of it.
+        reported: The checksum of all of it that the store reports, also where nothing is held against it, or None.
     """
 
     size_bytes: int | None
@@ -36,6 +37,19 @@ class ObjectFacts(NamedTuple):
     stored: StoredChecksum | None
     is_identified: bool = True
     version: tuple[str, str] = ("", "")
+    reported: StoredChecksum | None = None
+
+    @property
+    def checksum(self) -> str | None:
+        """What receipts and manifests have as the object's checksum.
+
+        It is the same whatever `verify` is; but an ETag that merely looks like an MD5 counts only if the bytes have
+        been compared with it.
+        """
+        found = self.stored or self.reported
+        if found is None or (self.stored is None and found.algorithm == "md5"):
+            return None
+        return found.text
 
     @property
     def can_be_compared(self) -> bool:
@@ -54,7 +68,8 @@ def read_facts(head: Head, *, expected_size: int | None, verify: Verify) -> Obje
     if head.status != 200:
         return wrong_answer(head, f"HTTP {head.status} to a request for the complete object")
     size = head.content_length
-    stored = None if verify == "size" else stored_checksum(head.headers)
+    reported = stored_checksum(head.headers)
+    stored = None if verify == "size" else reported
     if size is not None and expected_size not in (None, size):
         return wrong_size(f"the object has {size} bytes, its record has {expected_size}", head)
     if stored is None and verify == "checksum":
@@ -66,7 +81,9 @@ def read_facts(head: Head, *, expected_size: int | None, verify: Verify) -> Obje
         if doubt:
             return wrong_answer(head, doubt)
     is_identified = stored is not None or bool(head.headers.get("etag"))
-    return ObjectFacts(size, pinning_etag(head.headers), stored, is_identified, _version(head))
+    return ObjectFacts(
+        size, pinning_etag(head.headers), stored, is_identified, _version(head), reported
+    )
 
 
 def _doubt(head: Head, size: int | None) -> str | None:

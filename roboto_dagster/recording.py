@@ -1,0 +1,156 @@
+"""Records the complete partitions of a step as Dagster events.
+
+```
+one partition ──► its result, with metadata and data version: Dagster makes the event
+several ────────► one logged event a partition, as soon as it is complete; then a result without events of its own
+                                                      │
+unchanged, and on_unchanged="observe" ────────────────┴─ waits for the end of the step: observed if the step
+                                                         succeeds, materialized if it fails
+```
+
+Never two events a partition, and never none: what depends on the asset in the same run goes by the result.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from roboto_dagster.metadata import Metadata, outcome_metadata
+from roboto_dagster.sync.report import SyncReport
+from roboto_dagster.unchanged import OnUnchanged, UnchangedPartitions
+from roboto_dagster.version_tags import (
+    can_omit_events,
+    result_without_events,
+    version_tags,
+    with_data_version,
+)
+
+Results = Iterator[dg.MaterializeResult[Any]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Event:
+    """All that is kept of a report until its event is recorded."""
+
+    partition_key: str | None
+    metadata: Metadata
+    data_version: str | None
+    may_be_observation: bool
+
+
+class Recorder:
+    """Records for one asset of one step. For one thread.
+
+    Args:
+        context: Of the step.
+        asset_key: The asset.
+        on_unchanged: What is recorded for partitions without any change.
+        is_range: Whether the step has several partitions.
+    """
+
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        asset_key: dg.AssetKey,
+        on_unchanged: OnUnchanged,
+        *,
+        is_range: bool,
+    ) -> None:
+        self._context = context
+        self._asset_key = asset_key
+        self._is_range = is_range
+        self._is_direct = is_direct(context)
+        self._tags: Mapping[str, str] = {} if self._is_direct else version_tags(context, asset_key)
+        self._unchanged = (
+            None if self._is_direct else UnchangedPartitions(context, asset_key, on_unchanged)
+        )
+        self._can_omit = not self._is_direct and can_omit_events()
+        self._waiting: list[_Event] = []
+
+    def add(self, partition_key: str | None, report: SyncReport) -> None:
+        """Record a complete partition, now or at the end.
+
+        Args:
+            partition_key: The partition; None where there are none.
+            report: What its sync did.
+        """
+        event = _Event(
+            partition_key,
+            outcome_metadata(report),
+            report.data_version,
+            self._may_observe(partition_key, report),
+        )
+        # A result with events of its own has to come first: the last event of a partition counts.
+        is_first = self._is_range and (self._can_omit or self._is_direct)
+        if is_first and not event.may_be_observation:
+            self._materialize(event)
+        else:
+            self._waiting.append(event)
+
+    def succeed(self) -> Results:
+        """Yield the result of a step whose partitions are all complete, and record what waits."""
+        if not self._is_range and not self._waiting[0].may_be_observation:
+            yield self._result(self._waiting.pop())
+        elif self._can_omit:
+            yield result_without_events(self._asset_key)
+        else:
+            yield dg.MaterializeResult(asset_key=self._asset_key)
+        for event in self._take_waiting():
+            if event.may_be_observation:
+                self._observe(event)
+            else:
+                self._materialize(event)
+
+    def fail(self) -> None:
+        """Record what waits, since the step is about to fail."""
+        for event in self._take_waiting():
+            self._materialize(event)
+
+    def _take_waiting(self) -> Iterator[_Event]:
+        # One by one, so that `fail` after an interrupt records just what is left.
+        while self._waiting:
+            yield self._waiting.pop(0)
+
+    def _may_observe(self, partition_key: str | None, report: SyncReport) -> bool:
+        if self._unchanged is None or not self._can_omit:
+            return False
+        tags = with_data_version(self._tags, report.data_version)
+        return self._unchanged.may_observe(partition_key, report, tags)
+
+    def _result(self, event: _Event) -> dg.MaterializeResult[Any]:
+        version = event.data_version
+        return dg.MaterializeResult(
+            asset_key=self._asset_key,
+            metadata=event.metadata,
+            data_version=None if version is None else dg.DataVersion(version),
+        )
+
+    def _materialize(self, event: _Event) -> None:
+        self._context.log_event(
+            dg.AssetMaterialization(
+                asset_key=self._asset_key,
+                partition=event.partition_key,
+                metadata=event.metadata,
+                tags=with_data_version(self._tags, event.data_version),
+            )
+        )
+
+    def _observe(self, event: _Event) -> None:
+        self._context.log_event(
+            dg.AssetObservation(
+                asset_key=self._asset_key,
+                partition=event.partition_key,
+                metadata=event.metadata,
+                tags=with_data_version({}, event.data_version),
+            )
+        )
+
+
+def is_direct(context: dg.AssetExecutionContext) -> bool:
+    """Return whether an asset was called in a unit test, without a run."""
+    try:
+        return not context.run.run_id
+    except dg.DagsterError:
+        return True

@@ -1,0 +1,107 @@
+"""What Dagster's own events say of data versions, for events that are logged one by one.
+
+Dagster has one data version a step and copies it to every partition of a range, so a range logs its
+events itself, with the tags that a step's own event would have:
+
+| tag | without it |
+|---|---|
+| `dagster/data_version` | nothing downstream sees a change |
+| `dagster/data_version_is_user_provided` | stale causes speak of a new materialization |
+| `dagster/code_version` | a changed setting never shows |
+| `dagster/input_data_version/…`, `dagster/input_event_pointer/…` | every partition is stale, "has a new dependency" |
+"""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+DATA_VERSION = "dagster/data_version"
+_IS_USER_PROVIDED = "dagster/data_version_is_user_provided"
+_CODE_VERSION = "dagster/code_version"
+_INPUT_VERSION = "dagster/input_data_version/"
+_INPUT_POINTER = "dagster/input_event_pointer/"
+
+# What Dagster takes for the version and the event of an input that has none.
+_INITIAL, _NULL = "INITIAL", "NULL"
+
+# As `dagster/_core/definitions/source_asset.py` spells it: a result with this metadata has no events of its own.
+_NO_EVENTS_KEY = "__source_asset_observation__"
+
+
+def can_omit_events() -> bool:
+    """Return whether Dagster still knows results without events of their own."""
+    try:
+        module: Any = importlib.import_module("dagster._core.definitions.source_asset")
+    except ImportError:
+        return False
+    return getattr(module, "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION", None) == _NO_EVENTS_KEY
+
+
+def result_without_events(asset_key: dg.AssetKey) -> dg.MaterializeResult[Any]:
+    """Return the result of an asset whose events are logged one by one.
+
+    What depends on the asset in the same run goes by the result: without one it would be skipped silently.
+
+    Args:
+        asset_key: The asset.
+    """
+    return dg.MaterializeResult(asset_key=asset_key, metadata={_NO_EVENTS_KEY: True})
+
+
+def version_tags(context: dg.AssetExecutionContext, asset_key: dg.AssetKey) -> Mapping[str, str]:
+    """Return the tags that are the same for all partitions of a step: code and input versions.
+
+    To be asked for as the step starts: what changes upstream while it works has not been seen by it.
+
+    Args:
+        context: Of the step, which is one of a run.
+        asset_key: The asset.
+    """
+    asset = context.assets_def
+    code_version = asset.get_asset_spec(asset_key).code_version
+    tags = {_CODE_VERSION: code_version or context.run.run_id}
+    for key in sorted(asset.asset_deps[asset_key]):
+        version, pointer = _input_version(context.instance, key)
+        tags[f"{_INPUT_VERSION}{key.to_user_string()}"] = version
+        tags[f"{_INPUT_POINTER}{key.to_user_string()}"] = pointer
+    return tags
+
+
+def with_data_version(tags: Mapping[str, str], data_version: str | None) -> dict[str, str]:
+    """Return the tags of one partition.
+
+    Args:
+        tags: From `version_tags`.
+        data_version: Of the partition; None where there is none.
+    """
+    if data_version is None:
+        return dict(tags)
+    return {**tags, DATA_VERSION: data_version, _IS_USER_PROVIDED: "true"}
+
+
+def has_same_versions(found: Mapping[str, str], tags: Mapping[str, str]) -> bool:
+    """Return whether an earlier event has these versions, of data, code and inputs.
+
+    Args:
+        found: The tags of the earlier event.
+        tags: From `with_data_version`.
+    """
+    compared = {key: value for key, value in tags.items() if not key.startswith(_INPUT_POINTER)}
+    inputs = {key for key in found if key.startswith(_INPUT_VERSION)}
+    return inputs <= compared.keys() and all(
+        found.get(key) == value for key, value in compared.items()
+    )
+
+
+def _input_version(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[str, str]:
+    """Return version and event of an input, as Dagster finds them: its newest materialization, else observation."""
+    records = (
+        instance.fetch_materializations(key, limit=1).records
+        or instance.fetch_observations(key, limit=1).records
+    )
+    if not records:
+        return _INITIAL, _NULL
+    tags = records[0].event_log_entry.tags or {}
+    return tags.get(DATA_VERSION, _INITIAL), str(records[0].storage_id)
