@@ -201,6 +201,8 @@ class PartialFile:
             raise
         os.close(self.fd)
         self.fd = own
+        if os.fstat(own).st_size > self._size_bytes:  # damaged: no part of the object is there
+            os.ftruncate(own, self._size_bytes)
 
     def note_part(self, part: Part) -> None:
         """Log that a range is written; nothing without `keep_parts`.

@@ -80,6 +80,21 @@ def test_parts_of_a_killed_run_are_taken_over(
 
 
 @pytest.mark.parametrize("leave", [killed_run, leave_elsewhere])
+def test_what_lies_behind_the_object_is_not_published(
+    tmp_path: pathlib.Path, leave: Callable[[pathlib.Path], None]
+) -> None:
+    """A damaged file that is longer than the object is cut to its size."""
+    leave(tmp_path)
+    (left,) = [path for path in tmp_path.glob(".*.part") if ".parts" not in path.name]
+    with left.open("ab") as damaged:
+        damaged.write(b"garbage")
+    file = open_partial(tmp_path / "big.bin", tmp_path)
+    assert take_all(file.keep_parts(IDENTITY)) == PARTS
+    file.publish()
+    assert (tmp_path / "big.bin").read_bytes() == BYTES
+
+
+@pytest.mark.parametrize("leave", [killed_run, leave_elsewhere])
 def test_parts_that_were_taken_over_are_left_again(
     tmp_path: pathlib.Path, leave: Callable[[pathlib.Path], None]
 ) -> None:

@@ -1,30 +1,30 @@
 """Drives the core without sockets: what may happen next happens in an order that the dice draw.
 
 ```
-launch a request │ deliver a chunk │ end a worker's task │ let time pass until something is due
+launch a request │ deliver a chunk │ do a worker's task │ end it │ let time pass until something is due
 ```
 """
 
+import collections
 import concurrent.futures
-import json
+import os
 import pathlib
 import random
-import shutil
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from roboto_dagster.disk.abandoned import RUNS
 from roboto_dagster.errors import DownloadError
 from roboto_dagster.fs.core.answers import shortfall
 from roboto_dagster.fs.core.coordinator import Coordinator
 from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.error_answer import failure_of_answer
 from roboto_dagster.fs.core.failure import Failure, local_failure
-from roboto_dagster.fs.core.settings import S3Settings
+from roboto_dagster.fs.core.settings import S3Settings, Verify
 from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.credential_cache import CredentialCache
-from roboto_dagster.fs.object_store import Transfer
+from roboto_dagster.fs.object_store import Receipt, Transfer
 from roboto_dagster.fs.retry import RetryConfig
+from tests.simulation.ledger import Ledger
 from tests.simulation.store import Answer, ModelStore
 
 T = TypeVar("T")
@@ -33,10 +33,55 @@ PART_BYTES = 64
 ATTEMPTS = 4
 CONNECTIONS = 4
 MAX_STEPS = 200_000
-DEAD_PID = 2**31 - 1
-"""A number that no process has: Linux gives none above 2**22."""
 
 _BROKEN = Failure(code="CONNECTION", reason="simulated")
+
+
+class ModelTransfer(Transfer):
+    """A transfer that has one outcome.
+
+    Attributes:
+        file: Its file.
+        place: Where it is published.
+        progress_bytes: What was reported of it.
+        before: What was read from the open file before it was published, and what lay in its place then.
+    """
+
+    __slots__ = ("before", "file", "place", "progress_bytes")
+
+    def __init__(self, file: str, place: pathlib.Path) -> None:
+        super().__init__(lambda _: None)
+        self.file = file
+        self.place = place
+        self.progress_bytes = 0
+        self.before: tuple[Receipt, os.stat_result, bytes | None] | None = None
+
+    def succeed(self, receipt: Receipt) -> None:
+        """Ends it well."""
+        assert not self.done(), "two outcomes for one file"
+        super().succeed(receipt)
+
+    def fail(self, error: BaseException) -> None:
+        """Ends it with an error."""
+        assert not self.done(), "two outcomes for one file"
+        super().fail(error)
+
+    def add_progress(self, count: int) -> None:
+        """Counts bytes."""
+        self.progress_bytes += count
+
+    def before_publish(self, receipt: Receipt, status: os.stat_result) -> None:
+        """Looks at the place, which must not have the new file yet."""
+        assert self.before is None, "a file is published twice"
+        there = self.place.read_bytes() if self.place.exists() else None
+        self.before = (receipt, status, there)
+
+    @property
+    def error(self) -> DownloadError | None:
+        """Why it failed."""
+        error = self.exception(0)
+        assert error is None or isinstance(error, DownloadError), error
+        return error
 
 
 class Exchange:
@@ -56,24 +101,46 @@ class ModelDriver:
         store: What answers.
         dice: What happens next.
         folder: Where files are published.
+        ledger: Judges what is asked for.
+
+    Attributes:
+        transfers: The files that were asked for, by their keys.
+        trace: What happened last.
+        verify: How contents are checked in this life.
+        provider_calls: How often credentials were asked for.
     """
 
-    def __init__(self, store: ModelStore, dice: random.Random, folder: pathlib.Path) -> None:
+    def __init__(
+        self, store: ModelStore, dice: random.Random, folder: pathlib.Path, ledger: Ledger
+    ) -> None:
         self._store = store
         self._dice = dice
         self._folder = folder
+        self._ledger = ledger
         self._tasks: list[Callable[[], None]] = []
         self._exchanges: list[Exchange] = []
+        self.transfers: dict[str, ModelTransfer] = {}
+        self.trace: collections.deque[tuple[object, ...]] = collections.deque(maxlen=60)
+        self.provider_calls = 0
+        self.verify: Verify = dice.choice(["auto", "auto", "auto", "size", "checksum"])
         self.now = 1000.0
         policy = RetryConfig(max_attempts=ATTEMPTS, wait_initial_seconds=1.0, wait_max_seconds=10.0)
-        settings = S3Settings(part_size_bytes=PART_BYTES, retry=policy)
+        settings = S3Settings(part_size_bytes=PART_BYTES, retry=policy, verify=self.verify)
         cache = CredentialCache(
-            self._credentials, clock=lambda: self.now, in_background=self._tasks.append
+            self._credentials,
+            clock=lambda: self.now,
+            in_background=self._tasks.append,
+            retry=policy,
+            pause=self._pause,
         )
         self._state = StoreState(settings, cache, connections=CONNECTIONS)
         self.core = Coordinator(self._state, self, bytes_in_flight=1 << 20)
 
     def _credentials(self) -> Any:
+        self.provider_calls += 1
+        if self._dice.random() < self._store.rules.provider:
+            self.trace.append(("the provider fails",))
+            raise OSError("simulated")
         return {
             "access_key": "simulated",
             "secret_key": "simulated",
@@ -82,9 +149,13 @@ class ModelDriver:
             "expiry_time": None,
         }
 
-    def get(self, key: str, expected_size: int | None) -> Transfer:
+    def _pause(self, seconds: float) -> bool:
+        self.now += seconds
+        return False
+
+    def get(self, key: str, expected_size: int | None) -> None:
         """Starts a download."""
-        transfer = Transfer(lambda _: None)
+        transfer = self.transfers[key] = ModelTransfer(key, self._folder / key)
         download = Download(
             transfer,
             f"s3://bucket/{key}",
@@ -92,36 +163,35 @@ class ModelDriver:
             key,
             self._folder / key,
             within=self._folder,
-            before_publish=None,
+            before_publish=transfer.before_publish,
             expected_size=expected_size,
-            on_progress=None,
+            on_progress=transfer.add_progress,
             part_size=PART_BYTES,
-            verify="auto",
+            verify=self.verify,
         )
         self.core.files.add(download)
-        return transfer
 
     def run(self, *, steps: int = MAX_STEPS) -> bool:
         """Goes on until every file has ended; False if there were more steps than allowed."""
         for _ in range(steps):
             if not self.core.files.open:
-                self.core.close()
+                self._end()
                 return True
             self._step()
         return False
 
-    def kill(self, copy: pathlib.Path) -> None:
-        """Leaves in `copy` what a SIGKILL now would leave in the folder, and lets go of everything.
+    def cancel(self, key: str) -> None:
+        """Cancels a file."""
+        self.trace.append(("cancel", key))
+        self.core.files.cancel(lambda download: download.key == key)
 
-        Args:
-            copy: A folder that does not exist yet. Its records name a process that is dead.
-        """
-        shutil.copytree(self._folder, copy, symlinks=True)
-        for record in (copy / RUNS).glob("*"):
-            owner, *rest = record.read_text("utf-8").splitlines()
-            dead = json.dumps({**json.loads(owner), "pid": DEAD_PID})
-            record.write_text("\n".join([dead, *rest, ""]), encoding="utf-8")
+    def let_go(self) -> None:
+        """Closes everything, as the kernel does after a SIGKILL."""
         self.core.files.cancel(lambda _: True)
+        self._end()
+
+    def _end(self) -> None:
+        assert not self._exchanges, "a connection is left behind"
         while self._tasks:
             self._tasks.pop()()
         self.core.close()
@@ -137,13 +207,20 @@ class ModelDriver:
     def run_in_worker(
         self, work: Callable[[], T], then: Callable[["concurrent.futures.Future[T]"], None], /
     ) -> None:
-        """Does the work now, and reports its end whenever the dice decide."""
-        done: concurrent.futures.Future[T] = concurrent.futures.Future()
-        try:
-            done.set_result(work())
-        except Exception as error:  # noqa: BLE001 - given to the core
-            done.set_exception(error)
-        self._tasks.append(lambda: then(done))
+        """Does the work at once or later, and reports its end later still."""
+
+        def do() -> None:
+            done: concurrent.futures.Future[T] = concurrent.futures.Future()
+            try:
+                done.set_result(work())
+            except Exception as error:  # noqa: BLE001 - given to the core
+                done.set_exception(error)
+            self._tasks.append(lambda: then(done))
+
+        if self._dice.random() < 0.5:
+            do()
+        else:
+            self._tasks.append(do)
 
     # What may happen
 
@@ -156,10 +233,16 @@ class ModelDriver:
         if self._tasks:
             possible.append(self._end_task)
         self._dice.choice(possible)()
+        for key, transfer in self.transfers.items():
+            if transfer.done():
+                self._ledger.ended(key)
 
     def _launch(self) -> None:
         request = self.core.next(self.now)
         if request is not None:
+            self.trace.append(("ask", request.download.key, request.position, request.stop))
+            under_way = [each.request for each in self._exchanges]
+            self._ledger.asked(request, under_way, self.now)
             self._exchanges.append(Exchange(request, self._store.answer(request)))
         elif not self._exchanges and not self._tasks:
             due = max(self.core.scheduler.next_due, self._state.throttle.not_before)
@@ -174,6 +257,8 @@ class ModelDriver:
         outcome: Failure | str | None
         try:
             outcome = self._next_of(exchange)
+        except AssertionError:
+            raise
         except Exception as error:  # noqa: BLE001 - as drivers do
             outcome = local_failure(request.download.file, error)
         if outcome == "more" or exchange not in self._exchanges:
@@ -181,9 +266,13 @@ class ModelDriver:
         self._exchanges.remove(exchange)
         self.core.released(request)
         if outcome is None:
+            self.trace.append(("complete", request.download.key, request.start, request.position))
+            self._ledger.completed(request)
             self.core.completed(request, self.now)
         else:
             assert isinstance(outcome, Failure)
+            self.trace.append(("fail", request.download.key, request.position, outcome.reason))
+            self._ledger.failed(request, outcome, self.now)
             self.core.failed(request, outcome, self.now)
 
     def _next_of(self, exchange: Exchange) -> Failure | str | None:
@@ -197,17 +286,19 @@ class ModelDriver:
             return (self.core.validate_response(request, head) if is_good else None) or "more"
         chunk = next(exchange.answer.body, b"")
         if head.status >= 300:
-            exchange.body += chunk or b""
-            return "more" if chunk else failure_of_answer(head, exchange.body)
-        if chunk and request.write(chunk):
+            exchange.body += b"" if isinstance(chunk, str) else chunk
+            is_over = not chunk or isinstance(chunk, str)
+            return failure_of_answer(head, exchange.body) if is_over else "more"
+        return self._take(request, chunk)
+
+    def _take(self, request: RangeRequest, chunk: bytes | str) -> Failure | str | None:
+        """Writes a chunk of a good answer."""
+        if isinstance(chunk, str):
+            code: Any = chunk
+            return None if request.is_complete else Failure(code=code, reason="simulated")
+        start = request.position
+        wants_more = bool(chunk) and request.write(chunk)
+        self._ledger.received(request, start)
+        if wants_more:
             return "more"
-        if request.is_complete:
-            return None
-        return _BROKEN if chunk is None else shortfall(request)
-
-
-def error_of(transfer: Transfer) -> DownloadError | None:
-    """Returns why a transfer failed."""
-    error = transfer.exception(0)
-    assert error is None or isinstance(error, DownloadError), error
-    return error
+        return None if request.is_complete else shortfall(request)

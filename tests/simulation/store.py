@@ -1,84 +1,59 @@
 """A store that answers by random rules, for the core alone: no socket, no thread, no clock.
 
-The rules of one store are drawn once (what it does to ETags, ranges, conditions, checksums) and hold for all
-of its answers; misfortunes (cut bodies, errors, objects replaced, credentials that die) strike at random.
+Its rules hold for all of its answers; misfortunes (cut bodies, errors, objects replaced, credentials that die)
+strike at random. It reads nothing but what a driver would send: the headers of the request, and its credentials.
 """
 
 import base64
-import dataclasses
+import collections
+import hashlib
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from roboto_dagster.fs.core.checksums import new_digest
 from roboto_dagster.fs.core.download import RangeRequest
+from roboto_dagster.fs.core.range_headers import range_headers
 from roboto_dagster.fs.core.response import Head
+from tests.simulation.rules import Rules
 
 ENDLESS_BYTES = 1 << 14
 """How long an endless body is before the simulation calls its reader broken."""
 
+RETRY_AFTER_SECONDS = 20
+"""What a store that throttles may ask for: more than any pause of the retry policy."""
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What one store always does.
-
-    Attributes:
-        etags: `version` (one for each content), `absent`, `empty`, `weak`, `unquoted`, `changing` (another with
-            each answer) or `range` (another for each range).
-        ranges: `good`, `ignored` (200 and everything), `refused`, `unsized` (`*` for the size), `as_200`,
-            `silent` (no Content-Range) or `capital` (`Bytes`).
-        conditions: What becomes of If-Match: `obeyed`, `ignored`, or the status that refuses any.
-        checksums: `none`, `full`, `composite` (of parts, beside an `-N` ETag), or `repeated` (the complete object's,
-            on ranges too).
-        lengths: `sent` or `chunked`.
-        replaces: How often an object is replaced before an answer, of 1.
-        misfortune: How often an answer goes wrong, of 1.
-        expiry: How often credentials die, of 1.
-    """
-
-    etags: str
-    ranges: str
-    conditions: str
-    checksums: str
-    lengths: str
-    replaces: float
-    misfortune: float
-    expiry: float
-
-    @classmethod
-    def draw(cls, dice: random.Random) -> "Rules":
-        """Draws the rules of a store; good ones more often, so that others show by themselves."""
-        return cls(
-            etags=dice.choice(
-                ["version"] * 5 + ["absent", "empty", "weak", "unquoted", "changing", "range"]
-            ),
-            ranges=dice.choice(
-                ["good"] * 6 + ["ignored", "refused", "unsized", "as_200", "silent", "capital"]
-            ),
-            conditions=dice.choice(["obeyed"] * 4 + ["ignored", "ignored", "400", "412", "501"]),
-            checksums=dice.choice(["none", "full", "full", "composite", "repeated"]),
-            lengths=dice.choice(["sent"] * 4 + ["chunked"]),
-            replaces=dice.choice([0.0, 0.0, 0.05, 0.3]),
-            misfortune=dice.choice([0.0, 0.0, 0.05, 0.3, 0.8]),
-            expiry=dice.choice([0.0, 0.0, 0.1]),
-        )
-
-    @property
-    def is_calm(self) -> bool:
-        """Whether nothing goes wrong by chance: then every file has to arrive."""
-        return not (self.replaces or self.misfortune or self.expiry)
-
-    @property
-    def identifies(self) -> bool:
-        """Whether something distinguishes an empty object from an empty answer."""
-        return self.etags != "absent" or self.checksums in ("full", "repeated")
+_RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 
 
 class Answer:
-    """One answer: its head, and its body in chunks; None in place of a chunk is a broken connection."""
+    """One answer: its head, and its body in chunks; in place of a chunk, the code of how a connection broke."""
 
-    def __init__(self, head: Head, body: Iterator[bytes | None]) -> None:
+    def __init__(self, head: Head, body: Iterator[bytes | str]) -> None:
         self.head = head
         self.body = body
+
+
+class History:
+    """What has happened to one object.
+
+    Attributes:
+        versions: Every content, the last one current.
+        events: How often each kind of answer was given: a status, `cut`, `endless`, `broken`, `shifted`, `flipped`, `page`,
+            `other version`.
+        requests: How often it was requested.
+    """
+
+    def __init__(self) -> None:
+        self.versions: list[bytes] = []
+        self.events: collections.Counter[str] = collections.Counter()
+        self.requests = 0
+
+    @property
+    def distrust(self) -> int:
+        """How much was answered after which a file may be started again from its beginning."""
+        kinds = ("412", "shifted", "flipped", "page")
+        return len(self.versions) + sum(self.events[kind] for kind in kinds)
 
 
 class ModelStore:
@@ -89,98 +64,119 @@ class ModelStore:
         dice: What else happens.
 
     Attributes:
-        versions: Every content of every object, the last one current.
-        requests: How often each object was requested.
-        sent: Which bytes of each object were sent, in the order of the answers.
+        objects: What has happened to each object.
         generation: Which credentials are good.
+        rejections: How often credentials were rejected.
     """
 
     def __init__(self, rules: Rules, dice: random.Random) -> None:
         self.rules = rules
         self.dice = dice
-        self.versions: dict[str, list[bytes]] = {}
-        self.requests: dict[str, int] = {}
-        self.sent: dict[str, list[tuple[int, int]]] = {}
+        self.objects: dict[str, History] = collections.defaultdict(History)
         self.generation = 1
+        self.rejections = 0
         self._answers = 0
 
     def put(self, key: str, size_bytes: int) -> None:
         """Stores a content that no other version has."""
-        self.versions.setdefault(key, []).append(self.dice.randbytes(size_bytes))
+        self.objects[key].versions.append(self.dice.randbytes(size_bytes))
+
+    def count(self, *kinds: str) -> int:
+        """Counts the answers of some kinds, of all objects."""
+        return sum(each.events[kind] for each in self.objects.values() for kind in kinds)
 
     def answer(self, request: RangeRequest) -> Answer:
         """Answers a request."""
-        key = request.download.key
-        self.requests[key] = self.requests.get(key, 0) + 1
+        history = self.objects[request.download.key]
+        history.requests += 1
         self._answers += 1
         if self.dice.random() < self.rules.replaces:
-            size = len(self.versions[key][-1])
-            self.put(key, self.dice.choice([size, size, size, max(size - 1, 0), size + 1]))
+            size = len(history.versions[-1])
+            sizes = [size, size, size, max(size - 1, 0), size + 1]
+            self.put(request.download.key, self.dice.choice(sizes))
         if self.dice.random() < self.rules.expiry:
             self.generation += 1
         if request.credentials is None or request.credentials.token != str(self.generation):
-            return _error(400, "ExpiredToken")
+            self.rejections += 1
+            return _error(history, 400, "ExpiredToken")
         if self.dice.random() < self.rules.misfortune / 2:
-            return self._misfortune()
-        return self._object(request, self.versions[key][-1], len(self.versions[key]))
+            return self._misfortune(history)
+        return self._object(request, history)
 
-    def _misfortune(self) -> Answer:
+    def _misfortune(self, history: History) -> Answer:
+        slow = {"retry-after": str(RETRY_AFTER_SECONDS)}
         errors: list[Callable[[], Answer]] = [
-            lambda: _error(500, "InternalError"),
-            lambda: _error(503, "SlowDown"),
-            lambda: _error(403, "AccessDenied"),
-            lambda: _error(404, "NoSuchKey"),
-            lambda: _error(412, "PreconditionFailed"),
-            lambda: Answer(Head(502, {"content-type": "text/html"}), iter([b"<html>"])),
-            lambda: Answer(Head(200, {"content-type": "text/html"}), iter([b"<html>"])),
-            lambda: Answer(Head(0, {}), iter([None])),
+            lambda: _error(history, 500, "InternalError"),
+            lambda: _error(history, 503, "SlowDown"),
+            lambda: _error(history, 503, "SlowDown", slow),
+            lambda: _error(history, 403, "AccessDenied"),
+            lambda: _error(history, 404, "NoSuchKey"),
+            lambda: _error(history, 412, "PreconditionFailed"),
+            lambda: _page(history, 502),
+            lambda: _page(history, 200),
+            lambda: _broken(history),
         ]
         return self.dice.choice(errors)()
 
-    def _object(  # noqa: PLR0911 - a return for each rule
-        self, request: RangeRequest, data: bytes, version: int
-    ) -> Answer:
+    def _object(self, request: RangeRequest, history: History) -> Answer:
+        headers = range_headers(request)
+        if headers is None:
+            return self._complete(history)
         rules = self.rules
-        if request.is_initial:
-            return self._complete(request, data, version)
         if rules.conditions.isdigit():
-            return _error(int(rules.conditions), "NotImplemented")
-        expected = self._etag(version, 0).get("etag", "").strip('"')
-        is_checked = rules.conditions == "obeyed" and rules.etags == "version"
-        if is_checked and request.download.facts.etag != expected:
-            return _error(412, "PreconditionFailed")
+            return _error(history, int(rules.conditions), "NotImplemented")
+        current = self.etag(history).get("etag")
+        if (
+            rules.conditions == "obeyed"
+            and f'"{(current or "").strip(chr(34))}"' != headers.if_match
+        ):
+            return _error(history, 412, "PreconditionFailed")
         if rules.ranges == "refused":
-            return _error(self.dice.choice([400, 416, 501]), "InvalidRange")
+            return _error(history, self.dice.choice([400, 416, 501]), "InvalidRange")
         if rules.ranges == "ignored":
-            return self._complete(request, data, version)
-        if request.position >= len(data):
-            return _error(416, "InvalidRange")
-        return self._range(request, data, version)
+            return self._complete(history)
+        matched = _RANGE.fullmatch(headers.range)
+        assert matched is not None, f"{headers.range} is no range"
+        return self._range(history, int(matched[1]), int(matched[2]) + 1)
 
-    def _complete(self, request: RangeRequest, data: bytes, version: int) -> Answer:
-        headers = {**self._etag(version, 0), **self._checksum(data)}
-        return self._deliver(request, 200, headers, data, 0)
+    def _complete(self, history: History) -> Answer:
+        data = history.versions[-1]
+        headers = {**self.etag(history), **self._checksum(data)}
+        return self._deliver(history, 200, headers, data)
 
-    def _range(self, request: RangeRequest, data: bytes, version: int) -> Answer:
-        start, stop = request.position, min(request.stop, len(data))
-        if self.dice.random() < self.rules.misfortune / 4:  # other bytes, honestly named
-            start = max(start - 1, 0)
+    def _range(self, history: History, start: int, stop: int) -> Answer:
+        data = history.versions[-1]
+        if start >= len(data):
+            return _error(history, 416, "InvalidRange")
+        stop = min(stop, len(data))
+        if start and self.dice.random() < self.rules.misfortune / 4:  # other bytes, honestly named
+            start -= 1
+            history.events["shifted"] += 1
         ranges = self.rules.ranges
         unit = "Bytes" if ranges == "capital" else "bytes"
         size = "*" if ranges == "unsized" else str(len(data))
-        headers = dict(self._etag(version, start))
+        headers = dict(self.etag(history, start))
         if ranges != "silent":
             headers["content-range"] = f"{unit} {start}-{stop - 1}/{size}"
         if self.rules.checksums == "repeated":
             headers |= self._checksum(data)
         status = 200 if ranges == "as_200" else 206
-        return self._deliver(request, status, headers, data[start:stop], start)
+        return self._deliver(history, status, headers, data[start:stop])
 
-    def _etag(self, version: int, start: int) -> Mapping[str, str]:
+    def etag(self, history: History, start: int = 0) -> Mapping[str, str]:
+        """Returns the header that an answer carries now, if any.
+
+        Args:
+            history: The object's.
+            start: The first byte of the answer. Default 0.
+        """
+        version = len(history.versions)
         suffix = "-3" if self.rules.checksums == "composite" else ""
         name = f"etag{version}{suffix}"
         texts = {
             "version": f'"{name}"',
+            "md5": f'"{_md5(history.versions[-1])}{suffix}"',
+            "hex": f'"{_md5(name.encode())}{suffix}"',
             "empty": '""',
             "weak": f'W/"{name}"',
             "unquoted": name,
@@ -197,22 +193,25 @@ class ModelStore:
             wrong = base64.b64encode(b"12345678").decode()
             return {"x-amz-checksum-crc64nvme": f"{wrong}-3", "x-amz-checksum-type": "COMPOSITE"}
         return {
-            "x-amz-checksum-crc64nvme": checksum_of(data),
+            "x-amz-checksum-crc64nvme": checksum_of("crc64nvme", data),
             "x-amz-checksum-type": "FULL_OBJECT",
         }
 
     def _deliver(
-        self, request: RangeRequest, status: int, headers: dict[str, str], body: bytes, start: int
+        self, history: History, status: int, headers: dict[str, str], body: bytes
     ) -> Answer:
         if self.rules.lengths == "sent":
             headers["content-length"] = str(len(body))
         else:
             headers["transfer-encoding"] = "chunked"
-        self.sent.setdefault(request.download.key, []).append((start, start + len(body)))
-        return Answer(Head(status, headers), self._chunks(body))
+        if body and self.rules.shows_flips and self.dice.random() < self.rules.flips:
+            history.events["flipped"] += 1
+            place = self.dice.randrange(len(body))
+            body = body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
+        return Answer(Head(status, headers), self._chunks(history, body))
 
-    def _chunks(self, body: bytes) -> Iterator[bytes | None]:
-        """Yields a body in chunks; None is the end of a connection that broke."""
+    def _chunks(self, history: History, body: bytes) -> Iterator[bytes | str]:
+        """Yields a body in chunks, or what breaks its connection."""
         fate = self.dice.random()
         cut = self.dice.randrange(len(body) + 1) if fate < self.rules.misfortune / 4 else None
         endless = self.rules.misfortune / 4 < fate < self.rules.misfortune / 3
@@ -222,26 +221,54 @@ class ModelStore:
             if cut is not None and position + len(chunk) > cut:
                 if cut > position:
                     yield body[position:cut]
+                history.events["cut"] += 1
                 # Only a length can hide that a body is short; chunks have an end mark.
-                if self.rules.lengths == "chunked" or self.dice.random() < 0.5:
-                    yield None
+                if self.rules.lengths == "chunked" or self.dice.random() < 0.6:
+                    yield self.dice.choice(["CONNECTION", "STALLED"])
                 return
             position += len(chunk)
             yield chunk
+        history.events["endless"] += endless
         while endless and position < ENDLESS_BYTES:
             position += 512
             yield bytes(512)
         if endless:
-            yield None
+            yield "CONNECTION"
 
 
-def checksum_of(data: bytes) -> str:
-    """Returns the CRC64NVME of some bytes, as stores report it."""
+def checksum_of(algorithm: str, data: bytes) -> str:
+    """Returns a checksum of some bytes, as stores report it.
+
+    Args:
+        algorithm: `crc64nvme` or `md5`.
+        data: The bytes.
+    """
+    if algorithm == "md5":
+        return _md5(data)
     digest = new_digest("crc64nvme")
     digest.update(data)
     return digest.text()
 
 
-def _error(status: int, code: str) -> Answer:
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _error(
+    history: History, status: int, code: str, headers: Mapping[str, str] | None = None
+) -> Answer:
+    history.events[str(status)] += 1
     body = f"<Error><Code>{code}</Code><Message>simulated</Message></Error>".encode()
-    return Answer(Head(status, {"content-type": "application/xml"}), iter([body]))
+    return Answer(
+        Head(status, {"content-type": "application/xml", **(headers or {})}), iter([body])
+    )
+
+
+def _page(history: History, status: int) -> Answer:
+    history.events["page" if status == 200 else str(status)] += 1
+    return Answer(Head(status, {"content-type": "text/html"}), iter([b"<html>"]))
+
+
+def _broken(history: History) -> Answer:
+    history.events["broken"] += 1
+    return Answer(Head(0, {}), iter(["CONNECTION"]))

@@ -11,6 +11,7 @@ from roboto_dagster.fs.core.download import RangeRequest
 from roboto_dagster.fs.core.endpoint import Endpoint
 from roboto_dagster.fs.core.error_answer import failure_of_answer
 from roboto_dagster.fs.core.failure import Failure
+from roboto_dagster.fs.core.range_headers import range_headers
 from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.credentials import LiveCredentials
@@ -48,9 +49,9 @@ class Sender:
         """
         download = ranged.download
         parameters = {"Bucket": download.bucket, "Key": download.key, "ChecksumMode": "ENABLED"}
-        if not ranged.is_initial:
-            parameters["Range"] = f"bytes={ranged.position}-{ranged.stop - 1}"
-            parameters["IfMatch"] = f'"{download.facts.etag}"'
+        headers = range_headers(ranged)
+        if headers is not None:
+            parameters |= {"Range": headers.range, "IfMatch": headers.if_match}
         assert ranged.credentials is not None  # noqa: S101 - the coordinator gives none out without
         return self._prepare("get_object", parameters, ranged.credentials)
 

@@ -74,7 +74,7 @@ class Coordinator:
         """
         if now < self._state.throttle.not_before:
             return None
-        request = self.scheduler.next(now)
+        request = self._next_missing(now)
         if request is None:
             return None
         credentials = self._credentials_for(request, now)
@@ -86,6 +86,16 @@ class Coordinator:
         if request.download.started_at < 0:
             request.download.started_at = now
         self._connections += 1
+        return request
+
+    def _next_missing(self, now: float) -> RangeRequest | None:
+        """Return the next request of which bytes are missing."""
+        request = self.scheduler.next(now)
+        while request is not None and request.is_complete:
+            # It was put off, and meanwhile its bytes were found on the disk.
+            self.scheduler.ended(request)
+            self._count_in(request)
+            request = self.scheduler.next(now)
         return request
 
     def _credentials_for(self, request: RangeRequest, now: float) -> LiveCredentials | None:
@@ -163,7 +173,9 @@ class Coordinator:
                 download.content.is_checking = False
                 self.scheduler.add_ranges(download)
 
-        self.files.in_worker(download, lambda: check_parts(left), resume)
+        digest = download.content.new_digest()
+        algorithm = digest.algorithm if isinstance(digest, CrcDigest) else None
+        self.files.in_worker(download, lambda: check_parts(left, algorithm), resume)
 
     # How requests end
 
@@ -185,6 +197,10 @@ class Coordinator:
             state.throttle.succeeded()
         if request.credentials is not None:
             state.credentials.mark_accepted(request.credentials.generation)
+        self._count_in(request)
+
+    def _count_in(self, request: RangeRequest) -> None:
+        """Take the bytes of a complete request; end the file if they were the last."""
         if not request.is_stale and request.download.content.add(
             request.start, request.stop, request.digest
         ):

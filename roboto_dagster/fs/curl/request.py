@@ -25,6 +25,7 @@ from roboto_dagster.fs.core.download import RangeRequest
 from roboto_dagster.fs.core.endpoint import Endpoint
 from roboto_dagster.fs.core.error_answer import failure_of_answer
 from roboto_dagster.fs.core.failure import Failure, local_failure
+from roboto_dagster.fs.core.range_headers import range_headers
 from roboto_dagster.fs.core.response import ERROR_BODY_BYTES, Head, parse_head
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.stall import StallWatch
@@ -335,12 +336,8 @@ class CurlRequest:
 
 
 def _range_headers(ranged: RangeRequest) -> list[str]:
-    if ranged.is_initial:
-        return []
-    return [
-        f"Range: bytes={ranged.position}-{ranged.stop - 1}",
-        f'If-Match: "{ranged.download.facts.etag}"',
-    ]
+    headers = range_headers(ranged)
+    return [] if headers is None else [f"Range: {headers.range}", f"If-Match: {headers.if_match}"]
 
 
 def _date_headers(skew: float) -> list[str]:

@@ -1,0 +1,148 @@
+"""Plays one history of the core: up to three lives that share a disk and a store.
+
+```
+ life: every file that is missing is asked for ──┬► all have an outcome ──► the failed ones again, or the end
+                ▲                                └► killed at a random step, perhaps damaged
+                └───────────────────────────────────────┘
+```
+"""
+
+import pathlib
+import random
+
+from tests.simulation.driver import ATTEMPTS, PART_BYTES, ModelDriver
+from tests.simulation.kills import OWNERS, damage, foreign_files, kill, logged
+from tests.simulation.ledger import Ledger
+from tests.simulation.rules import Rules
+from tests.simulation.store import ModelStore
+from tests.simulation.verdicts import check_file
+
+SIZES = (0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES, 5 * PART_BYTES + 7)
+LIVES = 3
+KILLED = 0.3
+"""How many lives end by a kill."""
+
+
+class CoreHistory:
+    """One history, and what is known of it.
+
+    Args:
+        dice: Draws everything.
+        folder: An empty folder.
+
+    Attributes:
+        store: The store.
+        lives: The drivers, the current one last.
+    """
+
+    def __init__(self, dice: random.Random, folder: pathlib.Path) -> None:
+        self._dice = dice
+        self._folder = folder
+        self.store = ModelStore(Rules.draw(dice), dice)
+        self.lives: list[ModelDriver] = []
+        self._sizes: dict[str, int | None] = {}
+        self._old: dict[str, bytes | None] = {}
+        self._published: set[str] = set()
+        self._left: dict[str, int] = {}
+        self._foreign: dict[str, bytes] = {}
+        for number in range(dice.randrange(1, 5)):
+            key, size = f"{number}.bin", dice.choice(SIZES)
+            self.store.put(key, size)
+            self._sizes[key] = dice.choice([size, size, None])
+            self._old[key] = b"an older version" if dice.random() < 0.2 else None
+
+    def play(self) -> None:
+        """Plays it, and checks it."""
+        state = random.getstate()
+        random.seed(self._dice.random())  # tenacity's jitter, so that a history can be repeated
+        try:
+            self._play()
+        finally:
+            random.setstate(state)
+
+    def _play(self) -> None:
+        for key, data in self._old.items():
+            if data is not None:
+                (self._folder / key).write_bytes(data)
+        for number in range(LIVES):
+            self._live(may_be_killed=number < LIVES - 1)
+            if not self._goes_on():
+                break
+
+    def __str__(self) -> str:
+        """Returns the rules, the files and the last steps of each life, for a message."""
+        files = ", ".join(f"{key} {size} B" for key, size in self._sizes.items())
+        lines = [f"rules: {self.store.rules}", f"records: {files}"]
+        for number, life in enumerate(self.lives, start=1):
+            lines.append(f"life {number}, verify={life.verify}:")
+            lines += [f"  {' '.join(map(str, step))}" for step in life.trace]
+        return "\n".join(lines)
+
+    def _goes_on(self) -> bool:
+        return len(self._published) < len(self._sizes) and self._dice.random() < 0.7
+
+    def _live(self, *, may_be_killed: bool) -> None:
+        ledger = Ledger(self.store, self._left, ATTEMPTS)
+        driver = ModelDriver(self.store, self._dice, self._folder, ledger)
+        self.lives.append(driver)
+        rejections = self.store.rejections + self.store.count("403")
+        for key, size in self._sizes.items():
+            if key not in self._published:
+                driver.get(key, size)
+        if may_be_killed and self._dice.random() < KILLED:
+            if not driver.run(steps=self._dice.randrange(1, 200)):
+                self._kill(driver, ledger)
+                return
+        elif self._dice.random() < 0.1:
+            driver.run(steps=self._dice.randrange(1, 50))
+            driver.cancel(self._dice.choice(list(driver.transfers)))
+        assert driver.run(), "it does not end"
+        self._check(driver, ledger)
+        rejections = self.store.rejections + self.store.count("403") - rejections
+        most = (1 + rejections + len(driver.transfers)) * (
+            ATTEMPTS if self.store.rules.provider else 1
+        )
+        assert driver.provider_calls <= most, "credentials are asked for without end"
+
+    def _check(self, driver: ModelDriver, ledger: Ledger) -> None:
+        for key, transfer in driver.transfers.items():
+            check_file(self.store, transfer, self._old[key], self._sizes[key], driver.verify)
+            if transfer.error is None:
+                self._published.add(key)
+        self._find_left(ledger, is_killed=False, is_damaged=False)
+        left = foreign_files(self._folder)
+        for name, data in self._foreign.items():
+            assert left.get(name) == data, "a living run's temporary file was touched"
+
+    def _kill(self, driver: ModelDriver, ledger: Ledger) -> None:
+        copy = self._folder / "after the kill"
+        owner = self._dice.choice(OWNERS)
+        driver.trace.append(("kill", owner))
+        kill(self._folder, copy, owner)
+        for key, transfer in driver.transfers.items():
+            if transfer.done() and transfer.error is None:
+                self._published.add(key)
+        is_damaged = self._dice.random() < 0.3 and damage(copy, self._dice, self._foreign)
+        if is_damaged:
+            driver.trace.append(("damage",))
+        self._folder = copy
+        self._find_left(ledger, is_killed=True, is_damaged=is_damaged)
+        if owner == "alive":
+            self._left = {}
+            self._foreign |= foreign_files(copy)
+        driver.let_go()
+
+    def _find_left(self, ledger: Ledger, *, is_killed: bool, is_damaged: bool) -> None:
+        """Finds what the next life must not ask for."""
+        self._left = {}
+        for key, sets in logged(self._folder, self.store, self._foreign).items():
+            if key in self._published or self.store.objects[key].events["flipped"]:
+                continue
+            if is_damaged:
+                continue
+            if len(sets) == 1:
+                self._left[key] = sets[0]
+            verified = ledger.verified(key)
+            is_big = len(self.store.objects[key].versions[-1]) > PART_BYTES
+            if is_killed and verified and is_big:
+                assert any(not verified & ~each for each in sets), "what has come is not logged"
