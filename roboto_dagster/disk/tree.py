@@ -30,6 +30,7 @@ class LocalTree:
         self.root = root
         self._prefix = f"{root}{os.sep}"
         self._folders = FolderCache()
+        self._last: tuple[str, Folder] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -44,6 +45,7 @@ class LocalTree:
 
     def close(self) -> None:
         """Close the folders that are kept open."""
+        self._last = None
         self._folders.close()
 
     def lstat(self, relative_path: str) -> os.stat_result | None:
@@ -130,5 +132,11 @@ class LocalTree:
 
     def _locate(self, relative_path: str) -> tuple[Folder, str]:
         parent, _, name = relative_path.rpartition("/")
+        if (
+            self._last is not None and self._last[0] == parent
+        ):  # most files are beside the one before
+            return self._last[1], name
         path = self._prefix + parent if parent else str(self.root)
-        return self._folders.get(path, self.root, create=False), name
+        folder = self._folders.get(path, self.root, create=False)
+        self._last = (parent, folder)
+        return folder, name

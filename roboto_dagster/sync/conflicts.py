@@ -38,7 +38,7 @@ class ConflictResolver:
         """
         planned = list(self._inventory.files(numbers))
         self._inventory.plan_fetches(
-            (file, local_file(self._tree, file.path), False) for file in planned
+            (file.seq, local_file(self._tree, file.path), False) for file in planned
         )
         self._facts.adopt_all()
         known = {file.seq: facts for file, facts in self._known.on_disk()}

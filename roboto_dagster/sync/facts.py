@@ -20,9 +20,8 @@ from roboto_dagster.sync.damaged import set_aside
 from roboto_dagster.sync.inventory import Inventory, batched
 from roboto_dagster.sync.known import KNOWN_COLUMNS, KnownRow, known_rows
 from roboto_dagster.sync.known_files import KnownFiles
-from roboto_dagster.sync.local import local_file
+from roboto_dagster.sync.local import is_as_published
 from roboto_dagster.sync.manifest import iterate_manifest
-from roboto_dagster.sync.plan import KnownFile, is_as_known
 from roboto_dagster.sync.progress import Log
 from roboto_dagster.sync.publish_log import read_folder_logs, read_publish_logs
 from roboto_dagster.sync.shards.places import run_folders, shard_manifests
@@ -115,13 +114,7 @@ class Facts:
         self._known.add(filter(self._is_on_disk, rows))
 
     def _is_on_disk(self, row: KnownRow) -> bool:
-        known = KnownFile(
-            file_id=row.file_id,
-            version=row.version,
-            size_bytes=row.size_bytes,
-            mtime_ns=row.mtime_ns,
-        )
-        return is_as_known(known, local_file(self._tree, row.path))
+        return is_as_published(self._tree.lstat(row.path), row.size_bytes, row.mtime_ns)
 
     def _logged(self) -> Iterator[KnownRow]:
         def on_unreadable(path: pathlib.Path, error: OSError) -> None:

@@ -52,6 +52,24 @@ class PlannedFile(NamedTuple):
         return f"{self.dataset_id}/{self.remote.relative_path}"
 
 
+class Undecided(NamedTuple):
+    """A listed file that was neither refused nor skipped, beside what is known of it.
+
+    Attributes:
+        seq: Its number in the inventory.
+        path: Its path below the destination.
+        size_bytes: Its size when it was published; None if nothing is known of it.
+        mtime_ns: Its modification time when it was published, in ns since the epoch.
+        is_same_record: Whether the platform still lists the very record that was fetched.
+    """
+
+    seq: int
+    path: str
+    size_bytes: int | None
+    mtime_ns: int | None
+    is_same_record: bool | None
+
+
 class Source(NamedTuple):
     """Where files are read from: whose credentials are used, and the bucket."""
 
@@ -143,33 +161,29 @@ class Inventory:
         folders = (("/".join(parts[: depth + 1]),) for depth in range(1, len(parts)))
         self.db.executemany("INSERT OR IGNORE INTO folder VALUES (?)", folders)
 
-    def undecided(self) -> Iterator[tuple[PlannedFile, KnownFile | None]]:
+    def undecided(self) -> Iterator[Undecided]:
         """Yield every file that was neither refused nor skipped, with what is known of it."""
-        for row in self.pages(sql.UNDECIDED):
-            yield planned_file(row), known_file(row[FILE_WIDTH:])
+        return map(Undecided._make, self.pages(sql.UNDECIDED))
 
-    def plan_fetches(self, found: Iterable[tuple[PlannedFile, LocalFile | None, bool]]) -> None:
+    def plan_fetches(self, found: Iterable[tuple[int, LocalFile | None, bool]]) -> None:
         """Plan to fetch files. Until its end is noted, each counts as not reached: an interrupted run must not claim it.
 
         Args:
-            found: Each file, what is at its place now, and whether `known` describes it.
+            found: The number of each file, what is at its place now, and whether `known` describes it.
         """
         for batch in batched(found):
-            self.db.executemany(sql.PLAN_FETCH, ((planned.seq,) for planned, _, _ in batch))
+            self.db.executemany(sql.PLAN_FETCH, ((seq,) for seq, _, _ in batch))
+            self.db.executemany(sql.FORGET, ((seq,) for seq, _, is_known in batch if not is_known))
             self.db.executemany(
-                "DELETE FROM known WHERE dataset_id = ? AND relative_path = ?",
-                (_key(planned) for planned, _, is_known in batch if not is_known),
-            )
-            self.db.executemany(
-                "INSERT OR REPLACE INTO on_disk VALUES (?, ?, ?, ?, ?, ?)",
+                sql.NOTE_ON_DISK,
                 (
-                    (planned.seq, *_key(planned), local.size_bytes, local.mtime_ns, local.inode)
-                    for planned, local, _ in batch
+                    (local.size_bytes, local.mtime_ns, local.inode, seq)
+                    for seq, local, _ in batch
                     if local is not None and local.is_regular
                 ),
             )
             self._folders_in_the_way += [
-                planned.seq for planned, local, _ in batch if local is not None and local.is_folder
+                seq for seq, local, _ in batch if local is not None and local.is_folder
             ]
 
     def folders_in_the_way(self) -> Iterator[PlannedFile]:
@@ -279,10 +293,6 @@ def batched(items: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
     iterator = iter(items)
     while batch := list(itertools.islice(iterator, size)):
         yield batch
-
-
-def _key(planned: PlannedFile) -> tuple[str, str]:
-    return planned.dataset_id, planned.remote.relative_path
 
 
 def _storable(text: str) -> str:

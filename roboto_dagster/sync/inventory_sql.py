@@ -105,6 +105,14 @@ UPDATE file SET action = 'fetch', status = 'failed', error_code = 'CANCELLED', e
     WHERE seq = ?
 """
 
+FORGET = """
+DELETE FROM known WHERE (dataset_id, relative_path) IN (SELECT dataset_id, relative_path FROM file WHERE seq = ?)
+"""
+
+NOTE_ON_DISK = """
+INSERT OR REPLACE INTO on_disk SELECT seq, dataset_id, relative_path, ?, ?, ? FROM file WHERE seq = ?
+"""
+
 PLAN_KEEP = """
 UPDATE file SET action = 'keep', status = 'unchanged', error_code = NULL, error = NULL WHERE seq = ?
 """
@@ -149,12 +157,13 @@ FROM file LEFT JOIN known USING (dataset_id, relative_path) WHERE file.status IN
 ORDER BY dataset_id, relative_path
 """  # noqa: S608 - put together from constants alone
 
-# Put together from constants alone, so S608 does not apply to these.
-UNDECIDED = f"""
-SELECT {FILE_COLUMNS}, known.file_id, known.version, known.size_bytes, known.mtime_ns
+UNDECIDED = """
+SELECT seq, dataset_id || '/' || relative_path, known.size_bytes, known.mtime_ns,
+    file.file_id = known.file_id AND file.version = known.version
 FROM file LEFT JOIN known USING (dataset_id, relative_path) WHERE action = 'keep' AND seq > ? ORDER BY seq LIMIT ?
-"""  # noqa: S608 - see above
+"""
 
+# Put together from constants alone, so S608 does not apply to these.
 KNOWN_ON_DISK = f"""
 SELECT {FILE_COLUMNS}, known.file_id, known.version, known.size_bytes, known.mtime_ns
 FROM on_disk JOIN file USING (seq, dataset_id, relative_path) JOIN known USING (dataset_id, relative_path)
@@ -188,6 +197,6 @@ WHERE status = ? ORDER BY action <> 'refuse', seq LIMIT ?
 """  # noqa: S608 - see above
 
 UNLISTED = """
-SELECT dataset_id, relative_path, known.file_id, known.version, known.size_bytes, known.mtime_ns
+SELECT dataset_id, relative_path, known.size_bytes, known.mtime_ns
 FROM known LEFT JOIN file USING (dataset_id, relative_path) WHERE file.seq IS NULL
 """

@@ -49,18 +49,6 @@ class LocalFile:
     inode: int = 0
 
 
-def is_as_known(known: KnownFile | None, local: LocalFile | None) -> bool:
-    """Return whether a local file is still as it was published.
-
-    Args:
-        known: From the last manifest, if the file was complete then.
-        local: What is there now, if anything.
-    """
-    if known is None or local is None or not local.is_regular:
-        return False
-    return (local.size_bytes, local.mtime_ns) == (known.size_bytes, known.mtime_ns)
-
-
 def is_same_record(remote: RemoteFile, known: KnownFile) -> bool:
     """Return whether the platform still lists the very record that was fetched.
 

@@ -20,9 +20,9 @@ from roboto_dagster.sync.disk_space import check_space
 from roboto_dagster.sync.facts import Facts
 from roboto_dagster.sync.inventory import Inventory, PlannedFile
 from roboto_dagster.sync.known_files import KnownFiles
-from roboto_dagster.sync.local import local_file
+from roboto_dagster.sync.local import as_local_file, is_as_published, local_file
 from roboto_dagster.sync.options import SyncSettings
-from roboto_dagster.sync.plan import LocalFile, is_as_known, is_same_record
+from roboto_dagster.sync.plan import LocalFile, is_same_record
 from roboto_dagster.sync.refusals import Refusals
 from roboto_dagster.sync.removal import Remover
 from roboto_dagster.sync.report import count, size_text
@@ -93,12 +93,12 @@ class Planner:
         self._log_totals()
         self._check_space()
 
-    def _to_fetch(self) -> Iterator[tuple[PlannedFile, LocalFile | None, bool]]:
-        for planned, known in self._inventory.undecided():
-            local = local_file(self._tree, planned.path)
-            is_known = is_as_known(known, local)
-            if known is None or not is_known or not is_same_record(planned.remote, known):
-                yield planned, local, is_known
+    def _to_fetch(self) -> Iterator[tuple[int, LocalFile | None, bool]]:
+        for seq, path, size_bytes, mtime_ns, is_same in self._inventory.undecided():
+            status = self._tree.lstat(path)
+            is_known = is_as_published(status, size_bytes, mtime_ns)
+            if not (is_known and is_same):
+                yield seq, as_local_file(status), is_known
 
     def _kept_after_all(self) -> Iterator[int]:
         """Yield the files of which another manifest knew that this very version is on disk."""

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.sync import inventory_sql as sql
 from roboto_dagster.sync.inventory import Inventory, batched, known_file
-from roboto_dagster.sync.local import local_file
-from roboto_dagster.sync.plan import KnownFile, is_as_known, place_of
+from roboto_dagster.sync.local import is_as_published
+from roboto_dagster.sync.plan import KnownFile, place_of
 from roboto_dagster.sync.refusals import Refusals
 
 
@@ -63,9 +63,9 @@ class Unlisted:
                 "UPDATE known SET fate = ? WHERE dataset_id = ? AND relative_path = ?", fates
             )
 
-    def _fate(self, row: tuple[str, str, str, int, int, int]) -> str:
-        local = local_file(self._tree, f"{row[0]}/{row[1]}")
-        return "not_listed" if is_as_known(known_file(row[2:]), local) else "forgotten"
+    def _fate(self, row: tuple[str, str, int, int]) -> str:
+        status = self._tree.lstat(f"{row[0]}/{row[1]}")
+        return "not_listed" if is_as_published(status, row[2], row[3]) else "forgotten"
 
     def files(self) -> Iterator[UnlistedFile]:
         """Yield every file that is `not_listed`."""

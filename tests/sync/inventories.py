@@ -30,8 +30,7 @@ def refusals(inventory: Inventory) -> list[FailureRow]:
 
 def plan_fetches(inventory: Inventory, *, keep_facts: bool = True) -> None:
     """Plan to fetch everything that was not refused."""
-    planned = [file for file, _ in inventory.undecided()]
-    inventory.plan_fetches((file, None, keep_facts) for file in planned)
+    inventory.plan_fetches((file.seq, None, keep_facts) for file in list(inventory.undecided()))
 
 
 def manifest_row(inventory: Inventory) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def test_what_was_not_reached_is_not_claimed(inventory: Inventory) -> None:
 def test_top_files_are_the_slowest_then_the_largest(inventory: Inventory) -> None:
     """What took long comes first, then what is big among the rest; what failed is not there."""
     inventory.add_remote("ds_1", [remote(path, number) for number, path in enumerate("abcd", 1)])
-    inventory.plan_fetches((file, None, False) for file in list(inventory.files([1, 2])))
+    inventory.plan_fetches((seq, None, False) for seq in (1, 2))
     receipt = Receipt(
         size_bytes=7, etag=None, checksum=None, verified="size", attempts=2, duration_seconds=1.5
     )

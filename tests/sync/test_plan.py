@@ -7,8 +7,6 @@ import pytest
 from roboto_dagster.platform.files import RemoteFile
 from roboto_dagster.sync.plan import (
     KnownFile,
-    LocalFile,
-    is_as_known,
     is_directory_marker,
     is_same_record,
     place_of,
@@ -49,27 +47,6 @@ REMOTE = RemoteFile(
     association_id="ds_1",
 )
 KNOWN = KnownFile(file_id="fl_1", version=3, size_bytes=5, mtime_ns=7)
-LOCAL = LocalFile(size_bytes=5, mtime_ns=7, is_regular=True)
-
-
-@pytest.mark.parametrize(
-    ("known", "local", "expected"),
-    [
-        pytest.param(KNOWN, LOCAL, True, id="nothing-changed"),
-        pytest.param(None, LOCAL, False, id="not-ours"),
-        pytest.param(KNOWN, None, False, id="deleted"),
-        pytest.param(KNOWN, LocalFile(size_bytes=4, mtime_ns=7), False, id="shorter"),
-        pytest.param(KNOWN, LocalFile(size_bytes=5, mtime_ns=8), False, id="touched"),
-        pytest.param(
-            KNOWN, LocalFile(size_bytes=5, mtime_ns=7, is_regular=False), False, id="a-link"
-        ),
-    ],
-)
-def test_a_local_file_is_compared_with_what_is_known(
-    known: KnownFile | None, local: LocalFile | None, *, expected: bool
-) -> None:
-    """Size and modification time must be those with which the file was published."""
-    assert is_as_known(known, local) is expected
 
 
 @pytest.mark.parametrize(

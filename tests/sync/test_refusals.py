@@ -46,9 +46,10 @@ def test_a_file_that_is_listed_twice_counts_once(inventory: Inventory) -> None:
     """Pages shift while files are added: the same file again is no collision with itself."""
     inventory.add_remote("ds_1", [remote("a", version=1), remote("b", 2), remote("a", version=2)])
     assert refusals(inventory) == []
+    numbers = [file.seq for file in inventory.undecided()]
     undecided = [
         (planned.remote.relative_path, planned.remote.version)
-        for planned, _ in inventory.undecided()
+        for planned in inventory.files(numbers)
     ]
     assert undecided == [("b", 1), ("a", 2)]
 
