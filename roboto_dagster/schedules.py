@@ -13,7 +13,7 @@ from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
-from roboto_dagster.run_requests import contiguous_ranges, range_tags, run_request
+from roboto_dagster.run_requests import contiguous_groups, group_request, partitions_per_run
 from roboto_dagster.text import one_line
 from roboto_dagster.validation import CheckedSettings, checked
 
@@ -47,7 +47,8 @@ def build_roboto_sync_schedule(
     """Build a schedule that syncs datasets at given times.
 
     Files that have not changed cost no request to the store, so running every partition again is
-    cheap. With a `BackfillPolicy` that allows it, one run holds a range of partitions.
+    cheap. With a `BackfillPolicy` that allows it, one run holds a range of partitions; a range of more than 2,000 is
+    divided into runs of 1,000.
 
     Args:
         asset: From `build_roboto_dataset_asset` or a component.
@@ -76,7 +77,7 @@ def build_roboto_sync_schedule(
     fixed = None if select or partition_keys is None else _materialized(partition_keys)
     options = checked(ScheduleOptions, partition_keys=fixed, run_tags=run_tags or {})
     _check_keys(asset, partitioning, partition_keys, options.partition_keys or ())
-    per_run = _partitions_per_run(asset, partitioning)
+    per_run = partitions_per_run(asset, partitioning)
 
     @dg.schedule(
         cron_schedule=cron_schedule,
@@ -106,8 +107,8 @@ def build_roboto_sync_schedule(
         elif options.partition_keys is not None:
             chosen = options.partition_keys
         _warn_of_unknown(context, chosen, in_order)
-        ranges = contiguous_ranges(chosen, in_order, per_run)
-        requests = list(_requests(partitioning, ranges, at, options.run_tags))
+        groups = contiguous_groups(chosen, in_order, per_run)
+        requests = list(_requests(partitioning, groups, at, options.run_tags))
         return requests or dg.SkipReason("There are no partitions to run.")
 
     return roboto_sync_schedule
@@ -142,17 +143,6 @@ def _check_keys(
     if never:
         msg = f"The asset {asset.key.to_user_string()} has no partitions {_some(never)}, and never will."
         raise ConfigurationError(msg)
-
-
-def _partitions_per_run(asset: dg.AssetsDefinition, partitioning: Partitioning) -> int | None:
-    """Return how many partitions one run may hold; None for any number.
-
-    A range of two dimensions is a rectangle, which a selection rarely is: those go one by one.
-    """
-    policy = asset.backfill_policy
-    if policy is None or partitioning.dimensions is not None:
-        return 1
-    return policy.max_partitions_per_run
 
 
 def _scheduled_time(context: dg.ScheduleEvaluationContext) -> dt.datetime:
@@ -200,15 +190,10 @@ def _some(keys: Sequence[str]) -> str:
 
 def _requests(
     partitioning: Partitioning,
-    ranges: Iterable[tuple[str, str]],
+    groups: Iterable[Sequence[str]],
     at: dt.datetime,
     tags: Mapping[str, str],
 ) -> Iterator[dg.RunRequest]:
-    for first, last in ranges:
-        if first == last:
-            yield run_request(partitioning, first, run_key=f"{at.isoformat()}:{first}", tags=tags)
-        else:
-            yield dg.RunRequest(
-                run_key=f"{at.isoformat()}:{first}...{last}",
-                tags={**tags, **range_tags(first, last)},
-            )
+    for keys in groups:
+        name = keys[0] if len(keys) == 1 else f"{keys[0]}...{keys[-1]}"
+        yield group_request(partitioning, keys, run_key=f"{at.isoformat()}:{name}", tags=tags)

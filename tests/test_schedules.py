@@ -195,6 +195,21 @@ def test_no_instance_is_needed_without_dynamic_partitions(tmp_path: pathlib.Path
         assert schedule(dg.build_schedule_context())
 
 
+@pytest.mark.parametrize(
+    ("policy", "runs"), [(None, 8_000), (dg.BackfillPolicy.single_run(), 8)], ids=["one", "range"]
+)
+def test_many_dynamic_partitions_take_less_than_a_second(
+    tmp_path: pathlib.Path, policy: dg.BackfillPolicy | None, runs: int
+) -> None:
+    """8,000 partitions: as many requests, or eight of a thousand each."""
+    asset = build(tmp_path, policy=policy)
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions("flights", [f"ds_{number:08d}" for number in range(8_000)])
+        started = time.process_time()
+        assert len(tick(asset, instance)) == runs
+        assert time.process_time() - started < 1
+
+
 def test_tick_over_many_partitions_is_linear(tmp_path: pathlib.Path) -> None:
     """30,000 partitions take seconds: Dagster gives a tick 60."""
     ids = [f"ds_{number:08d}" for number in range(30_000)]

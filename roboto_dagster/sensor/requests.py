@@ -1,14 +1,20 @@
 """Turns settled changes into run requests, each as soon as its partition exists."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
 from roboto_dagster.partition_existence import Existence, ExistingPartitions, keys_by_dimension
 from roboto_dagster.partition_windows import WindowFinder
 from roboto_dagster.partitions import Partitioning
-from roboto_dagster.run_requests import DATASET_NAME_TAG, DATASET_TAG, run_request
+from roboto_dagster.run_requests import (
+    DATASET_NAME_TAG,
+    DATASET_TAG,
+    contiguous_groups,
+    group_request,
+)
 from roboto_dagster.sensor.cursor import Change, PendingPartition
 from roboto_dagster.sensor.options import SensorOptions
 from roboto_dagster.text import one_line
@@ -26,6 +32,7 @@ class RunRequester:
         *,
         now: dt.datetime,
         windows: WindowFinder | None,
+        per_run: int | None,
         log: Callable[[str], None],
     ) -> None:
         """Prepare.
@@ -35,11 +42,13 @@ class RunRequester:
             options: Of the sensor.
             now: The time, with its zone, that decides which windows exist.
             windows: Finds the asset's windows of time, if it has any.
+            per_run: How many partitions one run may hold; None for any number.
             log: Called with a line about what can never be run.
         """
         self._partitioning = partitioning
         self._options = options
         self._windows = windows
+        self._per_run = per_run
         self._existing = ExistingPartitions(partitioning.windows, now=now)
         self._log = log
 
@@ -71,16 +80,13 @@ class RunRequester:
             )
         return {key: each for key, each in found.items() if self._dataset_of(key) not in gone}
 
-    def request(
-        self,
-        pending: Mapping[str, PendingPartition],
-        run_key: Callable[[str, PendingPartition], str],
-    ) -> tuple[list[dg.RunRequest], dict[str, PendingPartition]]:
-        """Return the requests of this tick, and what is left for later ones.
+    def choose(
+        self, pending: Mapping[str, PendingPartition]
+    ) -> tuple[list[str], dict[str, PendingPartition]]:
+        """Return the partitions to be run in this tick, and what is left for later ones.
 
         Args:
             pending: What is to be run, by the key of the partition.
-            run_key: Makes the key of a run.
         """
         if not self._options.request_runs:
             return [], {}
@@ -92,30 +98,52 @@ class RunRequester:
             )
         exist = [key for key, state in states.items() if state == "exists"]
         now = exist[: self._options.max_datasets_per_tick]
-        requests = [self._request(key, pending[key], run_key(key, pending[key])) for key in now]
         left = pending.keys() - set(now) - set(never)
-        return requests, {key: each for key, each in pending.items() if key in left}
+        return now, {key: each for key, each in pending.items() if key in left}
 
-    def datasets_of(self, runs: Iterable[dg.RunRequest], settled: Iterable[Change]) -> set[str]:
+    def requests(
+        self,
+        chosen: Sequence[str],
+        pending: Mapping[str, PendingPartition],
+        run_key: Callable[[str, PendingPartition], str],
+        in_order: Iterable[Sequence[str]],
+    ) -> list[dg.RunRequest]:
+        """Return the requests of this tick: of single partitions, or of groups where one run may hold several.
+
+        Args:
+            chosen: The partitions, from `choose`.
+            pending: What has changed in each.
+            run_key: Makes the key of a run of one partition.
+            in_order: All partitions in their order, in one or more lists; a group lies in one of them.
+        """
+        if self._per_run == 1 or len(chosen) < 2:
+            return [self._request([key], pending, run_key) for key in chosen]
+        groups = [
+            group for keys in in_order for group in contiguous_groups(chosen, keys, self._per_run)
+        ]
+        grouped = {key for group in groups for key in group}
+        groups += [[key] for key in chosen if key not in grouped]
+        return [self._request(group, pending, run_key) for group in groups]
+
+    def datasets_of(self, keys: Iterable[str], settled: Iterable[Change]) -> set[str]:
         """Return the datasets that need a partition: those that have settled or are run.
 
         Args:
-            runs: The requests of a tick.
-            settled: Changes that have settled in it.
+            keys: The partitions that are run.
+            settled: Changes that have settled in this tick.
         """
-        keys = [run.partition_key for run in runs if run.partition_key is not None]
         run = {dataset_id for key in keys if (dataset_id := self._split(key)[0]) is not None}
         return run | {each.dataset_id for each in settled}
 
-    def requested(self, runs: Iterable[dg.RunRequest], settled: Iterable[Change]) -> set[str]:
+    def requested(self, keys: Iterable[str], settled: Iterable[Change]) -> set[str]:
         """Return the datasets of whose settled changes all are run.
 
         Args:
-            runs: The requests of a tick.
-            settled: Changes that have settled in it.
+            keys: The partitions that are run.
+            settled: Changes that have settled in this tick.
         """
-        keys = {run.partition_key or "" for run in runs}
-        return {change.dataset_id for change in settled if keys.issuperset(self._keys_of(change))}
+        run = set(keys)
+        return {change.dataset_id for change in settled if run.issuperset(self._keys_of(change))}
 
     def _keys_of(self, change: Change) -> Iterator[str]:
         if self._partitioning.dimensions is not None:
@@ -149,13 +177,29 @@ class RunRequester:
     def _dataset_of(self, key: str) -> str | None:
         return self._split(key)[0]
 
-    def _request(self, key: str, pending: PendingPartition, run_key: str) -> dg.RunRequest:
+    def _request(
+        self,
+        keys: Sequence[str],
+        pending: Mapping[str, PendingPartition],
+        run_key: Callable[[str, PendingPartition], str],
+    ) -> dg.RunRequest:
         tags = dict(self._options.run_tags)
-        if pending.dataset_id is not None:
-            tags.setdefault(DATASET_TAG, pending.dataset_id)
-        if pending.dataset_name is not None:
-            tags.setdefault(DATASET_NAME_TAG, pending.dataset_name)
-        return run_request(self._partitioning, key, run_key=run_key, tags=tags)
+        if len(keys) == 1:
+            of_one = pending[keys[0]]
+            if of_one.dataset_id is not None:
+                tags.setdefault(DATASET_TAG, of_one.dataset_id)
+            if of_one.dataset_name is not None:
+                tags.setdefault(DATASET_NAME_TAG, of_one.dataset_name)
+        run_keys = [run_key(key, pending[key]) for key in keys]
+        return group_request(self._partitioning, keys, run_key=_joined(run_keys), tags=tags)
+
+
+def _joined(run_keys: Sequence[str]) -> str:
+    """Return one run key for several: Dagster keeps a few hundred characters, so the ends and a digest stand for all."""
+    if len(run_keys) == 1:
+        return run_keys[0]
+    digest = hashlib.sha256("\n".join(run_keys).encode()).hexdigest()[:16]
+    return f"{run_keys[0]}...{run_keys[-1]}#{digest}"
 
 
 def some(names: Collection[str]) -> str:

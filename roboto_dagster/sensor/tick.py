@@ -13,7 +13,7 @@ stays as it was.
 
 import datetime as dt
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -26,21 +26,17 @@ from roboto_dagster.platform.changes import ChangeQueries
 from roboto_dagster.platform.datasets import RemoteDataset, dataset_exists, find_datasets
 from roboto_dagster.platform.queries import Query
 from roboto_dagster.resources import RobotoResource
-from roboto_dagster.sensor.changes import (
-    ChangeCollection,
-    dataset_revision,
-)
-from roboto_dagster.sensor.cursor import MAX_SEARCHED, Change, CursorError, SensorCursor
+from roboto_dagster.run_requests import partitions_per_run
+from roboto_dagster.sensor.changes import ChangeCollection, dataset_revision
+from roboto_dagster.sensor.cursor import MAX_SEARCHED, Change, SensorCursor
 from roboto_dagster.sensor.deletions import DeletionScan, DeletionScanner
+from roboto_dagster.sensor.evaluation import read_cursor, with_short_limits
 from roboto_dagster.sensor.following import Following
 from roboto_dagster.sensor.options import SensorOptions
 from roboto_dagster.sensor.requests import RunRequester
 from roboto_dagster.sensor.settling import Settling
 from roboto_dagster.sensor.walk import Deadline
 
-# Dagster gives a tick 60 seconds; with these one request of the API may fail for 20 of them.
-_MAX_ATTEMPTS = 2
-_MAX_TIMEOUT_SECONDS = 10.0
 _DATASETS_SHARE, _FILES_SHARE, _SETTLING_SHARE = 0.3, 0.6, 0.85
 
 
@@ -72,12 +68,14 @@ class SensorTick:
         self._partitioning = partitioning = partitioning_of_asset(asset)
         self._options = options
         self._now = now
-        self._client = _with_short_limits(roboto).get_client()
+        self._client = with_short_limits(roboto).get_client()
         self._queries = ChangeQueries(client=self._client, org_id=getattr(roboto, "org_id", None))
         self._cursor = read_cursor(context)
         windows = partitioning.windows
         self._windows = WindowFinder(windows, now) if windows is not None else None
-        self._known = set(self._dynamic_keys())
+        self._dynamic_keys = self._keys_of_instance()
+        self._known = frozenset(self._dynamic_keys)
+        self._per_run = partitions_per_run(asset, partitioning)
 
     def run(self) -> dg.SensorResult:
         """Follow the changes, and request what they call for.
@@ -222,22 +220,33 @@ class SensorTick:
             self._options,
             now=self._now,
             windows=self._windows,
+            per_run=self._per_run,
             log=self._context.log.info,
         )
         pending = requester.pending(cursor.pending, settled, gone)
-        runs, left = requester.request(pending, cursor.run_key)
-        requested = requester.requested(runs, settled)
+        chosen, left = requester.choose(pending)
+        requested = requester.requested(chosen, settled)
         cursor = cursor.model_copy(
             update={"pending": left, "requested_in_walk": self._in_walk(requested, cursor)}
         )
         is_dynamic = self._partitioning.dynamic_name is not None
-        new = requester.datasets_of(runs, settled) - self._known if is_dynamic else set()
+        new = requester.datasets_of(chosen, settled) - self._known if is_dynamic else set()
+        runs = requester.requests(chosen, pending, cursor.run_key, self._in_order(new))
         return dg.SensorResult(
             run_requests=runs,
             skip_reason=None if runs else self._skip_reason(len(new), len(gone), cursor),
             dynamic_partitions_requests=self._partition_requests(new, gone) or None,
             cursor=cursor.to_json(),
         )
+
+    def _in_order(self, new: set[str]) -> Iterator[Sequence[str]]:
+        """Yield the partitions in Dagster's order. New ones come last; a range across both might hold what others add."""
+        if self._partitioning.dynamic_name is not None:
+            yield self._dynamic_keys
+            yield sorted(new)
+        elif self._partitioning.partitions_def is not None:
+            with dg.partition_loading_context(self._now):
+                yield self._partitioning.partitions_def.get_partition_keys()
 
     def _in_walk(self, requested: set[str], cursor: SensorCursor) -> dict[str, dt.datetime]:
         if cursor.files.walk is None or self._partitioning.dimensions is not None:
@@ -276,36 +285,9 @@ class SensorTick:
                 'vanished="remove", or partition by time windows.'
             )
 
-    def _dynamic_keys(self) -> list[str]:
+    def _keys_of_instance(self) -> list[str]:
         name = self._partitioning.dynamic_name
         return list(self._context.instance.get_dynamic_partitions(name)) if name else []
 
     def _deadline(self, share: float) -> Deadline:
         return Deadline(self._started.at + share * self._options.time_budget_seconds)
-
-
-def read_cursor(context: dg.SensorEvaluationContext) -> SensorCursor:
-    """Return the cursor of a context; one that cannot be read is replaced by a new one, with a warning.
-
-    Args:
-        context: Of the evaluation.
-    """
-    try:
-        return SensorCursor.from_json(context.cursor)
-    except CursorError as error:
-        context.log.warning(
-            f"The sensor's cursor cannot be read: {error}. It starts again and requests every dataset once more; files "
-            "that have not changed cost nothing."
-        )
-        return SensorCursor()
-
-
-def _with_short_limits(roboto: RobotoResource) -> RobotoResource:
-    """Return the resource with limits by which a tick fails in time to report why."""
-    if not hasattr(roboto, "model_copy"):
-        return roboto  # a stand-in in a test
-    limits = {
-        "max_attempts": min(roboto.max_attempts, _MAX_ATTEMPTS),
-        "timeout_seconds": min(roboto.timeout_seconds, _MAX_TIMEOUT_SECONDS),
-    }
-    return roboto.model_copy(update=limits)

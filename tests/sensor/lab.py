@@ -106,7 +106,11 @@ class SensorLab:
             yield cls(local, clock, instance)
 
     def ticks(
-        self, partitions_def: Any = PARTITIONS, dataset_id: str | None = None, **options: Any
+        self,
+        partitions_def: Any = PARTITIONS,
+        dataset_id: str | None = None,
+        policy: dg.BackfillPolicy | None = None,
+        **options: Any,
     ) -> Ticks:
         """Make a sensor over dynamic partitions, or over those that are given."""
         asset = build_roboto_dataset_asset(
@@ -114,6 +118,7 @@ class SensorLab:
             destination=pathlib.Path("/nonexistent"),  # nothing is materialized
             partitions_def=partitions_def,
             dataset_id=dataset_id,
+            backfill_policy=policy,
         )
         sensor = build_roboto_dataset_sensor(asset, **{"clock": self.clock, **options})
         return Ticks(sensor, asset, self.local.resources(), self.instance)

@@ -2,11 +2,20 @@
 
 import datetime as dt
 import json
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from roboto_dagster import build_roboto_dataset_asset
+from roboto_dagster.partitions import partitioning_of_asset
+from roboto_dagster.run_requests import partitions_per_run
+from roboto_dagster.sensor.cursor import PendingPartition, SensorCursor
+from roboto_dagster.sensor.feed import digest_of
+from roboto_dagster.sensor.options import SensorOptions
+from roboto_dagster.sensor.requests import RunRequester
 from roboto_dagster.testing import faults
 from tests.sensor.lab import DAY, DAYS, PARTITIONS, START, SensorLab
 
@@ -245,3 +254,108 @@ def test_requests_of_a_tick_are_bounded(lab: SensorLab) -> None:
     assert [sensor.keys(), sensor.keys()] == [[], []]
     lab.clock.now += 2 * DAY
     assert [len(sensor.keys()), len(sensor.keys())] == [4, 2]
+
+
+# --- ranges ---
+
+SINGLE_RUN = dg.BackfillPolicy.single_run()
+ENDS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+def ranges(requests: Any) -> list[tuple[str | None, str | None]]:
+    """Return the ends of what each request runs."""
+    return [
+        (each.partition_key, each.partition_key)
+        if each.partition_key
+        else (each.tags.get(ENDS[0]), each.tags.get(ENDS[1]))
+        for each in requests
+    ]
+
+
+def test_new_datasets_are_one_run_where_the_policy_allows(lab: SensorLab) -> None:
+    """They become partitions in the order in which the range takes them."""
+    ids = sorted(lab.add_dataset() for _ in range(4))
+    (request,) = lab.ticks(policy=SINGLE_RUN, run_tags={"team": "robots"}).tick().run_requests
+    assert ranges([request]) == [(ids[0], ids[-1])]
+    assert lab.partitions() == ids
+    assert request.tags["team"] == "robots"
+    assert "roboto/dataset_id" not in request.tags
+
+
+def test_runs_hold_no_more_than_the_policy_allows(lab: SensorLab) -> None:
+    """`BackfillPolicy.multi_run(2)` makes three runs of five."""
+    ids = sorted(lab.add_dataset() for _ in range(5))
+    requests = lab.ticks(policy=dg.BackfillPolicy.multi_run(2)).tick().run_requests
+    assert ranges(requests) == [(ids[0], ids[1]), (ids[2], ids[3]), (ids[4], ids[4])]
+    assert requests[-1].tags["roboto/dataset_id"] == ids[4]
+
+
+def test_gaps_and_the_order_of_creation_part_ranges(lab: SensorLab) -> None:
+    """Dagster's order of dynamic partitions is that of their creation, and a range has no gaps."""
+    ids = [lab.add_dataset("a.bin") for _ in range(5)]
+    in_order = [ids[3], ids[0], ids[4], ids[1]]
+    lab.instance.add_dynamic_partitions("flights", in_order)
+    sensor = lab.ticks(policy=SINGLE_RUN)
+    sensor.tick()
+    lab.clock.wait(3600)
+    for dataset_id in (ids[3], ids[0], ids[1]):
+        lab.local.add_file(dataset_id, "b.bin", b"b")
+    new = lab.add_dataset()
+    requests = sensor.tick().run_requests
+    assert ranges(requests) == [(ids[3], ids[0]), (ids[1], ids[1]), (new, new)]
+
+
+def test_neighbouring_windows_are_one_run(lab: SensorLab) -> None:
+    """Days that have changed stand beside each other in time."""
+    for days in (1, 2, 4):
+        lab.add_dataset(created=START - days * DAY)
+    requests = lab.ticks(DAYS, policy=SINGLE_RUN).tick().run_requests
+    assert ranges(requests) == [("2026-10-28", "2026-10-28"), ("2026-10-30", "2026-10-31")]
+
+
+def test_two_dimensions_are_run_one_by_one(lab: SensorLab) -> None:
+    """Their ranges are rectangles, which changes are not."""
+    for _ in range(2):
+        lab.add_dataset("a.bin", created=START - DAY)
+    requests = lab.ticks(BY_DAY, policy=SINGLE_RUN).tick().run_requests
+    assert len(requests) == 2
+    assert all(each.partition_key for each in requests)
+
+
+def test_a_range_of_other_changes_is_another_run(lab: SensorLab) -> None:
+    """Dagster drops a request whose key it knows: the key stands for every change of the range."""
+    ids = sorted(lab.add_dataset() for _ in range(3))
+    sensor = lab.ticks(policy=SINGLE_RUN)
+    keys = [each.run_key for each in sensor.tick().run_requests]
+    for changed in (ids, ids[1:]):
+        lab.clock.wait(3600)
+        for dataset_id in changed:
+            lab.local.add_file(dataset_id, f"{lab.clock.now:%H}.bin", b"b")
+        keys += [each.run_key for each in sensor.tick().run_requests]
+    assert len(set(keys)) == len(keys) == 3
+    assert all(len(str(key)) < 200 for key in keys)
+
+
+@pytest.mark.parametrize("policy", [None, SINGLE_RUN], ids=["one-by-one", "ranges"])
+def test_many_requests_take_less_than_a_second(policy: dg.BackfillPolicy | None) -> None:
+    """Of 8,000 partitions, every second of which has changed."""
+    ids = [f"ds_{number:08d}" for number in range(8_000)]
+    asset = build_roboto_dataset_asset(
+        "logs", destination="/nonexistent", partitions_def=PARTITIONS, backfill_policy=policy
+    )
+    partitioning = partitioning_of_asset(asset)
+    requester = RunRequester(
+        partitioning,
+        SensorOptions.model_construct(request_runs=True, max_datasets_per_tick=8_000, run_tags={}),
+        now=START,
+        windows=None,
+        per_run=partitions_per_run(asset, partitioning),
+        log=lambda _: None,
+    )
+    changed = PendingPartition(digest=digest_of("", "a change"))
+    pending = dict.fromkeys(ids[::2] if policy else ids, changed)
+    started = time.process_time()
+    chosen, left = requester.choose(pending)
+    requests = requester.requests(chosen, pending, SensorCursor().run_key, [ids])
+    assert time.process_time() - started < 1
+    assert (len(requests), left) == (len(pending), {})
