@@ -159,10 +159,12 @@ class Folder:
             name: In this folder.
             fd: Of the open file.
         """
+        own = os.fstat(fd)
         try:
-            return os.path.samestat(os.fstat(fd), self.lstat(name))
+            there = self.lstat(name)
         except FileNotFoundError:
             return False
+        return own.st_ino == there.st_ino and own.st_dev == there.st_dev
 
     def remove_own(self, name: str, fd: int) -> None:
         """Remove a file of this folder if its name is still that of an open file.

@@ -24,7 +24,7 @@ from roboto_dagster.fs.core.checksums import (
     new_digest,
 )
 from roboto_dagster.fs.core.digests import PART_ALGORITHM, RangeDigests
-from roboto_dagster.fs.core.progress import ProgressReport
+from roboto_dagster.fs.core.progress import NO_PROGRESS, ProgressReport
 from roboto_dagster.fs.core.ranges import RangePlan
 
 logger = logging.getLogger(__name__)
@@ -139,10 +139,12 @@ class Content:
         Raises:
             OSError: They cannot be written.
         """
+        size = len(data)
         written = _pwrite(self._fd, data, offset)
-        while written < len(data):  # a disk that fills up takes a part of what it is given
+        while written < size:  # a disk that fills up takes a part of what it is given
             written += _pwrite(self._fd, data[written:], offset + written)
-        self.progress.add(len(data))
+        if self.progress is not NO_PROGRESS:
+            self.progress.add(size)
 
     def log_part(self, start: int, stop: int, digest: CrcDigest | HashDigest | None) -> None:
         """Log what a request has received, for a later run in case this one is killed.
@@ -166,12 +168,14 @@ class Content:
             stop: The byte after its last.
             digest: Its checksum.
         """
-        self.ranges.fetched_bytes += stop - start
-        self.log_part(start, stop, digest)
+        ranges = self.ranges
+        ranges.fetched_bytes += stop - start
+        if ranges.is_divided:
+            self.log_part(start, stop, digest)
         if digest is not None:
             self.digests.put(start, digest)
             self.digests.combine()
-        return self.ranges.is_complete
+        return ranges.is_complete
 
     def forget(self) -> None:
         """Forget what arrived, and take the progress back.

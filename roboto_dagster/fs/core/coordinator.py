@@ -134,7 +134,7 @@ class Coordinator:
             OSError: The temporary file cannot be made.
         """
         download = request.download
-        is_first = download.size is None
+        is_first = download.content.ranges.size_bytes is None
         if is_first and self._state.one_stream:
             download.one_stream = True
         failure = validate_response(download, request, head)

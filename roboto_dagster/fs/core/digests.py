@@ -7,15 +7,24 @@ PART_ALGORITHM: Algorithm = "crc32c" if is_combinable("crc32c") else "crc32"
 
 
 class RangeDigests:
-    """Digests of ranges by where they start; neighbours are combined, so that few are kept."""
+    """Digests of ranges by where they start; neighbours are combined, so that few are kept.
 
-    __slots__ = ("_by_start",)
+    Attributes:
+        complete: The digest of the first range, and so of all bytes once all are in and combined.
+    """
+
+    __slots__ = ("_following", "complete")
 
     def __init__(self) -> None:
-        self._by_start: dict[int, CrcDigest | HashDigest] = {}
+        self.complete: CrcDigest | HashDigest | None = None
+        self._following: dict[int, CrcDigest | HashDigest] | None = (
+            None  # most files have one range
+        )
 
     def __contains__(self, start: int) -> bool:
-        return start in self._by_start
+        if not start:
+            return self.complete is not None
+        return self._following is not None and start in self._following
 
     def put(self, start: int, digest: CrcDigest | HashDigest) -> None:
         """Add the digest of a complete range, in place of one that starts there.
@@ -24,19 +33,19 @@ class RangeDigests:
             start: Where the range starts.
             digest: Of all its bytes.
         """
-        self._by_start[start] = digest
+        if not start:
+            self.complete = digest
+        elif self._following is None:
+            self._following = {start: digest}
+        else:
+            self._following[start] = digest
 
     def combine(self) -> None:
         """Combine what follows the first range without a gap."""
-        first = self._by_start.get(0)
-        if not isinstance(first, CrcDigest):
+        first, following = self.complete, self._following
+        if not following or not isinstance(first, CrcDigest):
             return
-        while first.size_bytes in self._by_start and first.size_bytes:
-            following = self._by_start.pop(first.size_bytes)
-            if isinstance(following, CrcDigest):
-                first.append(following)
-
-    @property
-    def complete(self) -> CrcDigest | HashDigest | None:
-        """The digest of all bytes, once all ranges are in and combined."""
-        return self._by_start.get(0)
+        while first.size_bytes in following:
+            digest = following.pop(first.size_bytes)
+            if isinstance(digest, CrcDigest):
+                first.append(digest)

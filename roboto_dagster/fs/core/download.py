@@ -22,7 +22,7 @@ from roboto_dagster.errors import DownloadError
 from roboto_dagster.fs.core.checksums import CrcDigest, HashDigest
 from roboto_dagster.fs.core.content import Content
 from roboto_dagster.fs.core.failure import Failure, local_failure
-from roboto_dagster.fs.core.progress import ProgressReport
+from roboto_dagster.fs.core.progress import progress_report
 from roboto_dagster.fs.core.settings import Verify
 from roboto_dagster.fs.core.validate import ObjectFacts
 from roboto_dagster.fs.credentials import LiveCredentials
@@ -88,7 +88,8 @@ class RangeRequest:
     @property
     def is_complete(self) -> bool:
         """Whether all its bytes are there."""
-        return self.position == self.stop and self.download.size is not None
+        is_at_end = self.position == self.stop
+        return is_at_end and self.download.content.ranges.size_bytes is not None
 
     def write(self, data: bytes | memoryview) -> bool:
         """Take bytes in.
@@ -99,16 +100,18 @@ class RangeRequest:
         Raises:
             OSError: They cannot be written.
         """
-        download = self.download
-        end = self.position + len(data)
-        if end >= self.stop and not download.extend(self, end):
+        content = self.download.content
+        end, size = self.position + len(data), content.ranges.size_bytes
+        if end == self.stop == size:
+            pass  # the last bytes of the file: nothing is left that the stream could go on with
+        elif end >= self.stop and not self.download.extend(self, end):
             data = data[: self.stop - self.position]
             end = self.stop
-        download.content.write(data, self.position)
+        content.write(data, self.position)
         if self.digest is not None:
             self.digest.update(data)
         self.position = end
-        return end < self.stop or end == download.size
+        return end < self.stop or end == size
 
 
 class Download:
@@ -192,7 +195,7 @@ class Download:
         self.within = within
         self.before_publish = before_publish
         self.expected_size = expected_size
-        self.content = Content(part_size, ProgressReport(on_progress, source_uri))
+        self.content = Content(part_size, progress_report(on_progress, source_uri))
         self.verify: Verify = verify
         self.facts = _NO_FACTS
         self.initial: RangeRequest | None = None
@@ -314,6 +317,11 @@ class Download:
         """How often it was tried, by its most tried range."""
         return self.most_attempts + self._restarts
 
+    def end(self) -> None:
+        """Note that it has ended."""
+        self.is_over = True
+        self.initial = None  # which refers to this file: a cycle, left to the garbage collector
+
     def discard(self, *, leave_parts: bool = False, must_fit: bool = False) -> None:
         """End the file, and remove what was written, once no worker uses it.
 
@@ -321,7 +329,7 @@ class Download:
             leave_parts: Whether to leave it to the next run of a sync, which looks for it.
             must_fit: Whether to leave it only if there is room for what is missing.
         """
-        self.is_over = True
+        self.end()
         self.generation += 1
         self.content.discard(leave_parts=leave_parts and self.within is not None, must_fit=must_fit)
 

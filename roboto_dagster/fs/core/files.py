@@ -100,7 +100,7 @@ class Files:
             download: The file.
             receipt: What is known of it.
         """
-        download.is_over = True
+        download.end()
         self._forget(download)
         self._state.learn_file(receipt.size_bytes, receipt.verified)
         download.transfer.succeed(receipt)

@@ -38,3 +38,17 @@ class ProgressReport:
     def take_back(self) -> None:
         """Take all of them back."""
         self.add(-self._reported)
+
+
+NO_PROGRESS = ProgressReport(None, "")
+"""Of all transfers whose caller wants none."""
+
+
+def progress_report(on_progress: OnProgress | None, source_uri: str) -> ProgressReport:
+    """Return the report of one transfer.
+
+    Args:
+        on_progress: The caller's callback, or None.
+        source_uri: What is transferred, for the log.
+    """
+    return NO_PROGRESS if on_progress is None else ProgressReport(on_progress, source_uri)

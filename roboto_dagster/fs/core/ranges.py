@@ -11,6 +11,8 @@ before it, and is the only request for a file up to one part. It continues while
 is not taken, so that a single connection fetches a complete file in one request.
 """
 
+_NO_PARTS: dict[int, int] = {}  # shared: most files have none
+
 
 class RangePlan:
     """The ranges of one object.
@@ -20,9 +22,18 @@ class RangePlan:
         initial_stop: Where the initial stream was to end at first; 0 before it was answered.
         fetched_bytes: How many bytes are counted as arrived.
         next_start: The first byte that nobody has requested.
+        is_divided: Whether it is fetched in several parts, which a later run can resume.
     """
 
-    __slots__ = ("_done", "_part_size", "fetched_bytes", "initial_stop", "next_start", "size_bytes")
+    __slots__ = (
+        "_done",
+        "_part_size",
+        "fetched_bytes",
+        "initial_stop",
+        "is_divided",
+        "next_start",
+        "size_bytes",
+    )
 
     def __init__(self, part_size: int) -> None:
         self._part_size = part_size
@@ -30,7 +41,8 @@ class RangePlan:
         self.initial_stop = 0
         self.fetched_bytes = 0
         self.next_start = 0
-        self._done: dict[int, int] = {}
+        self.is_divided = False
+        self._done = _NO_PARTS
 
     def divide(self, size_bytes: int, *, in_ranges: bool) -> int:
         """Take the object's size in.
@@ -45,6 +57,7 @@ class RangePlan:
         self.size_bytes = size_bytes
         stop = min(self._part_size, size_bytes) if in_ranges else size_bytes
         self.next_start = self.initial_stop = stop
+        self.is_divided = 0 < stop < size_bytes
         return stop
 
     def take(self) -> tuple[int, int] | None:
@@ -61,11 +74,6 @@ class RangePlan:
     def has_more(self) -> bool:
         """Whether `take` may have something to give."""
         return self.size_bytes is not None and 0 < self.next_start < self.size_bytes
-
-    @property
-    def is_divided(self) -> bool:
-        """Whether it is fetched in several parts, which a later run can resume."""
-        return self.size_bytes is not None and 0 < self.initial_stop < self.size_bytes
 
     @property
     def is_complete(self) -> bool:
@@ -103,5 +111,7 @@ class RangePlan:
             start: Its first byte.
             stop: The byte after its last.
         """
+        if self._done is _NO_PARTS:
+            self._done = {}
         self._done[start] = stop
         self.fetched_bytes += stop - start

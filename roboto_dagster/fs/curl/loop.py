@@ -10,7 +10,6 @@ Each file belongs to one loop, so nothing here needs a lock but the inbox by whi
 """
 
 import concurrent.futures
-import functools
 import logging
 import threading
 import time
@@ -27,6 +26,7 @@ from roboto_dagster.fs.curl.active import ActiveRequests
 from roboto_dagster.fs.curl.inbox import Inbox
 from roboto_dagster.fs.curl.limits import Connections
 from roboto_dagster.fs.curl.multi import NEVER, Multi
+from roboto_dagster.fs.curl.request import CurlRequest
 from roboto_dagster.fs.curl.write_buffer import WriteBuffer
 from roboto_dagster.fs.object_store import Transfer
 from roboto_dagster.fs.workers import Workers
@@ -182,7 +182,7 @@ class CurlLoop:
         self._launch()
         for request, failure in self._requests.to_be_ended(now):
             if request.range is not None:  # not aborted with another range of its file
-                self._end_with(request.curl, functools.partial(_the_same, failure))
+                self._end_with(request, failure)
         self._report_ended()
 
     def _timeout(self) -> float | None:
@@ -217,26 +217,29 @@ class CurlLoop:
 
     def _end(self, curl: pycurl.Curl, number: int, message: str) -> None:
         request = self._requests.get(curl)
-        if request is not None:  # not aborted with another range of its file
-            self._end_with(curl, lambda: request.outcome(number, message))
-
-    def _end_with(self, curl: pycurl.Curl, outcome: Callable[[], Failure | None]) -> None:
-        request = self._requests.get(curl)
-        ranged = None if request is None else request.range
-        if request is None or ranged is None:
+        if request is None:  # aborted with another range of its file
             return
-        coordinator = self._coordinator
+        failure: Failure | BaseException | None
         try:
-            try:
-                failure = outcome()
-            finally:
-                self._requests.release(request)
-                self._connections.use(self._index, len(self._requests))
-                coordinator.released(ranged)
+            failure = request.outcome(number, message)
+        except Exception as error:  # noqa: BLE001 - a bug: this file's matter alone
+            failure = error
+        self._end_with(request, failure)
+
+    def _end_with(self, request: CurlRequest, failure: Failure | BaseException | None) -> None:
+        coordinator = self._coordinator
+        ranged = self._requests.release(request)
+        self._connections.use(self._index, len(self._requests))
+        if ranged is None:
+            return
+        coordinator.released(ranged)
+        try:
             if failure is None:
                 coordinator.completed(ranged, self._now)
-            else:
+            elif isinstance(failure, Failure):
                 coordinator.failed(ranged, failure, self._now)
+            else:
+                coordinator.files.fail_on(ranged.download, failure)
         except Exception as error:  # noqa: BLE001 - a bug or a disk: this file's matter alone
             coordinator.files.fail_on(ranged.download, error)
 
@@ -261,7 +264,3 @@ class CurlLoop:
             if not download.transfer.done():
                 download.transfer.fail(download.error(failure))
         self._on_ended(len(outstanding) + coordinator.files.ended)
-
-
-def _the_same(failure: Failure) -> Failure:
-    return failure

@@ -1,5 +1,6 @@
 """Waits for sockets, and for other threads."""
 
+import contextlib
 import select
 import selectors
 import socket
@@ -44,12 +45,17 @@ def make_poller() -> Poller:
 
 
 class EpollPoller:
-    """Linux's epoll, without the records that `selectors` keeps: they cost a tenth of a request."""
+    """Linux's epoll, without the records that `selectors` keeps: they cost a tenth of a request.
+
+    libcurl forgets a socket after each answer, and watches it again for the next request a moment
+    later. So sockets are taken out only before a wait that may last.
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._masks = {READ: select.EPOLLIN, WRITE: select.EPOLLOUT}
         self._masks[READ | WRITE] = select.EPOLLIN | select.EPOLLOUT
+        self._forgotten: set[int] = set()
 
     def watch(self, fd: int, wanted: int) -> None:
         """Wait for this from now on, and for nothing else of that socket.
@@ -59,6 +65,14 @@ class EpollPoller:
             wanted: `READ`, `WRITE`, or both.
         """
         mask = self._masks[wanted]
+        if fd in self._forgotten:
+            self._forgotten.remove(fd)
+            # In any case: it may be another socket by now, which has the number of one closed.
+            try:
+                self._epoll.modify(fd, mask)
+            except FileNotFoundError:
+                self._epoll.register(fd, mask)
+            return
         try:
             self._epoll.register(fd, mask)
         except FileExistsError:
@@ -66,13 +80,17 @@ class EpollPoller:
 
     def forget(self, fd: int) -> None:
         """Wait for it no more; it may be closed already."""
-        try:
-            self._epoll.unregister(fd)
-        except OSError:  # closed, which took it out of the set
-            return
+        self._forgotten.add(fd)
+
+    def _take_out_forgotten(self) -> None:
+        while self._forgotten:
+            with contextlib.suppress(OSError):  # closed, which took it out of the set
+                self._epoll.unregister(self._forgotten.pop())
 
     def wait(self, timeout_seconds: float | None) -> list[tuple[int, int]]:
-        """Return sockets and what they are ready for."""
+        """Return sockets and what they are ready for; with a timeout of 0, perhaps forgotten ones too."""
+        if timeout_seconds != 0.0 and self._forgotten:
+            self._take_out_forgotten()
         ready = self._epoll.poll(timeout_seconds, _MOST_EVENTS)
         # EPOLLIN is 1 and EPOLLOUT 4; errors and hang-ups are found by reading.
         return [(fd, (1 if event & ~4 else 0) | (2 if event & 4 else 0)) for fd, event in ready]

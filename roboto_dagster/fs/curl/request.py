@@ -15,7 +15,6 @@ import datetime as dt
 import errno
 import os
 import time
-import urllib.parse
 from collections.abc import Callable
 
 import pycurl
@@ -31,6 +30,7 @@ from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.stall import StallWatch
 from roboto_dagster.fs.credentials import LiveCredentials
 from roboto_dagster.fs.curl.errors import from_curl
+from roboto_dagster.fs.curl.keys import quote_key
 from roboto_dagster.fs.curl.signing import is_signed_by_libcurl, signed_headers
 from roboto_dagster.fs.curl.write_buffer import WriteBuffer
 
@@ -47,19 +47,6 @@ OnHead = Callable[[RangeRequest, Head], Failure | None]
 """Judges the head of an answer of status 2xx: why it is refused, or None."""
 
 _USER_AGENT = f"roboto-dagster ({pycurl.version_info()[1]})"
-
-
-def quote_key(key: str) -> str:
-    """Quote a key for the path of a URL, exactly as S3 signs it."""
-    return urllib.parse.quote(key, safe="/~")
-
-
-def has_dot_segments(key: str) -> bool:
-    """Report whether libcurl would take segments of the path for `.` or `..` and drop them.
-
-    Signing forbids `CURLOPT_PATH_AS_IS`, which would keep them.
-    """
-    return "." in key and not {".", ".."}.isdisjoint(key.split("/"))
 
 
 class CurlRequest:

@@ -22,8 +22,8 @@ from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.credential_cache import CredentialCache
 from roboto_dagster.fs.credentials import CredentialProvider
+from roboto_dagster.fs.curl.keys import has_dot_segments
 from roboto_dagster.fs.curl.loops import Loops
-from roboto_dagster.fs.curl.request import has_dot_segments
 from roboto_dagster.fs.object_store import (
     BeforePublish,
     FutureLike,

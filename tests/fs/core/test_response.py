@@ -140,3 +140,12 @@ def test_a_field_that_stands_twice_is_read_as_one() -> None:
     assert parse_head(lines).content_length == 5
     assert Head(200, {"content-length": "5, 6"}).content_length is None
     assert Head(200, {"content-length": "9" * 30}).content_length is None
+
+
+@pytest.mark.parametrize("first_end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b""])
+def test_of_several_heads_the_last_counts_whatever_ends_them(first_end: bytes, end: bytes) -> None:
+    """Also where the two end their lines in different ways, or the last one was cut."""
+    lines = [b"HTTP/1.1 100 Continue\r\n", first_end, b"HTTP/1.1 206 Partial\r\n", b"ETag: x\r\n"]
+    head = parse_head([*lines, end] if end else lines)
+    assert (head.status, head.headers["etag"]) == (206, "x")

@@ -18,7 +18,7 @@ from roboto_dagster.errors import ConfigurationError, DownloadError, ErrorCode
 from roboto_dagster.fs.core import coordinator
 from roboto_dagster.fs.credentials import CredentialProvider, Credentials
 from roboto_dagster.fs.curl import loop as curl_loop
-from roboto_dagster.fs.curl.request import has_dot_segments, quote_key
+from roboto_dagster.fs.curl.keys import has_dot_segments, quote_key
 from roboto_dagster.fs.curl.store import CurlStore
 from roboto_dagster.fs.object_store import Transfer
 from roboto_dagster.fs.retry import RetryConfig
