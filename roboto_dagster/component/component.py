@@ -3,72 +3,46 @@
 `dg scaffold defs roboto_dagster.RobotoDatasetComponent NAME` writes a starting point.
 """
 
-import functools
-from collections.abc import Mapping
+import types
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import dagster as dg
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 from pydantic import Field
 
-from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.assets import KINDS, build_roboto_dataset_asset
-from roboto_dagster.component.fields import SettingsModel, setting
+from roboto_dagster.component.asset_models import Freshness, SourceAsset, defining_source
+from roboto_dagster.component.delivery import DeliverySettings
+from roboto_dagster.component.fields import description_of, setting
+from roboto_dagster.component.framework import BackfillPolicy, CheckSpec, DatasetOp, Hooks, Key
 from roboto_dagster.component.models import (
-    DatasetOp,
     DatasetSensor,
     DeliveryChecks,
-    Repetition,
     RobotoConnection,
     StoreConnection,
     SyncSchedule,
 )
-from roboto_dagster.component.partitions import DatasetPartitions
 from roboto_dagster.component.scaffolder import RobotoDatasetScaffolder
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.materialize import asset_result, materialize_partitions
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import PartitionsDef, partitioning_of
 from roboto_dagster.recording import Results
+from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
-from roboto_dagster.setting_checks import MOST_SECONDS, check_resource_key
-from roboto_dagster.sync.options import OnEmpty, OnMissing, OnRefused, SyncOptions
-from roboto_dagster.unchanged import OnUnchanged
+from roboto_dagster.setting_checks import MOST_SECONDS
+from roboto_dagster.source_asset import deps_with_source, ignoring_source
 
 
 @dg.scaffold_with(RobotoDatasetScaffolder)
-class RobotoDatasetComponent(dg.Component, SettingsModel):
+class RobotoDatasetComponent(dg.Component, DeliverySettings):
     """Roboto datasets on disk: the asset, and its sensor, schedule and checks.
 
     Two methods are made to be overridden: `get_asset_spec` decides what the asset looks like,
     `execute` what its op does.
     """
 
-    name: str = Field(description="Name of the asset; slashes make a key of several parts.")
-    destination: str = Field(
-        description="Folder for the files; a relative one is taken from the working directory of the code location."
-    )
-    dataset_id: str | None = Field(
-        default=None, description="The dataset, if the asset is about one. Default: partitions."
-    )
-    partitions: DatasetPartitions | None = Field(
-        default=None,
-        description="The partitions, if it is about several datasets. Default: dynamic, one for each dataset.",
-    )
-    include_patterns: list[str] = Field(
-        default_factory=list,
-        description="Gitignore-style patterns of the files to deliver. Default: all.",
-    )
-    exclude_patterns: list[str] = Field(
-        default_factory=list,
-        description="The same for files to leave out; they win over the included. Default: none.",
-    )
-    on_refused: OnRefused = setting(SyncOptions, "on_refused")
-    on_missing: OnMissing = setting(SyncOptions, "on_missing")
-    on_empty: OnEmpty = setting(SyncOptions, "on_empty")
-    on_unchanged: OnUnchanged = setting(build_roboto_dataset_asset, "on_unchanged")
-    max_removals: int = setting(SyncOptions, "max_removals")
-    free_space_reserve_bytes: int | None = setting(SyncOptions, "free_space_reserve_bytes")
     roboto: RobotoConnection = Field(
         default_factory=RobotoConnection, description="How the platform is reached."
     )
@@ -83,10 +57,6 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
         default=None,
         description="A resource of the project to use in place of `object_store`. Default: the component's own.",
     )
-    retry: Repetition = Field(
-        default_factory=Repetition,
-        description="How what fails transiently is retried inside the step.",
-    )
     step_retries: int = Field(
         default=0,
         ge=0,
@@ -98,6 +68,20 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
         le=MOST_SECONDS,
         description="How long Dagster waits before it repeats a step. Default 60.",
     )
+    source: SourceAsset | None = Field(
+        default_factory=SourceAsset,
+        description="The upstream asset that stands for the platform; null for none. Default: roboto/platform.",
+    )
+    deps: list[Key] = Field(
+        default_factory=list, description=description_of(build_roboto_dataset_asset, "deps")
+    )
+    freshness: Freshness | None = Field(
+        default=None, description=description_of(build_roboto_dataset_asset, "freshness_policy")
+    )
+    backfill_policy: BackfillPolicy = None
+    hooks: Hooks = None
+    check_specs: list[CheckSpec] | None = setting(build_roboto_dataset_asset, "check_specs")
+    io_manager_key: str | None = setting(build_roboto_dataset_asset, "io_manager_key")
     sensor: DatasetSensor | None = Field(
         default=None,
         description="The sensor that turns new and changed datasets into partitions and runs. Default: none.",
@@ -109,7 +93,8 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
         default=None, description="The checks of what was delivered. Default: none."
     )
     op: DatasetOp | None = Field(
-        default=None, description="The op: name, tags, description, pool and backfill_policy."
+        default=None,
+        description="The op: name, tags, description, pool and backfill_policy. Default: Dagster's.",
     )
     translation: (
         Annotated[
@@ -142,17 +127,25 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
         Raises:
             ConfigurationError: A setting cannot work.
         """
-        plain_key = self._key()
-        key = self._translated(dg.AssetSpec(plain_key)).key
-        partitioning = partitioning_of(self._config, self._partitions_def(derived_name(key)))
-        spec = dg.AssetSpec(
-            key=plain_key,
+        key = self._translated(dg.AssetSpec(self._key())).key
+        own = self.partitions_definition(derived_name(key))
+        spec = self._translated(self._spec(key, own))
+        if spec.partitions_def is own:
+            return spec
+        return self._translated(self._spec(key, spec.partitions_def))  # it is described, too
+
+    def _spec(self, key: dg.AssetKey, partitions_def: PartitionsDef | None) -> dg.AssetSpec:
+        source = self.source.spec() if self.source else None
+        partitioning = partitioning_of(self.config, partitions_def)
+        return dg.AssetSpec(
+            self._key(),
+            deps=deps_with_source(key, self.deps, source),
             description=partitioning.describe(),
             kinds=set(KINDS),
-            code_version=self._config.code_version(),
-            partitions_def=partitioning.partitions_def,
+            code_version=self.config.code_version(),
+            freshness_policy=self.freshness.policy() if self.freshness else None,
+            partitions_def=partitions_def,
         )
-        return self._translated(spec)
 
     def execute(
         self,
@@ -175,21 +168,21 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
         """
         return materialize_partitions(
             context,
-            partitioning_of(self._config, context.assets_def.partitions_def),
+            partitioning_of(self.config, context.assets_def.partitions_def),
             roboto=roboto,
             object_store=object_store,
             retry=self.retry.config(),
-            options=self._options(),
+            options=self.options(),
             on_unchanged=self.on_unchanged,
         )
 
     # --- wiring ---
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 -- Dagster's
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build the asset and what was asked for around it.
 
         Args:
-            context: Of the component; not used.
+            context: Of the component.
 
         Raises:
             ConfigurationError: A setting cannot work.
@@ -198,47 +191,77 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
         roboto_key, store_key = self._resource_keys(spec.key)
         asset = self._asset(spec, roboto_key, store_key)
         return dg.Definitions(
-            assets=[asset],
+            assets=[asset, *self._source_definitions(context)],
             asset_checks=self.checks.build(asset, roboto_key) if self.checks else [],
             sensors=[self.sensor.build(asset, roboto_key)] if self.sensor else [],
             schedules=[self.schedule.build(asset)] if self.schedule else [],
             resources=self._own_resources(roboto_key, store_key),
         )
 
+    def _source_definitions(self, context: dg.ComponentLoadContext) -> Sequence[dg.AssetSpec]:
+        """Return the source, if it is this component that defines it for all that share it."""
+        if self.source is None:
+            return []
+        shared = [each for each in _sources(context) if each.spec().key == self.source.spec().key]
+        if any(each is self.source for each in shared):
+            return [self.source.spec()] if defining_source(shared) is self.source else []
+        # Built by another component or by a test: no project knows of it.
+        return [self.source.spec()] if self.source.has_details() else []
+
     def _asset(self, spec: dg.AssetSpec, roboto_key: str, store_key: str) -> dg.AssetsDefinition:
-        self._options(), self.retry.config()  # what cannot work is refused here, not in a run
+        self.options(), self.retry.config()  # what cannot work is refused here, not in a run
         op = self.op or DatasetOp()
         retry_policy = dg.RetryPolicy(
             max_retries=self.step_retries, delay=self.step_retry_delay_seconds
         )
 
-        @dg.multi_asset(
+        def roboto_dataset(
+            context: dg.AssetExecutionContext,
+            roboto: RobotoResource,
+            object_store: ObjectStoreResource,
+        ) -> Any:
+            return asset_result(context, self.execute(context, roboto, object_store))
+
+        resources = {
+            "roboto_resource_key": (roboto_key, RobotoResource),
+            "object_store_resource_key": (store_key, ObjectStoreResource),
+        }
+        make_asset = dg.multi_asset(
             name=op.name or derived_name(spec.key),
-            specs=[spec.merge_attributes(metadata=self._config.to_metadata())],
+            specs=[self._wired(spec)],
             description=op.description,
             op_tags=op.tags,
             pool=op.pool,
-            backfill_policy=op.backfill_policy,
+            backfill_policy=self._backfill_policy(op),
             retry_policy=retry_policy if self.step_retries else None,
-            required_resource_keys={roboto_key, store_key},
+            hooks=self.hooks,
+            check_specs=self.check_specs,
         )
-        def roboto_dataset(context: dg.AssetExecutionContext) -> Any:
-            roboto = getattr(context.resources, roboto_key)
-            object_store = getattr(context.resources, store_key)
-            return asset_result(context, self.execute(context, roboto, object_store))
+        return make_asset(with_resources(roboto_dataset, dg.AssetExecutionContext, resources))
 
-        return roboto_dataset
+    def _wired(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        """Add what the asset needs to work, whatever it looks like."""
+        source = self.source.spec() if self.source else None
+        wired = spec.merge_attributes(metadata=self.config.to_metadata()).replace_attributes(
+            automation_condition=ignoring_source(spec.automation_condition, source)
+        )
+        return wired.with_io_manager_key(self.io_manager_key) if self.io_manager_key else wired
+
+    def _backfill_policy(self, op: DatasetOp) -> dg.BackfillPolicy | None:
+        if self.backfill_policy is not None and op.backfill_policy is not None:
+            raise ConfigurationError(
+                "backfill_policy is given by the component and by op: leave one of them out."
+            )
+        return self.backfill_policy or op.backfill_policy
 
     def _resource_keys(self, key: dg.AssetKey) -> tuple[str, str]:
         """Return the keys of both resources; the component's own are named as no other component's."""
-        for name in ("roboto_resource_key", "object_store_resource_key"):
-            given = getattr(self, name)
-            if given is not None:
-                check_resource_key(name, given)
-        return (
-            self.roboto_resource_key or derived_name(key, "__roboto"),
-            self.object_store_resource_key or derived_name(key, "__object_store"),
+        given = self.roboto_resource_key, self.object_store_resource_key
+        names = derived_name(key, "__roboto"), derived_name(key, "__object_store")
+        roboto, store = (
+            name if each is None else each for each, name in zip(given, names, strict=True)
         )
+        return roboto, store
 
     def _own_resources(self, roboto_key: str, store_key: str) -> Mapping[str, Any]:
         own: dict[str, Any] = {}
@@ -259,26 +282,12 @@ class RobotoDatasetComponent(dg.Component, SettingsModel):
     def _translated(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         return spec if self.translation is None else self.translation(spec, self)
 
-    def _partitions_def(self, name: str) -> PartitionsDef | None:
-        if self.partitions is None and self.dataset_id is not None:
-            return None
-        return (self.partitions or DatasetPartitions()).definition(name)
 
-    def _options(self) -> SyncOptions:
-        return SyncOptions(
-            on_refused=self.on_refused,
-            on_missing=self.on_missing,
-            on_empty=self.on_empty,
-            max_removals=self.max_removals,
-            free_space_reserve_bytes=self.free_space_reserve_bytes,
-        )
-
-    @functools.cached_property
-    def _config(self) -> DatasetAssetConfig:
-        return DatasetAssetConfig.checked(
-            destination=self.destination,
-            dataset_id=self.dataset_id,
-            include_patterns=self.include_patterns,
-            exclude_patterns=self.exclude_patterns,
-            query=self.partitions.query if self.partitions else None,
-        )
+def _sources(context: dg.ComponentLoadContext) -> Sequence[SourceAsset]:
+    """Return the sources of all components of the project."""
+    tree = context.component_tree
+    module: Any = tree.defs_module
+    if not isinstance(module, types.ModuleType):  # a stand-in of Dagster's, for tests
+        return []
+    components = tree.get_all_components(of_type=RobotoDatasetComponent)
+    return [each.source for each in components if each.source is not None]

@@ -53,7 +53,7 @@ def _no_bool(value: object) -> object:
 
 
 def setting(source: Source, name: str) -> Any:
-    """Return a field with the default and the description that a setting has elsewhere.
+    """Return a field with the default and the description that a setting has elsewhere; required, if it is so there.
 
     Args:
         source: The dataclass, pydantic model or function that the setting belongs to.
@@ -80,7 +80,8 @@ def _default(source: Source, name: str) -> Any:
     if dataclasses.is_dataclass(source):
         (found,) = (each for each in dataclasses.fields(source) if each.name == name)
         return found.default
-    return inspect.signature(source).parameters[name].default
+    default = inspect.signature(source).parameters[name].default
+    return ... if default is inspect.Parameter.empty else default
 
 
 def _pydantic_fields(source: Source) -> Mapping[str, FieldInfo]:

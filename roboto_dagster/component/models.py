@@ -6,19 +6,14 @@ Defaults and descriptions come from the functions, resources and dataclasses tha
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import dagster as dg
-from dagster.components.resolved.core_models import (
-    MultiRunBackfillPolicyModel,
-    OpSpec,
-    SingleRunBackfillPolicyModel,
-    resolve_backfill_policy,
-)
 from pydantic import Field
 
 from roboto_dagster.checks import build_roboto_dataset_checks
 from roboto_dagster.component.fields import SettingsModel, setting
+from roboto_dagster.component.framework import Tags
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.resources import (
@@ -94,6 +89,7 @@ class StoreConnection(SettingsModel):
 class DatasetSensor(SettingsModel):
     """The sensor that turns new and changed datasets into partitions and runs."""
 
+    name: str | None = setting(build_roboto_dataset_sensor, "name")
     query: dict[str, Any] | None = setting(build_roboto_dataset_sensor, "query")
     since: str | None = Field(
         default=None,
@@ -111,8 +107,12 @@ class DatasetSensor(SettingsModel):
     max_datasets_per_tick: int = setting(build_roboto_dataset_sensor, "max_datasets_per_tick")
     time_budget_seconds: float = setting(build_roboto_dataset_sensor, "time_budget_seconds")
     request_runs: bool = setting(build_roboto_dataset_sensor, "request_runs")
-    run_tags: dict[str, str] | None = setting(build_roboto_dataset_sensor, "run_tags")
+    run_tags: Tags | None = setting(build_roboto_dataset_sensor, "run_tags")
     minimum_interval_seconds: int = setting(build_roboto_dataset_sensor, "minimum_interval_seconds")
+    description: str | None = setting(build_roboto_dataset_sensor, "description")
+    tags: Tags | None = setting(build_roboto_dataset_sensor, "tags")
+    metadata: dict[str, Any] | None = setting(build_roboto_dataset_sensor, "metadata")
+    owners: list[str] | None = setting(build_roboto_dataset_sensor, "owners")
     running: bool = Field(
         default=False,
         description="Whether the sensor runs without being switched on in the UI. Default false.",
@@ -138,13 +138,15 @@ class DatasetSensor(SettingsModel):
 class SyncSchedule(SettingsModel):
     """The schedule that updates partitions."""
 
-    cron_schedule: str = Field(description="When, such as '0 * * * *'.")
+    name: str | None = setting(build_roboto_sync_schedule, "name")
+    cron_schedule: str | list[str] = setting(build_roboto_sync_schedule, "cron_schedule")
     timezone: str | None = setting(build_roboto_sync_schedule, "execution_timezone")
-    partition_keys: list[str] | None = Field(
-        default=None,
-        description="Which partitions. Default: all, but of time windows only the last complete one.",
-    )
-    run_tags: dict[str, str] | None = setting(build_roboto_sync_schedule, "run_tags")
+    partition_keys: list[str] | None = setting(build_roboto_sync_schedule, "partition_keys")
+    run_tags: Tags | None = setting(build_roboto_sync_schedule, "run_tags")
+    description: str | None = setting(build_roboto_sync_schedule, "description")
+    tags: Tags | None = setting(build_roboto_sync_schedule, "tags")
+    metadata: dict[str, Any] | None = setting(build_roboto_sync_schedule, "metadata")
+    owners: list[str] | None = setting(build_roboto_sync_schedule, "owners")
     running: bool = Field(
         default=False,
         description="Whether the schedule runs without being switched on in the UI. Default false.",
@@ -155,10 +157,8 @@ class SyncSchedule(SettingsModel):
         status = dg.DefaultScheduleStatus
         return build_roboto_sync_schedule(
             asset,
-            self.cron_schedule,
-            partition_keys=self.partition_keys,
+            **self.model_dump(exclude={"running", "timezone"}),
             execution_timezone=self.timezone,
-            run_tags=self.run_tags,
             default_status=status.RUNNING if self.running else status.STOPPED,
         )
 
@@ -189,35 +189,6 @@ class DeliveryChecks(SettingsModel):
             max_age=None if self.max_age_hours is None else _hours(self.max_age_hours),
             roboto_resource_key=roboto_resource_key,
         )
-
-
-class DatasetOp(OpSpec):
-    """The op of the asset: Dagster's own settings, described."""
-
-    name: Annotated[
-        str | None, dg.Resolver.default(description="Name of the op. Default: made of the asset's.")
-    ] = None
-    tags: Annotated[
-        dict[str, Any] | None, dg.Resolver.default(description="Tags of the op. Default: none.")
-    ] = None
-    description: Annotated[
-        str | None, dg.Resolver.default(description="Description of the op. Default: none.")
-    ] = None
-    pool: Annotated[
-        str | None,
-        dg.Resolver.default(
-            description="Concurrency pool, which limits how many such steps run at once. Default: none."
-        ),
-    ] = None
-    backfill_policy: Annotated[
-        dg.BackfillPolicy | None,
-        dg.Resolver(
-            resolve_backfill_policy,
-            model_field_type=SingleRunBackfillPolicyModel | MultiRunBackfillPolicyModel,
-            description="Whether one run may hold many partitions: {type: single_run}, or {type: multi_run, "
-            "max_partitions_per_run: 20}. Default: one run for each.",
-        ),
-    ] = None
 
 
 class Repetition(SettingsModel):

@@ -48,6 +48,10 @@ class DatasetPartitions(SettingsModel):
         description="Which datasets belong to a window: a condition of the platform's query language. Default: all.",
     )
 
+    def is_query(self) -> bool:
+        """Return whether nothing but the query is set."""
+        return self.model_fields_set <= {"query"}
+
     def definition(self, name: str) -> PartitionsDef:
         """Return Dagster's definition.
 

@@ -50,15 +50,15 @@ def build(**attributes: Any) -> tuple[RobotoDatasetComponent, dg.Definitions]:
 
 
 def asset_of(definitions: dg.Definitions) -> dg.AssetsDefinition:
-    """Return the one asset."""
-    (asset,) = definitions.resolve_asset_graph().assets_defs
+    """Return the one asset that is executed."""
+    assets = definitions.resolve_asset_graph().assets_defs
+    (asset,) = (each for each in assets if each.is_executable)
     return asset
 
 
 def spec_of(definitions: dg.Definitions) -> dg.AssetSpec:
     """Return the one asset's spec."""
-    (spec,) = definitions.resolve_all_asset_specs()
-    return spec
+    return asset_of(definitions).get_asset_spec()
 
 
 class TestLogsTranslation(TestTranslation):
@@ -262,7 +262,10 @@ def test_two_components_of_one_name_under_two_prefixes() -> None:
     second = load(**attributes, translation={"key_prefix": ["b"]}, roboto={"api_key_env": "B"})
     both = dg.Definitions.merge(first, second)
     dg.Definitions.validate_loadable(both)
-    names = {spec.partitions_def.name for spec in both.resolve_all_asset_specs()}  # type: ignore[union-attr]  # dynamic
+    partitions_defs = (spec.partitions_def for spec in both.resolve_all_asset_specs())
+    names = {
+        each.name for each in partitions_defs if isinstance(each, dg.DynamicPartitionsDefinition)
+    }
     assert names == {"logs_datasets", "b__logs_datasets"}
     assert {"logs__roboto", "b__logs__roboto"} <= set(both.resources or {})
 

@@ -113,6 +113,8 @@ def test_every_field_of_the_component_is_described_in_the_schema() -> None:
 
 
 OURS = {
+    "Freshness",
+    "SourceAsset",
     "RobotoDatasetComponent",
     "RobotoConnection",
     "StoreConnection",
@@ -135,5 +137,5 @@ def test_a_resolver_of_the_field_itself_stays() -> None:
             "translation": {"group_name": "robots"},
         }
     )
-    (spec,) = dg.component_defs(component=component).resolve_all_asset_specs()
-    assert spec.group_name == "robots"
+    specs = dg.component_defs(component=component).resolve_all_asset_specs()
+    assert {spec.key.to_user_string(): spec.group_name for spec in specs}["logs"] == "robots"

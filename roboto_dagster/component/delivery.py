@@ -1,0 +1,82 @@
+"""What a component delivers, and where to: the part of its fields that has nothing to do with Dagster."""
+
+import functools
+
+from pydantic import Field
+
+from roboto_dagster.asset_config import DatasetAssetConfig
+from roboto_dagster.assets import build_roboto_dataset_asset
+from roboto_dagster.component.fields import SettingsModel, setting
+from roboto_dagster.component.framework import PartitionsDefinition
+from roboto_dagster.component.models import Repetition
+from roboto_dagster.component.partitions import DatasetPartitions
+from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.partitions import PartitionsDef
+from roboto_dagster.sync.options import OnEmpty, OnMissing, OnRefused, SyncOptions
+from roboto_dagster.unchanged import OnUnchanged
+
+
+class DeliverySettings(SettingsModel):
+    """What is delivered, and where to."""
+
+    name: str = Field(description="Name of the asset; slashes make a key of several parts.")
+    destination: str = setting(build_roboto_dataset_asset, "destination")
+    dataset_id: str | None = setting(build_roboto_dataset_asset, "dataset_id")
+    partitions: DatasetPartitions | None = Field(
+        default=None,
+        description="The partitions, if it is about several datasets. Default: dynamic, one for each dataset.",
+    )
+    partitions_def: PartitionsDefinition = None
+    include_patterns: list[str] = setting(build_roboto_dataset_asset, "include_patterns")
+    exclude_patterns: list[str] = setting(build_roboto_dataset_asset, "exclude_patterns")
+    on_refused: OnRefused = setting(SyncOptions, "on_refused")
+    on_missing: OnMissing = setting(SyncOptions, "on_missing")
+    on_empty: OnEmpty = setting(SyncOptions, "on_empty")
+    on_unchanged: OnUnchanged = setting(build_roboto_dataset_asset, "on_unchanged")
+    max_removals: int = setting(SyncOptions, "max_removals")
+    free_space_reserve_bytes: int | None = setting(SyncOptions, "free_space_reserve_bytes")
+    retry: Repetition = Field(
+        default_factory=Repetition,
+        description="How what fails transiently is retried inside the step.",
+    )
+
+    def partitions_definition(self, name: str) -> PartitionsDef | None:
+        """Return Dagster's definition; None for one dataset.
+
+        Args:
+            name: Of the asset, for the name of its dynamic partitions.
+
+        Raises:
+            ConfigurationError: They are spelled twice, or cannot work.
+        """
+        if self.partitions_def is not None:
+            if self.partitions is not None and not self.partitions.is_query():
+                raise ConfigurationError(
+                    "partitions and partitions_def both define the partitions: leave one of them out. Beside "
+                    "partitions_def, partitions may hold query alone."
+                )
+            return self.partitions_def
+        if self.partitions is None and self.dataset_id is not None:
+            return None
+        return (self.partitions or DatasetPartitions()).definition(name)
+
+    def options(self) -> SyncOptions:
+        """Return how what is not as it should be is treated."""
+        return SyncOptions(
+            on_refused=self.on_refused,
+            on_missing=self.on_missing,
+            on_empty=self.on_empty,
+            max_removals=self.max_removals,
+            free_space_reserve_bytes=self.free_space_reserve_bytes,
+        )
+
+    @functools.cached_property
+    def config(self) -> DatasetAssetConfig:
+        """What is delivered, checked."""
+        return DatasetAssetConfig.checked(
+            destination=self.destination,
+            dataset_id=self.dataset_id,
+            include_patterns=self.include_patterns,
+            exclude_patterns=self.exclude_patterns,
+            query=self.partitions.query if self.partitions else None,
+        )
