@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from roboto_dagster.check_outputs import with_check_outputs
 from roboto_dagster.checks import evaluate_in_failed_step
 from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
 from roboto_dagster.fs.retry import RetryConfig
@@ -96,12 +97,15 @@ def asset_result(context: dg.AssetExecutionContext, results: Any) -> Any:
 
     Args:
         context: Of the asset's op.
-        results: From `materialize_partitions`; anything else is returned as it is.
+        results: From `materialize_partitions`; anything else is returned as it is, if the op has no checks.
 
     Returns:
-        In a run, the generator, which Dagster exhausts. In a direct invocation, as in unit tests, its one result.
+        In a run, the generator, which Dagster exhausts; checks without a result are added. In a direct
+        invocation, as in unit tests, its one result.
     """
-    if not (inspect.isgenerator(results) and is_direct(context)):
+    if not is_direct(context):
+        return with_check_outputs(context, results)
+    if not inspect.isgenerator(results):
         return results
     found = list(results)
     return found[0] if len(found) == 1 else found
