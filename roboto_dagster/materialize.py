@@ -9,35 +9,30 @@ keys ─► sync each ─┬─ complete ──► recorded at once (`recording`
 """
 
 import dataclasses
-import functools
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 import dagster as dg
 
 from roboto_dagster.check_outputs import with_check_outputs
 from roboto_dagster.checks import evaluate_in_failed_step
-from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
+from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.messages import dataset_label, describe_in_markdown, summary
 from roboto_dagster.metadata import outcome_metadata
 from roboto_dagster.outcomes import Outcome, is_complete, run_error, run_failure
-from roboto_dagster.partition_existence import ExistingPartitions
+from roboto_dagster.partition_sync import PartitionSync
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.recording import Recorder, Results, is_direct
 from roboto_dagster.resource_checks import checked_resource
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.run_requests import named_dataset
-from roboto_dagster.sync.options import SyncOptions, SyncSettings
+from roboto_dagster.sync.options import SyncOptions
 from roboto_dagster.sync.report import SyncReport
-from roboto_dagster.sync.run import sync
 from roboto_dagster.text import one_line
 from roboto_dagster.unchanged import OnUnchanged
-
-if TYPE_CHECKING:  # the SDK costs about a second at import
-    from roboto import RobotoClient
 
 
 def materialize_partitions(
@@ -81,14 +76,16 @@ def materialize_partitions(
     Raises:
         dagster.Failure: A partition is not complete; those that are have been materialized.
     """
-    run = _Run(
-        context,
+    delivery = PartitionSync(
         partitioning,
-        checked_resource(roboto, "roboto", RobotoResource),
-        checked_resource(object_store, "object_store", ObjectStoreResource),
+        context.asset_key,
+        roboto=checked_resource(roboto, "roboto", RobotoResource),
+        object_store=checked_resource(object_store, "object_store", ObjectStoreResource),
         retry=retry or RetryConfig(),
         options=options or SyncOptions(),
+        dataset_names=named_dataset(_tags(context)),
     )
+    run = _Run(context, delivery, FailedPartitions(context, partitioning, roboto))
     yield from run.materialize(_keys(context, partitioning), on_unchanged)
 
 
@@ -115,24 +112,11 @@ class _Run:
     """One run of the asset's op: any number of partitions, each with its own outcome."""
 
     def __init__(
-        self,
-        context: dg.AssetExecutionContext,
-        partitioning: Partitioning,
-        roboto: RobotoResource,
-        object_store: ObjectStoreResource,
-        *,
-        retry: RetryConfig,
-        options: SyncOptions,
+        self, context: dg.AssetExecutionContext, delivery: PartitionSync, failed: "FailedPartitions"
     ) -> None:
         self._context = context
-        self._partitioning = partitioning
-        self._roboto = roboto
-        self._object_store = object_store
-        self._retry = retry
-        self._options = options
-        self._failed: dict[str | None, Outcome] = {}
-        self._has_reports = False
-        self._existing = ExistingPartitions(partitioning.partitions_def)
+        self._delivery = delivery
+        self._failed = failed
 
     def materialize(
         self, partition_keys: Sequence[str | None], on_unchanged: OnUnchanged
@@ -153,67 +137,79 @@ class _Run:
         recorder = Recorder(self._context, self._context.asset_key, on_unchanged, is_range=is_range)
         try:
             self._sync_all(partition_keys, recorder, is_range=is_range)
-            if not self._failed:
+            if not self._failed.outcomes:
                 yield from recorder.succeed()
                 return
         except BaseException:  # an interrupt: what is complete by now stays materialized
             recorder.fail()
             raise
         recorder.fail()
-        self._observe_failed()
-        self._evaluate_checks()
-        raise run_failure(self._failed, len(partition_keys)) from run_error(self._failed)
+        self._failed.fail(len(partition_keys))
 
     def _sync_all(
         self, partition_keys: Sequence[str | None], recorder: Recorder, *, is_range: bool
     ) -> None:
         for key in partition_keys:
             log = _Log(self._context.log, f"{one_line(key)}: " if is_range else "")
-            outcome = self._sync(key, log)
-            self._has_reports |= isinstance(outcome, SyncReport)
+            outcome = self._delivery.sync(key, log)
             if isinstance(outcome, SyncReport) and is_complete(outcome):
+                self._failed.has_reports = True
                 recorder.add(key, outcome)
             else:
-                self._failed[key] = outcome
+                self._failed.add(key, outcome)
             _log_end(log, key, outcome, is_range=is_range)
 
-    def _sync(self, partition_key: str | None, log: "_Log") -> Outcome:
-        try:
-            if partition_key is not None:
-                self._existing.require(partition_key)
-            names = named_dataset(_tags(self._context))
-            scopes = self._partitioning.scopes(
-                partition_key, self._client, self._roboto.org_id, names
-            )
-            return sync(scopes, self._settings(partition_key, log))
-        except RobotoDagsterError as error:
-            return error
 
-    @functools.cached_property
-    def _client(self) -> "RobotoClient":
-        # Once a run: reading the SDK's configuration takes a sixth of a small partition.
-        return self._roboto.get_client()
+class FailedPartitions:
+    """The partitions of a run that are not complete, and how they are recorded.
 
-    def _settings(self, partition_key: str | None, log: "_Log") -> SyncSettings:
-        config = self._partitioning.config
-        return SyncSettings(
-            client=self._client,
-            org_id=self._roboto.org_id,
-            open_store=self._object_store.open_store,
-            destination=config.destination,
-            manifest=config.manifest(self._context.asset_key, partition_key),
-            # Of a stand-in for the resource nothing more is needed than `open_store`.
-            durability=getattr(self._object_store, "durability", "none"),
-            retry=self._retry,
-            options=self._options,
-            log=log,
-        )
+    Args:
+        context: Of the op.
+        partitioning: Of the asset.
+        roboto: The platform, for the checks.
 
-    def _observe_failed(self) -> None:
+    Attributes:
+        outcomes: Of each that is not complete.
+        has_reports: Whether any partition could be synced, so that there is something to check.
+    """
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, partitioning: Partitioning, roboto: RobotoResource
+    ) -> None:
+        self._context = context
+        self._partitioning = partitioning
+        self._roboto = roboto
+        self.outcomes: dict[str | None, Outcome] = {}
+        self.has_reports = False
+
+    def add(self, partition_key: str | None, outcome: Outcome) -> None:
+        """Add a partition that is not complete.
+
+        Args:
+            partition_key: The partition; None where there are none.
+            outcome: Of its sync.
+        """
+        self.outcomes[partition_key] = outcome
+        self.has_reports |= isinstance(outcome, SyncReport)
+
+    def fail(self, partitions: int) -> NoReturn:
+        """Record them, and fail the step.
+
+        Args:
+            partitions: How many partitions the run has.
+
+        Raises:
+            dagster.Failure: Always.
+        """
+        self._observe()
+        self._evaluate_checks()
+        raise run_failure(self.outcomes, partitions) from run_error(self.outcomes)
+
+    def _observe(self) -> None:
         """Dagster shows a failure's metadata in the run's log alone, an observation's on the
         asset's page too.
         """
-        for key, outcome in self._failed.items():
+        for key, outcome in self.outcomes.items():
             self._context.log_event(
                 dg.AssetObservation(
                     asset_key=self._context.asset_key,
@@ -225,7 +221,7 @@ class _Run:
 
     def _evaluate_checks(self) -> None:
         """Dagster would skip the checks, and show all of them as failed to execute."""
-        if not self._has_reports:
+        if not self.has_reports:
             return  # the platform or the settings are the problem: there is nothing to check
         try:
             evaluate_in_failed_step(self._context, self._partitioning, self._roboto)
