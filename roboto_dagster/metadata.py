@@ -31,6 +31,8 @@ MAX_TABLE_ROWS = 100
 
 def _value(key: str, value: object) -> dg.MetadataValue:
     of = dg.MetadataValue
+    if key == "roboto/listed_at" and isinstance(value, float):
+        return of.timestamp(value)
     if isinstance(value, (int, float)):
         return of.int(value) if isinstance(value, int) else of.float(value)
     if isinstance(value, pathlib.Path):

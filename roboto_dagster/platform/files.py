@@ -13,6 +13,7 @@ altogether on one bad record and follows a looping page token forever.
 """
 
 import collections
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from roboto_dagster.errors import PlatformError
 from roboto_dagster.platform.datasets import parse_time
 from roboto_dagster.platform.errors import platform_errors
 from roboto_dagster.platform.links import LinkResolver, file_record
+from roboto_dagster.platform.pages import date_of
 from roboto_dagster.platform.pagination import walk_pages
 from roboto_dagster.platform.records import RemoteFile, bad_record, is_id, problem_of
 from roboto_dagster.platform.scope import Matcher, Scope
@@ -43,12 +45,14 @@ class FileListing:
     Attributes:
         org_id: The organization that owns the dataset, which comes with every record; None before the first record, and
             where there is none.
+        listed_at: The platform's clock when it began to list; None before the first page, and where it sends no date.
     """
 
     def __init__(self, client: "RobotoClient", scope: Scope) -> None:
         self._client = client
         self._scope = scope
         self.org_id: str | None = None
+        self.listed_at: dt.datetime | None = None
 
     def __iter__(self) -> Iterator[RemoteFile]:
         """List the files from the beginning.
@@ -66,7 +70,9 @@ class FileListing:
         matcher = scope.matcher()
 
         def fetch(token: str | None) -> tuple[Sequence[Any], str | None]:
-            return _page(self._client, scope, token)
+            page, next_token, answered_at = _page(self._client, scope, token)
+            self.listed_at = self.listed_at or answered_at
+            return page, next_token
 
         for page in walk_pages(fetch, f"listing the files of {scope.dataset_id}"):
             self.org_id = self.org_id or _owner_of(page, scope.dataset_id)
@@ -172,7 +178,7 @@ def _is_good_link(record: object) -> bool:
 
 def _page(
     client: "RobotoClient", scope: Scope, page_token: str | None
-) -> tuple[list[Any], str | None]:
+) -> tuple[list[Any], str | None, dt.datetime | None]:
     from roboto.domain.files.operations import QueryDatasetFilesRequest
 
     request = QueryDatasetFilesRequest(
@@ -192,7 +198,7 @@ def _page(
         items, next_token = list(page["items"]), page["next_token"]
         if next_token is not None and not isinstance(next_token, str):
             raise TypeError(next_token)
-        return items, next_token
+        return items, next_token, date_of(response.headers)
 
 
 def _file(record: Any) -> RemoteFile:

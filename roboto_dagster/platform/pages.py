@@ -87,7 +87,7 @@ def query_page(client: "RobotoClient", request: PageRequest, after: str | None =
         return Page(
             records=list(data["items"]),
             next_token=data.get("next_token") or None,
-            answered_at=_date_of(response.headers),
+            answered_at=date_of(response.headers),
         )
 
 
@@ -110,7 +110,12 @@ def query_records(client: "RobotoClient", request: PageRequest) -> Iterator[Reco
         yield from records
 
 
-def _date_of(headers: Mapping[str, str] | None) -> dt.datetime | None:
+def date_of(headers: Mapping[str, str] | None) -> dt.datetime | None:
+    """Return the platform's clock when it answered; None if it did not send it.
+
+    Args:
+        headers: Of the answer.
+    """
     text = {name.lower(): value for name, value in (headers or {}).items()}.get("date")
     try:
         time = email.utils.parsedate_to_datetime(text) if text else None

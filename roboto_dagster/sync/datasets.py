@@ -12,6 +12,7 @@ A sync that finds nothing changed is thus one request a page of files, and one t
 """
 
 import contextlib
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -35,6 +36,10 @@ class Listing(Protocol):
     def names(self) -> Mapping[str, str]:
         """The names that are known, by the id of the dataset."""
 
+    @property
+    def listed_at(self) -> dt.datetime | None:
+        """When the first of them began to be listed, by the platform's clock where it is known."""
+
     def list_into(self, inventory: Inventory) -> None:
         """List every dataset to its end."""
 
@@ -55,11 +60,13 @@ class Datasets:
     Attributes:
         org_ids: The organization that owns each dataset, once it is listed.
         names: The names that are known, by the id of the dataset.
+        listed_at: When the first of them began to be listed, by the platform's clock where it is known.
     """
 
     def __init__(self, scopes: Sequence[Scope], settings: SyncSettings) -> None:
         self._scopes = scopes
         self._settings = settings
+        self.listed_at: dt.datetime | None = dt.datetime.now(dt.timezone.utc)
         self.org_ids: dict[str, str] = {}
         self.names = {each.dataset_id: each.dataset_name for each in scopes if each.dataset_name}
 
@@ -75,6 +82,8 @@ class Datasets:
         for scope in self._scopes:
             listing = FileListing(self._settings.client, scope)
             inventory.add_remote(scope.dataset_id, listing)
+            if scope is self._scopes[0]:
+                self.listed_at = listing.listed_at or self.listed_at
             if listing.org_id is None:
                 self._look_up(scope.dataset_id)
             else:

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import datetime as dt
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -150,6 +151,8 @@ class SyncReport:
         skipped: Files that the plan refused and the options let pass, with their reasons; the first `MAX_EXAMPLES`.
         timeline: The bytes that arrived, by time.
         top_files: The slowest of the fetched files, then the largest of the others; only a few.
+        listed_at: When the platform began to list the files, by its own clock where that is known: what changed later may
+            not be in the list.
         dataset_names: Names of the datasets, by id; without those that have none or whose name is not known.
         dataset_url: The dataset's page on the platform, if there is one dataset and a page.
         data_version: A hash over what was delivered (see `sync.data_version`); None if a file is not complete.
@@ -174,6 +177,7 @@ class SyncReport:
     skipped: Sequence[DownloadError] = ()
     timeline: Timeline = Timeline()
     top_files: Sequence[ReportedFile] = ()
+    listed_at: dt.datetime | None = None
     dataset_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dataset_url: str | None = None
     data_version: str | None = None

@@ -1,12 +1,13 @@
 """Makes the report of a sync from its inventory."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from roboto_dagster.errors import DownloadError
 from roboto_dagster.platform.datasets import dataset_url
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.data_version import data_version
+from roboto_dagster.sync.datasets import Listing
 from roboto_dagster.sync.downloads import planned_download
 from roboto_dagster.sync.inventory import Inventory
 from roboto_dagster.sync.options import SyncSettings
@@ -23,7 +24,7 @@ def make_report(
     inventory: Inventory,
     transfer: TransferPhase,
     *,
-    dataset_names: Mapping[str, str],
+    datasets: Listing,
     removed: int,
     duration_seconds: float,
 ) -> SyncReport:
@@ -34,7 +35,7 @@ def make_report(
         settings: Of the sync.
         inventory: The files and their results.
         transfer: The attempts.
-        dataset_names: The datasets' names, by id; without those that are not known.
+        datasets: The datasets as they were listed.
         removed: How many files were removed.
         duration_seconds: From listing to manifest.
     """
@@ -45,7 +46,8 @@ def make_report(
     destination, examples = settings.destination, functools.partial(_examples, outcomes, settings)
     return SyncReport(
         dataset_ids=dataset_ids,
-        dataset_names=dict(dataset_names),
+        listed_at=datasets.listed_at,
+        dataset_names=dict(datasets.names),
         root=destination / dataset_ids[0] if len(dataset_ids) == 1 else destination,
         manifest=settings.manifest,
         files_total=total.files,

@@ -82,7 +82,7 @@ def sync_listed(
             settings,
             run.inventory,
             transfer,
-            dataset_names=datasets.names,
+            datasets=datasets,
             removed=run.unlisted.removed_count,
             duration_seconds=time.monotonic() - started,
         )

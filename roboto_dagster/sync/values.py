@@ -44,6 +44,7 @@ class SyncMetadata:
         bytes_fetched: Bytes that this run fetched.
         bytes_total: Bytes of all files.
         duration_seconds: From listing to manifest.
+        listed_at: When the platform began to list the files, in seconds since the epoch.
         throughput_mib_s: MiB a second while files were fetched; 0 if none was.
         manifest: Path of the manifest.
         error_codes: How many files failed with each code.
@@ -66,6 +67,7 @@ class SyncMetadata:
     error_codes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     files_retried: int | None = None
     files_skipped: int | None = None
+    listed_at: float | None = None
 
     @classmethod
     def of(cls, report: SyncReport) -> Self:
@@ -88,6 +90,7 @@ class SyncMetadata:
             error_codes=report.error_codes,
             files_retried=report.files_retried or None,
             files_skipped=report.files_skipped or None,
+            listed_at=report.listed_at.timestamp() if report.listed_at else None,
         )
 
     @classmethod

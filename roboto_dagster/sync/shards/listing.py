@@ -1,5 +1,6 @@
 """The files of a plan, in place of a listing of the platform."""
 
+import datetime as dt
 import itertools
 import operator
 import pathlib
@@ -23,6 +24,7 @@ class PlannedDatasets:
     ) -> None:
         self.org_ids = plan.org_ids
         self.names = plan.names
+        self.listed_at: dt.datetime | None = None
         self._path = path
         self._within = within
         self._shard = shard
