@@ -12,10 +12,10 @@ asset's step fails ► the asset's own step evaluates the checks of its run (`ev
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import dagster as dg
-from pydantic import Field
 
 from roboto_dagster.check_results import check_result
 from roboto_dagster.delivered import materialized_keys
@@ -25,8 +25,13 @@ from roboto_dagster.naming import derived_name
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
 from roboto_dagster.resources import RobotoResource
-from roboto_dagster.setting_checks import MOST_SECONDS, check_resource_key
-from roboto_dagster.validation import CheckedSettings, checked
+from roboto_dagster.setting_checks import (
+    check_choice,
+    check_count,
+    check_duration,
+    check_flag,
+    check_resource_key,
+)
 
 _SAMPLE_FILES = "roboto/sample_files"
 _MAX_AGE_SECONDS = "roboto/max_age_seconds"
@@ -38,18 +43,28 @@ _DESCRIPTIONS = {
 }
 
 
-class CheckSettings(CheckedSettings):
-    """What `build_roboto_dataset_checks` was given; the only place that checks it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """What `build_roboto_dataset_checks` was given; its docstring describes each.
+
+    Raises:
+        ConfigurationError: One of them cannot work.
+    """
 
     blocking: bool
     checksums: Literal["sample", "all", "none"]
-    sample_files: Annotated[int, Field(ge=1)]
+    sample_files: int
     compare_listing: bool
-    max_age: (
-        Annotated[dt.timedelta, Field(gt=dt.timedelta(0), le=dt.timedelta(seconds=MOST_SECONDS))]
-        | None
-    )
+    max_age: dt.timedelta | None
     roboto_resource_key: str
+
+    def __post_init__(self) -> None:
+        check_flag("blocking", self.blocking)
+        check_choice("checksums", self.checksums, ("sample", "all", "none"))
+        check_count("sample_files", self.sample_files)
+        check_flag("compare_listing", self.compare_listing)
+        check_duration("max_age", self.max_age)
+        check_resource_key("roboto_resource_key", self.roboto_resource_key)
 
 
 def build_roboto_dataset_checks(
@@ -93,9 +108,7 @@ def build_roboto_dataset_checks(
         ConfigurationError: The asset is none of this package, or a setting cannot work.
     """
     partitioning = partitioning_of_asset(asset)
-    check_resource_key("roboto_resource_key", roboto_resource_key)
-    settings = checked(
-        CheckSettings,
+    settings = CheckSettings(
         blocking=blocking,
         checksums=checksums,
         sample_files=sample_files,

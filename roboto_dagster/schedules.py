@@ -14,20 +14,13 @@ from roboto_dagster.naming import derived_name
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
 from roboto_dagster.run_requests import contiguous_groups, group_request, partitions_per_run
+from roboto_dagster.setting_checks import check_tags
 from roboto_dagster.text import one_line
-from roboto_dagster.validation import CheckedSettings, checked
 
 SelectKeys = Callable[[Sequence[str]], Iterable[str]]
 """Given all keys of the partitions, returns those to run."""
 
 _MAX_NAMED = 5
-
-
-class ScheduleOptions(CheckedSettings):
-    """What `build_roboto_sync_schedule` is given besides the asset; its docstring describes each."""
-
-    partition_keys: tuple[str, ...] | None
-    run_tags: Mapping[str, str]
 
 
 def build_roboto_sync_schedule(
@@ -75,8 +68,9 @@ def build_roboto_sync_schedule(
     partitioning = partitioning_of_asset(asset)
     select = partition_keys if callable(partition_keys) else None
     fixed = None if select or partition_keys is None else _materialized(partition_keys)
-    options = checked(ScheduleOptions, partition_keys=fixed, run_tags=run_tags or {})
-    _check_keys(asset, partitioning, partition_keys, options.partition_keys or ())
+    requested_tags = {} if run_tags is None else run_tags
+    check_tags("run_tags", requested_tags)
+    _check_keys(asset, partitioning, partition_keys, fixed or ())
     per_run = partitions_per_run(asset, partitioning)
 
     @dg.schedule(
@@ -95,7 +89,7 @@ def build_roboto_sync_schedule(
     ) -> list[dg.RunRequest] | dg.SkipReason:
         at = _scheduled_time(context)
         if partitioning.partitions_def is None:
-            return [dg.RunRequest(run_key=at.isoformat(), tags=options.run_tags)]
+            return [dg.RunRequest(run_key=at.isoformat(), tags=requested_tags)]
         with dg.partition_loading_context(at, _store_of(context, partitioning)):
             if partition_keys is None and partitioning.windows is not None:
                 in_order = _of_last_window(partitioning, at)
@@ -104,11 +98,11 @@ def build_roboto_sync_schedule(
         chosen: Sequence[str] = in_order
         if select is not None:
             chosen = _materialized(select(in_order))
-        elif options.partition_keys is not None:
-            chosen = options.partition_keys
+        elif fixed is not None:
+            chosen = fixed
         _warn_of_unknown(context, chosen, in_order)
         groups = contiguous_groups(chosen, in_order, per_run)
-        requests = list(_requests(partitioning, groups, at, options.run_tags))
+        requests = list(_requests(partitioning, groups, at, requested_tags))
         return requests or dg.SkipReason("There are no partitions to run.")
 
     return roboto_sync_schedule

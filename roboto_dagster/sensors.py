@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from roboto_dagster.deprecation import renamed
 from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import partitioning_of_asset
@@ -19,7 +20,6 @@ from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import RobotoResource
 from roboto_dagster.sensor.options import SensorOptions
 from roboto_dagster.sensor.tick import SensorTick
-from roboto_dagster.validation import checked
 
 Clock = Callable[[], dt.datetime]
 """Returns the time, with its zone."""
@@ -38,8 +38,8 @@ def build_roboto_dataset_sensor(
     watch_files: bool = True,
     quiet_seconds: float = 0.0,
     wait_until_ingested: bool = False,
-    vanished: Literal["keep", "remove"] = "keep",
-    vanished_interval_seconds: float = 3600.0,
+    on_deleted: Literal["keep", "remove"] = "keep",
+    deletion_scan_interval_seconds: float = 3600.0,
     overlap_seconds: float = 300.0,
     max_datasets_per_tick: int = 100,
     time_budget_seconds: float = 40.0,
@@ -53,6 +53,8 @@ def build_roboto_dataset_sensor(
     owners: Sequence[str] | None = None,
     roboto_resource_key: str = "roboto",
     clock: Clock = _utc_now,
+    vanished: Literal["keep", "remove"] | None = None,
+    vanished_interval_seconds: float | None = None,
 ) -> dg.SensorDefinition:
     """Build a sensor that turns new and changed datasets into partitions and runs of an asset.
 
@@ -74,10 +76,10 @@ def build_roboto_dataset_sensor(
             Default 0.
         wait_until_ingested: Wait until all files of the dataset that can be ingested are. Default:
             no.
-        vanished: Whether the dynamic partition of a deleted dataset stays (`"keep"`, default) or is
+        on_deleted: Whether the dynamic partition of a deleted dataset stays (`"keep"`, default) or is
             removed from Dagster (`"remove"`; files on disk stay).
-        vanished_interval_seconds: How often to look for deleted datasets; it takes a listing of all.
-            Default 3600.
+        deletion_scan_interval_seconds: How often to look for deleted datasets; it takes a listing of
+            all. Default 3600.
         overlap_seconds: How long after it happened the platform may first show a change. Default
             300.
         max_datasets_per_tick: How many datasets one tick may take up, and how many runs it may
@@ -96,6 +98,8 @@ def build_roboto_dataset_sensor(
         owners: Owners of the sensor. Default: none.
         roboto_resource_key: The resource that is the platform. Default `roboto`.
         clock: Returns the time with its zone, for tests. Default: this machine's.
+        vanished: Deprecated name of `on_deleted`.
+        vanished_interval_seconds: Deprecated name of `deletion_scan_interval_seconds`.
 
     Returns:
         The sensor. It can also be called with a `dagster.build_sensor_context`, in tests.
@@ -106,15 +110,20 @@ def build_roboto_dataset_sensor(
     partitioning = partitioning_of_asset(asset)
     if not callable(clock):
         raise ConfigurationError(f"clock must be a function that returns the time, not {clock!r}.")
-    options = checked(
-        SensorOptions,
+    options = SensorOptions(
         query=all_of(partitioning.config.query, checked_query(query)),
         since=since,
         watch_files=watch_files,
         quiet_seconds=quiet_seconds,
         wait_until_ingested=wait_until_ingested,
-        vanished=vanished,
-        vanished_interval_seconds=vanished_interval_seconds,
+        on_deleted=renamed("vanished", "on_deleted", vanished, on_deleted, "keep"),
+        deletion_scan_interval_seconds=renamed(
+            "vanished_interval_seconds",
+            "deletion_scan_interval_seconds",
+            vanished_interval_seconds,
+            deletion_scan_interval_seconds,
+            3600.0,
+        ),
         overlap_seconds=overlap_seconds,
         max_datasets_per_tick=max_datasets_per_tick,
         time_budget_seconds=time_budget_seconds,
@@ -122,8 +131,8 @@ def build_roboto_dataset_sensor(
         run_tags=run_tags or {},
         minimum_interval_seconds=minimum_interval_seconds,
     )
-    if options.vanished == "remove" and partitioning.dynamic_name is None:
-        msg = f'vanished="remove" needs dynamic partitions, which {asset.key.to_user_string()} does not have.'
+    if options.on_deleted == "remove" and partitioning.dynamic_name is None:
+        msg = f'on_deleted="remove" needs dynamic partitions, which {asset.key.to_user_string()} does not have.'
         raise ConfigurationError(msg)
 
     def evaluate(

@@ -5,9 +5,10 @@ Values are untyped here, since YAML and untyped calls pass anything. A message n
 what it accepts; a password in a URL is masked by the error itself.
 """
 
+import datetime as dt
 import keyword
 import urllib.parse
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from roboto_dagster.errors import ConfigurationError
 
@@ -103,6 +104,70 @@ def check_rate(setting: str, value: object, *, optional: bool = False) -> None:
     if is_number and 0 < value <= _LARGEST_COUNT:  # type: ignore[operator]  # it is a number
         return
     raise ConfigurationError(f"{setting} must be a number above 0, not {_shown(value)}.")
+
+
+def check_flag(setting: str, value: object) -> None:
+    """Check a bool.
+
+    Args:
+        setting: Its name; the message starts with it.
+        value: The value.
+
+    Raises:
+        ConfigurationError: It is something else, such as the text "no".
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{setting} must be True or False, not {value!r}.")
+
+
+def check_moment(setting: str, value: object) -> None:
+    """Check a time with its zone, or None.
+
+    Args:
+        setting: Its name; the message starts with it.
+        value: The value.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if value is not None and not (isinstance(value, dt.datetime) and value.tzinfo is not None):
+        raise ConfigurationError(f"{setting} must be a datetime with its time zone, not {value!r}.")
+
+
+def check_duration(setting: str, value: object) -> None:
+    """Check a `timedelta`, or None.
+
+    Args:
+        setting: Its name; the message starts with it.
+        value: The value.
+
+    Raises:
+        ConfigurationError: It is something else, or not above 0, or more than ten years.
+    """
+    largest = dt.timedelta(seconds=MOST_SECONDS)
+    if value is not None and not (
+        isinstance(value, dt.timedelta) and dt.timedelta(0) < value <= largest
+    ):
+        raise ConfigurationError(
+            f"{setting} must be a timedelta above 0, at most ten years, not {value!r}."
+        )
+
+
+def check_tags(setting: str, value: object) -> None:
+    """Check tags: a mapping from text to text.
+
+    Args:
+        setting: Its name; the message starts with it.
+        value: The value.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{setting} must be a mapping of texts, not {value!r}.")
+    for name, text in value.items():
+        if not (isinstance(name, str) and isinstance(text, str)):
+            raise ConfigurationError(f"{setting} must be a mapping of texts: {name!r} is {text!r}.")
 
 
 def check_text(setting: str, value: object, *, optional: bool = False) -> None:

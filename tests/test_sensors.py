@@ -289,7 +289,7 @@ def remove(local: LocalRoboto, dataset_id: str) -> None:
     local.client().delete(f"v1/datasets/{dataset_id}")
 
 
-def test_vanished_datasets_are_kept_by_default(
+def test_deleted_datasets_are_kept_by_default(
     local: LocalRoboto, ticks: MakeTicks, instance: dg.DagsterInstance
 ) -> None:
     """A dataset that is gone keeps its partition, and nothing fails."""
@@ -301,12 +301,12 @@ def test_vanished_datasets_are_kept_by_default(
     assert instance.get_dynamic_partitions("flights") == [dataset_id]
 
 
-def test_vanished_datasets_can_be_removed(
+def test_deleted_datasets_can_be_removed(
     local: LocalRoboto, ticks: MakeTicks, instance: dg.DagsterInstance, clock: Clock
 ) -> None:
-    """With `vanished="remove"` their partitions go, at the interval at which they are looked for."""
+    """With `on_deleted="remove"` their partitions go, at the interval at which they are looked for."""
     gone, stays = local.add_dataset(), local.add_dataset()
-    sensor = ticks(vanished="remove", vanished_interval_seconds=600)
+    sensor = ticks(on_deleted="remove", deletion_scan_interval_seconds=600)
     sensor.tick()
     remove(local, gone)
     sensor.tick()
@@ -314,6 +314,21 @@ def test_vanished_datasets_can_be_removed(
     clock.wait(601)
     sensor.tick()
     assert instance.get_dynamic_partitions("flights") == [stays]
+
+
+def test_old_names_of_options_work_and_warn(
+    local: LocalRoboto, ticks: MakeTicks, instance: dg.DagsterInstance
+) -> None:
+    """`vanished` and `vanished_interval_seconds` are those of the first release."""
+    gone = local.add_dataset()
+    with pytest.warns(DeprecationWarning, match=r"^vanished") as warned:
+        sensor = ticks(vanished="remove", vanished_interval_seconds=0.0)
+    sensor.tick()
+    remove(local, gone)
+    sensor.tick()
+    assert instance.get_dynamic_partitions("flights") == []
+    ours = [each for each in warned if str(each.message).startswith("vanished")]
+    assert len(ours) == 2
 
 
 def test_partitions_without_runs(
@@ -382,7 +397,7 @@ def test_foreign_asset_is_refused() -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("vanished", "delete"),
+        ("on_deleted", "delete"),
         ("since", dt.datetime(2026, 1, 1)),  # noqa: DTZ001 -- the point
         ("since", "2026-01-01"),
         ("quiet_seconds", -1),
@@ -393,7 +408,7 @@ def test_foreign_asset_is_refused() -> None:
         ("overlap_seconds", -1),
         ("overlap_seconds", 1e300),
         ("overlap_seconds", dt.timedelta(minutes=5)),
-        ("vanished_interval_seconds", -1),
+        ("deletion_scan_interval_seconds", -1),
         ("max_datasets_per_tick", 0),
         ("max_datasets_per_tick", 1.5),
         ("max_datasets_per_tick", "100"),
@@ -435,7 +450,7 @@ def test_query_is_checked_when_the_sensor_is_defined(ticks: MakeTicks) -> None:
 def test_removing_needs_dynamic_partitions(ticks: MakeTicks) -> None:
     """Other partitions are not the sensor's to remove."""
     with pytest.raises(ConfigurationError, match="needs dynamic partitions"):
-        ticks(dg.DailyPartitionsDefinition("2026-10-01"), vanished="remove")
+        ticks(dg.DailyPartitionsDefinition("2026-10-01"), on_deleted="remove")
 
 
 @pytest.mark.parametrize("in_context", [True, False], ids=["in the context", "as argument"])

@@ -1,14 +1,21 @@
 """A setting that cannot work is refused by name, whatever type it comes with."""
 
+import datetime as dt
+from collections.abc import Callable
+
 import pytest
 
 from roboto_dagster import ConfigurationError
 from roboto_dagster.setting_checks import (
     check_choice,
     check_count,
+    check_duration,
+    check_flag,
     check_http_url,
+    check_moment,
     check_resource_key,
     check_seconds,
+    check_tags,
     check_text,
 )
 
@@ -110,3 +117,24 @@ def test_the_key_of_a_resource_is_an_identifier(value: object) -> None:
     ):
         check_resource_key("roboto_resource_key", value)
     check_resource_key("roboto_resource_key", "roboto")
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "message"),
+    [
+        (check_flag, "no", "must be True or False, not 'no'."),
+        (check_flag, 1, "must be True or False, not 1."),
+        (check_moment, dt.datetime(2026, 1, 1), "must be a datetime with its time zone"),  # noqa: DTZ001 -- the point
+        (check_moment, "2026-01-01", "must be a datetime with its time zone, not '2026-01-01'."),
+        (check_duration, 48, "must be a timedelta above 0, at most ten years, not 48."),
+        (check_duration, dt.timedelta(0), "must be a timedelta above 0"),
+        (check_duration, dt.timedelta.max, "must be a timedelta above 0, at most ten years"),
+        (check_tags, ["team"], "must be a mapping of texts, not ['team']."),
+        (check_tags, {"team": 7}, "must be a mapping of texts: 'team' is 7."),
+    ],
+)
+def test_nothing_is_converted(check: Callable[..., None], value: object, message: str) -> None:
+    """A text is no number, and a number is no duration."""
+    with pytest.raises(ConfigurationError) as raised:
+        check("setting", value)
+    assert str(raised.value).startswith(f"setting {message}")

@@ -99,8 +99,12 @@ class DatasetSensor(SettingsModel):
     watch_files: bool = setting(build_roboto_dataset_sensor, "watch_files")
     quiet_seconds: float = setting(build_roboto_dataset_sensor, "quiet_seconds")
     wait_until_ingested: bool = setting(build_roboto_dataset_sensor, "wait_until_ingested")
-    vanished: Literal["keep", "remove"] = setting(build_roboto_dataset_sensor, "vanished")
-    vanished_interval_seconds: float = setting(
+    on_deleted: Literal["keep", "remove"] = setting(build_roboto_dataset_sensor, "on_deleted")
+    deletion_scan_interval_seconds: float = setting(
+        build_roboto_dataset_sensor, "deletion_scan_interval_seconds"
+    )
+    vanished: Literal["keep", "remove"] | None = setting(build_roboto_dataset_sensor, "vanished")
+    vanished_interval_seconds: float | None = setting(
         build_roboto_dataset_sensor, "vanished_interval_seconds"
     )
     overlap_seconds: float = setting(build_roboto_dataset_sensor, "overlap_seconds")

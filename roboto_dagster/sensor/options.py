@@ -2,34 +2,54 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Annotated, Literal
-
-from pydantic import AwareDatetime, Field
+from dataclasses import dataclass
+from typing import Literal
 
 from roboto_dagster.platform.queries import Query
-from roboto_dagster.setting_checks import MOST_SECONDS
-from roboto_dagster.validation import CheckedSettings
+from roboto_dagster.setting_checks import (
+    MOST_SECONDS,
+    check_choice,
+    check_count,
+    check_flag,
+    check_moment,
+    check_seconds,
+    check_tags,
+)
 
-Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, le=MOST_SECONDS, allow_inf_nan=False)]
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorOptions:
+    """What `build_roboto_dataset_sensor` is given; its docstring describes each.
 
-class SensorOptions(CheckedSettings):
-    """What `build_roboto_dataset_sensor` is given; its docstring describes each."""
+    Raises:
+        ConfigurationError: One of them cannot work.
+    """
 
     query: Query | None
-    since: AwareDatetime | None
+    since: dt.datetime | None
     watch_files: bool
-    quiet_seconds: Seconds
+    quiet_seconds: float
     wait_until_ingested: bool
-    vanished: Literal["keep", "remove"]
-    vanished_interval_seconds: Seconds
-    overlap_seconds: Seconds
-    max_datasets_per_tick: Annotated[int, Field(ge=1)]
-    time_budget_seconds: PositiveSeconds
+    on_deleted: Literal["keep", "remove"]
+    deletion_scan_interval_seconds: float
+    overlap_seconds: float
+    max_datasets_per_tick: int
+    time_budget_seconds: float
     request_runs: bool
     run_tags: Mapping[str, str]
-    minimum_interval_seconds: Annotated[int, Field(ge=1, le=MOST_SECONDS)]
+    minimum_interval_seconds: int
+
+    def __post_init__(self) -> None:
+        check_moment("since", self.since)
+        check_choice("on_deleted", self.on_deleted, ("keep", "remove"))
+        for name in ("watch_files", "wait_until_ingested", "request_runs"):
+            check_flag(name, getattr(self, name))
+        for name in ("quiet_seconds", "deletion_scan_interval_seconds", "overlap_seconds"):
+            check_seconds(name, getattr(self, name), may_be_zero=True)
+        check_seconds("time_budget_seconds", self.time_budget_seconds)
+        check_count("max_datasets_per_tick", self.max_datasets_per_tick)
+        check_count("minimum_interval_seconds", self.minimum_interval_seconds, most=MOST_SECONDS)
+        check_tags("run_tags", self.run_tags)
 
     @property
     def quiet(self) -> dt.timedelta:
@@ -44,4 +64,4 @@ class SensorOptions(CheckedSettings):
     @property
     def deletion_scan_interval(self) -> dt.timedelta:
         """How long after a deletion scan the next one is due."""
-        return dt.timedelta(seconds=self.vanished_interval_seconds)
+        return dt.timedelta(seconds=self.deletion_scan_interval_seconds)

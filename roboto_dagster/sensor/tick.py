@@ -173,7 +173,7 @@ class SensorTick:
         """
         last = self._cursor.last_deletion_scan
         is_due = last is None or self._now - last >= self._options.deletion_scan_interval
-        if self._options.vanished == "keep" or not is_due:
+        if self._options.on_deleted == "keep" or not is_due:
             return None
         query = self._options.query
         scanner = DeletionScanner(
@@ -282,7 +282,7 @@ class SensorTick:
         if count >= MANY_PARTITIONS:
             self._context.log.warning(
                 f"{count} partitions: Dagster becomes slow beyond 100,000 an asset. Narrow the sensor's query, set "
-                'vanished="remove", or partition by time windows.'
+                'on_deleted="remove", or partition by time windows.'
             )
 
     def _keys_of_instance(self) -> list[str]:

@@ -236,7 +236,7 @@ def load(**attributes: Any) -> dg.Definitions:
         pytest.param({"checks": {"max_age_hours": -1}}, "max_age", id="max-age"),
         pytest.param({"checks": {"max_age_hours": float("nan")}}, "max_age_hours", id="no-age"),
         pytest.param({"checks": {"checksums": "some"}}, "checksums|Invalid", id="checksums"),
-        pytest.param({"sensor": {"vanished": "delete"}}, "vanished|Invalid", id="vanished"),
+        pytest.param({"sensor": {"on_deleted": "delete"}}, "on_deleted|Invalid", id="on_deleted"),
         pytest.param({"sensor": {"since": "soon"}}, "since must be a time", id="no-time"),
     ],
 )
@@ -246,6 +246,12 @@ def test_a_setting_that_cannot_work_is_refused_by_yaml(
     """The same checks as for the functions, when the code location loads."""
     with pytest.raises(Exception, match=message):
         load(**attributes)
+
+
+def test_old_names_of_the_sensors_options_work_and_warn() -> None:
+    """YAML of the first release loads."""
+    with pytest.warns(DeprecationWarning, match="vanished is deprecated, use on_deleted"):
+        load(dataset_id=None, sensor={"vanished": "remove", "vanished_interval_seconds": 60})
 
 
 def test_names_that_dagster_accepts_for_an_asset_load() -> None:

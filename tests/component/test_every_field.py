@@ -92,8 +92,8 @@ sensor:
   watch_files: false
   quiet_seconds: 5
   wait_until_ingested: true
-  vanished: keep
-  vanished_interval_seconds: 60
+  on_deleted: keep
+  deletion_scan_interval_seconds: 60
   overlap_seconds: 10
   max_datasets_per_tick: 3
   time_budget_seconds: 20
@@ -142,6 +142,7 @@ ALTERNATIVES: dict[str, set[str]] = {
     "DatasetPartitions": {"dynamic_name"},
     "Freshness": {"deadline_cron", "lower_bound_hours", "timezone"},
     "DatasetOp": {"backfill_policy"},
+    "DatasetSensor": {"vanished", "vanished_interval_seconds"},  # deprecated names
 }
 HOOKS = """
     import dagster as dg

@@ -177,7 +177,7 @@ def test_dataset_of_today_is_run_when_the_day_is_over(lab: SensorLab) -> None:
 def test_dataset_that_returns_gets_its_partition_back(lab: SensorLab) -> None:
     """One that was out of sight for a scan, and comes back unchanged, is added and run again."""
     dataset_id, other = lab.add_dataset("a.bin"), lab.add_dataset()
-    sensor = lab.ticks(vanished="remove")
+    sensor = lab.ticks(on_deleted="remove")
     sensor.keys()
     record = lab.local._catalog._datasets.pop(dataset_id)  # noqa: SLF001 -- no public way
     lab.clock.wait(7200)
@@ -195,7 +195,7 @@ def test_dataset_that_returns_gets_its_partition_back(lab: SensorLab) -> None:
 def test_dataset_that_may_not_be_looked_up_is_kept(lab: SensorLab) -> None:
     """A refusal is no deletion, and does not stop the others from being found."""
     hidden, gone = lab.add_dataset(), lab.add_dataset()
-    sensor = lab.ticks(vanished="remove")
+    sensor = lab.ticks(on_deleted="remove")
     sensor.keys()
     for dataset_id in (hidden, gone):
         lab.local._catalog._datasets.pop(dataset_id)  # noqa: SLF001 -- no public way

@@ -346,7 +346,21 @@ def test_many_requests_take_less_than_a_second(policy: dg.BackfillPolicy | None)
     partitioning = partitioning_of_asset(asset)
     requester = RunRequester(
         partitioning,
-        SensorOptions.model_construct(request_runs=True, max_datasets_per_tick=8_000, run_tags={}),
+        SensorOptions(
+            query=None,
+            since=None,
+            watch_files=True,
+            quiet_seconds=0.0,
+            wait_until_ingested=False,
+            on_deleted="keep",
+            deletion_scan_interval_seconds=3600.0,
+            overlap_seconds=300.0,
+            max_datasets_per_tick=8_000,
+            time_budget_seconds=40.0,
+            request_runs=True,
+            run_tags={},
+            minimum_interval_seconds=60,
+        ),
         now=START,
         windows=None,
         per_run=partitions_per_run(asset, partitioning),

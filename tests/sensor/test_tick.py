@@ -66,7 +66,7 @@ def test_datasets_outside_the_query_do_not_return(lab: SensorLab) -> None:
     lab.local.add_dataset(tags=["test"])
     lab.local.add_dataset(tags=["flight"], created=START - HOUR)
     wanted = lab.local.add_dataset(tags=["flight"])
-    sensor = lab.ticks(query=query, since=START - SECOND, vanished="remove")
+    sensor = lab.ticks(query=query, since=START - SECOND, on_deleted="remove")
     for _ in range(3):
         sensor.tick()
         lab.clock.wait(7200)
@@ -76,7 +76,7 @@ def test_datasets_outside_the_query_do_not_return(lab: SensorLab) -> None:
 def test_partitions_of_others_are_kept(lab: SensorLab) -> None:
     """A key that is no id of a dataset was not added by the sensor, and is not removed by it."""
     lab.instance.add_dynamic_partitions("flights", ["manual"])
-    sensor = lab.ticks(vanished="remove")
+    sensor = lab.ticks(on_deleted="remove")
     for _ in range(2):
         sensor.tick()
         lab.clock.wait(7200)
@@ -87,7 +87,7 @@ def test_scan_of_many_partitions_comes_to_its_end(lab: SensorLab) -> None:
     """Datasets that are not listed but exist use up no scan of those that are gone."""
     hidden = [lab.add_dataset() for _ in range(5)]
     gone = [lab.add_dataset() for _ in range(2)]
-    sensor = lab.ticks(vanished="remove", max_datasets_per_tick=2)
+    sensor = lab.ticks(on_deleted="remove", max_datasets_per_tick=2)
     for _ in range(4):
         sensor.keys()
     for dataset_id in hidden + gone:
@@ -113,7 +113,7 @@ def test_clock_without_a_zone_is_refused(lab: SensorLab) -> None:
 def test_deleted_dataset_waits_for_nothing(lab: SensorLab) -> None:
     """A change that is not settled is forgotten with its dataset."""
     dataset_id = lab.add_dataset("a.bin")
-    sensor = lab.ticks(vanished="remove")
+    sensor = lab.ticks(on_deleted="remove")
     sensor.keys()
     lab.clock.wait(7200)
     lab.local.add_file(dataset_id, "b.bin", b"b")
