@@ -13,14 +13,11 @@ An inspection that cannot look, at a partition or at all, reports that as a viol
 passes on what it has not seen.
 """
 
-import dataclasses
 import datetime as dt
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
-
-import dagster as dg
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from roboto_dagster.delivered import (
     DeliveredFile,
@@ -31,72 +28,12 @@ from roboto_dagster.delivered import (
 )
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import RobotoDagsterError
-from roboto_dagster.partitions import Partitioning
+from roboto_dagster.findings import Findings, Subject, Violation
 from roboto_dagster.platform.files import FileListing
-from roboto_dagster.resources import RobotoResource
 from roboto_dagster.sync.report import count, duration_text
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     from roboto import RobotoClient
-
-RUN_AGAIN = "Materialize the partitions again."
-
-
-class Violation(NamedTuple):
-    """Something that is not as the manifest records it.
-
-    Attributes:
-        problem: What is wrong.
-        partition_key: In which partition; empty if in none of them.
-        relative_path: Of which file; empty if of none.
-    """
-
-    problem: str
-    partition_key: str = ""
-    relative_path: str = ""
-
-
-class Findings(NamedTuple):
-    """The result of one inspection.
-
-    Attributes:
-        files_checked: How many files it has checked.
-        violations: All that it has found.
-        verified: What is true if there is no violation, such as `3 files`.
-        advice: What to do about violations.
-    """
-
-    files_checked: int
-    violations: Sequence[Violation]
-    verified: str
-    advice: str = RUN_AGAIN
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """What is inspected, and with what.
-
-    Attributes:
-        partitioning: Of the asset.
-        asset_key: The asset.
-        keys: The partitions; the dataset's id where there are none.
-        sample_files: How many files' bytes to read; None for all.
-        max_age: How old a sync may be; None for any age.
-        seed: Chooses the sample: the same one for the same seed.
-        roboto: The platform; None where no inspection asks it.
-    """
-
-    partitioning: Partitioning
-    asset_key: dg.AssetKey
-    keys: Sequence[str]
-    sample_files: int | None
-    max_age: dt.timedelta | None
-    seed: str
-    roboto: RobotoResource | None
-
-    def tree(self) -> LocalTree:
-        """Return the files below the destination, opened without following links."""
-        return LocalTree(self.partitioning.config.destination)
 
 
 class _Rows:
@@ -166,8 +103,8 @@ def inspect_in_step_with_platform(subject: Subject) -> Findings:
     Args:
         subject: What to inspect.
     """
-    assert subject.roboto is not None  # noqa: S101 -- required by the check
-    client, org_id = subject.roboto.get_client(), subject.roboto.org_id
+    assert subject.platform is not None  # noqa: S101 -- required by the check
+    client, org_id = subject.platform.client, subject.platform.org_id
     listed, found = 0, list[Violation]()
     for key in subject.keys:
         try:

@@ -16,9 +16,10 @@ from typing import Any, NoReturn
 
 import dagster as dg
 
+from roboto_dagster.check_evaluations import evaluate_in_failed_step
 from roboto_dagster.check_outputs import with_check_outputs
-from roboto_dagster.checks import evaluate_in_failed_step
 from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.findings import Platform
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.messages import dataset_label, describe_in_markdown, summary
 from roboto_dagster.metadata import outcome_metadata
@@ -224,7 +225,7 @@ class FailedPartitions:
         if not self.has_reports:
             return  # the platform or the settings are the problem: there is nothing to check
         try:
-            evaluate_in_failed_step(self._context, self._partitioning, self._roboto)
+            evaluate_in_failed_step(self._context, self._partitioning, Platform(self._roboto))
         except Exception as error:  # noqa: BLE001 -- the failure of the run must not be hidden by another one
             self._context.log.warning(f"The checks could not be evaluated: {one_line(error)}")
 

@@ -28,7 +28,19 @@ from roboto_dagster.testing import LocalRoboto, faults
 if TYPE_CHECKING:
     from tests.conftest import Syncer
 
-Run = Callable[..., dict[str, dg.AssetCheckEvaluation]]
+Run = Callable[..., dict[Any, dg.AssetCheckEvaluation]]
+
+
+def by_name(result: dg.ExecuteInProcessResult) -> dict[Any, dg.AssetCheckEvaluation]:
+    """Return the evaluations of a run by the name of their check."""
+    return {each.check_name: each for each in result.get_asset_check_evaluations()}
+
+
+def by_partition(result: dg.ExecuteInProcessResult) -> dict[Any, dg.AssetCheckEvaluation]:
+    """Return the evaluations of a run by check and partition."""
+    return {
+        (each.check_name, each.partition): each for each in result.get_asset_check_evaluations()
+    }
 
 
 @pytest.fixture
@@ -71,7 +83,7 @@ def check(resources: dict[str, Any], folder: pathlib.Path, dataset_id: str) -> R
             partition_key=key,
             raise_on_error=False,
         )
-        return {each.check_name: each for each in result.get_asset_check_evaluations()}
+        return by_name(result) if key or not partitions_def else by_partition(result)
 
     return run
 
@@ -175,7 +187,7 @@ def test_unreadable_manifest(check: Run, folder: pathlib.Path) -> None:
 def test_nothing_materialized(check: Run, dataset_id: str) -> None:
     """Checks of an asset that was never materialized fail, and report it."""
     partitions = dg.StaticPartitionsDefinition([dataset_id])
-    evaluation = check(partitions_def=partitions)["files_on_disk"]
+    evaluation = check(partitions_def=partitions)["files_on_disk", None]
     assert not evaluation.passed
     assert "no partition was ever materialized here" in (evaluation.description or "")
 
@@ -190,9 +202,11 @@ def test_run_checks_its_own_partitions(
     check(sync=True, partitions_def=partitions, key=dataset_id)
     (folder / dataset_id / "a.bin").unlink()
     assert check(sync=True, partitions_def=partitions, key=other)["files_on_disk"].passed
-    evaluation = check(partitions_def=partitions)["files_on_disk"]
-    assert evaluation.metadata["roboto/partitions_checked"].value == 2
-    assert not evaluation.passed
+    found = check(partitions_def=partitions)
+    assert {key: found["files_on_disk", key].passed for key in (dataset_id, other)} == {
+        dataset_id: False,
+        other: True,
+    }
 
 
 def test_blocking_check_keeps_others_waiting(
@@ -281,11 +295,6 @@ def materialize_range(
     return dg.materialize(definitions, tags=tags, raise_on_error=False, **options)
 
 
-def by_name(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    """Return the evaluations of a run by the name of their check."""
-    return {each.check_name: each for each in result.get_asset_check_evaluations()}
-
-
 def test_the_run_of_another_asset_checks_all_partitions(
     resources: dict[str, Any], two: tuple[str, str, dg.AssetsDefinition]
 ) -> None:
@@ -304,9 +313,9 @@ def test_the_run_of_another_asset_checks_all_partitions(
         resources=resources,
         partition_key="2026-01-05",
     )
-    found = by_name(result)
+    found = by_partition(result)
     assert {each.passed for each in found.values()} == {True}
-    assert found["files_on_disk"].metadata["roboto/partitions_checked"].value == 2
+    assert {partition for _, partition in found} == {first, last}
 
 
 def test_a_deleted_dataset_hides_no_other(
@@ -322,10 +331,11 @@ def test_a_deleted_dataset_hides_no_other(
         selection=dg.AssetSelection.checks_for_assets(logs),
         resources=resources,
     )
-    evaluation = by_name(result)["in_step_with_platform"]
+    found = by_partition(result)
+    evaluation = found["in_step_with_platform", first]
     table: Any = evaluation.metadata["roboto/violations"].value
     assert [row.data["partition"] for row in table.records] == [first]
-    assert evaluation.metadata["roboto/files_checked"].value == 1
+    assert (evaluation.passed, found["in_step_with_platform", last].passed) == (False, True)
 
 
 def test_removed_partitions_are_left_out(
@@ -346,9 +356,149 @@ def test_removed_partitions_are_left_out(
         instance.delete_dynamic_partition("flights", gone)
         selection = dg.AssetSelection.checks_for_assets(logs)
         result = dg.materialize([logs, *checks], selection=selection, **options)
-    found = by_name(result)
+    found = by_partition(result)
     assert {name: each.passed for name, each in found.items()} == dict.fromkeys(found, True)
-    assert found["files_on_disk"].metadata["roboto/partitions_checked"].value == 1
+    assert {partition for _, partition in found} == {dataset_id}
+
+
+# --- partitions ---
+
+
+def shown(
+    instance: dg.DagsterInstance, asset: dg.AssetsDefinition, checks: dg.AssetChecksDefinition
+) -> dict[tuple[str, str], str]:
+    """Return the state of each check and partition, as Dagster's UI shows it."""
+    import asyncio
+
+    from dagster._core.loader import LoadingContextForTest
+    from dagster._core.storage.asset_check_state import AssetCheckState
+
+    async def ask(key: dg.AssetCheckKey) -> Any:
+        return await AssetCheckState.gen(
+            LoadingContextForTest(instance), (key, asset.partitions_def)
+        )
+
+    found = {}
+    for key in checks.check_keys:
+        for status, subset in asyncio.run(ask(key)).subsets.items():
+            for partition in subset.subset_value.get_partition_keys():
+                found[key.name, partition] = status.value
+    return found
+
+
+def test_yesterdays_failed_partition_stays_failed(
+    resources: dict[str, Any], folder: pathlib.Path, two: tuple[str, str, dg.AssetsDefinition]
+) -> None:
+    """Another partition that is right today does not hide it, in single runs as in ranges."""
+    first, last, logs = two
+    (checks,) = build_roboto_dataset_checks(logs, compare_listing=False)
+    with dg.DagsterInstance.ephemeral() as instance:
+        options: dict[str, Any] = {"resources": resources, "instance": instance}
+        materialize_range([logs], first, last, **options)
+        (folder / first / "a.bin").unlink()
+        dg.materialize(
+            [logs, checks],
+            selection=dg.AssetSelection.checks_for_assets(logs),
+            tags={"dagster/partition": first},
+            **options,
+        )
+        dg.materialize([logs, checks], partition_key=last, **options)
+        states = shown(instance, logs, checks)
+        assert states == {
+            ("files_on_disk", first): "FAILED",
+            ("files_on_disk", last): "SUCCEEDED",
+            ("checksums", first): "FAILED",
+            ("checksums", last): "SUCCEEDED",
+        }
+        materialize_range([logs, checks], first, last, **options)
+        assert set(shown(instance, logs, checks).values()) == {"SUCCEEDED"}
+
+
+def test_a_run_of_checks_for_a_partition_checks_that_one(
+    resources: dict[str, Any], two: tuple[str, str, dg.AssetsDefinition]
+) -> None:
+    """As the UI starts them for one partition."""
+    first, last, logs = two
+    (checks,) = build_roboto_dataset_checks(logs)
+    materialize_range([logs], first, last, resources=resources)
+    result = dg.materialize(
+        [logs, checks],
+        selection=dg.AssetSelection.checks_for_assets(logs),
+        resources=resources,
+        tags={"dagster/partition": last},
+    )
+    assert {partition for _, partition in by_partition(result)} == {last}
+
+
+def test_blocking_checks_gate_just_the_partition_concerned(
+    local: LocalRoboto, resources: dict[str, Any], two: tuple[str, str, dg.AssetsDefinition]
+) -> None:
+    """A condition lets through the partitions whose latest materialization has passed."""
+    first, last, logs = two
+    (checks,) = build_roboto_dataset_checks(logs, blocking=True)
+    condition = dg.AutomationCondition.all_deps_blocking_checks_passed() & (
+        ~dg.AutomationCondition.any_deps_missing()
+    )
+
+    @dg.asset(partitions_def=logs.partitions_def, deps=[logs], automation_condition=condition)
+    def after() -> None: ...
+
+    definitions = dg.Definitions([logs, after], asset_checks=[checks], resources=resources)
+    with dg.DagsterInstance.ephemeral() as instance:
+        options: dict[str, Any] = {"resources": resources, "instance": instance}
+        assert materialize_range([logs, checks], first, last, **options).success
+        local.add_file(first, "gone.bin", b"x")
+        local.remove_object(first, "gone.bin")
+        assert not materialize_range([logs, checks], first, last, **options).success
+        found = dg.evaluate_automation_conditions(definitions, instance)
+        assert set(found.get_requested_partitions(dg.AssetKey("after"))) == {last}
+
+
+def test_each_evaluation_points_to_its_materialization(
+    resources: dict[str, Any], two: tuple[str, str, dg.AssetsDefinition]
+) -> None:
+    """Without, Dagster shows it nowhere."""
+    first, last, logs = two
+    (checks,) = build_roboto_dataset_checks(logs)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize_range(
+            [logs, checks], first, last, resources=resources, instance=instance
+        )
+        for (_, partition), evaluation in by_partition(result).items():
+            only = dg.AssetRecordsFilter(asset_key=logs.key, asset_partitions=[partition])
+            (latest,) = instance.fetch_materializations(only, limit=5).records
+            target = evaluation.target_materialization_data
+            assert target is not None
+            assert (target.storage_id, target.run_id) == (latest.storage_id, result.run_id)
+
+
+def test_releases_without_partitions_of_checks_have_one_evaluation(
+    resources: dict[str, Any],
+    two: tuple[str, str, dg.AssetsDefinition],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of all partitions of the run together, as before."""
+    monkeypatch.setattr("roboto_dagster.checks._can_be_by_partition", lambda: False)
+    first, last, logs = two
+    (checks,) = build_roboto_dataset_checks(logs)
+    result = materialize_range([logs, checks], first, last, resources=resources)
+    found = by_partition(result)
+    assert {partition for _, partition in found} == {None}
+    assert found["files_on_disk", None].metadata["roboto/partitions_checked"].value == 2
+
+
+def test_an_unreadable_manifest_fails_the_checksums_of_its_partition(
+    resources: dict[str, Any], folder: pathlib.Path, two: tuple[str, str, dg.AssetsDefinition]
+) -> None:
+    """And of no other."""
+    first, last, logs = two
+    (checks,) = build_roboto_dataset_checks(logs)
+    materialize_range([logs], first, last, resources=resources)
+    (folder / ".roboto" / "logs" / f"{first}.parquet").write_bytes(b"PAR1 no more")
+    selection = dg.AssetSelection.checks_for_assets(logs)
+    found = by_partition(dg.materialize([logs, checks], selection=selection, resources=resources))
+    assert [found["checksums", key].passed for key in (first, last)] == [False, True]
+    assert "cannot be read" in str(found["checksums", first].description)
 
 
 # --- one op ---
@@ -375,16 +525,10 @@ def test_a_failed_partition_does_not_redden_the_checks(
         result = materialize_range(
             [logs, *checks], first, last, resources=resources, instance=instance
         )
-        keys = [key for check in checks for key in check.check_keys]
-        records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    statuses = {key.name: record.status.value for key, record in records.items()}
+        states = shown(instance, logs, *checks)
     assert not result.success
-    assert statuses == {
-        "files_on_disk": "FAILED",
-        "checksums": "SUCCEEDED",
-        "in_step_with_platform": "SUCCEEDED",
-        "recently_synced": "SUCCEEDED",
-    }
+    for name, state in states.items():
+        assert state == ("FAILED" if name == ("files_on_disk", first) else "SUCCEEDED"), name
 
 
 def test_a_run_without_any_report_evaluates_nothing(

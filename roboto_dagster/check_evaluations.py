@@ -1,0 +1,257 @@
+"""Evaluates the checks of a run: which partitions, and what Dagster records of each.
+
+```
+run of the asset's partitions ─► those ───────────────────────────┐  partitioned: an evaluation a check and partition
+any other run ─────────────────► all with a manifest that exist ──┴► otherwise:   an evaluation a check
+the asset's step fails ────────► the step itself evaluates the checks of its run (`evaluate_in_failed_step`)
+```
+
+Dagster records an `AssetCheckResult` of a range under no partition, so an evaluation is made for each. It counts for
+the UI and for conditions only with the materialization that it is about.
+"""
+
+import datetime as dt
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from roboto_dagster.check_results import check_result
+from roboto_dagster.delivered import materialized_keys
+from roboto_dagster.errors import RobotoDagsterError
+from roboto_dagster.findings import Findings, Platform, Subject, Violation
+from roboto_dagster.inspections import INSPECTIONS
+from roboto_dagster.naming import derived_name
+from roboto_dagster.partition_existence import ExistingPartitions
+from roboto_dagster.partitions import Partitioning
+
+SAMPLE_FILES = "roboto/sample_files"
+MAX_AGE_SECONDS = "roboto/max_age_seconds"
+
+# Not exported by Dagster, and a must: evaluations without it are shown nowhere and gate nothing.
+_TARGETS = (
+    "dagster._core.definitions.asset_checks.asset_check_evaluation",
+    "AssetCheckEvaluationTargetMaterializationData",
+)
+
+
+def evaluate_checks(
+    context: dg.AssetCheckExecutionContext,
+    partitioning: Partitioning,
+    specs: Sequence[dg.AssetCheckSpec],
+    platform: Platform | None,
+) -> Iterator[Any]:
+    """Evaluate the selected checks of one asset: the body of their op.
+
+    Args:
+        context: Of the op.
+        partitioning: Of the asset.
+        specs: The checks.
+        platform: Asked by checks that compare with it; None where there is none of these.
+
+    Yields:
+        What Dagster takes for the result of each.
+    """
+    asset_key = specs[0].asset_key
+    run_id = _run_id(context)
+    if run_id is None:  # invoked directly
+        keys: Sequence[str] = _recorded_keys(partitioning, asset_key)
+    else:
+        keys = _keys_to_check(context, partitioning, asset_key)
+    if run_id is None or not is_by_partition(specs[0]):
+        for spec in specs:
+            yield _evaluate(spec, partitioning, keys, platform, seed=run_id or "")
+        return
+    yield from _evaluations(
+        context.instance, partitioning, specs, keys, platform=platform, run_id=run_id
+    )
+    for spec in specs:
+        yield dg.Output(None, output_name=spec.get_python_identifier())
+
+
+def evaluate_in_failed_step(
+    context: dg.AssetExecutionContext, partitioning: Partitioning, platform: Platform
+) -> None:
+    """Evaluate the checks of a run whose asset is about to fail.
+
+    Dagster skips what depends on a failed step, and shows "Execution failed" for all its checks, also
+    if one of many partitions has failed. So they are evaluated before, by the step that fails.
+
+    Args:
+        context: Of the asset's op.
+        partitioning: Of the asset.
+        platform: Asked by checks that compare with it.
+    """
+    specs = _specs_in_run(context)
+    if not specs:
+        return
+    run_id = context.run.run_id
+    keys = _keys_of_run(context.op_execution_context, partitioning)
+    if is_by_partition(specs[0]):
+        evaluations = _evaluations(
+            context.instance, partitioning, specs, keys, platform=platform, run_id=run_id
+        )
+    else:
+        evaluations = (
+            _evaluation(spec, _evaluate(spec, partitioning, keys, platform, seed=run_id))
+            for spec in specs
+        )
+    for evaluation in evaluations:
+        context.log_event(evaluation)
+
+
+def is_by_partition(spec: dg.AssetCheckSpec) -> bool:
+    """Return whether Dagster knows of a check's partitions."""
+    return getattr(spec, "partitions_def", None) is not None
+
+
+def _evaluations(
+    instance: dg.DagsterInstance,
+    partitioning: Partitioning,
+    specs: Sequence[dg.AssetCheckSpec],
+    keys: Sequence[str],
+    *,
+    platform: Platform | None,
+    run_id: str,
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Yield an evaluation of each check for each partition; one without a partition if there is none."""
+    for key in keys:
+        target = _target(instance, specs[0].asset_key, key)
+        for spec in specs:
+            result = _evaluate(spec, partitioning, [key], platform, seed=f"{run_id}{key}")
+            yield _evaluation(spec, result, partition_key=key, target=target)
+    if not keys:
+        for spec in specs:
+            yield _evaluation(spec, _evaluate(spec, partitioning, [], platform, seed=run_id))
+
+
+def _evaluation(
+    spec: dg.AssetCheckSpec,
+    result: dg.AssetCheckResult,
+    *,
+    partition_key: str | None = None,
+    target: Any = None,
+) -> dg.AssetCheckEvaluation:
+    # Without the argument where there are no partitions, for releases that do not have it.
+    partition: dict[str, Any] = {} if partition_key is None else {"partition": partition_key}
+    return dg.AssetCheckEvaluation(
+        asset_key=spec.asset_key,
+        check_name=spec.name,
+        passed=result.passed,
+        metadata=result.metadata,
+        severity=result.severity,
+        description=result.description,
+        blocking=spec.blocking,
+        target_materialization_data=target,
+        **partition,
+    )
+
+
+def _target(instance: dg.DagsterInstance, asset_key: dg.AssetKey, partition_key: str) -> Any:
+    """Return what points to the latest materialization of a partition; None if there is none."""
+    module, name = _TARGETS
+    try:
+        make: Any = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        return None
+    only = dg.AssetRecordsFilter(asset_key=asset_key, asset_partitions=[partition_key])
+    records = instance.fetch_materializations(only, limit=1).records
+    if not records:
+        return None
+    (latest,) = records
+    return make(
+        storage_id=latest.storage_id,
+        run_id=latest.run_id,
+        timestamp=latest.timestamp,
+    )
+
+
+def _specs_in_run(context: dg.AssetExecutionContext) -> list[dg.AssetCheckSpec]:
+    """Return the specs of this package's checks of the asset that the run is to execute."""
+    try:
+        layer = context.job_def.asset_layer
+    except dg.DagsterError:  # invoked directly
+        return []
+    return [
+        spec
+        for data in layer.data
+        for spec in data.assets_def.check_specs
+        if spec.asset_key == context.asset_key
+        and spec.name in INSPECTIONS
+        and data.assets_def.op.name == derived_name(context.asset_key, "_checks")
+    ]
+
+
+def _keys_to_check(
+    context: dg.AssetCheckExecutionContext, partitioning: Partitioning, asset_key: dg.AssetKey
+) -> Sequence[str]:
+    if asset_key in context.job_def.asset_layer.selected_asset_keys:
+        return _keys_of_run(context.op_execution_context, partitioning)
+    keys = _recorded_keys(partitioning, asset_key)
+    if partitioning.partitions_def is None:
+        return keys
+    existing = ExistingPartitions(partitioning.partitions_def, instance=context.instance)
+    named = _named_partitions(context)
+    # The partitions of a run of another asset may be others than this one's.
+    if named and len(existing.existing(named)) == len(named):
+        return named
+    # Partitions that were removed in Dagster are of no interest any more, though files are kept.
+    return existing.existing(keys)
+
+
+def _named_partitions(context: dg.AssetCheckExecutionContext) -> list[str]:
+    """Return the partitions that a run of checks alone was started for."""
+    run = context.op_execution_context
+    is_of_partitions = run.has_partition_key or run.has_partition_key_range
+    return [str(key) for key in run.partition_keys] if is_of_partitions else []
+
+
+def _recorded_keys(partitioning: Partitioning, asset_key: dg.AssetKey) -> list[str]:
+    config = partitioning.config
+    return [config.dataset_id] if config.dataset_id else materialized_keys(config, asset_key)
+
+
+def _keys_of_run(context: dg.OpExecutionContext, partitioning: Partitioning) -> Sequence[str]:
+    if partitioning.config.dataset_id is not None:
+        return [partitioning.config.dataset_id]
+    return [str(key) for key in context.partition_keys]
+
+
+def _run_id(context: dg.AssetCheckExecutionContext) -> str | None:
+    """Return what chooses the sample: one a run, and the same again if its step is repeated; None without a run."""
+    try:
+        return context.run.run_id or None
+    except dg.DagsterError:
+        return None
+
+
+def _evaluate(
+    spec: dg.AssetCheckSpec,
+    partitioning: Partitioning,
+    keys: Sequence[str],
+    platform: Platform | None,
+    *,
+    seed: str,
+) -> dg.AssetCheckResult:
+    settings = spec.metadata or {}
+    seconds = settings.get(MAX_AGE_SECONDS)
+    subject = Subject(
+        partitioning=partitioning,
+        asset_key=spec.asset_key,
+        keys=keys,
+        sample_files=settings.get(SAMPLE_FILES),
+        max_age=None if seconds is None else dt.timedelta(seconds=seconds),
+        seed=seed,
+        platform=platform,
+    )
+    return check_result(spec, len(keys), _findings(spec.name, subject))
+
+
+def _findings(name: str, subject: Subject) -> Findings:
+    if not subject.keys:
+        return Findings(0, [Violation("no partition was ever materialized here")], "")
+    try:
+        return INSPECTIONS[name](subject)
+    except RobotoDagsterError as error:
+        return Findings(0, [Violation(f"could not be checked: {error}")], "", "")
