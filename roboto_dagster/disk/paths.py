@@ -15,8 +15,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|conin\$|conout\$)(\..*)?", re.IGNORECASE
 )
-_PLAIN = re.compile(r"(?:[A-Za-z0-9_-]+[./])*[A-Za-z0-9_-]+")
-_MAY_BE_RESERVED = re.compile(r"(?:^|/)(?:con|prn|aux|nul|com|lpt)", re.IGNORECASE)
+# Most paths, in one match: no part starts with three letters that could be those of a reserved name.
+_MAY_BE_RESERVED = "(?![CPANLcpanl][ORUPorup][NXLMTnxlmt])"
+_PLAIN = re.compile(
+    rf"{_MAY_BE_RESERVED}(?:[A-Za-z0-9_-]+(?:\.|/{_MAY_BE_RESERVED}))*[A-Za-z0-9_-]+"
+)
 
 
 def unsafe_reason(relative_path: object) -> str | None:
@@ -31,7 +34,9 @@ def unsafe_reason(relative_path: object) -> str | None:
     """
     if not isinstance(relative_path, str):
         return "the path is no text"
-    return None if _is_plain(relative_path) else _unsafe_path(relative_path)
+    if len(relative_path) <= MAX_NAME_BYTES and _PLAIN.fullmatch(relative_path):
+        return None  # none of the rules can apply to it
+    return _unsafe_path(relative_path)
 
 
 def _unsafe_path(relative_path: str) -> str | None:
@@ -48,15 +53,6 @@ def _unsafe_path(relative_path: str) -> str | None:
     if len(path_bytes) > MAX_PATH_BYTES:
         return f"the path is longer than {MAX_PATH_BYTES} bytes"
     return next(filter(None, map(_unsafe_name, relative_path.split("/"))), None)
-
-
-def _is_plain(relative_path: str) -> bool:
-    """Return True for most paths, with two pattern matches: none of the rules can apply to them."""
-    return (
-        len(relative_path) <= MAX_NAME_BYTES
-        and _PLAIN.fullmatch(relative_path) is not None
-        and _MAY_BE_RESERVED.search(relative_path) is None
-    )
 
 
 def _unsafe_name(name: str) -> str | None:

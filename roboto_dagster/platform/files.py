@@ -23,7 +23,7 @@ from roboto_dagster.platform.errors import platform_errors
 from roboto_dagster.platform.links import LinkResolver, file_record
 from roboto_dagster.platform.pages import date_of
 from roboto_dagster.platform.pagination import walk_pages
-from roboto_dagster.platform.records import RemoteFile, bad_record, is_id, problem_of
+from roboto_dagster.platform.records import RemoteFile, bad_record, is_id, plain_file, problem_of
 from roboto_dagster.platform.scope import Matcher, Scope
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ __all__ = ["FileListing", "RemoteFile", "is_gone"]
 
 _NOT_FOUND = 404
 _REMEMBERED = 10_000  # pages that shift while they are read repeat what stood at their border
+
+
+_Found = Any
+"""A `RemoteFile`, or a record that is yet to be looked at field by field."""
+
+_Key = tuple[str, int | str, str]
+"""Id, version and path of a file."""
 
 
 class FileListing:
@@ -76,12 +83,13 @@ class FileListing:
 
         for page in walk_pages(fetch, f"listing the files of {scope.dataset_id}"):
             self.org_id = self.org_id or _owner_of(page, scope.dataset_id)
-            wanted = [
-                each for each in page if _is_wanted(each, scope, matcher) and not seen.has(each)
-            ]
-            resolved = links.resolve([each for each in wanted if _is_good_link(each)])
-            for record in wanted:
-                yield next(resolved) if _is_good_link(record) else _file(record)
+            found = seen.without_repetitions(list(_wanted(page, scope, matcher)))
+            resolved = links.resolve([each for each in found if _is_good_link(each)])
+            for each in found:
+                if isinstance(each, RemoteFile):
+                    yield each
+                else:
+                    yield next(resolved) if _is_good_link(each) else _file(each)
 
 
 def is_gone(client: "RobotoClient", dataset_id: str, file_id: str, relative_path: str) -> bool:
@@ -123,25 +131,66 @@ def _owner_of(page: Sequence[object], dataset_id: str) -> str | None:
 
 
 class _Recent:
-    """The records of the last pages, by id, version and path: only the same file twice is a repetition."""
+    """What the last pages held, by id, version and path: only the same file twice is a repetition."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._keys: collections.OrderedDict[tuple[str, str, str], None] = collections.OrderedDict()
+        self._keys: set[_Key | None] = set()
+        self._pages: collections.deque[Sequence[_Key | None]] = collections.deque()
 
-    def has(self, record: object) -> bool:
-        """Return whether this record was there already, and remember it."""
-        if not isinstance(record, Mapping) or not record.get("file_id"):
-            return False
-        fields = ("file_id", "version", "relative_path")
-        file_id, version, path = (str(record.get(name)) for name in fields)
-        key = (file_id, version, path)
-        if key in self._keys:
-            return True
-        self._keys[key] = None
-        if len(self._keys) > self._most:
-            self._keys.popitem(last=False)
-        return False
+    def without_repetitions(self, found: list[_Found]) -> list[_Found]:
+        """Return what was not there before, and remember it.
+
+        Args:
+            found: What a page holds.
+        """
+        keys = [each[:3] if isinstance(each, RemoteFile) else _key_of(each) for each in found]
+        if len(set(keys)) < len(keys) or not self._keys.isdisjoint(keys):  # rarely
+            found, keys = self._new_ones(found, keys)
+        self._remember(keys)
+        return found
+
+    def _new_ones(
+        self, found: list[_Found], keys: Sequence[_Key | None]
+    ) -> tuple[list[_Found], list[_Key | None]]:
+        new: list[_Found] = []
+        new_keys: dict[_Key | None, None] = {}
+        for each, key in zip(found, keys, strict=True):
+            if key is None or (key not in self._keys and key not in new_keys):
+                new.append(each)
+                new_keys[key] = None
+        return new, list(new_keys)
+
+    def _remember(self, keys: Sequence[_Key | None]) -> None:
+        self._keys.update(keys)
+        self._keys.discard(None)
+        self._pages.append(keys)
+        while len(self._keys) > self._most and len(self._pages) > 1:
+            self._keys.difference_update(self._pages.popleft())
+
+
+def _key_of(record: object) -> _Key | None:
+    """Return what names a file; None for a record without an id, which is named each time."""
+    if not isinstance(record, Mapping) or not record.get("file_id"):
+        return None
+    file_id, version, path = (
+        str(record.get(name)) for name in ("file_id", "version", "relative_path")
+    )
+    return file_id, version, path
+
+
+def _wanted(page: Sequence[Any], scope: Scope, matcher: Matcher) -> Iterator[_Found]:
+    """Yield what is wanted of a page: a file where the record is as most are, else the record."""
+    has_window = scope.has_window
+    for record in page:
+        file = plain_file(record)
+        if file is None:
+            if _is_wanted(record, scope, matcher):
+                yield record
+        elif matcher.matches(file.relative_path) and (
+            not has_window or _is_in_window(scope, record)
+        ):
+            yield file
 
 
 def _is_wanted(record: object, scope: Scope, matcher: Matcher) -> bool:

@@ -1,7 +1,6 @@
 """Finds the objects behind links: side by side, and each target once."""
 
 import concurrent.futures
-import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -125,4 +124,4 @@ def _without_target(link: Mapping[str, Any], error: PlatformError) -> RemoteFile
         "ACCESS_DENIED": "these credentials may not read",
         "BAD_RECORD": f"cannot be had: {error.message}",
     }[code].rstrip(".")
-    return dataclasses.replace(bad_record(link, ""), code=code, reason=reason)
+    return bad_record(link, "")._replace(code=code, reason=reason)

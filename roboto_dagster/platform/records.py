@@ -3,10 +3,10 @@
 Records are judged by hand, one by one: a pydantic model per record would double the time of a listing.
 """
 
-import dataclasses
+import operator
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from roboto_dagster.errors import ErrorCode
 from roboto_dagster.uri import split_s3_uri
@@ -17,11 +17,11 @@ _MAX_SIZE_BYTES = 2**47  # above the largest object of any store; the sum of man
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _BUCKET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
+_PLAIN_URI = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{0,254}/.", re.DOTALL)
 _ARN = re.compile(r"arn:[A-Za-z0-9:._-]+")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteFile:
+class RemoteFile(NamedTuple):  # made by the million, in a third of the time that a dataclass takes
     """A file as the platform lists it.
 
     Attributes:
@@ -62,6 +62,41 @@ def problem_of(record: object) -> str | None:
     if not isinstance(record, Mapping):
         return "it is not an object"
     return _text_problem(record) or _number_problem(record) or _kind_problem(record)
+
+
+def plain_file(record: Any) -> RemoteFile | None:
+    """Return the file of a record that is as most are, in a few steps that cost little.
+
+    Args:
+        record: As the platform sent it.
+
+    Returns:
+        None for what has to be looked at field by field: a link, what is not available, and all that may be wrong.
+    """
+    try:
+        file_id, version, path, size, uri, association_id, kind, status = _fields_of(record)
+        is_ascii = "".join((file_id, path, uri, association_id)).isascii()  # noqa: FLY002 -- refuses what is no text
+    except (LookupError, TypeError):  # a field is missing, or is no text
+        return None
+    is_plain = (
+        is_ascii
+        and kind == "file"
+        and status == "available"
+        and path
+        and type(version) is int  # a bool is one, too
+        and 0 <= version <= _MAX_VERSION
+        and type(size) is int
+        and 0 <= size <= _MAX_SIZE_BYTES
+        and _ID.fullmatch(file_id)
+        and _ID.fullmatch(association_id)
+        and _PLAIN_URI.match(uri)
+    )
+    return RemoteFile(file_id, version, path, size, uri, association_id) if is_plain else None
+
+
+_fields_of = operator.itemgetter(
+    *("file_id", "version", "relative_path", "size", "uri", "association_id", "fs_type", "status")
+)
 
 
 def is_id(text: str) -> bool:

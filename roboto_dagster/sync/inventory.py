@@ -126,26 +126,25 @@ class Inventory:
         self.db.executemany(sql.INSERT_FILE, (self._remote_row(dataset_id, file) for file in files))
 
     def _remote_row(self, dataset_id: str, file: RemoteFile) -> tuple[Any, ...]:
-        code, reason = file.code, file.reason
-        is_marker = code is None and is_directory_marker(file)
+        file_id, version, relative_path, size_bytes, uri, association_id, code, reason = file
+        is_marker = code is None and size_bytes == 0 and is_directory_marker(file)
         if is_marker:
             reason = MARKER_REASON
         elif code is None:
-            reason = unsafe_reason(file.relative_path)
+            reason = unsafe_reason(relative_path)
             code = "UNSAFE_PATH" if reason else None
-        place = None if reason else f"{dataset_id}/{place_of(file.relative_path)}"
+        place = None if reason else f"{dataset_id}/{place_of(relative_path)}"
         if place is not None:
             self._note_folders(place)
+        texts: tuple[str, ...] = (file_id, relative_path, uri, association_id, file.bucket_name)
+        if not "".join(texts).isascii():
+            texts = tuple(map(_storable, texts))
         return (
             dataset_id,
-            _storable(file.file_id),
-            file.version,
-            _storable(file.relative_path),
+            version,
+            size_bytes,
+            *texts,
             place,
-            file.size_bytes,
-            _storable(file.uri),
-            _storable(file.association_id),
-            _storable(file.bucket_name),
             "skip" if is_marker else "keep",
             "skipped" if is_marker else "unchanged",
             code,

@@ -32,8 +32,8 @@ FILE_COLUMNS = "seq, dataset_id, file.file_id, file.version, relative_path, file
 """The columns of a `PlannedFile`, which every query of files selects first."""
 
 INSERT_FILE = """
-INSERT INTO file (dataset_id, file_id, version, relative_path, place, size_bytes, uri, association_id, bucket,
-    action, status, error_code, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO file (dataset_id, version, size_bytes, file_id, relative_path, uri, association_id, bucket, place, action,
+    status, error_code, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 # A file that is listed twice, since pages shift while files are added, counts once, as last listed.

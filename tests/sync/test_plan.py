@@ -1,7 +1,5 @@
 """What the plan decides, from tables: which places are one, what is kept."""
 
-import dataclasses
-
 import pytest
 
 from roboto_dagster.platform.files import RemoteFile
@@ -74,5 +72,5 @@ def test_an_empty_object_that_ends_in_a_slash_is_a_marker(
     path: str, size_bytes: int, *, expected: bool
 ) -> None:
     """S3 consoles make such objects to show an empty folder."""
-    file = dataclasses.replace(REMOTE, relative_path=path, size_bytes=size_bytes)
+    file = REMOTE._replace(relative_path=path, size_bytes=size_bytes)
     assert is_directory_marker(file) is expected

@@ -71,7 +71,7 @@ class PlannedRow(NamedTuple):
     file: RemoteFile
 
 
-_FILE_FIELDS = tuple(field.name for field in dataclasses.fields(RemoteFile))
+_FILE_FIELDS = RemoteFile._fields
 _INTEGERS = frozenset({"shard", "version", "size_bytes"})
 
 
