@@ -99,7 +99,7 @@ def test_deps_are_added_to_the_source(sandbox: DefsFolderSandbox) -> None:
     ids=["group", "url"],
 )
 def test_sources_that_differ_are_refused(sources: tuple[SourceAsset, SourceAsset]) -> None:
-    """Two components that define one key differently are told, whatever their order."""
+    """Two components that define one key differently are refused, whatever their order."""
     for order in (sources, sources[::-1]):
         with pytest.raises(ConfigurationError, match="define the source roboto/platform differ"):
             defining_source(order)
