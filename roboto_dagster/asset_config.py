@@ -18,7 +18,7 @@ from typing_extensions import Self
 import roboto_dagster.library  # noqa: F401 -- registers the package
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.platform.queries import Query, checked_query
-from roboto_dagster.platform.scope import Matcher
+from roboto_dagster.platform.scope import Matcher, Scope
 from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.sync.options import checked_destination
 
@@ -159,6 +159,18 @@ class DatasetAssetConfig:
             )
             raise ConfigurationError(msg)
         return found
+
+    def with_patterns(self, scope: Scope) -> Scope:
+        """Return the part of a dataset that this asset delivers.
+
+        Args:
+            scope: The dataset, and patterns of any asset.
+        """
+        return dataclasses.replace(
+            scope,
+            include_patterns=self.include_patterns,
+            exclude_patterns=self.exclude_patterns,
+        )
 
     def manifest(self, asset_key: dg.AssetKey, partition_key: str | None) -> pathlib.Path:
         """Return where the manifest of one partition is.

@@ -71,7 +71,10 @@ def evaluate_checks(
 
 
 def evaluate_in_failed_step(
-    context: dg.AssetExecutionContext, partitioning: Partitioning, platform: Platform
+    context: dg.AssetExecutionContext,
+    asset_key: dg.AssetKey,
+    partitioning: Partitioning,
+    platform: Platform,
 ) -> None:
     """Evaluate the checks of a run whose asset is about to fail.
 
@@ -80,10 +83,11 @@ def evaluate_in_failed_step(
 
     Args:
         context: Of the asset's op.
+        asset_key: The asset.
         partitioning: Of the asset.
         platform: Asked by checks that compare with it.
     """
-    specs = _specs_in_run(context)
+    specs = _specs_in_run(context, asset_key)
     if not specs:
         return
     run_id = context.run.run_id
@@ -167,7 +171,9 @@ def _target(instance: dg.DagsterInstance, asset_key: dg.AssetKey, partition_key:
     )
 
 
-def _specs_in_run(context: dg.AssetExecutionContext) -> list[dg.AssetCheckSpec]:
+def _specs_in_run(
+    context: dg.AssetExecutionContext, asset_key: dg.AssetKey
+) -> list[dg.AssetCheckSpec]:
     """Return the specs of this package's checks of the asset that the run is to execute."""
     try:
         layer = context.job_def.asset_layer
@@ -177,9 +183,9 @@ def _specs_in_run(context: dg.AssetExecutionContext) -> list[dg.AssetCheckSpec]:
         spec
         for data in layer.data
         for spec in data.assets_def.check_specs
-        if spec.asset_key == context.asset_key
+        if spec.asset_key == asset_key
         and spec.name in INSPECTIONS
-        and data.assets_def.op.name == derived_name(context.asset_key, "_checks")
+        and data.assets_def.op.name == derived_name(asset_key, "_checks")
     ]
 
 

@@ -1,38 +1,35 @@
-"""One run of a dataset asset: its partitions are synced one after another, and each has its own outcome.
+"""One run of dataset assets: their partitions are synced one after another, and each has its own outcome.
 
 ```
 keys ─► sync each ─┬─ complete ──► recorded at once (`recording`)
                    └─ not ───────► observed at the end
-                                        all complete ──► the result
+                                        all complete ──► the results
                                         some are not ──► evaluations of the run's checks, then one dagster.Failure
 ```
 """
 
 import dataclasses
+import functools
 import inspect
-import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import dagster as dg
 
-from roboto_dagster.check_evaluations import evaluate_in_failed_step
 from roboto_dagster.check_outputs import with_check_outputs
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.findings import Platform
+from roboto_dagster.failed_partitions import FailedPartitions
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.messages import dataset_label, describe_in_markdown, summary
-from roboto_dagster.metadata import outcome_metadata
-from roboto_dagster.outcomes import Outcome, is_complete, run_error, run_failure
-from roboto_dagster.partition_sync import PartitionSync
+from roboto_dagster.outcomes import Outcome, Unit, is_complete, run_error, run_failure
+from roboto_dagster.partition_sync import PartitionSync, sync_together
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.recording import Recorder, Results, is_direct
 from roboto_dagster.resource_checks import checked_resource
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
+from roboto_dagster.run_log import RunLog, log_outcome
 from roboto_dagster.run_requests import named_dataset
 from roboto_dagster.sync.options import SyncOptions
 from roboto_dagster.sync.report import SyncReport
-from roboto_dagster.text import one_line
 from roboto_dagster.unchanged import OnUnchanged
 
 
@@ -84,10 +81,50 @@ def materialize_partitions(
         object_store=checked_resource(object_store, "object_store", ObjectStoreResource),
         retry=retry or RetryConfig(),
         options=options or SyncOptions(),
-        dataset_names=named_dataset(_tags(context)),
+        dataset_names=known_names(context),
     )
-    run = _Run(context, delivery, FailedPartitions(context, partitioning, roboto))
-    yield from run.materialize(_keys(context, partitioning), on_unchanged)
+    yield from materialize_assets(context, [delivery], roboto, on_unchanged)
+
+
+def materialize_assets(
+    context: dg.AssetExecutionContext,
+    syncs: Sequence[PartitionSync],
+    roboto: RobotoResource,
+    on_unchanged: OnUnchanged = "materialize",
+) -> Results:
+    """Deliver the partitions of a run for one or several assets, with one listing a partition.
+
+    Args:
+        context: Of the op.
+        syncs: Of the assets, all of which have the same partitions.
+        roboto: The platform, for the checks of a run that fails.
+        on_unchanged: As of `materialize_partitions`.
+
+    Yields:
+        One result for each asset.
+
+    Raises:
+        dagster.Failure: A partition of an asset is not complete; those that are have been materialized.
+    """
+    keys = _keys(context, syncs[0])
+    assets = [
+        _Asset(
+            sync,
+            Recorder(context, sync.asset_key, on_unchanged, is_range=len(keys) > 1),
+            FailedPartitions(context, sync.partitioning, roboto, sync.asset_key),
+        )
+        for sync in syncs
+    ]
+    yield from _Run(context, assets).materialize(keys)
+
+
+def known_names(context: dg.AssetExecutionContext) -> Mapping[str, str]:
+    """Return the names of datasets that a run's tags have, by id.
+
+    Args:
+        context: Of the op.
+    """
+    return named_dataset({} if is_direct(context) else context.run.tags)
 
 
 def asset_result(context: dg.AssetExecutionContext, results: Any) -> Any:
@@ -109,158 +146,92 @@ def asset_result(context: dg.AssetExecutionContext, results: Any) -> Any:
     return found[0] if len(found) == 1 else found
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Asset:
+    """One asset of a run, and how its outcomes are recorded."""
+
+    sync: PartitionSync
+    recorder: Recorder
+    failed: FailedPartitions
+
+    @property
+    def name(self) -> str:
+        return self.sync.asset_key.to_user_string()
+
+    def record(self, key: str | None, outcome: Outcome) -> None:
+        if isinstance(outcome, SyncReport) and is_complete(outcome):
+            self.failed.has_reports = True
+            self.recorder.add(key, outcome)
+        else:
+            self.failed.add(key, outcome)
+
+
 class _Run:
-    """One run of the asset's op: any number of partitions, each with its own outcome."""
+    """One run of the op: any number of partitions of one or several assets, each with its own outcome."""
 
-    def __init__(
-        self, context: dg.AssetExecutionContext, delivery: PartitionSync, failed: "FailedPartitions"
-    ) -> None:
+    def __init__(self, context: dg.AssetExecutionContext, assets: Sequence[_Asset]) -> None:
         self._context = context
-        self._delivery = delivery
-        self._failed = failed
+        self._assets = {each.sync.asset_key: each for each in assets}
+        self._has_several = len(assets) > 1
 
-    def materialize(
-        self, partition_keys: Sequence[str | None], on_unchanged: OnUnchanged
-    ) -> Results:
+    def materialize(self, partition_keys: Sequence[str | None]) -> Results:
         """Sync every partition, and record the outcome of each in Dagster.
 
         Args:
             partition_keys: The partitions; the key None where there are none.
-            on_unchanged: What is recorded for those without any change.
 
         Yields:
-            The result of the step.
+            The results of the step.
 
         Raises:
             dagster.Failure: A partition is not complete; those that are have been materialized.
         """
-        is_range = len(partition_keys) > 1
-        recorder = Recorder(self._context, self._context.asset_key, on_unchanged, is_range=is_range)
         try:
-            self._sync_all(partition_keys, recorder, is_range=is_range)
-            if not self._failed.outcomes:
-                yield from recorder.succeed()
+            self._sync_all(partition_keys)
+            if not self._failed():
+                for asset in self._assets.values():
+                    yield from asset.recorder.succeed()
                 return
         except BaseException:  # an interrupt: what is complete by now stays materialized
-            recorder.fail()
+            self._record_complete()
             raise
-        recorder.fail()
-        self._failed.fail(len(partition_keys))
+        self._record_complete()
+        for asset in self._assets.values():
+            asset.failed.record()
+        total = len(partition_keys) * len(self._assets)
+        raise run_failure(self._failed(), total) from run_error(self._failed().values())
 
-    def _sync_all(
-        self, partition_keys: Sequence[str | None], recorder: Recorder, *, is_range: bool
-    ) -> None:
+    def _sync_all(self, partition_keys: Sequence[str | None]) -> None:
+        is_range = len(partition_keys) > 1
+        syncs = [each.sync for each in self._assets.values()]
         for key in partition_keys:
-            log = _Log(self._context.log, f"{one_line(key)}: " if is_range else "")
-            outcome = self._delivery.sync(key, log)
-            if isinstance(outcome, SyncReport) and is_complete(outcome):
-                self._failed.has_reports = True
-                recorder.add(key, outcome)
-            else:
-                self._failed.add(key, outcome)
-            _log_end(log, key, outcome, is_range=is_range)
+            log_of = functools.partial(self._log, key, is_range=is_range)
+            for sync, outcome in sync_together(syncs, key, log_of):
+                self._assets[sync.asset_key].record(key, outcome)
+                log_outcome(log_of(sync), key, outcome, is_one=len(syncs) == 1 and not is_range)
+
+    def _failed(self) -> dict[Unit, Outcome]:
+        return {
+            Unit(key, asset.name if self._has_several else None): outcome
+            for asset in self._assets.values()
+            for key, outcome in asset.failed.outcomes.items()
+        }
+
+    def _log(self, key: str | None, sync: PartitionSync, *, is_range: bool) -> RunLog:
+        name = self._assets[sync.asset_key].name if self._has_several else None
+        return RunLog(self._context.log, name, key if is_range else None)
+
+    def _record_complete(self) -> None:
+        for asset in self._assets.values():
+            asset.recorder.fail()
 
 
-class FailedPartitions:
-    """The partitions of a run that are not complete, and how they are recorded.
-
-    Args:
-        context: Of the op.
-        partitioning: Of the asset.
-        roboto: The platform, for the checks.
-
-    Attributes:
-        outcomes: Of each that is not complete.
-        has_reports: Whether any partition could be synced, so that there is something to check.
-    """
-
-    def __init__(
-        self, context: dg.AssetExecutionContext, partitioning: Partitioning, roboto: RobotoResource
-    ) -> None:
-        self._context = context
-        self._partitioning = partitioning
-        self._roboto = roboto
-        self.outcomes: dict[str | None, Outcome] = {}
-        self.has_reports = False
-
-    def add(self, partition_key: str | None, outcome: Outcome) -> None:
-        """Add a partition that is not complete.
-
-        Args:
-            partition_key: The partition; None where there are none.
-            outcome: Of its sync.
-        """
-        self.outcomes[partition_key] = outcome
-        self.has_reports |= isinstance(outcome, SyncReport)
-
-    def fail(self, partitions: int) -> NoReturn:
-        """Record them, and fail the step.
-
-        Args:
-            partitions: How many partitions the run has.
-
-        Raises:
-            dagster.Failure: Always.
-        """
-        self._observe()
-        self._evaluate_checks()
-        raise run_failure(self.outcomes, partitions) from run_error(self.outcomes)
-
-    def _observe(self) -> None:
-        """Dagster shows a failure's metadata in the run's log alone, an observation's on the
-        asset's page too.
-        """
-        for key, outcome in self.outcomes.items():
-            self._context.log_event(
-                dg.AssetObservation(
-                    asset_key=self._context.asset_key,
-                    partition=key,
-                    description=describe_in_markdown(outcome, key),
-                    metadata=outcome_metadata(outcome),
-                )
-            )
-
-    def _evaluate_checks(self) -> None:
-        """Dagster would skip the checks, and show all of them as failed to execute."""
-        if not self.has_reports:
-            return  # the platform or the settings are the problem: there is nothing to check
-        try:
-            evaluate_in_failed_step(self._context, self._partitioning, Platform(self._roboto))
-        except Exception as error:  # noqa: BLE001 -- the failure of the run must not be hidden by another one
-            self._context.log.warning(f"The checks could not be evaluated: {one_line(error)}")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Log:
-    """The log of a run; in a run of many partitions each line starts with its partition."""
-
-    to: dg.DagsterLogManager
-    prefix: str = ""
-
-    def __call__(self, level: int, line: str) -> None:
-        self.to.log(level, f"{self.prefix}{line}")
-
-
-def _log_end(log: _Log, key: str | None, outcome: Outcome, *, is_range: bool) -> None:
-    if isinstance(outcome, SyncReport):
-        named = _Log(log.to) if key in outcome.dataset_ids else log  # the label has the id, too
-        label = f"{dataset_label(outcome)}: " if outcome.dataset_ids else ""
-        level = logging.WARNING if outcome.files_failed else logging.INFO
-        named(level, f"{label}{summary(outcome)}")
-    elif is_range:  # else the failure of the run follows at once
-        log(logging.ERROR, str(outcome))
-
-
-def _tags(context: dg.AssetExecutionContext) -> Mapping[str, str]:
-    return {} if is_direct(context) else context.run.tags
-
-
-def _keys(context: dg.AssetExecutionContext, partitioning: Partitioning) -> Sequence[str | None]:
-    if partitioning.partitions_def is None:
+def _keys(context: dg.AssetExecutionContext, sync: PartitionSync) -> Sequence[str | None]:
+    if sync.partitioning.partitions_def is None:
         return [None]
     if not (context.has_partition_key or context.has_partition_key_range):
         raise ConfigurationError(
-            f"The asset {context.asset_key.to_user_string()} has partitions, and this run is of none of them: give it a "
+            f"The asset {sync.asset_key.to_user_string()} has partitions, and this run is of none of them: give it a "
             "partition key."
         )
     if context.has_partition_key and is_direct(context):

@@ -9,7 +9,8 @@
 
 import collections
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 import dagster as dg
 
@@ -25,25 +26,41 @@ Outcome = SyncReport | RobotoDagsterError
 """The report of a partition's sync, or why it could not even be planned."""
 
 
+class Unit(NamedTuple):
+    """A partition of an asset in a run.
+
+    Attributes:
+        partition_key: Its key; None where there are no partitions.
+        asset: The asset, where the run has several.
+    """
+
+    partition_key: str | None
+    asset: str | None = None
+
+    def __str__(self) -> str:
+        """Return both, such as `camera, ds_1`."""
+        return ", ".join(each for each in (self.asset, self.partition_key) if each)
+
+
 def is_complete(outcome: Outcome) -> bool:
     """Return whether every file of a partition is on disk."""
     return isinstance(outcome, SyncReport) and not outcome.files_failed
 
 
-def run_failure(failed: Mapping[str | None, Outcome], total: int) -> dg.Failure:
+def run_failure(failed: Mapping[Unit, Outcome], total: int) -> dg.Failure:
     """Return the one failure of a run in which not every partition is complete; raise it from
-    `run_error(failed)`.
+    `run_error(failed.values())`.
 
     Dagster drops what is inside an exception group, so the failure has it in words: sentences, then
     a table.
 
     Args:
-        failed: The partitions that are not complete; the key None where there are no partitions.
-        total: How many partitions the run had.
+        failed: The partitions that are not complete.
+        total: How many partitions the run had, of all its assets.
     """
-    sentences = [describe(outcome, key) for key, outcome in failed.items()]
+    sentences = [_sentence(unit, outcome) for unit, outcome in failed.items()]
     if total > 1:
-        sentences.insert(0, _verdict(len(failed), total))
+        sentences.insert(0, _verdict(failed, total))
     return dg.Failure(
         description="\n".join(sentences[: MAX_TABLE_ROWS + 1]),
         metadata=_failed_metadata(failed),
@@ -51,17 +68,14 @@ def run_failure(failed: Mapping[str | None, Outcome], total: int) -> dg.Failure:
     )
 
 
-def run_error(failed: Mapping[str | None, Outcome]) -> Exception | None:
+def run_error(failed: Iterable[Outcome]) -> Exception | None:
     """Return what a failed run is raised from: a group of its files' errors, one of groups where
     several partitions failed, or None where the failure holds everything.
 
     Args:
-        failed: The partitions that are not complete.
+        failed: Of the partitions that are not complete.
     """
-    errors = [
-        outcome.error() if isinstance(outcome, SyncReport) else outcome
-        for outcome in failed.values()
-    ]
+    errors = [outcome.error() if isinstance(outcome, SyncReport) else outcome for outcome in failed]
     found = [error for error in errors if error is not None]
     if all(isinstance(error, RobotoDagsterError) for error in found):
         return None  # their messages stand in the failure, word for word
@@ -70,16 +84,25 @@ def run_error(failed: Mapping[str | None, Outcome]) -> Exception | None:
     return ExceptionGroup(f"{len(found)} partitions are not complete", found)
 
 
-def _verdict(failed: int, total: int) -> str:
-    verb = "is" if failed == 1 else "are"
-    others = total - failed
+def _sentence(unit: Unit, outcome: Outcome) -> str:
+    sentence = describe(outcome, unit.partition_key)
+    return f"{unit.asset}: {sentence}" if unit.asset else sentence
+
+
+def _verdict(failed: Collection[Unit], total: int) -> str:
+    some = next(iter(failed))
+    noun = (
+        "partition" if not some.asset else "asset" if not some.partition_key else "asset partition"
+    )
+    verb = "is" if len(failed) == 1 else "are"
+    others = total - len(failed)
     if others == 0:
-        return f"None of the {total} partitions is complete."
+        return f"None of the {total} {noun}s is complete."
     rest = "the other one is" if others == 1 else f"the other {others} are"
-    return f"{failed} of {total} partitions {verb} not complete; {rest} materialized."
+    return f"{len(failed)} of {total} {noun}s {verb} not complete; {rest} materialized."
 
 
-def _failed_metadata(failed: Mapping[str | None, Outcome]) -> Metadata:
+def _failed_metadata(failed: Mapping[Unit, Outcome]) -> Metadata:
     if len(failed) == 1:
         return outcome_metadata(next(iter(failed.values())))
     reports = [outcome for outcome in failed.values() if isinstance(outcome, SyncReport)]
@@ -87,7 +110,7 @@ def _failed_metadata(failed: Mapping[str | None, Outcome]) -> Metadata:
     codes = collections.Counter[str]()
     for report in reports:
         codes.update(report.error_codes)
-    keys = dg.MetadataValue.json(list(failed)[:MAX_TABLE_ROWS])
+    keys = dg.MetadataValue.json([str(unit) for unit in list(failed)[:MAX_TABLE_ROWS]])
     metadata: Metadata = {"roboto/partitions_failed": keys}
     return metadata | (failure_metadata(failures, codes) if failures else {})
 

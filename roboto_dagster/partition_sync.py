@@ -1,10 +1,19 @@
 """The partitions of one asset as syncs: which datasets a key stands for, and with what settings they are delivered.
 
+Several assets of one run share the listing of each partition:
+
+```
+                    ┌─► files of the first asset ──► sync ──► outcome
+ partition ─► list ─┼─► files of the second ───────► sync ──► outcome
+              once  └─► …
+```
+
 Records nothing in Dagster: `materialize` and `sharded_asset` do, each in its way.
 """
 
+import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -14,11 +23,13 @@ from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.outcomes import Outcome
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning
+from roboto_dagster.platform.catalog import DatasetCatalog, PlatformCatalog, SharedCatalog
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
+from roboto_dagster.sync.datasets import Datasets
 from roboto_dagster.sync.options import SyncOptions, SyncSettings
 from roboto_dagster.sync.progress import Log
-from roboto_dagster.sync.run import sync
+from roboto_dagster.sync.run import sync_listed
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     from roboto import RobotoClient
@@ -35,6 +46,10 @@ class PartitionSync:
         retry: How what fails transiently is retried.
         options: How what is not as it should be is treated.
         dataset_names: Names of datasets that are known already, by id.
+
+    Attributes:
+        partitioning: The same.
+        asset_key: The same.
     """
 
     def __init__(
@@ -48,8 +63,8 @@ class PartitionSync:
         options: SyncOptions,
         dataset_names: Mapping[str, str],
     ) -> None:
-        self._partitioning = partitioning
-        self._asset_key = asset_key
+        self.partitioning = partitioning
+        self.asset_key = asset_key
         self._roboto = roboto
         self._object_store = object_store
         self._retry = retry
@@ -57,18 +72,24 @@ class PartitionSync:
         self._dataset_names = dataset_names
         self._existing = ExistingPartitions(partitioning.partitions_def)
 
-    def sync(self, partition_key: str | None, log: Log) -> Outcome:
-        """Deliver one partition.
+    def sync(
+        self, partition_key: str | None, scopes: Sequence[Scope], catalog: DatasetCatalog, log: Log
+    ) -> Outcome:
+        """Deliver what this asset wants of one partition.
 
         Args:
             partition_key: The partition; None where there are none.
+            scopes: Its datasets, with the patterns of any asset.
+            catalog: What is asked about them.
             log: Where its lines go.
 
         Returns:
             The report, or why it could not even be planned.
         """
         try:
-            return sync(self.scopes(partition_key), self.settings(partition_key, log))
+            own = [self.partitioning.config.with_patterns(scope) for scope in scopes]
+            settings = self.settings(partition_key, log)
+            return sync_listed(own, settings, Datasets(own, settings, catalog))
         except RobotoDagsterError as error:
             return error
 
@@ -84,8 +105,8 @@ class PartitionSync:
         """
         if partition_key is not None:
             self._existing.require(partition_key)
-        return self._partitioning.scopes(
-            partition_key, self._client, self._roboto.org_id, self._dataset_names
+        return self.partitioning.scopes(
+            partition_key, self.client, self._roboto.org_id, self._dataset_names
         )
 
     def settings(self, partition_key: str | None, log: Log) -> SyncSettings:
@@ -95,13 +116,13 @@ class PartitionSync:
             partition_key: The partition; None where there are none.
             log: Where its lines go.
         """
-        config = self._partitioning.config
+        config = self.partitioning.config
         return SyncSettings(
-            client=self._client,
+            client=self.client,
             org_id=self._roboto.org_id,
             open_store=self._object_store.open_store,
             destination=config.destination,
-            manifest=config.manifest(self._asset_key, partition_key),
+            manifest=config.manifest(self.asset_key, partition_key),
             # Of a stand-in for the resource nothing more is needed than `open_store`.
             durability=getattr(self._object_store, "durability", "none"),
             retry=self._retry,
@@ -110,6 +131,44 @@ class PartitionSync:
         )
 
     @functools.cached_property
-    def _client(self) -> "RobotoClient":
+    def client(self) -> "RobotoClient":
+        """Client of the platform."""
         # Once a run: reading the SDK's configuration takes a sixth of a small partition.
         return self._roboto.get_client()
+
+
+def sync_together(
+    syncs: Sequence[PartitionSync],
+    partition_key: str | None,
+    log_of: Callable[[PartitionSync], Log],
+) -> Iterator[tuple[PartitionSync, Outcome]]:
+    """Deliver one partition for several assets, one after another: what two of them want is fetched once.
+
+    Args:
+        syncs: Of the assets, all of which have the same partitions.
+        partition_key: The partition; None where there are none.
+        log_of: Returns where the lines of an asset go.
+
+    Yields:
+        The outcome of each asset, as soon as it is known. An error about the partition itself is that of all.
+    """
+    try:
+        scopes = syncs[0].scopes(partition_key)
+    except RobotoDagsterError as error:
+        yield from ((sync, error) for sync in syncs)
+        return
+    with _catalog_for(syncs) as catalog:
+        for sync in syncs:
+            yield sync, sync.sync(partition_key, scopes, catalog, log_of(sync))
+
+
+@contextlib.contextmanager
+def _catalog_for(syncs: Sequence[PartitionSync]) -> Iterator[DatasetCatalog]:
+    client = syncs[0].client
+    if len(syncs) == 1:  # nobody to share a listing with: it need not be kept
+        yield PlatformCatalog(client)
+        return
+    configs = [each.partitioning.config for each in syncs]
+    patterns = [(each.include_patterns, each.exclude_patterns) for each in configs]
+    with SharedCatalog(client, patterns) as catalog:
+        yield catalog

@@ -9,7 +9,7 @@ import pytest
 
 from roboto_dagster import ConfigurationError, PlatformError
 from roboto_dagster.metadata import MAX_TABLE_ROWS, outcome_metadata
-from roboto_dagster.outcomes import Outcome, is_complete, run_error, run_failure
+from roboto_dagster.outcomes import Outcome, Unit, is_complete, run_error, run_failure
 from tests.reports import failure, plain, report, table
 
 if sys.version_info < (3, 11):
@@ -34,7 +34,7 @@ def test_is_complete(outcome: Any, *, expected: bool) -> None:
 
 def failure_of(outcomes: Mapping[str | None, Outcome]) -> dg.Failure:
     """Return the failure of a run with these partitions."""
-    failed = {key: outcome for key, outcome in outcomes.items() if not is_complete(outcome)}
+    failed = {Unit(key): outcome for key, outcome in outcomes.items() if not is_complete(outcome)}
     return run_failure(failed, len(outcomes))
 
 
@@ -96,7 +96,7 @@ def test_many_failed_partitions_do_not_flood_the_description() -> None:
 def test_the_cause_is_the_group() -> None:
     """The failure is raised from what a program can take apart."""
     failures = [failure(1), failure(2)]
-    error = run_error({None: report(failures)})
+    error = run_error([report(failures)])
     assert isinstance(error, ExceptionGroup)
     assert list(error.exceptions) == failures
 
@@ -104,7 +104,7 @@ def test_the_cause_is_the_group() -> None:
 def test_the_cause_of_several_is_a_group_of_groups() -> None:
     """One member for each partition that failed."""
     unknown = PlatformError("unknown")
-    error = run_error({"a": report([failure()]), "b": unknown})
+    error = run_error([report([failure()]), unknown])
     assert isinstance(error, ExceptionGroup)
     assert (len(error.exceptions), error.exceptions[1]) == (2, unknown)
 
@@ -128,7 +128,30 @@ def test_numbers_agree_with_their_verbs(failed: int, total: int, sentence: str) 
     assert description.splitlines()[0] == sentence
 
 
+@pytest.mark.parametrize(
+    ("units", "sentence"),
+    [
+        (["camera", "imu"], "1 of 2 assets is not complete; the other one is materialized."),
+        (["camera", "imu", "gps"], "1 of 3 assets is not complete; the other 2 are materialized."),
+    ],
+)
+def test_assets_of_one_run_are_named(units: list[str], sentence: str) -> None:
+    """Where a run has several assets, the failure says which of them."""
+    failed = run_failure({Unit(None, units[0]): PlatformError("unknown")}, len(units))
+    assert (failed.description or "").splitlines() == [sentence, "camera: unknown"]
+
+
+def test_assets_and_partitions_are_named() -> None:
+    """Where there are several of both, both."""
+    unknown = PlatformError("unknown")
+    failed = run_failure({Unit("a", "camera"): unknown, Unit("b", "imu"): unknown}, 4)
+    first, *others = (failed.description or "").splitlines()
+    assert first == "2 of 4 asset partitions are not complete; the other 2 are materialized."
+    assert others == ["camera: a: unknown", "imu: b: unknown"]
+    assert plain(failed.metadata)["roboto/partitions_failed"] == ["camera, a", "imu, b"]
+
+
 def test_what_the_failure_has_is_not_repeated_by_a_cause() -> None:
     """Where no file was tried, the failure's own sentences are all there is."""
-    assert run_error({None: PlatformError("unknown")}) is None
-    assert run_error({"a": PlatformError("unknown"), "b": ConfigurationError("x")}) is None
+    assert run_error([PlatformError("unknown")]) is None
+    assert run_error([PlatformError("unknown"), ConfigurationError("x")]) is None

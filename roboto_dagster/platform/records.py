@@ -20,6 +20,8 @@ _BUCKET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 _PLAIN_URI = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{0,254}/.", re.DOTALL)
 _ARN = re.compile(r"arn:[A-Za-z0-9:._-]+")
 
+_NO_PATH = "?"
+
 
 class RemoteFile(NamedTuple):  # made by the million, in a third of the time that a dataclass takes
     """A file as the platform lists it.
@@ -51,6 +53,11 @@ class RemoteFile(NamedTuple):  # made by the million, in a third of the time tha
         `#` in keys.
         """
         return self.uri.partition("://")[2].partition("/")[0]
+
+    @property
+    def has_path(self) -> bool:
+        """Whether its record has a path; without one `relative_path` is its id."""
+        return self.code != "BAD_RECORD" or self.relative_path not in (self.file_id, _NO_PATH)
 
 
 def problem_of(record: object) -> str | None:
@@ -116,7 +123,7 @@ def bad_record(record: object, problem: str) -> RemoteFile:
     return RemoteFile(
         file_id=file_id,
         version=0,
-        relative_path=str(known.get("relative_path") or file_id or "?"),
+        relative_path=str(known.get("relative_path") or file_id or _NO_PATH),
         size_bytes=0,
         uri=str(known.get("uri") or ""),
         association_id=str(known.get("association_id") or ""),

@@ -17,8 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from roboto_dagster.errors import PlatformError
-from roboto_dagster.platform.datasets import dataset_owner
-from roboto_dagster.platform.files import FileListing
+from roboto_dagster.platform.catalog import DatasetCatalog, PlatformCatalog
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.inventory import Inventory
 from roboto_dagster.sync.manifest_names import read_dataset_names
@@ -56,6 +55,7 @@ class Datasets:
     Args:
         scopes: The datasets and their patterns.
         settings: Of the sync.
+        catalog: What is asked about them. Default: the platform.
 
     Attributes:
         org_ids: The organization that owns each dataset, once it is listed.
@@ -63,7 +63,10 @@ class Datasets:
         listed_at: When the first of them began to be listed, by the platform's clock where it is known.
     """
 
-    def __init__(self, scopes: Sequence[Scope], settings: SyncSettings) -> None:
+    def __init__(
+        self, scopes: Sequence[Scope], settings: SyncSettings, catalog: DatasetCatalog | None = None
+    ) -> None:
+        self._catalog = catalog or PlatformCatalog(settings.client)
         self._scopes = scopes
         self._settings = settings
         self.listed_at: dt.datetime | None = dt.datetime.now(dt.timezone.utc)
@@ -80,7 +83,7 @@ class Datasets:
             PlatformError: A dataset is unknown, or could not be listed to its end.
         """
         for scope in self._scopes:
-            listing = FileListing(self._settings.client, scope)
+            listing = self._catalog.files(scope)
             inventory.add_remote(scope.dataset_id, listing)
             if scope is self._scopes[0]:
                 self.listed_at = listing.listed_at or self.listed_at
@@ -108,7 +111,7 @@ class Datasets:
         return [each.dataset_id for each in self._scopes if each.dataset_id not in self.names]
 
     def _look_up(self, dataset_id: str) -> None:
-        org_id, name = dataset_owner(self._settings.client, dataset_id)
+        org_id, name = self._catalog.owner(dataset_id)
         self.org_ids[dataset_id] = org_id
         if name:
             self.names[dataset_id] = name
