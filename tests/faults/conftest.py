@@ -15,6 +15,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "covers(*ids): the rows of the fault matrix that it tests")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what materializes, often more than once, as slow."""
+    for item in items:
+        if {"lab", "one_lab"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(params=["curl", "boto3"])
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine in turn."""

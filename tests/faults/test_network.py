@@ -1,7 +1,6 @@
 """N1 to N22: what goes wrong between the store and us."""
 
 import contextlib
-import datetime as dt
 import pathlib
 import socket
 import ssl
@@ -10,10 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import trustme
 
 from roboto_dagster.testing import faults
 from roboto_dagster.testing.faults import Fault
@@ -342,7 +338,7 @@ def test_a_certificate_nobody_signed_fails_at_once(lab: Lab, tmp_path: pathlib.P
 def tls_server(folder: pathlib.Path) -> Iterator[str]:
     """Serves TLS handshakes with a certificate signed by itself."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed(folder))
+    context.load_cert_chain(unknown_certificate(folder))
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -361,25 +357,10 @@ def tls_server(folder: pathlib.Path) -> Iterator[str]:
     thread.join()
 
 
-def self_signed(folder: pathlib.Path) -> pathlib.Path:
-    """Writes a key and a certificate for 127.0.0.1 that no authority knows."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.timezone.utc)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    plain = serialization.NoEncryption()
-    pem, traditional = serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL
-    path = folder / "self-signed.pem"
-    path.write_bytes(key.private_bytes(pem, traditional, plain) + certificate.public_bytes(pem))
+def unknown_certificate(folder: pathlib.Path) -> pathlib.Path:
+    """Writes a key and a certificate for 127.0.0.1 of an authority that nobody trusts."""
+    path = folder / "unknown.pem"
+    trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(path))
     return path
 
 

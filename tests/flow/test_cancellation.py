@@ -1,15 +1,13 @@
 """A run that is ended from outside: its transfers stop, complete files stay, no incomplete one is left."""
 
 import dataclasses
+import json
 import pathlib
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
-import dagster as dg
 import pytest
 
 from roboto_dagster import ObjectStoreResource
@@ -61,14 +59,19 @@ class Watched(BodyContent):
 class Scene:
     """A dataset whose first files come at once, all others at 0.1 MB/s a connection, and its destination.
 
+    Args:
+        local: The platform.
+        destination: Where the dataset goes.
+
     Attributes:
-        environment: Of a process that runs `slow_logs.py`.
+        destination: Likewise.
+        dataset_id: The dataset.
     """
 
-    def __init__(self, local: LocalRoboto, engine: str, folder: pathlib.Path) -> None:
+    def __init__(self, local: LocalRoboto, destination: pathlib.Path) -> None:
         self._local = local
-        self._destination = folder / "logs"
         self._watch = Watch()
+        self.destination = destination
         self.dataset_id = local.add_dataset("slow")
         for name in QUICK:  # big files go first
             local.add_file(self.dataset_id, name, name.encode() * 600_000)
@@ -77,22 +80,14 @@ class Scene:
         slow = f"*{self.dataset_id}/slow_*"
         local.faults.add(faults.trickle(bytes_per_second=100_000), key=slow)
         local.faults.add(self._watch.fault, key=slow)
-        self.environment = {
-            **local.environment(),
-            "DAGSTER_HOME": str(folder),
-            "DATASET_ID": self.dataset_id,
-            "DESTINATION": str(self._destination),
-            "ENGINE": engine,
-            "PYTHONPATH": str(REPOSITORY),
-        }
 
     def complete_files(self) -> list[str]:
         """Return the names of the published files."""
-        return sorted(path.name for path in self._destination.glob("*/*.bin"))
+        return sorted(path.name for path in self.destination.glob("*/*.bin"))
 
     def partial_files(self) -> list[pathlib.Path]:
         """Return what is under way, or was."""
-        return list(self._destination.rglob(".*.part"))
+        return list(self.destination.rglob(".*.part"))
 
     def wait_for_slow_ones(self) -> None:
         """Wait until the quick files are complete and slow ones are under way."""
@@ -105,71 +100,38 @@ class Scene:
 
     def assert_the_next_run_fetches_the_rest(self, materialize: Materializer) -> None:
         """Run it again, now that nothing is slow: what was complete costs no request."""
-        self._local.faults.clear()
         self._local.requests.clear()
-        partitions = dg.StaticPartitionsDefinition([self.dataset_id])
-        asset = materialize.asset(destination=self._destination, partitions_def=partitions)
-        assert materialize(asset, partition_key=self.dataset_id).success
+        asset = materialize.asset(destination=self.destination, dataset_id=self.dataset_id)
+        assert materialize(asset).success
         assert self._local.requests.count(service="s3", key="*quick_*") == 0
         assert self.complete_files() == sorted(QUICK + SLOW)
         assert self.partial_files() == []
 
 
-@pytest.fixture(params=["curl", "boto3"])
-def scene(request: pytest.FixtureRequest, local: LocalRoboto, tmp_path: pathlib.Path) -> Scene:
-    """A dataset with slow files, for each engine."""
-    return Scene(local, str(request.param), tmp_path)
-
-
-@pytest.fixture
-def process(scene: Scene, tmp_path: pathlib.Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A plain process in the middle of `dg.materialize`."""
-    with (tmp_path / "output").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, str(LOCATION)],
-            env=scene.environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            scene.wait_for_slow_ones()
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-
 def test_a_terminated_run_stops_at_once(
-    scene: Scene, materialize: Materializer, tmp_path: pathlib.Path
+    local: LocalRoboto, materialize: Materializer, tmp_path: pathlib.Path
 ) -> None:
     """Terminated from the UI, a run is silent within two seconds, CANCELED, and leaves complete files only."""
-    with DagsterDev(["-f", str(LOCATION)], tmp_path / "home", scene.environment) as dagster:
-        run_id = dagster.launch("logs", partition_key=scene.dataset_id)
-        scene.wait_for_slow_ones()
-        dagster.terminate(run_id)
-        scene.assert_silence(since=time.monotonic())
-        assert dagster.wait_for(run_id) == "CANCELED"
-    assert (scene.complete_files(), scene.partial_files()) == (QUICK, [])
-    scene.assert_the_next_run_fetches_the_rest(materialize)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "kill"])
-def test_an_interrupted_process_stops_at_once(
-    scene: Scene,
-    process: "subprocess.Popen[bytes]",
-    materialize: Materializer,
-    number: signal.Signals,
-) -> None:
-    """Ended by Ctrl-C or `kill`, a plain process is silent within two seconds and leaves complete files only.
-
-    Dagster takes both signals for interrupts while it runs an asset.
-    """
-    process.send_signal(number)
-    scene.assert_silence(since=time.monotonic())
-    assert process.wait(30) != 0
-    assert (scene.complete_files(), scene.partial_files()) == (QUICK, [])
-    scene.assert_the_next_run_fetches_the_rest(materialize)
+    scenes = {engine: Scene(local, tmp_path / engine) for engine in ("curl", "boto3")}
+    described = {
+        engine: {"dataset_id": scene.dataset_id, "destination": str(scene.destination)}
+        for engine, scene in scenes.items()
+    }
+    environment = {**local.environment(), "SCENES": json.dumps(described)}
+    environment["PYTHONPATH"] = str(REPOSITORY)
+    with DagsterDev(["-f", str(LOCATION)], tmp_path / "home", environment) as dagster:
+        runs = {engine: dagster.launch(f"logs_{engine}") for engine in scenes}
+        for engine, scene in scenes.items():
+            scene.wait_for_slow_ones()
+            dagster.terminate(runs[engine])
+            scene.assert_silence(since=time.monotonic())
+        assert [dagster.wait_for(run) for run in runs.values()] == ["CANCELED", "CANCELED"]
+    assert {(*scene.complete_files(), *scene.partial_files()) for scene in scenes.values()} == {
+        tuple(QUICK)
+    }
+    local.faults.clear()
+    for scene in scenes.values():
+        scene.assert_the_next_run_fetches_the_rest(materialize)
 
 
 @pytest.mark.parametrize("engine", ["curl", "boto3"])

@@ -33,7 +33,7 @@ def pys3local_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     params=[
         s3_servers.Moto.name,
         *(
-            pytest.param(each.name, marks=pytest.mark.xdist_group(each.name))
+            pytest.param(each.name, marks=[pytest.mark.xdist_group(each.name), pytest.mark.slow])
             for each in s3_servers.FOREIGN
         ),
     ]

@@ -160,7 +160,9 @@ def servers(*names: str) -> pytest.MarkDecorator:
     """
     foreign = {each.name for each in FOREIGN}
     params = [
-        pytest.param(name, marks=[pytest.mark.xdist_group(name)] if name in foreign else [])
+        pytest.param(
+            name, marks=[pytest.mark.xdist_group(name), pytest.mark.slow] if name in foreign else []
+        )
         for name in names
     ]
     return pytest.mark.parametrize("server", params, indirect=True)

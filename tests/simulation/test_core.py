@@ -38,7 +38,9 @@ def play(dice: random.Random, name: str, folder: pathlib.Path) -> None:
         raise
 
 
-@pytest.mark.parametrize("block", range(BLOCKS))
+@pytest.mark.parametrize(
+    "block", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, BLOCKS))]
+)
 def test_histories_keep_the_promises(block: int, tmp_path: pathlib.Path) -> None:
     """Whatever a store does, a file is one version, or a failure with a name."""
     for seed in range(FIRST + block, FIRST + HISTORIES, BLOCKS):

@@ -149,7 +149,9 @@ def check_after_quiet_runs(world: World) -> None:
     assert world.gets == [], "asked for again"
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize(
+    "block", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 10))]
+)
 def test_histories_keep_the_promises(block: int, tmp_path: pathlib.Path, s3: LocalS3) -> None:
     """Whatever happened before, two quiet runs deliver everything, once."""
     for seed in range(block, HISTORIES, 10):
