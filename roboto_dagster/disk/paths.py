@@ -5,6 +5,7 @@ Nothing here touches the disk; `tree.LocalTree` applies the rule to a folder wit
 """
 
 import re
+from collections.abc import Collection
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4096
@@ -37,6 +38,16 @@ def unsafe_reason(relative_path: object) -> str | None:
     if len(relative_path) <= MAX_NAME_BYTES and _PLAIN.fullmatch(relative_path):
         return None  # none of the rules can apply to it
     return _unsafe_path(relative_path)
+
+
+def are_plain(relative_paths: Collection[str]) -> bool:
+    """Return whether all of many paths are safe, at a glance: False means that each has to be judged.
+
+    Args:
+        relative_paths: The paths, which are texts.
+    """
+    longest = max(map(len, relative_paths), default=0)
+    return longest <= MAX_NAME_BYTES and all(map(_PLAIN.fullmatch, relative_paths))
 
 
 def _unsafe_path(relative_path: str) -> str | None:

@@ -21,7 +21,7 @@ from roboto_dagster.sync.inventory import Inventory, batched
 from roboto_dagster.sync.known import KNOWN_COLUMNS, KnownRow, known_rows
 from roboto_dagster.sync.known_files import KnownFiles
 from roboto_dagster.sync.local import is_as_published
-from roboto_dagster.sync.manifest import iterate_manifest
+from roboto_dagster.sync.manifest import iterate_columns
 from roboto_dagster.sync.progress import Log
 from roboto_dagster.sync.publish_log import read_folder_logs, read_publish_logs
 from roboto_dagster.sync.shards.places import run_folders, shard_manifests
@@ -146,5 +146,5 @@ def _rows_of(
     manifest: pathlib.Path, within: pathlib.Path, dataset_ids: Iterable[str] | None = None
 ) -> Iterator[KnownRow]:
     wanted = None if dataset_ids is None else frozenset(dataset_ids)
-    for rows in iterate_manifest(manifest, KNOWN_COLUMNS, within=within, dataset_ids=wanted):
-        yield from known_rows(rows)
+    for columns in iterate_columns(manifest, KNOWN_COLUMNS, within=within, dataset_ids=wanted):
+        yield from known_rows(columns)

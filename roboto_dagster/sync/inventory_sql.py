@@ -41,6 +41,7 @@ INSERT INTO file (dataset_id, version, size_bytes, file_id, relative_path, uri, 
 # wildcards.
 COLLISIONS = """
 CREATE INDEX file_place ON file (place);
+CREATE INDEX file_path ON file (dataset_id, relative_path);
 DELETE FROM file WHERE seq IN (
     SELECT one.seq FROM file AS one JOIN file AS later USING (place, file_id) WHERE later.seq > one.seq
 );
@@ -72,8 +73,6 @@ ADD_UNLISTED = """
 INSERT OR REPLACE INTO known SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL
     WHERE NOT EXISTS (SELECT 1 FROM file WHERE dataset_id = ? AND relative_path = ?)
 """
-
-PATH_INDEX = "CREATE INDEX IF NOT EXISTS file_path ON file (dataset_id, relative_path)"
 
 CORRECT = """
 UPDATE file SET status = 'unchanged', file_id = ?1, version = ?2, uri = ?3

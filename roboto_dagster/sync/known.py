@@ -5,10 +5,10 @@ would leave the destination, or with a value of the wrong type, is left out.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from roboto_dagster.disk.paths import unsafe_reason
+from roboto_dagster.disk.paths import are_plain, unsafe_reason
 from roboto_dagster.platform.scope import is_dataset_id
 
 _MAX_INT = 2**63 - 1  # of SQLite and Parquet
@@ -52,6 +52,9 @@ class KnownRow(NamedTuple):
 KNOWN_COLUMNS = KnownRow._fields
 """The manifest's columns that are facts about a published file."""
 
+_NEVER_NONE = 7
+"""So many columns have a value in every row of a file on disk."""
+
 # The types of a row, with None for each combination of values that may be missing.
 _SHAPES = frozenset(
     itertools.product(
@@ -60,13 +63,27 @@ _SHAPES = frozenset(
 )
 
 
-def known_rows(rows: Iterable[Sequence[Any]]) -> Iterator[KnownRow]:
-    """Yield the rows that are facts about a file on disk.
+def known_rows(columns: Sequence[Sequence[Any]]) -> Iterator[KnownRow]:
+    """Yield the rows of a manifest that are facts about a file on disk.
 
     Args:
-        rows: Values in the order of `KNOWN_COLUMNS`, of any type.
+        columns: Values of `KNOWN_COLUMNS`, in that order. Their types are those of the manifest's schema.
     """
-    return filter(None, map(known_row, rows))
+    rows = zip(*columns, strict=True)
+    return map(KnownRow._make, rows) if _are_plain(columns) else filter(None, map(known_row, rows))
+
+
+def _are_plain(columns: Sequence[Sequence[Any]]) -> bool:
+    """Return whether every row is usable, at a glance: most manifests have no other ones."""
+    if any(None in column for column in columns[:_NEVER_NONE]):
+        return False
+    dataset_ids, paths, _, *numbers = columns[:6]
+    times = [0 if value is None else value for value in columns[-1]]
+    return (
+        all(map(is_dataset_id, set(dataset_ids)))
+        and are_plain(paths)
+        and min((min(column, default=0) for column in (*numbers, times)), default=0) >= 0
+    )
 
 
 def known_row(values: Sequence[Any]) -> KnownRow | None:

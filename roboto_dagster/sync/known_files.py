@@ -40,9 +40,6 @@ class KnownFiles:
             rows: Checked rows that match the disk: of files that this run did not list, or of files that the other run
                 published after this one.
         """
-        self._db.execute(
-            sql.PATH_INDEX
-        )  # made only where two runs meet: it takes time for many files
         for row in rows:
             values = (row.file_id, row.version, row.uri, *row[:2], row.size_bytes, row.mtime_ns)
             if self._db.execute(sql.CORRECT, values).rowcount:

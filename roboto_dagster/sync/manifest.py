@@ -186,9 +186,29 @@ def iterate_manifest(
     columns: Sequence[str],
     *,
     within: pathlib.Path | None = None,
-    dataset_ids: Collection[str] | None = None,
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Yield rows of some columns, many at a time, so that memory stays flat.
+
+    Args:
+        path: From `manifest_path`.
+        columns: Names of columns of `schema`.
+        within: A parent of `path` below which no link is followed; None trusts its folder.
+
+    Raises:
+        ManifestError: There is none, or it is not one of ours.
+    """
+    for values in iterate_columns(path, columns, within=within):
+        yield list(zip(*values, strict=True))
+
+
+def iterate_columns(
+    path: str | os.PathLike[str],
+    columns: Sequence[str],
+    *,
+    within: pathlib.Path | None = None,
+    dataset_ids: Collection[str] | None = None,
+) -> Iterator[list[list[Any]]]:
+    """Yield the values of some columns, for many rows at a time.
 
     Times come as microseconds since the epoch: to make an object of each would take longer than all else.
 
@@ -210,7 +230,7 @@ def iterate_manifest(
         size = _ROWS_PER_GROUP // 5
         batches = file.iter_batches(size, groups, list(columns), use_threads=False)  # see `_open`
         for batch in batches:
-            yield list(zip(*(_plain_values(batch.column(name)) for name in columns), strict=True))
+            yield [_plain_values(batch.column(name)) for name in columns]
 
 
 def _may_hold(file: "pq.ParquetFile", group: int, dataset_ids: Collection[str]) -> bool:

@@ -16,6 +16,7 @@ import pytest
 from roboto_dagster.errors import ManifestError
 from roboto_dagster.sync.manifest import (
     file_name,
+    iterate_columns,
     iterate_manifest,
     manifest_path,
     read_manifest,
@@ -229,7 +230,7 @@ def test_only_row_groups_that_may_hold_a_dataset_are_read(path: pathlib.Path) ->
     """A manifest of other datasets costs its footer alone."""
     write_manifest(path, [[row()]])
     rows = [
-        list(iterate_manifest(path, ["file_id"], dataset_ids=[dataset_id]))
+        list(iterate_columns(path, ["file_id"], dataset_ids=[dataset_id]))
         for dataset_id in ("ds_0", "ds_1", "ds_2")
     ]
-    assert rows == [[], [[("fl_1",)]], []]
+    assert rows == [[], [[["fl_1"]]], []]

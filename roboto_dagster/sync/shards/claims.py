@@ -4,7 +4,6 @@ import contextlib
 import pathlib
 
 from roboto_dagster.errors import ManifestError
-from roboto_dagster.sync import inventory_sql as sql
 from roboto_dagster.sync.inventory import Inventory
 from roboto_dagster.sync.manifest import iterate_manifest
 from roboto_dagster.sync.shards.places import manifests_of_run
@@ -46,7 +45,6 @@ class Claims:
         Args:
             inventory: Of the merge, after its plan has compared everything with the disk.
         """
-        inventory.db.execute(sql.PATH_INDEX)
         for manifest in manifests_of_run(self._folder):
             with contextlib.suppress(
                 ManifestError
