@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         PlatformError,
         RobotoDagsterError,
     )
+    from roboto_dagster.failure_sensor import build_roboto_failure_sensor
     from roboto_dagster.failures import FailedFile, PartitionFailure, failures_of_run
     from roboto_dagster.fs.credentials import CredentialProvider, Credentials
     from roboto_dagster.fs.download_session import DownloadSession
@@ -80,6 +81,7 @@ __all__ = [
     "build_roboto_dataset_asset",
     "build_roboto_dataset_checks",
     "build_roboto_dataset_sensor",
+    "build_roboto_failure_sensor",
     "build_roboto_source_asset",
     "build_roboto_sync_schedule",
     "failures_of_run",
@@ -121,6 +123,7 @@ _MODULE_OF = {
     "build_roboto_dataset_asset": "assets",
     "build_roboto_dataset_checks": "checks",
     "build_roboto_dataset_sensor": "sensors",
+    "build_roboto_failure_sensor": "failure_sensor",
     "build_roboto_source_asset": "source_asset",
     "build_roboto_sync_schedule": "schedules",
     "failures_of_run": "failures",

@@ -15,6 +15,7 @@ from roboto_dagster.partitions import partitioning_of
 from roboto_dagster.platform.queries import Query
 from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
+from roboto_dagster.run_history import DATASET_OP_TAGS
 from roboto_dagster.setting_checks import check_choice
 from roboto_dagster.source_asset import (
     Source,
@@ -209,7 +210,7 @@ def build_roboto_dataset_asset(
         freshness_policy=freshness_policy,
         retry_policy=retry_policy,
         pool=pool,
-        op_tags=op_tags,
+        op_tags={**(op_tags or {}), **DATASET_OP_TAGS},
         hooks=hooks,
         check_specs=check_specs,
         io_manager_key=io_manager_key,

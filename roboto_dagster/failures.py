@@ -16,9 +16,11 @@ import dagster as dg
 
 import roboto_dagster.library  # noqa: F401 -- registers the package
 from roboto_dagster.errors import ADVICE, ManifestError
+from roboto_dagster.run_history import EVENT_TYPES, Planned, Reason, RunHistory, dataset_ops
 from roboto_dagster.sync.manifest import iterate_manifest
 
 _COLUMNS = ("relative_path", "error_code", "attempts", "error", "status")
+_ENDED_WITHOUT_SUCCESS = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 _ELLIPSIS = "…"  # the last row of a table that was cut
 
 
@@ -59,6 +61,8 @@ class PartitionFailure:
         error_codes: How many files failed with each code.
         files: The failed files that the event names, the first hundred at most.
         manifest: Path of the manifest, which names every file; None if it was not even planned.
+        reason: `"failed"`; or `"canceled"` and `"interrupted"` (its process was killed) of a partition that the
+            run did not get to.
     """
 
     asset_key: dg.AssetKey
@@ -69,11 +73,12 @@ class PartitionFailure:
     error_codes: Mapping[str, int]
     files: Sequence[FailedFile]
     manifest: str | None
+    reason: Reason = "failed"
 
     @property
     def transient(self) -> bool:
-        """Whether a re-run may succeed for one of the named files."""
-        return any(file.transient for file in self.files)
+        """Whether a re-run may succeed: for one of the named files, or since this run was ended from outside."""
+        return self.reason != "failed" or any(file.transient for file in self.files)
 
     def all_files(self) -> list[FailedFile]:
         """Read every failed file from the manifest, where this process can see it.
@@ -103,6 +108,8 @@ class PartitionFailure:
 def failures_of_run(instance: dg.DagsterInstance, run_id: str) -> list[PartitionFailure]:
     """Find the partitions of a run's dataset assets that are not complete.
 
+    Of a run that was cancelled, or whose process was killed, these are also the partitions that it did not get to.
+
     Args:
         instance: Where the run's events are kept.
         run_id: The run.
@@ -111,34 +118,54 @@ def failures_of_run(instance: dg.DagsterInstance, run_id: str) -> list[Partition
         A failure for each partition, in the order in which they failed. A partition that a later attempt of
         the same run completed is not among them; other assets' failures are not either.
     """
-    return failures_of_events(record.event_log_entry for record in _records(instance, run_id))
+    history = RunHistory(record.event_log_entry for record in _records(instance, run_id))
+    run = instance.get_run_by_id(run_id)
+    found = _failures(history)
+    if run is not None and run.status in _ENDED_WITHOUT_SUCCESS:
+        ops = dataset_ops(instance, run)
+        was_canceled = run.status is dg.DagsterRunStatus.CANCELED
+        found += [
+            _unfinished(planned, history.end_of(planned, was_canceled=was_canceled))
+            for planned in history.unfinished()
+            if planned.op_name in ops
+            and not history.was_skipped(planned, was_canceled=was_canceled)
+        ]
+    return found
 
 
 def failures_of_events(entries: Iterable[dg.EventLogEntry]) -> list[PartitionFailure]:
-    """Find the same in a run's events, for those who have them at hand.
+    """Find those that failed in a run's events, for those who have them at hand.
 
     Args:
         entries: Events of one run, in their order.
     """
-    found: dict[tuple[dg.AssetKey, str | None], PartitionFailure] = {}
-    for entry in entries:
-        event = entry.dagster_event
-        if event is None:
-            continue
-        if event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
-            failure = _failure(event.asset_observation_data.asset_observation)
-            if failure is not None:
-                found[failure.asset_key, failure.partition_key] = failure
-        elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
-            found.pop((event.asset_key, event.partition), None)
-    return list(found.values())
+    return _failures(RunHistory(entries))
+
+
+def _failures(history: RunHistory) -> list[PartitionFailure]:
+    found = (_failure(each) for each in history.observations.values())
+    return [each for each in found if each is not None]
+
+
+def _unfinished(planned: Planned, end: tuple[Reason, str]) -> PartitionFailure:
+    reason, description = end
+    return PartitionFailure(
+        asset_key=planned.asset_key,
+        partition_key=planned.partition_key,
+        dataset_id=None,
+        dataset_name=None,
+        description=description,
+        error_codes={},
+        files=[],
+        manifest=None,
+        reason=reason,
+    )
 
 
 def _records(instance: dg.DagsterInstance, run_id: str) -> Iterable[Any]:
-    types = {dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.ASSET_MATERIALIZATION}
     cursor: str | None = None
     while True:
-        page = instance.get_records_for_run(run_id, cursor=cursor, of_type=types)
+        page = instance.get_records_for_run(run_id, cursor=cursor, of_type=set(EVENT_TYPES))
         yield from page.records
         if not page.has_more:
             return

@@ -1,12 +1,21 @@
 """From events of failed runs back to failures that a program can read."""
 
+import contextlib
 import pathlib
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from roboto_dagster import ManifestError, RetryConfig, build_roboto_dataset_asset, failures_of_run
+from roboto_dagster import (
+    DownloadSession,
+    ManifestError,
+    ObjectStore,
+    ObjectStoreResource,
+    RetryConfig,
+    build_roboto_dataset_asset,
+    failures_of_run,
+)
 from roboto_dagster.testing import LocalRoboto, faults
 
 
@@ -96,6 +105,87 @@ def test_a_retried_partition_is_no_failure(
         policy = dg.RetryPolicy(max_retries=1)
         result = run(resources, tmp_path, instance, key, retry_policy=policy)
         assert result.success
+        assert failures_of_run(instance, result.run_id) == []
+
+
+def test_an_interrupted_run_names_what_it_did_not_get_to(
+    local: LocalRoboto, resources: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """What was complete is none, and of the others a re-run may succeed."""
+    keys = [dataset(local, "a.bin") for _ in range(3)]
+
+    class Interrupting(ObjectStoreResource):
+        def open_store(self, session: DownloadSession, *args: Any, **options: Any) -> ObjectStore:
+            if keys[1] in str(args):
+                raise KeyboardInterrupt
+            return super().open_store(session, *args, **options)
+
+    store = Interrupting(**dict(resources["object_store"]))
+    with dg.DagsterInstance.ephemeral() as instance:
+        with contextlib.suppress(KeyboardInterrupt):
+            run({**resources, "object_store": store}, tmp_path, instance, *keys)
+        (found,) = instance.get_runs()
+        failures = failures_of_run(instance, found.run_id)
+    assert {each.partition_key: each.reason for each in failures} == {
+        keys[1]: "interrupted",
+        keys[2]: "interrupted",
+    }
+    assert all(each.transient and "process of the run" in each.description for each in failures)
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [("canceled", "The run was cancelled before"), ("interrupted", "The process of the run ended")],
+)
+def test_a_run_that_never_started_is_known(
+    tmp_path: pathlib.Path, resources: dict[str, Any], reason: str, text: str
+) -> None:
+    """A queued run that is cancelled, or whose process was killed, delivers no partition; other assets are left out."""
+    logs = build_roboto_dataset_asset("logs", destination=tmp_path, dataset_id="ds_1")
+    other = dg.asset(name="other")(lambda: None)
+    definitions = dg.Definitions(assets=[logs, other], resources=resources)
+    job = definitions.resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        planned = instance.create_run_for_job(job)
+        assert failures_of_run(instance, planned.run_id) == []  # it may yet start
+        if reason == "canceled":
+            instance.report_run_canceled(planned)
+        else:  # as the monitor does
+            instance.report_run_failed(planned)
+        (failure,) = failures_of_run(instance, planned.run_id)
+    assert (failure.asset_key, failure.partition_key, failure.reason) == (logs.key, None, reason)
+    assert failure.description.startswith(text)
+    assert "before the step of this partition started" in failure.description
+
+
+def test_a_step_that_fails_before_any_partition_is_known(
+    tmp_path: pathlib.Path, resources: dict[str, Any]
+) -> None:
+    """The error of a step that could not even start its partitions is the reason of each of them."""
+    swapped = {"roboto": resources["object_store"], "object_store": resources["roboto"]}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(swapped, tmp_path, instance, "ds_1", "ds_2")
+        failures = failures_of_run(instance, result.run_id)
+    assert {each.partition_key for each in failures} == {"ds_1", "ds_2"}
+    assert all("Are the resources swapped?" in each.description for each in failures)
+
+
+def test_what_is_skipped_since_another_asset_failed_is_left_out(
+    tmp_path: pathlib.Path, resources: dict[str, Any]
+) -> None:
+    """A dataset that waits for an asset of others is no failure of its own."""
+
+    @dg.asset
+    def upstream() -> None:
+        raise ValueError("broken")
+
+    logs = build_roboto_dataset_asset(
+        "logs", destination=tmp_path, dataset_id="ds_1", deps=[upstream]
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [upstream, logs], resources=resources, instance=instance, raise_on_error=False
+        )
         assert failures_of_run(instance, result.run_id) == []
 
 

@@ -31,6 +31,7 @@ from roboto_dagster.partitions import PartitionsDef, partitioning_of
 from roboto_dagster.recording import Results
 from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
+from roboto_dagster.run_history import DATASET_OP_TAGS
 from roboto_dagster.setting_checks import MOST_SECONDS
 from roboto_dagster.source_asset import deps_with_source, ignoring_source
 
@@ -230,7 +231,7 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
             name=op.name or derived_name(spec.key),
             specs=[self._wired(spec)],
             description=op.description,
-            op_tags=op.tags,
+            op_tags={**(op.tags or {}), **DATASET_OP_TAGS},
             pool=op.pool,
             backfill_policy=self._backfill_policy(op),
             retry_policy=retry_policy if self.step_retries else None,

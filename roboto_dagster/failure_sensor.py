@@ -1,0 +1,121 @@
+"""The alert: a sensor that posts what failed in a run, in words, to wherever a team reads it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.failures import PartitionFailure, failures_of_run
+from roboto_dagster.setting_checks import check_http_url
+from roboto_dagster.sync.report import count
+from roboto_dagster.text import one_line
+
+Post = Callable[[str], object]
+"""Takes a text of several lines, and sends it."""
+
+MAX_PARTITIONS = 20
+MAX_FILES = 5
+"""So many are written out; chats cut longer texts."""
+
+
+def build_roboto_failure_sensor(
+    post: Post,
+    *,
+    name: str = "roboto_failures",
+    run_status: dg.DagsterRunStatus = dg.DagsterRunStatus.FAILURE,
+    webserver_url: str | None = None,
+    monitor_all_code_locations: bool = False,
+    minimum_interval_seconds: int | None = None,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
+    description: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> dg.SensorDefinition:
+    """Build a sensor that posts a text for each failed run in which datasets were not delivered.
+
+    The text names the run, its partitions, the failed files, and what to do. Runs in which only other assets
+    failed are left alone.
+
+    Args:
+        post: Called with the text, such as `lambda text: slack.chat_postMessage(channel="robots", text=text)`. If
+            it raises, the tick fails and shows why.
+        name: The sensor's name. Default roboto_failures.
+        run_status: Which runs: failed ones (default), or with `dagster.DagsterRunStatus.CANCELED` cancelled ones,
+            in a second sensor of another name.
+        webserver_url: URL of Dagster's UI, for a link to the run. Default: no link, but the run's id.
+        monitor_all_code_locations: Whether runs of other code locations are watched, too. Default: no.
+        minimum_interval_seconds: Time between two ticks. Default: Dagster's.
+        default_status: Whether the sensor runs without being switched on in the UI. Default: stopped.
+        description: Shown in the UI. Default: what it does.
+        tags: Tags of the sensor itself. Default: none.
+        metadata: Metadata of the sensor. Default: none.
+
+    Returns:
+        The sensor.
+
+    Raises:
+        ConfigurationError: `post` is no function, no run can end with that status, or the URL is none.
+    """
+    if not callable(post):
+        raise ConfigurationError(f"post must be a function that takes a text, not {post!r}.")
+    if run_status not in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
+        raise ConfigurationError(
+            f"run_status must be DagsterRunStatus.FAILURE or .CANCELED, not {run_status!r}."
+        )
+    base_url = check_http_url("webserver_url", webserver_url) if webserver_url else None
+
+    @dg.run_status_sensor(
+        run_status=run_status,
+        name=name,
+        monitor_all_code_locations=monitor_all_code_locations,
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+        description=description or "Posts which datasets a run has not delivered, and why.",
+        tags=tags,
+        metadata=metadata,
+    )
+    def roboto_failure_sensor(context: dg.RunStatusSensorContext) -> None:
+        run = context.dagster_run
+        failures = failures_of_run(context.instance, run.run_id)
+        if failures:
+            post(failure_text(failures, run.run_id, base_url))
+
+    return roboto_failure_sensor
+
+
+def failure_text(
+    failures: Sequence[PartitionFailure], run_id: str, webserver_url: str | None = None
+) -> str:
+    """Return what is posted about a run.
+
+    Args:
+        failures: Of the run, at least one.
+        run_id: The run.
+        webserver_url: URL of Dagster's UI. Default None: the text has the run's id alone.
+    """
+    run = f"{webserver_url}/runs/{run_id}" if webserver_url else f"run {run_id}"
+    head = f"Not delivered: {count(len(failures), 'partition')} in {run}"
+    shown = [line for each in failures[:MAX_PARTITIONS] for line in _partition_lines(each)]
+    hidden = len(failures) - MAX_PARTITIONS
+    return "\n".join([head, *shown, *([f"… and {hidden} more"] if hidden > 0 else [])])
+
+
+def _partition_lines(failure: PartitionFailure) -> Sequence[str]:
+    names = [failure.asset_key.to_user_string(), failure.partition_key, failure.dataset_name]
+    title = ", ".join(dict.fromkeys(one_line(each) for each in names if each))
+    if not failure.files:
+        return [f"• {title}: {one_line(' '.join(failure.description.split()))}"]
+    total = sum(failure.error_codes.values())
+    files = [
+        f"    {file.error_code} {one_line(file.relative_path)}: {one_line(file.message)}"
+        for file in failure.files[:MAX_FILES]
+    ]
+    hidden = total - len(files)
+    advice = dict.fromkeys(file.advice for file in failure.files if file.advice)
+    return [
+        f"• {title}: {count(total, 'file')} failed",
+        *files,
+        *([f"    … and {count(hidden, 'more file')}"] if hidden > 0 else []),
+        *(f"    → {each}" for each in advice),
+    ]
