@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from roboto_dagster.fs.s3_store import S3Store
     from roboto_dagster.input_types import InputLoader, register_input_type
     from roboto_dagster.io_managers import RobotoFilesIOManager
+    from roboto_dagster.jobs import build_roboto_dataset_job
     from roboto_dagster.resources import (
         AwsCredentialsResource,
         CredentialProviderResource,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from roboto_dagster.sensors import build_roboto_dataset_sensor
     from roboto_dagster.source_asset import build_roboto_source_asset
     from roboto_dagster.sync.manifest import manifest_path, read_manifest
+    from roboto_dagster.sync.shards.division import ShardOptions
     from roboto_dagster.sync.values import SyncMetadata
     from roboto_dagster.types import DownloadableFile
 
@@ -75,11 +77,13 @@ __all__ = [
     "RobotoFilesIOManager",
     "RobotoResource",
     "S3Store",
+    "ShardOptions",
     "StoreRegistry",
     "SyncMetadata",
     "__version__",
     "build_roboto_dataset_asset",
     "build_roboto_dataset_checks",
+    "build_roboto_dataset_job",
     "build_roboto_dataset_sensor",
     "build_roboto_failure_sensor",
     "build_roboto_source_asset",
@@ -118,10 +122,12 @@ _MODULE_OF = {
     "RobotoFilesIOManager": "io_managers",
     "RobotoResource": "resources",
     "S3Store": "fs.s3_store",
+    "ShardOptions": "sync.shards.division",
     "StoreRegistry": "fs.object_store",
     "SyncMetadata": "sync.values",
     "build_roboto_dataset_asset": "assets",
     "build_roboto_dataset_checks": "checks",
+    "build_roboto_dataset_job": "jobs",
     "build_roboto_dataset_sensor": "sensors",
     "build_roboto_failure_sensor": "failure_sensor",
     "build_roboto_source_asset": "source_asset",

@@ -17,6 +17,8 @@ from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.run_history import DATASET_OP_TAGS
 from roboto_dagster.setting_checks import check_choice
+from roboto_dagster.shard_ops import ShardOps
+from roboto_dagster.sharded_asset import StepSettings, check_shards, sharded_asset
 from roboto_dagster.source_asset import (
     Source,
     build_roboto_source_asset,
@@ -30,6 +32,7 @@ from roboto_dagster.sync.options import (
     OnRefused,
     SyncOptions,
 )
+from roboto_dagster.sync.shards.division import ShardOptions
 from roboto_dagster.unchanged import OnUnchanged
 
 __all__ = ["KINDS", "build_roboto_dataset_asset", "materialize_partitions"]
@@ -80,6 +83,7 @@ def build_roboto_dataset_asset(
     io_manager_key: str | None = None,
     roboto_resource_key: str = "roboto",
     object_store_resource_key: str = "object_store",
+    shards: ShardOptions | None = None,
 ) -> dg.AssetsDefinition:
     """Build an asset that delivers Roboto datasets to the local disk.
 
@@ -146,6 +150,9 @@ def build_roboto_dataset_asset(
             Default: each of them names it as its `input_manager_key`.
         roboto_resource_key: The resource that is the platform. Default `roboto`.
         object_store_resource_key: The resource that is the object store. Default `object_store`.
+        shards: Transfer each partition by many workers that share the destination: the asset is then a
+            graph of steps (plan, shards, merge) for any executor, see `build_roboto_dataset_job`. A run
+            is of one partition. Default: one step.
 
     Returns:
         The asset. A failed run raises one `dagster.Failure` that names every failed file.
@@ -215,7 +222,15 @@ def build_roboto_dataset_asset(
         check_specs=check_specs,
         io_manager_key=io_manager_key,
     )
-    return make_asset(with_resources(roboto_dataset, dg.AssetExecutionContext, resources))
+    asset = make_asset(with_resources(roboto_dataset, dg.AssetExecutionContext, resources))
+    if shards is None:
+        return asset
+    check_shards(
+        shards, backfill_policy=backfill_policy, check_specs=check_specs, on_unchanged=on_unchanged
+    )
+    ops = ShardOps(partitioning, asset.key, retry=retry, options=options, shards=shards)
+    of_steps = StepSettings(retry_policy, op_tags, pool, hooks, io_manager_key)
+    return sharded_asset(asset, ops, resources=resources, settings=of_steps)
 
 
 def _key(name: str, prefix: str | Sequence[str] | None) -> dg.AssetKey:

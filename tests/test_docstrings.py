@@ -18,9 +18,11 @@ from roboto_dagster import (
     DownloadSession,
     ObjectStoreResource,
     RobotoResource,
+    ShardOptions,
     StoreRegistry,
     SyncMetadata,
     build_roboto_dataset_asset,
+    build_roboto_dataset_job,
     build_roboto_sync_schedule,
     failures_of_run,
     register_input_type,
@@ -130,6 +132,24 @@ def test_download_session(dataset: str, local: LocalRoboto, tmp_path: pathlib.Pa
         b"logs/a.mcap",
         b"logs/b.mcap",
     ]
+
+
+def test_sharded_job(
+    local: LocalRoboto, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job of the example can be executed."""
+    monkeypatch.setenv("ROBOTO_DAGSTER_DESTINATION_ROOT", str(tmp_path))
+    names = run(
+        "jobs.build_roboto_dataset_job",
+        ShardOptions=ShardOptions,
+        build_roboto_dataset_asset=build_roboto_dataset_asset,
+        build_roboto_dataset_job=build_roboto_dataset_job,
+        dg=dg,
+        resources=local.resources(),
+    )
+    dg.Definitions.validate_loadable(names["defs"])
+    job = names["defs"].resolve_job_def("robot_logs_job")
+    assert job.executor_def is dg.multiprocess_executor
 
 
 def test_alert(dataset: str, flights: dg.AssetsDefinition, local: LocalRoboto) -> None:

@@ -3,8 +3,7 @@
 `dg scaffold defs roboto_dagster.RobotoDatasetComponent NAME` writes a starting point.
 """
 
-import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import dagster as dg
@@ -12,7 +11,7 @@ from dagster.components.utils.translation import TranslationFn, TranslationFnRes
 from pydantic import Field
 
 from roboto_dagster.assets import KINDS, build_roboto_dataset_asset
-from roboto_dagster.component.asset_models import Freshness, SourceAsset, defining_source
+from roboto_dagster.component.asset_models import Freshness, SourceAsset
 from roboto_dagster.component.delivery import DeliverySettings
 from roboto_dagster.component.fields import description_of, setting
 from roboto_dagster.component.framework import BackfillPolicy, CheckSpec, DatasetOp, Hooks, Key
@@ -24,6 +23,7 @@ from roboto_dagster.component.models import (
     SyncSchedule,
 )
 from roboto_dagster.component.scaffolder import RobotoDatasetScaffolder
+from roboto_dagster.component.sources import source_definitions
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.materialize import asset_result, materialize_partitions
 from roboto_dagster.naming import derived_name
@@ -33,6 +33,8 @@ from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.run_history import DATASET_OP_TAGS
 from roboto_dagster.setting_checks import MOST_SECONDS
+from roboto_dagster.shard_ops import ShardOps
+from roboto_dagster.sharded_asset import StepSettings, check_shards, sharded_asset
 from roboto_dagster.source_asset import deps_with_source, ignoring_source
 
 
@@ -192,29 +194,16 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
         roboto_key, store_key = self._resource_keys(spec.key)
         asset = self._asset(spec, roboto_key, store_key)
         return dg.Definitions(
-            assets=[asset, *self._source_definitions(context)],
+            assets=[asset, *source_definitions(self, RobotoDatasetComponent, context)],
             asset_checks=self.checks.build(asset, roboto_key) if self.checks else [],
             sensors=[self.sensor.build(asset, roboto_key)] if self.sensor else [],
             schedules=[self.schedule.build(asset)] if self.schedule else [],
             resources=self._own_resources(roboto_key, store_key),
         )
 
-    def _source_definitions(self, context: dg.ComponentLoadContext) -> Sequence[dg.AssetSpec]:
-        """Return the source, if it is this component that defines it for all that share it."""
-        if self.source is None:
-            return []
-        shared = [each for each in _sources(context) if each.spec().key == self.source.spec().key]
-        if any(each is self.source for each in shared):
-            return [self.source.spec()] if defining_source(shared) is self.source else []
-        # Built by another component or by a test: no project knows of it.
-        return [self.source.spec()] if self.source.has_details() else []
-
     def _asset(self, spec: dg.AssetSpec, roboto_key: str, store_key: str) -> dg.AssetsDefinition:
         self.options(), self.retry.config()  # what cannot work is refused here, not in a run
         op = self.op or DatasetOp()
-        retry_policy = dg.RetryPolicy(
-            max_retries=self.step_retries, delay=self.step_retry_delay_seconds
-        )
 
         def roboto_dataset(
             context: dg.AssetExecutionContext,
@@ -234,11 +223,38 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
             op_tags={**(op.tags or {}), **DATASET_OP_TAGS},
             pool=op.pool,
             backfill_policy=self._backfill_policy(op),
-            retry_policy=retry_policy if self.step_retries else None,
+            retry_policy=self._retry_policy(),
             hooks=self.hooks,
             check_specs=self.check_specs,
         )
-        return make_asset(with_resources(roboto_dataset, dg.AssetExecutionContext, resources))
+        asset = make_asset(with_resources(roboto_dataset, dg.AssetExecutionContext, resources))
+        if self.shards is None:
+            return asset
+        check_shards(
+            self.shards.options(),
+            backfill_policy=self._backfill_policy(op),
+            check_specs=self.check_specs,
+            on_unchanged=self.on_unchanged,
+        )
+        of_steps = StepSettings(
+            self._retry_policy(), op.tags, op.pool, self.hooks, self.io_manager_key
+        )
+        ops = ShardOps(
+            partitioning_of(self.config, asset.partitions_def),
+            asset.key,
+            retry=self.retry.config(),
+            options=self.options(),
+            shards=self.shards.options(),
+        )
+        return sharded_asset(asset, ops, resources=resources, settings=of_steps)
+
+    def _retry_policy(self) -> dg.RetryPolicy | None:
+        delay = self.step_retry_delay_seconds
+        return (
+            dg.RetryPolicy(max_retries=self.step_retries, delay=delay)
+            if self.step_retries
+            else None
+        )
 
     def _wired(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """Add what the asset needs to work, whatever it looks like."""
@@ -282,13 +298,3 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
 
     def _translated(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         return spec if self.translation is None else self.translation(spec, self)
-
-
-def _sources(context: dg.ComponentLoadContext) -> Sequence[SourceAsset]:
-    """Return the sources of all components of the project."""
-    tree = context.component_tree
-    module: Any = tree.defs_module
-    if not isinstance(module, types.ModuleType):  # a stand-in of Dagster's, for tests
-        return []
-    components = tree.get_all_components(of_type=RobotoDatasetComponent)
-    return [each.source for each in components if each.source is not None]

@@ -8,7 +8,7 @@ from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.assets import build_roboto_dataset_asset
 from roboto_dagster.component.fields import SettingsModel, setting
 from roboto_dagster.component.framework import PartitionsDefinition
-from roboto_dagster.component.models import Repetition
+from roboto_dagster.component.models import Repetition, Shards
 from roboto_dagster.component.partitions import DatasetPartitions
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.partitions import PartitionsDef
@@ -39,6 +39,7 @@ class DeliverySettings(SettingsModel):
         default_factory=Repetition,
         description="How what fails transiently is retried inside the step.",
     )
+    shards: Shards | None = setting(build_roboto_dataset_asset, "shards")
 
     def partitions_definition(self, name: str) -> PartitionsDef | None:
         """Return Dagster's definition; None for one dataset.

@@ -24,6 +24,7 @@ from roboto_dagster.resources import (
 )
 from roboto_dagster.schedules import build_roboto_sync_schedule
 from roboto_dagster.sensors import build_roboto_dataset_sensor
+from roboto_dagster.sync.shards.division import ShardOptions
 
 
 class RobotoConnection(SettingsModel):
@@ -206,6 +207,17 @@ class Repetition(SettingsModel):
     def config(self) -> RetryConfig:
         """Return the policy."""
         return RetryConfig(**self.model_dump())
+
+
+class Shards(SettingsModel):
+    """How a partition is divided among many workers."""
+
+    max_shards: int = setting(ShardOptions, "max_shards")
+    min_shard_mib: int = setting(ShardOptions, "min_shard_mib")
+
+    def options(self) -> ShardOptions:
+        """Return the options."""
+        return ShardOptions(**self.model_dump())
 
 
 def _hours(number: float) -> dt.timedelta:

@@ -377,3 +377,10 @@ def test_scaffolded_project_passes_dgs_checks(project: pathlib.Path) -> None:
     assert 'dataset_id: "ds_abc"' in written
     assert "validated successfully" in dg_command("check", "yaml", project=project)
     assert "loaded successfully" in dg_command("check", "defs", project=project)
+
+
+def test_shards_make_a_graph_of_the_asset() -> None:
+    """A component's asset can be transferred by many workers, too."""
+    _, definitions = build(dataset_id="ds_1", shards={"max_shards": 3})
+    node: Any = asset_of(definitions).node_def
+    assert [each.name for each in node.nodes] == ["logs_merge", "logs_plan", "logs_shard"]

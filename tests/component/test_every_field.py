@@ -138,7 +138,7 @@ translation:
   skippable: false
 """
 ALTERNATIVES: dict[str, set[str]] = {
-    "RobotoDatasetComponent": {"dataset_id", "partitions_def"},
+    "RobotoDatasetComponent": {"dataset_id", "partitions_def", "shards"},
     "DatasetPartitions": {"dynamic_name"},
     "Freshness": {"deadline_cron", "lower_bound_hours", "timezone"},
     "DatasetOp": {"backfill_policy"},

@@ -31,12 +31,14 @@ class Claims:
         within: The destination; below it no link is followed.
 
     Attributes:
-        size_bytes: Of the files that were noted, once `apply` was called.
+        files: How many files were noted, once `apply` was called.
+        size_bytes: Their size.
     """
 
     def __init__(self, folder: pathlib.Path, within: pathlib.Path) -> None:
         self._folder = folder
         self._within = within
+        self.files = 0
         self.size_bytes = 0
 
     def apply(self, inventory: Inventory) -> None:
@@ -55,4 +57,5 @@ class Claims:
         for rows in iterate_manifest(manifest, _COLUMNS, within=self._within):
             for row in rows:
                 if inventory.db.execute(_CLAIM, row).rowcount:
+                    self.files += 1
                     self.size_bytes += row[2]

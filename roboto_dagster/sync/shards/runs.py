@@ -22,7 +22,7 @@ from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.datasets import Datasets
 from roboto_dagster.sync.inventory import BATCH, Inventory, Totals
 from roboto_dagster.sync.options import SyncSettings
-from roboto_dagster.sync.report import SyncReport, count
+from roboto_dagster.sync.report import SyncReport, TransferAttempt, count
 from roboto_dagster.sync.run import opened_run, sync_listed
 from roboto_dagster.sync.shards.claims import Claims
 from roboto_dagster.sync.shards.division import ShardOptions, divide
@@ -135,10 +135,25 @@ def merge_shards(settings: SyncSettings, folder: pathlib.Path) -> SyncReport:
     report = sync_listed(plan.scopes, settings, listing, claims.apply)
     if not report.files_failed:
         remove_run(settings.manifest, folder, settings.destination)
+    return _with_shards(report, claims, time.time() - plan.planned_at)
+
+
+def _with_shards(report: SyncReport, claims: Claims, seconds: float) -> SyncReport:
+    """Return the report of a merge as that of the run: what the shards did is its first attempt."""
+    seconds = max(seconds, report.duration_seconds)
+    of_shards = TransferAttempt(
+        number=1,
+        files=claims.files,
+        failed=0,
+        bytes_fetched=claims.size_bytes,
+        duration_seconds=seconds - report.duration_seconds,
+    )
+    later = [dataclasses.replace(each, number=each.number + 1) for each in report.attempts]
     return dataclasses.replace(
         report,
         bytes_fetched=report.bytes_fetched + claims.size_bytes,
-        duration_seconds=max(time.time() - plan.planned_at, report.duration_seconds),
+        duration_seconds=seconds,
+        attempts=[of_shards, *later] if claims.files else report.attempts,
     )
 
 
