@@ -88,7 +88,7 @@ class DatasetAssetConfig:
         given: Any = dataset_id
         if given is not None and not isinstance(given, str):
             raise ConfigurationError(
-                f"dataset_id must be a text such as ds_0123456789ab, not {given!r}."
+                f"dataset_id must be a string such as ds_0123456789ab, not {given!r}."
             )
         config = cls(
             folder=checked_destination(destination),
@@ -203,6 +203,6 @@ def _patterns(name: str, patterns: Any) -> tuple[str, ...]:
     is_list = isinstance(patterns, Sequence) and not isinstance(patterns, str | bytes)
     if not is_list or not all(isinstance(each, str) for each in patterns):
         raise ConfigurationError(
-            f"{name} must be a list of patterns such as ['*.mcap'], not {patterns!r} (one text is not a list)."
+            f"{name} must be a list of patterns such as ['*.mcap'], not {patterns!r} (one string is not a list)."
         )
     return tuple(patterns)

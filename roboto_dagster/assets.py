@@ -247,7 +247,7 @@ def _check_definition(
     for setting, given in (("kinds", kinds), ("deps", deps)):
         if isinstance(given, str | bytes):
             raise ConfigurationError(
-                f"{setting} must be several, such as [{given!r}], not {given!r}."
+                f"{setting} must be a list, such as [{given!r}], not {given!r}."
             )
     if metadata is not None and not isinstance(metadata, Mapping):
         raise ConfigurationError(f"metadata must be a mapping, not {metadata!r}.")

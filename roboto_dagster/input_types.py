@@ -87,7 +87,7 @@ def register_input_type(annotation: Any, loader: InputLoader | None = None) -> A
         raise ConfigurationError(f"The loader of {_name(annotation)} is no function: {loader!r}.")
     if _optional(annotation) != annotation or _value_type(annotation) is not None:
         raise ConfigurationError(
-            f"{_name(annotation)} is made of another type: register that type, and what is made of it is known, too."
+            f"{_name(annotation)} is a form of another type: register that type; its Optional and dict forms are then known."
         )
     _REGISTERED[_plain(annotation)] = loader
     return loader

@@ -121,7 +121,7 @@ def _materialized(keys: object) -> tuple[str, ...]:
     wrong = [key for key in found if not isinstance(key, str) or not key]
     if wrong:
         raise ConfigurationError(
-            f"partition_keys must be texts that are not empty, not {wrong[0]!r}."
+            f"partition_keys must be strings that are not empty, not {wrong[0]!r}."
         )
     return found
 

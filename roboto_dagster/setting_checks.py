@@ -164,10 +164,14 @@ def check_tags(setting: str, value: object) -> None:
         ConfigurationError: It is something else.
     """
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{setting} must be a mapping of texts, not {value!r}.")
+        raise ConfigurationError(
+            f"{setting} must be a mapping from strings to strings, not {value!r}."
+        )
     for name, text in value.items():
         if not (isinstance(name, str) and isinstance(text, str)):
-            raise ConfigurationError(f"{setting} must be a mapping of texts: {name!r} is {text!r}.")
+            raise ConfigurationError(
+                f"{setting} must be a mapping from strings to strings: {name!r} is {text!r}."
+            )
 
 
 def check_text(setting: str, value: object, *, optional: bool = False) -> None:
@@ -184,7 +188,7 @@ def check_text(setting: str, value: object, *, optional: bool = False) -> None:
     if value is None and optional:
         return
     if not isinstance(value, str):
-        raise ConfigurationError(f"{setting} must be a text, not {type(value).__name__}.")
+        raise ConfigurationError(f"{setting} must be a string, not {type(value).__name__}.")
     if not value.strip():
         hint = ": leave it out, or set it" if optional else ""
         raise ConfigurationError(f"{setting} is empty{hint}.")

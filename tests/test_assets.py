@@ -165,7 +165,7 @@ def test_a_relative_destination_is_of_the_working_directory(
         pytest.param({"dataset_id": "flight 1"}, "no dataset id", id="no-id"),
         pytest.param(
             {"dataset_id": "ds_1", "include_patterns": "*.mcap"},
-            "one text is not a list",
+            "one string is not a list",
             id="a-text",
         ),
         pytest.param(
@@ -189,7 +189,7 @@ def test_a_relative_destination_is_of_the_working_directory(
         ),
         pytest.param({"dataset_id": "ds_1", "retry": {"max_attempts": 2}}, "retry", id="retry"),
         pytest.param({"dataset_id": "ds_1", "query": "tags"}, "query", id="query"),
-        pytest.param({"dataset_id": 7}, "dataset_id must be a text", id="number-as-id"),
+        pytest.param({"dataset_id": 7}, "dataset_id must be a string", id="number-as-id"),
         pytest.param({"dataset_id": "ds_1", "max_removals": "5"}, "max_removals", id="text"),
         pytest.param({"dataset_id": "ds_1", "destination": " s3://b/x"}, "URL", id="space-url"),
         pytest.param({"dataset_id": "ds_1", "destination": "a\nb"}, "destination must", id="lines"),

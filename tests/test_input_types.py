@@ -124,7 +124,7 @@ def test_the_last_registered_wins() -> None:
 @pytest.mark.parametrize("annotation", [dict[str, int], int | None], ids=str)
 def test_a_composed_type_is_not_registered(annotation: Any) -> None:
     """It is known by the type that it is made of."""
-    with pytest.raises(ConfigurationError, match="is made of another type: register that type"):
+    with pytest.raises(ConfigurationError, match="is a form of another type: register that type"):
         register_input_type(annotation, lambda *_: 1)
 
 

@@ -129,8 +129,8 @@ def test_the_key_of_a_resource_is_an_identifier(value: object) -> None:
         (check_duration, 48, "must be a timedelta above 0, at most ten years, not 48."),
         (check_duration, dt.timedelta(0), "must be a timedelta above 0"),
         (check_duration, dt.timedelta.max, "must be a timedelta above 0, at most ten years"),
-        (check_tags, ["team"], "must be a mapping of texts, not ['team']."),
-        (check_tags, {"team": 7}, "must be a mapping of texts: 'team' is 7."),
+        (check_tags, ["team"], "must be a mapping from strings to strings, not ['team']."),
+        (check_tags, {"team": 7}, "must be a mapping from strings to strings: 'team' is 7."),
     ],
 )
 def test_nothing_is_converted(check: Callable[..., None], value: object, message: str) -> None:

@@ -99,7 +99,7 @@ def test_whatever_dagster_takes_as_a_dependency() -> None:
         ({"source": ""}, "whose parts are not empty"),
         ({"source": "a"}, "give source another key"),
         ({"deps": [3]}, "deps must hold assets or their keys"),
-        ({"deps": "raw"}, "deps must be several"),
+        ({"deps": "raw"}, "deps must be a list"),
     ],
 )
 def test_what_cannot_be_upstream(options: dict[str, Any], message: str) -> None:

@@ -89,7 +89,7 @@ def _compiled(setting: str, patterns: Sequence[str]) -> Patterns | None:
     """Compile patterns; none at all match nothing and exclude nothing."""
     if isinstance(patterns, str) or not all(isinstance(each, str) for each in patterns):
         raise ConfigurationError(
-            f'{setting} must be a list of texts such as ["*.mcap"], not {patterns!r}.'
+            f'{setting} must be a list of strings such as ["*.mcap"], not {patterns!r}.'
         )
     if not patterns:
         return None

@@ -107,7 +107,7 @@ class DeletionScanner:
             if error.transient:
                 raise
             # Not allowed to see it is not the same as deleted, and must not stop the others.
-            self.warn(f"Whether dataset {key} was deleted could not be found out: {error}")
+            self.warn(f"Whether dataset {key} was deleted could not be determined: {error}")
             return False
 
     def _returned(

@@ -34,7 +34,9 @@ def test_a_pattern_that_git_does_not_know_is_refused(patterns: tuple[str, ...]) 
 
 def test_patterns_are_a_list() -> None:
     """One text instead of a list would make every character a pattern."""
-    with pytest.raises(ConfigurationError, match=r'must be a list of texts such as \["\*\.mcap"\]'):
+    with pytest.raises(
+        ConfigurationError, match=r'must be a list of strings such as \["\*\.mcap"\]'
+    ):
         Matcher("*.mcap", ())
 
 
