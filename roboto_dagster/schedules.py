@@ -3,24 +3,51 @@
 Dagster's own `build_schedule_from_partitioned_job` refuses dynamic partitions.
 """
 
+import dataclasses
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.changed_partitions import ChangedPartitions, tick_before
+from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
+from roboto_dagster.platform.changes import ChangeQueries
+from roboto_dagster.resource_params import with_resources
+from roboto_dagster.resources import RobotoResource
 from roboto_dagster.run_requests import contiguous_groups, group_request, partitions_per_run
-from roboto_dagster.setting_checks import check_tags
+from roboto_dagster.setting_checks import check_count, check_flag, check_seconds, check_tags
 from roboto_dagster.text import one_line
+from roboto_dagster.tick_limits import with_short_limits
 
 SelectKeys = Callable[[Sequence[str]], Iterable[str]]
 """Given all keys of the partitions, returns those to run."""
 
 _MAX_NAMED = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleOptions:
+    """What `build_roboto_sync_schedule` is given besides the asset; its docstring describes each.
+
+    Raises:
+        ConfigurationError: One of them cannot work.
+    """
+
+    partition_keys: tuple[str, ...] | None
+    run_tags: Mapping[str, str]
+    only_changed: bool
+    list_all_every: int
+    overlap_seconds: float
+
+    def __post_init__(self) -> None:
+        check_tags("run_tags", self.run_tags)
+        check_flag("only_changed", self.only_changed)
+        check_count("list_all_every", self.list_all_every, most=100_000)
+        check_seconds("overlap_seconds", self.overlap_seconds, may_be_zero=True)
 
 
 def build_roboto_sync_schedule(
@@ -29,6 +56,9 @@ def build_roboto_sync_schedule(
     *,
     name: str | None = None,
     partition_keys: Iterable[str] | SelectKeys | None = None,
+    only_changed: bool = False,
+    list_all_every: int = 24,
+    overlap_seconds: float = 300.0,
     execution_timezone: str | None = None,
     run_tags: Mapping[str, str] | None = None,
     default_status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.STOPPED,
@@ -36,6 +66,7 @@ def build_roboto_sync_schedule(
     tags: Mapping[str, str] | None = None,
     metadata: Mapping[str, Any] | None = None,
     owners: Sequence[str] | None = None,
+    roboto_resource_key: str = "roboto",
 ) -> dg.ScheduleDefinition:
     """Build a schedule that syncs datasets at given times.
 
@@ -49,6 +80,13 @@ def build_roboto_sync_schedule(
         name: The schedule's name. Default: the asset's, with `_schedule`.
         partition_keys: Which partitions: keys, or a function that is given all keys at each tick and
             returns those to run. Default: all, but of time windows only the last complete one.
+        only_changed: Whether a tick asks the platform once, for the complete organization, which files and datasets have
+            changed, and runs only partitions with changes since their last complete sync, besides those that were never
+            complete or failed. The keys of the partitions have to be ids of datasets. Default: no.
+        list_all_every: With `only_changed`, a partition is run at every so many ticks in any case: deletions show only
+            there. Default 24.
+        overlap_seconds: With `only_changed`, how long after it happened the platform may first show a change. Default
+            300.
         execution_timezone: Time zone of the cron. Default: UTC.
         run_tags: Tags of the requested runs. Default: those that name the partition.
         default_status: Whether the schedule runs without being switched on in the UI. Default:
@@ -57,6 +95,7 @@ def build_roboto_sync_schedule(
         tags: Tags of the schedule itself. Default: none.
         metadata: Metadata of the schedule. Default: none.
         owners: Owners of the schedule. Default: none.
+        roboto_resource_key: With `only_changed`, the resource that is the platform. Default `roboto`.
 
     Returns:
         The schedule. It can also be called with a `dagster.build_schedule_context`, in tests.
@@ -68,12 +107,58 @@ def build_roboto_sync_schedule(
     partitioning = partitioning_of_asset(asset)
     select = partition_keys if callable(partition_keys) else None
     fixed = None if select or partition_keys is None else _materialized(partition_keys)
-    requested_tags = {} if run_tags is None else run_tags
-    check_tags("run_tags", requested_tags)
-    _check_keys(asset, partitioning, partition_keys, fixed or ())
+    options = ScheduleOptions(
+        partition_keys=fixed,
+        run_tags={} if run_tags is None else run_tags,
+        only_changed=only_changed,
+        list_all_every=list_all_every,
+        overlap_seconds=overlap_seconds,
+    )
+    fixed_keys = options.partition_keys or ()
+    _check_keys(asset, partitioning, partition_keys, fixed_keys, only_changed=only_changed)
     per_run = partitions_per_run(asset, partitioning)
 
-    @dg.schedule(
+    def changed(
+        context: dg.ScheduleEvaluationContext, keys: Sequence[str], roboto: RobotoResource
+    ) -> Sequence[str]:
+        at = _scheduled_time(context)
+        selector = ChangedPartitions(
+            asset=asset,
+            instance=context.instance,
+            queries=ChangeQueries(
+                client=with_short_limits(roboto).get_client(), org_id=roboto.org_id
+            ),
+            overlap=dt.timedelta(seconds=options.overlap_seconds),
+            log=context.log,
+        )
+        count = options.list_all_every - 1
+        return selector.among(keys, tick_before(cron_schedule, execution_timezone, at, count))
+
+    def roboto_sync_schedule(
+        context: dg.ScheduleEvaluationContext, *resources: RobotoResource
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        at = _scheduled_time(context)
+        if partitioning.partitions_def is None:
+            return [dg.RunRequest(run_key=at.isoformat(), tags=options.run_tags)]
+        with dg.partition_loading_context(at, _store_of(context, partitioning)):
+            in_order, chosen = _keys_of_tick(context, partitioning, at, select, options)
+            if not chosen:
+                return dg.SkipReason("There are no partitions to run.")
+            try:
+                for roboto in resources:
+                    chosen = changed(context, chosen, roboto)
+            except PlatformError as error:
+                if not error.transient:
+                    raise
+                return dg.SkipReason(f"The next tick asks again; no change is lost. {error}")
+        groups = contiguous_groups(chosen, in_order, per_run)
+        requests = list(_requests(partitioning, groups, at, options.run_tags))
+        return requests or dg.SkipReason("No partition has changed since its last complete sync.")
+
+    resources = (
+        {"roboto_resource_key": (roboto_resource_key, RobotoResource)} if only_changed else {}
+    )
+    return dg.schedule(
         cron_schedule=cron_schedule,
         name=name or derived_name(asset.key, "_schedule"),
         target=asset,
@@ -83,29 +168,34 @@ def build_roboto_sync_schedule(
         tags=tags,
         metadata=metadata,
         owners=owners,
-    )
-    def roboto_sync_schedule(
-        context: dg.ScheduleEvaluationContext,
-    ) -> list[dg.RunRequest] | dg.SkipReason:
-        at = _scheduled_time(context)
-        if partitioning.partitions_def is None:
-            return [dg.RunRequest(run_key=at.isoformat(), tags=requested_tags)]
-        with dg.partition_loading_context(at, _store_of(context, partitioning)):
-            if partition_keys is None and partitioning.windows is not None:
-                in_order = _of_last_window(partitioning, at)
-            else:
-                in_order = list(partitioning.partitions_def.get_partition_keys())
-        chosen: Sequence[str] = in_order
-        if select is not None:
-            chosen = _materialized(select(in_order))
-        elif fixed is not None:
-            chosen = fixed
-        _warn_of_unknown(context, chosen, in_order)
-        groups = contiguous_groups(chosen, in_order, per_run)
-        requests = list(_requests(partitioning, groups, at, requested_tags))
-        return requests or dg.SkipReason("There are no partitions to run.")
+    )(with_resources(roboto_sync_schedule, dg.ScheduleEvaluationContext, resources))
 
-    return roboto_sync_schedule
+
+def _keys_of_tick(
+    context: dg.ScheduleEvaluationContext,
+    partitioning: Partitioning,
+    at: dt.datetime,
+    select: SelectKeys | None,
+    options: ScheduleOptions,
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the keys of the partitions in their order, and those that are chosen."""
+    assert partitioning.partitions_def is not None  # noqa: S101 -- the caller has looked
+    is_last_window = select is None and options.partition_keys is None
+    if is_last_window and partitioning.windows is not None:
+        in_order = _of_last_window(partitioning, at)
+    else:
+        in_order = list(partitioning.partitions_def.get_partition_keys())
+    chosen: Sequence[str] = in_order
+    if select is not None:
+        chosen = _materialized(select(in_order))
+    elif options.partition_keys is not None:
+        chosen = options.partition_keys
+    known = frozenset(in_order)
+    unknown = [key for key in chosen if key not in known]
+    if unknown:
+        context.log.warning(f"There are no partitions {_some(unknown)}: they are left out.")
+        chosen = [key for key in chosen if key in known]
+    return in_order, chosen
 
 
 def _materialized(keys: object) -> tuple[str, ...]:
@@ -127,8 +217,18 @@ def _materialized(keys: object) -> tuple[str, ...]:
 
 
 def _check_keys(
-    asset: dg.AssetsDefinition, partitioning: Partitioning, given: object, fixed: Sequence[str]
+    asset: dg.AssetsDefinition,
+    partitioning: Partitioning,
+    given: object,
+    fixed: Sequence[str],
+    *,
+    only_changed: bool,
 ) -> None:
+    if only_changed and (partitioning.datasets is None or partitioning.windows is not None):
+        raise ConfigurationError(
+            f"only_changed needs partitions whose keys are ids of datasets, which {asset.key.to_user_string()} does not "
+            "have: leave it out."
+        )
     if partitioning.partitions_def is None and given is not None:
         msg = f"The asset {asset.key.to_user_string()} has no partitions: leave partition_keys out."
         raise ConfigurationError(msg)
@@ -166,15 +266,6 @@ def _of_last_window(partitioning: Partitioning, at: dt.datetime) -> list[str]:
         return [key]
     datasets = partitioning.datasets.get_partition_keys()
     return [partitioning.key_for(dataset_id, key) for dataset_id in datasets]
-
-
-def _warn_of_unknown(
-    context: dg.ScheduleEvaluationContext, chosen: Iterable[str], in_order: Sequence[str]
-) -> None:
-    known = frozenset(in_order)
-    unknown = [key for key in chosen if key not in known]
-    if unknown:
-        context.log.warning(f"There are no partitions {_some(unknown)}: they are left out.")
 
 
 def _some(keys: Sequence[str]) -> str:

@@ -197,7 +197,7 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
             assets=[asset, *source_definitions(self, RobotoDatasetComponent, context)],
             asset_checks=self.checks.build(asset, roboto_key) if self.checks else [],
             sensors=[self.sensor.build(asset, roboto_key)] if self.sensor else [],
-            schedules=[self.schedule.build(asset)] if self.schedule else [],
+            schedules=[self.schedule.build(asset, roboto_key)] if self.schedule else [],
             resources=self._own_resources(roboto_key, store_key),
         )
 

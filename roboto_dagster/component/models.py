@@ -147,6 +147,9 @@ class SyncSchedule(SettingsModel):
     cron_schedule: str | list[str] = setting(build_roboto_sync_schedule, "cron_schedule")
     timezone: str | None = setting(build_roboto_sync_schedule, "execution_timezone")
     partition_keys: list[str] | None = setting(build_roboto_sync_schedule, "partition_keys")
+    only_changed: bool = setting(build_roboto_sync_schedule, "only_changed")
+    list_all_every: int = setting(build_roboto_sync_schedule, "list_all_every")
+    overlap_seconds: float = setting(build_roboto_sync_schedule, "overlap_seconds")
     run_tags: Tags | None = setting(build_roboto_sync_schedule, "run_tags")
     description: str | None = setting(build_roboto_sync_schedule, "description")
     tags: Tags | None = setting(build_roboto_sync_schedule, "tags")
@@ -157,14 +160,20 @@ class SyncSchedule(SettingsModel):
         description="Whether the schedule runs without being switched on in the UI. Default false.",
     )
 
-    def build(self, asset: dg.AssetsDefinition) -> dg.ScheduleDefinition:
-        """Return the schedule of an asset."""
+    def build(self, asset: dg.AssetsDefinition, roboto_resource_key: str) -> dg.ScheduleDefinition:
+        """Return the schedule of an asset.
+
+        Args:
+            asset: Of the component.
+            roboto_resource_key: The resource that is the platform.
+        """
         status = dg.DefaultScheduleStatus
         return build_roboto_sync_schedule(
             asset,
             **self.model_dump(exclude={"running", "timezone"}),
             execution_timezone=self.timezone,
             default_status=status.RUNNING if self.running else status.STOPPED,
+            roboto_resource_key=roboto_resource_key,
         )
 
 

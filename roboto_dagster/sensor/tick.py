@@ -30,12 +30,13 @@ from roboto_dagster.run_requests import partitions_per_run
 from roboto_dagster.sensor.changes import ChangeCollection, dataset_revision
 from roboto_dagster.sensor.cursor import MAX_SEARCHED, Change, SensorCursor
 from roboto_dagster.sensor.deletions import DeletionScan, DeletionScanner
-from roboto_dagster.sensor.evaluation import read_cursor, with_short_limits
+from roboto_dagster.sensor.evaluation import read_cursor
 from roboto_dagster.sensor.following import Following
 from roboto_dagster.sensor.options import SensorOptions
 from roboto_dagster.sensor.requests import RunRequester
 from roboto_dagster.sensor.settling import Settling
 from roboto_dagster.sensor.walk import Deadline
+from roboto_dagster.tick_limits import with_short_limits
 
 _DATASETS_SHARE, _FILES_SHARE, _SETTLING_SHARE = 0.3, 0.6, 0.85
 

@@ -110,6 +110,9 @@ schedule:
   cron_schedule: ["0 3 * * *", "0 15 * * *"]
   timezone: Europe/Berlin
   partition_keys: ["2026-01-02"]
+  only_changed: false
+  list_all_every: 12
+  overlap_seconds: 60
   run_tags: {tries: 3}
   description: Twice a day.
   tags: {tier: 1}
