@@ -7,6 +7,7 @@ launch a request │ deliver a chunk │ do a worker's task │ end it │ let t
 
 import collections
 import concurrent.futures
+import errno
 import os
 import pathlib
 import random
@@ -32,7 +33,11 @@ T = TypeVar("T")
 PART_BYTES = 64
 ATTEMPTS = 4
 CONNECTIONS = 4
-MAX_STEPS = 200_000
+MAX_STEPS = 20_000
+MAX_CALLS = 1_000
+
+_DURABLE = 0.03
+"""How many lives flush what they write: few, since it takes longer than all else."""
 
 _BROKEN = Failure(code="CONNECTION", reason="simulated")
 
@@ -44,10 +49,11 @@ class ModelTransfer(Transfer):
         file: Its file.
         place: Where it is published.
         progress_bytes: What was reported of it.
+        is_refused: Whether the caller does not let it be published.
         before: What was read from the open file before it was published, and what lay in its place then.
     """
 
-    __slots__ = ("before", "file", "place", "progress_bytes")
+    __slots__ = ("before", "file", "is_refused", "place", "progress_bytes")
 
     def __init__(self, file: str, place: pathlib.Path) -> None:
         super().__init__(lambda _: None)
@@ -55,6 +61,7 @@ class ModelTransfer(Transfer):
         self.place = place
         self.progress_bytes = 0
         self.before: tuple[Receipt, os.stat_result, bytes | None] | None = None
+        self.is_refused = False
 
     def succeed(self, receipt: Receipt) -> None:
         """Ends it well."""
@@ -75,6 +82,8 @@ class ModelTransfer(Transfer):
         assert self.before is None, "a file is published twice"
         there = self.place.read_bytes() if self.place.exists() else None
         self.before = (receipt, status, there)
+        if self.is_refused:
+            raise FileExistsError(errno.EEXIST, "simulated")
 
     @property
     def error(self) -> DownloadError | None:
@@ -125,7 +134,12 @@ class ModelDriver:
         self.verify: Verify = dice.choice(["auto", "auto", "auto", "size", "checksum"])
         self.now = 1000.0
         policy = RetryConfig(max_attempts=ATTEMPTS, wait_initial_seconds=1.0, wait_max_seconds=10.0)
-        settings = S3Settings(part_size_bytes=PART_BYTES, retry=policy, verify=self.verify)
+        settings = S3Settings(
+            part_size_bytes=PART_BYTES,
+            retry=policy,
+            verify=self.verify,
+            durability="file" if dice.random() < _DURABLE else "none",
+        )
         cache = CredentialCache(
             self._credentials,
             clock=lambda: self.now,
@@ -150,6 +164,7 @@ class ModelDriver:
         }
 
     def _pause(self, seconds: float) -> bool:
+        assert self.provider_calls < MAX_CALLS, "the provider is asked without end"
         self.now += seconds
         return False
 

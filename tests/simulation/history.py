@@ -11,7 +11,7 @@ import pathlib
 import random
 
 from tests.simulation.driver import ATTEMPTS, PART_BYTES, ModelDriver
-from tests.simulation.kills import OWNERS, damage, foreign_files, kill, logged
+from tests.simulation.kills import OWNERS, Writers, damage, foreign_files, kill, logged, take_left
 from tests.simulation.ledger import Ledger
 from tests.simulation.rules import Rules
 from tests.simulation.store import ModelStore
@@ -21,6 +21,12 @@ SIZES = (0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES, 5 * P
 LIVES = 3
 KILLED = 0.3
 """How many lives end by a kill."""
+
+
+def open_descriptors() -> int:
+    """Returns how many files this process has open, where the system can be asked."""
+    descriptors = pathlib.Path("/proc/self/fd")
+    return len(list(descriptors.iterdir())) if descriptors.exists() else 0
 
 
 class CoreHistory:
@@ -45,29 +51,39 @@ class CoreHistory:
         self._published: set[str] = set()
         self._left: dict[str, int] = {}
         self._foreign: dict[str, bytes] = {}
+        self._leftovers: set[str] = set()
+        self._was_killed = False
+        self._writers = Writers()
         for number in range(dice.randrange(1, 5)):
             key, size = f"{number}.bin", dice.choice(SIZES)
             self.store.put(key, size)
             self._sizes[key] = dice.choice([size, size, None])
+            self.store.objects[key].expected_size = self._sizes[key]
             self._old[key] = b"an older version" if dice.random() < 0.2 else None
 
     def play(self) -> None:
         """Plays it, and checks it."""
         state = random.getstate()
         random.seed(self._dice.random())  # tenacity's jitter, so that a history can be repeated
+        opened = open_descriptors()
         try:
             self._play()
         finally:
             random.setstate(state)
+        assert open_descriptors() == opened, "a descriptor is left open"
 
     def _play(self) -> None:
         for key, data in self._old.items():
             if data is not None:
                 (self._folder / key).write_bytes(data)
-        for number in range(LIVES):
-            self._live(may_be_killed=number < LIVES - 1)
-            if not self._goes_on():
-                break
+        try:
+            for number in range(LIVES):
+                self._live(may_be_killed=number < LIVES - 1)
+                if not self._goes_on():
+                    break
+                self._replace()
+        finally:
+            self._writers.close()
 
     def __str__(self) -> str:
         """Returns the rules, the files and the last steps of each life, for a message."""
@@ -81,6 +97,13 @@ class CoreHistory:
     def _goes_on(self) -> bool:
         return len(self._published) < len(self._sizes) and self._dice.random() < 0.7
 
+    def _replace(self) -> None:
+        """Replaces an object between two lives, by one of the same size."""
+        if self._dice.random() < 0.2:
+            key = self._dice.choice(list(self._sizes))
+            self.store.put(key, len(self.store.objects[key].versions[-1]))
+            self._left.pop(key, None)
+
     def _live(self, *, may_be_killed: bool) -> None:
         ledger = Ledger(self.store, self._left, ATTEMPTS)
         driver = ModelDriver(self.store, self._dice, self._folder, ledger)
@@ -89,6 +112,10 @@ class CoreHistory:
         for key, size in self._sizes.items():
             if key not in self._published:
                 driver.get(key, size)
+                driver.transfers[key].is_refused = self._dice.random() < 0.05
+        if self._was_killed and self._dice.random() < 0.3:
+            driver.run(steps=self._dice.randrange(1, 30))
+            self._disturb(driver, ledger)
         if may_be_killed and self._dice.random() < KILLED:
             if not driver.run(steps=self._dice.randrange(1, 200)):
                 self._kill(driver, ledger)
@@ -104,17 +131,34 @@ class CoreHistory:
         )
         assert driver.provider_calls <= most, "credentials are asked for without end"
 
+    def _disturb(self, driver: ModelDriver, ledger: Ledger) -> None:
+        """Has the run that was taken for dead write on, or another one take what it left."""
+        ledger.forget_left()
+        if self._dice.random() < 0.5:
+            driver.trace.append(("the writer writes on",))
+            self._writers.write(b"garbage" * 100)
+        else:
+            driver.trace.append(("another run takes what is left",))
+            take_left(self._folder, self._leftovers)
+
     def _check(self, driver: ModelDriver, ledger: Ledger) -> None:
         for key, transfer in driver.transfers.items():
             check_file(self.store, transfer, self._old[key], self._sizes[key], driver.verify)
             if transfer.error is None:
                 self._published.add(key)
+        assert not self._writers.inodes & {
+            transfer.place.stat().st_ino
+            for transfer in driver.transfers.values()
+            if transfer.error is None
+        }, "published what another run may write to"
         self._find_left(ledger, is_killed=False, is_damaged=False)
         left = foreign_files(self._folder)
+        assert self._was_killed or not left, "a temporary file is left behind"
         for name, data in self._foreign.items():
             assert left.get(name) == data, "a living run's temporary file was touched"
 
     def _kill(self, driver: ModelDriver, ledger: Ledger) -> None:
+        self._was_killed = True
         copy = self._folder / "after the kill"
         owner = self._dice.choice(OWNERS)
         driver.trace.append(("kill", owner))
@@ -122,13 +166,16 @@ class CoreHistory:
         for key, transfer in driver.transfers.items():
             if transfer.done() and transfer.error is None:
                 self._published.add(key)
-        is_damaged = self._dice.random() < 0.3 and damage(copy, self._dice, self._foreign)
+        if owner == "silent":
+            self._writers.open(copy)
+        is_damaged = self._dice.random() < 0.5 and damage(copy, self._dice, self._foreign)
         if is_damaged:
             driver.trace.append(("damage",))
         self._folder = copy
         self._find_left(ledger, is_killed=True, is_damaged=is_damaged)
+        self._leftovers = set(foreign_files(copy)) - set(self._foreign)
         if owner == "alive":
-            self._left = {}
+            self._left, self._leftovers = {}, set()
             self._foreign |= foreign_files(copy)
         driver.let_go()
 

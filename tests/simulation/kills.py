@@ -6,6 +6,7 @@ import pathlib
 import random
 import shutil
 from collections.abc import Collection
+from typing import BinaryIO
 
 from roboto_dagster.disk.abandoned import RUNS
 from roboto_dagster.disk.owner import SILENT_AFTER_SECONDS, parse_name
@@ -72,6 +73,55 @@ def damage(folder: pathlib.Path, dice: random.Random, foreign: Collection[str]) 
     ]
     place.write_bytes(dice.choice(kinds))
     return True
+
+
+class Writers:
+    """Runs that were taken for dead, and still have their files open.
+
+    Attributes:
+        inodes: Of these files.
+    """
+
+    def __init__(self) -> None:
+        self._files: list[BinaryIO] = []
+        self.inodes: set[int] = set()
+
+    def open(self, folder: pathlib.Path) -> None:
+        """Opens what a run writes to.
+
+        Args:
+            folder: Where it writes.
+        """
+        for name in foreign_files(folder):
+            if not name.endswith(_LOG):
+                file = (folder / name).open("r+b")
+                self._files.append(file)
+                self.inodes.add(os.fstat(file.fileno()).st_ino)
+
+    def write(self, data: bytes) -> None:
+        """Writes to all of them.
+
+        Args:
+            data: From the beginning on.
+        """
+        for file in self._files:
+            os.pwrite(file.fileno(), data, 0)
+
+    def close(self) -> None:
+        """Closes all of them."""
+        for file in self._files:
+            file.close()
+
+
+def take_left(folder: pathlib.Path, names: Collection[str]) -> None:
+    """Removes what can be resumed, as another run does that takes it.
+
+    Args:
+        folder: Where a run has written.
+        names: Of the temporary files that it has left there.
+    """
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 def foreign_files(folder: pathlib.Path) -> dict[str, bytes]:

@@ -151,6 +151,10 @@ class Ledger:
             not_before = now + failure.retry_after_seconds
             self._files[request.download.key].not_before[request.start] = not_before
 
+    def forget_left(self) -> None:
+        """Takes what was left by an earlier life for lost."""
+        self._left.clear()
+
     def ended(self, key: str) -> None:
         """Notes that a file has its outcome: nothing is sent for it any more."""
         self._files[key].has_ended = True

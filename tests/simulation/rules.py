@@ -3,6 +3,18 @@
 import dataclasses
 import random
 
+_GOOD = 0.4
+"""How many stores are good in form, so that what is rare meets what is usual."""
+
+_GOOD_FORM = {"ranges": "good", "conditions": "obeyed", "lengths": "sent"}
+_FORMS = {
+    "etags": ["version"] * 7
+    + ["md5", "md5", "hex", "absent", "empty", "weak", "unquoted", "changing", "range"],
+    "ranges": ["good"] * 6 + ["ignored", "refused", "unsized", "as_200", "silent", "capital"],
+    "conditions": ["obeyed"] * 4 + ["ignored", "ignored", "400", "412", "501"],
+    "lengths": ["sent"] * 4 + ["chunked"],
+}
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -17,6 +29,7 @@ class Rules:
         checksums: `none`, `full`, `composite` (of parts, beside an `-N` ETag), or `repeated` (the complete object's,
             on ranges too).
         lengths: `sent` or `chunked`.
+        expired_as: The status of the answer to credentials that have expired; 403 names no reason.
         replaces: How often an object is replaced before an answer, of 1.
         misfortune: How often an answer goes wrong, of 1.
         flips: How often a bit of a body flips where a checksum can show it, of 1.
@@ -29,6 +42,7 @@ class Rules:
     conditions: str
     checksums: str
     lengths: str
+    expired_as: str
     replaces: float
     misfortune: float
     flips: float
@@ -38,17 +52,14 @@ class Rules:
     @classmethod
     def draw(cls, dice: random.Random) -> "Rules":
         """Draws the rules of a store; good ones more often, so that others show by themselves."""
+        if dice.random() < _GOOD:
+            form = {"etags": dice.choice(["version", "version", "md5"]), **_GOOD_FORM}
+        else:
+            form = {name: dice.choice(values) for name, values in _FORMS.items()}
         return cls(
-            etags=dice.choice(
-                ["version"] * 7
-                + ["md5", "md5", "hex", "absent", "empty", "weak", "unquoted", "changing", "range"]
-            ),
-            ranges=dice.choice(
-                ["good"] * 6 + ["ignored", "refused", "unsized", "as_200", "silent", "capital"]
-            ),
-            conditions=dice.choice(["obeyed"] * 4 + ["ignored", "ignored", "400", "412", "501"]),
-            checksums=dice.choice(["none", "full", "full", "composite", "repeated"]),
-            lengths=dice.choice(["sent"] * 4 + ["chunked"]),
+            **form,
+            checksums=dice.choice(["none", "none", "full", "full", "composite", "repeated"]),
+            expired_as=dice.choice(["400", "400", "403"]),
             replaces=dice.choice([0.0] * 4 + [0.05, 0.3]),
             misfortune=dice.choice([0.0, 0.0, 0.05, 0.3, 0.8]),
             flips=dice.choice([0.0] * 5 + [0.2]),
@@ -86,7 +97,7 @@ class Rules:
 
     def __str__(self) -> str:
         """Names what differs from a good store."""
-        good = {"etags": "version", "ranges": "good", "conditions": "obeyed", "lengths": "sent"}
+        good = {"etags": "version", "expired_as": "400", **_GOOD_FORM}
         fields = dataclasses.asdict(self).items()
         return ", ".join(
             f"{name}={value}" for name, value in fields if value and good.get(name) != value

@@ -42,12 +42,16 @@ class History:
         events: How often each kind of answer was given: a status, `cut`, `endless`, `broken`, `shifted`, `flipped`, `page`,
             `other version`.
         requests: How often it was requested.
+        etags: What was sent that names a version, as If-Match has to repeat it.
+        expected_size: What its record states.
     """
 
     def __init__(self) -> None:
         self.versions: list[bytes] = []
         self.events: collections.Counter[str] = collections.Counter()
         self.requests = 0
+        self.etags: set[str] = set()
+        self.expected_size: int | None = None
 
     @property
     def distrust(self) -> int:
@@ -98,10 +102,14 @@ class ModelStore:
             self.generation += 1
         if request.credentials is None or request.credentials.token != str(self.generation):
             self.rejections += 1
-            return _error(history, 400, "ExpiredToken")
+            return self._rejection()
         if self.dice.random() < self.rules.misfortune / 2:
             return self._misfortune(history)
         return self._object(request, history)
+
+    def _rejection(self) -> Answer:
+        code = "ExpiredToken" if self.rules.expired_as == "400" else "AccessDenied"
+        return _error(History(), int(self.rules.expired_as), code)
 
     def _misfortune(self, history: History) -> Answer:
         slow = {"retry-after": str(RETRY_AFTER_SECONDS)}
@@ -114,6 +122,7 @@ class ModelStore:
             lambda: _error(history, 412, "PreconditionFailed"),
             lambda: _page(history, 502),
             lambda: _page(history, 200),
+            lambda: _nothing(history),
             lambda: _broken(history),
         ]
         return self.dice.choice(errors)()
@@ -122,6 +131,7 @@ class ModelStore:
         headers = range_headers(request)
         if headers is None:
             return self._complete(history)
+        assert headers.if_match in history.etags, "a range of a version that nothing names"
         rules = self.rules
         if rules.conditions.isdigit():
             return _error(history, int(rules.conditions), "NotImplemented")
@@ -142,7 +152,8 @@ class ModelStore:
     def _complete(self, history: History) -> Answer:
         data = history.versions[-1]
         headers = {**self.etag(history), **self._checksum(data)}
-        return self._deliver(history, 200, headers, data)
+        may_be_long = history.expected_size is None
+        return self._deliver(history, 200, headers, data, may_be_long=may_be_long)
 
     def _range(self, history: History, start: int, stop: int) -> Answer:
         data = history.versions[-1]
@@ -161,7 +172,7 @@ class ModelStore:
         if self.rules.checksums == "repeated":
             headers |= self._checksum(data)
         status = 200 if ranges == "as_200" else 206
-        return self._deliver(history, status, headers, data[start:stop])
+        return self._deliver(history, status, headers, data[start:stop], may_be_long=False)
 
     def etag(self, history: History, start: int = 0) -> Mapping[str, str]:
         """Returns the header that an answer carries now, if any.
@@ -198,8 +209,17 @@ class ModelStore:
         }
 
     def _deliver(
-        self, history: History, status: int, headers: dict[str, str], body: bytes
+        self,
+        history: History,
+        status: int,
+        headers: dict[str, str],
+        body: bytes,
+        *,
+        may_be_long: bool,
     ) -> Answer:
+        etag = headers.get("etag", "").strip('"')
+        if etag and not etag.startswith("W/"):
+            history.etags.add(f'"{etag}"')
         if self.rules.lengths == "sent":
             headers["content-length"] = str(len(body))
         else:
@@ -208,13 +228,15 @@ class ModelStore:
             history.events["flipped"] += 1
             place = self.dice.randrange(len(body))
             body = body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
-        return Answer(Head(status, headers), self._chunks(history, body))
+        return Answer(Head(status, headers), self._chunks(history, body, may_be_long=may_be_long))
 
-    def _chunks(self, history: History, body: bytes) -> Iterator[bytes | str]:
+    def _chunks(self, history: History, body: bytes, *, may_be_long: bool) -> Iterator[bytes | str]:
         """Yields a body in chunks, or what breaks its connection."""
         fate = self.dice.random()
         cut = self.dice.randrange(len(body) + 1) if fate < self.rules.misfortune / 4 else None
-        endless = self.rules.misfortune / 4 < fate < self.rules.misfortune / 3
+        # Where a length was sent, HTTP itself ends the body there.
+        is_long = self.rules.misfortune / 4 < fate < self.rules.misfortune / 3
+        endless = is_long and self.rules.lengths == "chunked"
         position = 0
         while position < len(body):
             chunk = body[position : position + self.dice.choice([3, 32, 64, 1024])]
@@ -233,6 +255,7 @@ class ModelStore:
             position += 512
             yield bytes(512)
         if endless:
+            assert may_be_long, "a body without an end is read on"
             yield "CONNECTION"
 
 
@@ -267,6 +290,11 @@ def _error(
 def _page(history: History, status: int) -> Answer:
     history.events["page" if status == 200 else str(status)] += 1
     return Answer(Head(status, {"content-type": "text/html"}), iter([b"<html>"]))
+
+
+def _nothing(history: History) -> Answer:
+    history.events["page"] += 1
+    return Answer(Head(200, {"content-length": "0"}), iter([]))
 
 
 def _broken(history: History) -> Answer:

@@ -47,6 +47,7 @@ def _check_published(
 ) -> None:
     receipt, before = transfer.receipt, transfer.before
     assert receipt is not None
+    assert not transfer.is_refused, "published against the caller's will"
     assert before is not None, "published without a word before"
     assert before[0] == receipt
     assert before[2] == old, "published before it was announced"
@@ -69,9 +70,12 @@ def _check_failure(
     """Checks that a file failed for what happened to it."""
     assert transfer.error is not None
     code, events = transfer.error.code, history.events
+    if transfer.is_refused and transfer.before is not None:
+        assert code == "LOCAL_IO", f"the caller refused it: {transfer.error}"
+        return
     causes = {
         "NOT_FOUND": events["404"],
-        "ACCESS_DENIED": events["403"],
+        "ACCESS_DENIED": events["403"] or (store.rules.expired_as == "403" and store.rejections),
         # An ETag that only looks like an MD5 is known by the same bytes coming twice.
         "CHECKSUM_MISMATCH": events["flipped"]
         or verify == "checksum"
@@ -98,7 +102,9 @@ def _has_to_arrive(store: ModelStore, history: History) -> bool:
     is_doubted = len(history.versions) > 1 or history.events["412"] or history.events["page"]
     if rules.lengths == "chunked":  # twice the same wrong size is taken for the truth
         is_doubted |= history.events["cut"] + history.events["endless"] > 1
-    has_credentials = store.rejections <= 2 and not rules.provider
+    # A denial without a reason is worth fresh credentials once; an expiry that is named, more often.
+    rejections = 1 if rules.expired_as == "403" else 2
+    has_credentials = store.rejections <= rejections and not rules.provider
     is_ridden_out = store.count(*_TRANSIENT) + history.events["412"] < ATTEMPTS
     return has_credentials and is_ridden_out and not is_final and not is_doubted
 

@@ -102,16 +102,18 @@ class RangeRequest:
         """
         content = self.download.content
         end, size = self.position + len(data), content.ranges.size_bytes
+        is_too_long = False
         if end == self.stop == size:
             pass  # the last bytes of the file: nothing is left that the stream could go on with
         elif end >= self.stop and not self.download.extend(self, end):
+            is_too_long = end > self.stop
             data = data[: self.stop - self.position]
             end = self.stop
         content.write(data, self.position)
         if self.digest is not None:
             self.digest.update(data)
         self.position = end
-        return end < self.stop or end == size
+        return end < self.stop or (end == size and not is_too_long)
 
 
 class Download:

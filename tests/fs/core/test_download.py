@@ -267,6 +267,17 @@ def test_a_body_that_ends_early_is_no_success(make: MakeDownload) -> None:
     assert "60 bytes early" in failure.reason
 
 
+def test_the_last_range_is_not_read_on(make: MakeDownload) -> None:
+    """A chunked answer without an end, for one, is cut once it is longer than what was asked for."""
+    download = make()
+    assert started(download, DATA).stop == PART
+    last = list(iter(download.next_request, None))[-1]
+    assert validate_response(download, last, part(last)) is None
+    assert last.write(DATA[last.start :])
+    assert not last.write(b"more")
+    assert last.is_complete
+
+
 def test_progress_is_taken_back_when_a_file_is_restarted(make: MakeDownload) -> None:
     """Every byte is reported once in the end."""
     reported: list[int] = []
