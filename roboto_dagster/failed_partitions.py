@@ -81,7 +81,7 @@ class FailedPartitions:
                     asset_key=self._asset_key,
                     partition=key,
                     description=describe_in_markdown(outcome, key),
-                    metadata=outcome_metadata(outcome),
+                    metadata=outcome_metadata(outcome, key),
                 )
             )
 

@@ -42,23 +42,27 @@ def _value(key: str, value: object) -> dg.MetadataValue:
     return of.url(str(value)) if key.endswith("_url") else of.text(str(value))
 
 
-def outcome_metadata(outcome: SyncReport | RobotoDagsterError) -> Metadata:
+def outcome_metadata(
+    outcome: SyncReport | RobotoDagsterError, partition_key: str | None = None
+) -> Metadata:
     """Return the metadata of a partition: complete, partly failed, or not even planned.
 
     Args:
         outcome: Its sync's report, or why there is none.
+        partition_key: The partition. Default None: the asset has none.
     """
     if isinstance(outcome, SyncReport):
-        return report_metadata(outcome)
+        return report_metadata(outcome, is_partition=partition_key is not None)
     return {"roboto/error": dg.MetadataValue.text(one_line(outcome))}
 
 
-def report_metadata(report: SyncReport) -> Metadata:
+def report_metadata(report: SyncReport, *, is_partition: bool) -> Metadata:
     """Return the metadata of one partition's sync, in the order in which it is to be read: what
     happened, what failed, how it went, where it is.
 
     Args:
         report: What the sync did.
+        is_partition: Whether it is one of several partitions.
     """
     metadata: Metadata = {"roboto/summary": dg.MetadataValue.text(summary(report))}
     if report.failures:
@@ -73,7 +77,7 @@ def report_metadata(report: SyncReport) -> Metadata:
         metadata["roboto/slowest_files"] = _files_table(slowest)
     if report.attempts:
         metadata["roboto/attempts"] = _attempts_table(report.attempts)
-    values = SyncMetadata.of(report).plain_values()
+    values = SyncMetadata.of(report).plain_values(is_partition=is_partition)
     return metadata | {key: _value(key, value) for key, value in values.items()}
 
 

@@ -104,7 +104,8 @@ def _verdict(failed: Collection[Unit], total: int) -> str:
 
 def _failed_metadata(failed: Mapping[Unit, Outcome]) -> Metadata:
     if len(failed) == 1:
-        return outcome_metadata(next(iter(failed.values())))
+        ((unit, outcome),) = failed.items()
+        return outcome_metadata(outcome, unit.partition_key)
     reports = [outcome for outcome in failed.values() if isinstance(outcome, SyncReport)]
     failures = [failure for report in reports for failure in report.failures]
     codes = collections.Counter[str]()

@@ -78,7 +78,7 @@ class Recorder:
         """
         event = _Event(
             partition_key,
-            outcome_metadata(report),
+            outcome_metadata(report, partition_key),
             report.data_version,
             self._may_observe(partition_key, report),
         )

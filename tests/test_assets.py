@@ -23,6 +23,7 @@ DOCUMENTED_KEYS = {
     "dagster/uri",
     "dagster/row_count",
     "roboto/dataset_id",
+    "roboto/files_total",
     "roboto/files_fetched",
     "roboto/files_unchanged",
     "roboto/files_removed",
@@ -267,7 +268,8 @@ def test_complete_partitions_are_materialized_although_another_failed(
         (key, meta["roboto/files_fetched"]) for key, meta in materialize.materializations(result)
     ]
     assert (result.success, found) == (False, [(dataset_ids[0], 1), (dataset_ids[2], 3)])
-    assert all(set(meta) >= DOCUMENTED_KEYS for _, meta in materialize.materializations(result))
+    keys = DOCUMENTED_KEYS - {"dagster/row_count"} | {"dagster/partition_row_count"}
+    assert all(set(meta) >= keys for _, meta in materialize.materializations(result))
     assert [each.partition for each in materialize.observations(result)] == [dataset_ids[1]]
     text = error_text(result)
     assert "1 of 3 partitions is not complete; the other 2 are materialized." in text
@@ -553,7 +555,7 @@ def test_direct_invocation_of_a_dynamic_partition(
     )
     context = dg.build_asset_context(partition_key=key.format(dataset_id))
     result: Any = asset(context, **materialize.resources)
-    assert "dagster/row_count" in result.metadata
+    assert "dagster/partition_row_count" in result.metadata
 
 
 @pytest.mark.parametrize("key", ["2019-12-31", "2999-01-01", "ds_1"])

@@ -52,6 +52,7 @@ def test_values() -> None:
         "dagster/uri": "file:///logs/ds_1",
         "dagster/row_count": 5,
         "roboto/dataset_id": "ds_1",
+        "roboto/files_total": 5,
         "roboto/files_fetched": 3,
         "roboto/files_unchanged": 2,
         "roboto/files_removed": 1,
@@ -63,6 +64,17 @@ def test_values() -> None:
         "roboto/manifest": "/logs/.roboto/logs/ds_1.parquet",
     }
     assert {key: metadata[key] for key in expected} == expected
+
+
+def test_rows_of_a_partition_have_a_key_of_their_own() -> None:
+    """Dagster would take `dagster/row_count` for the rows of all partitions; programs read one attribute."""
+    metadata = outcome_metadata(report([failure()]), "ds_1")
+    found = plain(metadata)
+    assert (found["dagster/partition_row_count"], found["roboto/files_total"]) == (4, 5)
+    assert "dagster/row_count" not in found
+    read = SyncMetadata.from_metadata(metadata)
+    assert read is not None
+    assert (read.row_count, read.files_total) == (4, 5)
 
 
 def test_rounds_are_a_table() -> None:

@@ -63,7 +63,8 @@ def test_retries_are_allowed_if_something_transient_is_left(
 def test_a_single_failure_has_the_partitions_own_metadata() -> None:
     """Where one partition failed, the failure has what its materialization would have."""
     outcome = report([failure()])
-    assert failure_of({"ds_1": report(), "ds_2": outcome}).metadata == outcome_metadata(outcome)
+    failed = failure_of({"ds_1": report(), "ds_2": outcome})
+    assert failed.metadata == outcome_metadata(outcome, "ds_2")
 
 
 def test_several_failures_are_summed_up() -> None:

@@ -76,7 +76,7 @@ def test_window_without_datasets_is_complete(
 ) -> None:
     """A day without datasets is materialized, empty, with a manifest."""
     found = run(resources, tmp_path, ["2020-03-05"], partitions_def=DAYS)
-    assert found["2020-03-05"]["dagster/row_count"] == 0
+    assert found["2020-03-05"]["dagster/partition_row_count"] == 0
     assert (tmp_path / ".roboto" / "logs" / "2020-03-05.parquet").exists()
 
 

@@ -30,10 +30,13 @@ class SyncMetadata:
 
     Attributes:
         uri: The folder that holds the files (`dagster/uri`).
-        row_count: Files that are complete on disk (`dagster/row_count`).
+        row_count: Rows of complete files in the manifest: `dagster/partition_row_count` of a partition,
+            `dagster/row_count` where there are none.
         dataset_id: The dataset, or several separated by commas; this and all below are `roboto/…`.
         dataset_name: Its name on the platform, or several separated by commas.
         dataset_url: Its page on the platform, if it has one.
+        files_total: Files in scope: fetched, unchanged, failed and skipped; None in the events of older
+            releases.
         files_fetched: Files that this run fetched.
         files_unchanged: Files that were complete already.
         files_retried: Fetched files that took more than one attempt; left out if there are none.
@@ -55,6 +58,7 @@ class SyncMetadata:
     dataset_id: str
     dataset_name: str | None = None
     dataset_url: str | None = None
+    files_total: int | None = None
     files_fetched: int
     files_unchanged: int
     files_removed: int
@@ -78,6 +82,7 @@ class SyncMetadata:
             dataset_id=", ".join(report.dataset_ids),
             dataset_name=one_line(", ".join(report.dataset_names.values())) or None,
             dataset_url=report.dataset_url,
+            files_total=report.files_total,
             files_fetched=report.files_fetched,
             files_unchanged=report.files_unchanged,
             files_removed=report.files_removed,
@@ -97,17 +102,25 @@ class SyncMetadata:
     def from_metadata(cls, metadata: Mapping[str, HasValue]) -> Self | None:
         """Read it from an event's metadata, or return None where there is none of ours."""
         found: dict[str, Any] = {
-            name: metadata[key].value for name, key in _KEYS.items() if key in metadata
+            name: metadata[key].value
+            for keys in (_KEYS, _PARTITION_KEYS)
+            for name, key in keys.items()
+            if key in metadata
         }
         if "manifest" not in found:
             return None
         return cls(**{**found, "manifest": pathlib.Path(found["manifest"])})
 
-    def plain_values(self) -> dict[str, Any]:
+    def plain_values(self, *, is_partition: bool = False) -> dict[str, Any]:
         """Return numbers, texts, paths and mappings by their keys in an event; what there is none of is
         left out.
+
+        Args:
+            is_partition: Whether the event is of a partition: Dagster takes `dagster/row_count` for the rows of
+                all. Default False.
         """
-        values = ((key, getattr(self, name)) for name, key in _KEYS.items())
+        keys = _PARTITION_KEYS if is_partition else _KEYS
+        values = ((key, getattr(self, name)) for name, key in keys.items())
         return {key: value for key, value in values if value not in (None, {})}
 
 
@@ -115,3 +128,4 @@ _KEYS = {
     field.name: f"{'dagster' if field.name in ('uri', 'row_count') else 'roboto'}/{field.name}"
     for field in dataclasses.fields(SyncMetadata)
 }
+_PARTITION_KEYS = {**_KEYS, "row_count": "dagster/partition_row_count"}
