@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from roboto_dagster.input_types import InputLoader, register_input_type
     from roboto_dagster.io_managers import RobotoFilesIOManager
     from roboto_dagster.jobs import build_roboto_dataset_job
+    from roboto_dagster.multi_asset import build_roboto_dataset_assets
     from roboto_dagster.resources import (
         AwsCredentialsResource,
         CredentialProviderResource,
@@ -82,6 +83,7 @@ __all__ = [
     "SyncMetadata",
     "__version__",
     "build_roboto_dataset_asset",
+    "build_roboto_dataset_assets",
     "build_roboto_dataset_checks",
     "build_roboto_dataset_job",
     "build_roboto_dataset_sensor",
@@ -126,6 +128,7 @@ _MODULE_OF = {
     "StoreRegistry": "fs.object_store",
     "SyncMetadata": "sync.values",
     "build_roboto_dataset_asset": "assets",
+    "build_roboto_dataset_assets": "multi_asset",
     "build_roboto_dataset_checks": "checks",
     "build_roboto_dataset_job": "jobs",
     "build_roboto_dataset_sensor": "sensors",

@@ -18,7 +18,7 @@ from typing_extensions import Self
 import roboto_dagster.library  # noqa: F401 -- registers the package
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.platform.queries import Query, checked_query
-from roboto_dagster.platform.scope import Matcher, Scope
+from roboto_dagster.platform.scope import Matcher, Scope, covering_patterns
 from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.sync.options import checked_destination
 
@@ -140,8 +140,12 @@ class DatasetAssetConfig:
         )
 
     @classmethod
-    def of(cls, asset: dg.AssetsDefinition) -> Self:
+    def of(cls, asset: dg.AssetsDefinition, key: dg.AssetKey | None = None) -> Self:
         """Read it from an asset.
+
+        Args:
+            asset: One asset, or several of one op.
+            key: Which of them. Default: all of them together, with patterns that cover those of each.
 
         Raises:
             ConfigurationError: The asset was not built by this package.
@@ -151,10 +155,23 @@ class DatasetAssetConfig:
             raise ConfigurationError(
                 f"{given!r} is no asset: give the one that build_roboto_dataset_asset() has returned."
             )
-        found = cls.from_metadata(asset.metadata_by_key.get(asset.key, {}))
+        keys = [spec.key for spec in asset.specs] if key is None else [key]
+        found = [cls._of_key(asset, each) for each in keys]
+        include, exclude = covering_patterns(
+            [(each.include_patterns, each.exclude_patterns) for each in found]
+        )
+        return (
+            found[0]
+            if len(found) == 1
+            else dataclasses.replace(found[0], include_patterns=include, exclude_patterns=exclude)
+        )
+
+    @classmethod
+    def _of_key(cls, asset: dg.AssetsDefinition, key: dg.AssetKey) -> Self:
+        found = cls.from_metadata(asset.metadata_by_key.get(key, {}))
         if found is None:
             msg = (
-                f"The asset {asset.key.to_user_string()} is not one of roboto_dagster: give one that "
+                f"The asset {key.to_user_string()} is not one of roboto_dagster: give one that "
                 "build_roboto_dataset_asset() or RobotoDatasetComponent has built."
             )
             raise ConfigurationError(msg)

@@ -27,13 +27,18 @@ def with_check_outputs(context: dg.AssetExecutionContext, results: Any) -> Any:
 
 
 def _completed(context: dg.AssetExecutionContext, results: Iterator[Any]) -> Iterator[Any]:
-    evaluated: set[str] = set()
+    evaluated: set[tuple[dg.AssetKey | None, str]] = set()
     for result in results:
-        evaluated |= {each.check_name or "" for each in _check_results(result)}
+        of_result = getattr(result, "asset_key", None)
+        evaluated |= {
+            (each.asset_key or of_result, each.check_name or "") for each in _check_results(result)
+        }
         yield result
     selected = context.selected_asset_check_keys
     for output_name, spec in context.assets_def.check_specs_by_output_name.items():
-        if spec.name not in evaluated and spec.key in selected:
+        # A result without a key is that of the only asset.
+        names = {(spec.asset_key, spec.name), (None, spec.name)}
+        if not names & evaluated and spec.key in selected:
             yield dg.Output(None, output_name=output_name)
 
 

@@ -81,7 +81,7 @@ def build_roboto_dataset_checks(
     a partition that failed yesterday is not hidden by one that is right today. A check that cannot look fails.
 
     Args:
-        asset: From `build_roboto_dataset_asset` or a component.
+        asset: From `build_roboto_dataset_asset`, `build_roboto_dataset_assets` or a component.
         blocking: Whether what depends on the asset waits for the checks, and a run fails with them: in a run of
             one partition, and with `AutomationCondition.all_deps_blocking_checks_passed()`, just what depends on
             the partition concerned; in a run of several Dagster stops all that depends on the asset. Default
@@ -97,12 +97,12 @@ def build_roboto_dataset_checks(
         roboto_resource_key: The resource that is the platform. Default roboto.
 
     Returns:
-        One definition that holds all the checks.
+        One definition for each asset, which holds all of its checks.
 
     Raises:
         ConfigurationError: The asset is none of this package, or a setting cannot work.
     """
-    partitioning = partitioning_of_asset(asset)
+    partitioning_of_asset(asset)  # refuses what is none of this package
     settings = CheckSettings(
         blocking=blocking,
         checksums=checksums,
@@ -111,11 +111,19 @@ def build_roboto_dataset_checks(
         max_age=max_age,
         roboto_resource_key=roboto_resource_key,
     )
-    resource_keys = {roboto_resource_key} if compare_listing else set[str]()
+    return [_checks_of(asset, spec.key, settings) for spec in asset.specs]
+
+
+def _checks_of(
+    asset: dg.AssetsDefinition, key: dg.AssetKey, settings: CheckSettings
+) -> dg.AssetChecksDefinition:
+    partitioning = partitioning_of_asset(asset, key)
+    resource_key = settings.roboto_resource_key
+    resource_keys = {resource_key} if settings.compare_listing else set[str]()
 
     @dg.multi_asset_check(
-        name=derived_name(asset.key, "_checks"),
-        specs=_specs(asset.key, settings, partitioning.partitions_def),
+        name=derived_name(key, "_checks"),
+        specs=_specs(key, settings, partitioning.partitions_def),
         can_subset=True,
         required_resource_keys=resource_keys,
     )
@@ -124,11 +132,11 @@ def build_roboto_dataset_checks(
     ) -> Iterator[Any]:
         selected = {key.name for key in context.selected_asset_check_keys}
         specs = [spec for spec in context.check_specs if spec.name in selected]
-        roboto = getattr(context.resources, roboto_resource_key, None) if resource_keys else None
+        roboto = getattr(context.resources, resource_key, None) if resource_keys else None
         platform = None if roboto is None else Platform(roboto)
         yield from evaluate_checks(context, partitioning, specs, platform)
 
-    return [roboto_dataset_checks]
+    return roboto_dataset_checks
 
 
 def _specs(

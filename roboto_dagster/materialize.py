@@ -136,14 +136,14 @@ def asset_result(context: dg.AssetExecutionContext, results: Any) -> Any:
 
     Returns:
         In a run, the generator, which Dagster exhausts; checks without a result are added. In a direct
-        invocation, as in unit tests, its one result.
+        invocation, as in unit tests, its one result, or a tuple of those of several assets.
     """
     if not is_direct(context):
         return with_check_outputs(context, results)
     if not inspect.isgenerator(results):
         return results
     found = list(results)
-    return found[0] if len(found) == 1 else found
+    return found[0] if len(found) == 1 else tuple(found)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -44,6 +44,15 @@ def derived_name(asset_key: dg.AssetKey | Sequence[str], suffix: str = "") -> st
     return f"{plain_name(plain)}_{digest}{suffix}"
 
 
+def subject_key(asset: dg.AssetsDefinition) -> dg.AssetKey:
+    """Return what messages and derived names call an asset; several of one op go by the name of that.
+
+    Args:
+        asset: One asset, or several of one op.
+    """
+    return asset.key if len(asset.keys) == 1 else dg.AssetKey(asset.op.name)
+
+
 def plain_name(text: str, default: str = "roboto") -> str:
     """Return a text as a name that Dagster accepts; unlike `derived_name` it may not be unique.
 

@@ -202,16 +202,19 @@ def partitioning_of(
     raise ConfigurationError(_unknown_kind(partitions_def))
 
 
-def partitioning_of_asset(asset: dg.AssetsDefinition) -> Partitioning:
+def partitioning_of_asset(
+    asset: dg.AssetsDefinition, key: dg.AssetKey | None = None
+) -> Partitioning:
     """Return what the partitions of a built asset stand for.
 
     Args:
-        asset: From `build_roboto_dataset_asset` or a component.
+        asset: From `build_roboto_dataset_asset`, `build_roboto_dataset_assets` or a component.
+        key: Which of several assets. Default: all of them together.
 
     Raises:
         ConfigurationError: The asset was not built by this package.
     """
-    return partitioning_of(DatasetAssetConfig.of(asset), asset.partitions_def)
+    return partitioning_of(DatasetAssetConfig.of(asset, key), asset.partitions_def)
 
 
 def _names_datasets(partitions_def: PartitionsDef) -> bool:

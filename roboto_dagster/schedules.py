@@ -12,7 +12,7 @@ import dagster as dg
 
 from roboto_dagster.changed_partitions import ChangedPartitions, tick_before
 from roboto_dagster.errors import ConfigurationError, PlatformError
-from roboto_dagster.naming import derived_name
+from roboto_dagster.naming import derived_name, subject_key
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
 from roboto_dagster.platform.changes import ChangeQueries
@@ -75,7 +75,7 @@ def build_roboto_sync_schedule(
     divided into runs of 1,000.
 
     Args:
-        asset: From `build_roboto_dataset_asset` or a component.
+        asset: From `build_roboto_dataset_asset`, `build_roboto_dataset_assets` or a component.
         cron_schedule: When, such as `0 * * * *`.
         name: The schedule's name. Default: the asset's, with `_schedule`.
         partition_keys: Which partitions: keys, or a function that is given all keys at each tick and
@@ -160,7 +160,7 @@ def build_roboto_sync_schedule(
     )
     return dg.schedule(
         cron_schedule=cron_schedule,
-        name=name or derived_name(asset.key, "_schedule"),
+        name=name or derived_name(subject_key(asset), "_schedule"),
         target=asset,
         execution_timezone=execution_timezone,
         default_status=default_status,
@@ -226,16 +226,16 @@ def _check_keys(
 ) -> None:
     if only_changed and (partitioning.datasets is None or partitioning.windows is not None):
         raise ConfigurationError(
-            f"only_changed needs partitions whose keys are ids of datasets, which {asset.key.to_user_string()} does not "
-            "have: leave it out."
+            "only_changed needs partitions whose keys are ids of datasets, which "
+            f"{subject_key(asset).to_user_string()} does not have: leave it out."
         )
     if partitioning.partitions_def is None and given is not None:
-        msg = f"The asset {asset.key.to_user_string()} has no partitions: leave partition_keys out."
+        msg = f"The asset {subject_key(asset).to_user_string()} has no partitions: leave partition_keys out."
         raise ConfigurationError(msg)
     existing = ExistingPartitions(partitioning.partitions_def)
     never = [key for key in fixed if existing.state_of(key) == "never"]
     if never:
-        msg = f"The asset {asset.key.to_user_string()} has no partitions {_some(never)}, and never will."
+        msg = f"The asset {subject_key(asset).to_user_string()} has no partitions {_some(never)}, and never will."
         raise ConfigurationError(msg)
 
 

@@ -13,7 +13,7 @@ import dagster as dg
 
 from roboto_dagster.deprecation import renamed
 from roboto_dagster.errors import ConfigurationError, PlatformError
-from roboto_dagster.naming import derived_name
+from roboto_dagster.naming import derived_name, subject_key
 from roboto_dagster.partitions import partitioning_of_asset
 from roboto_dagster.platform.queries import Query, all_of, checked_query
 from roboto_dagster.resource_params import with_resources
@@ -64,7 +64,7 @@ def build_roboto_dataset_sensor(
     tick is skipped with the reason, and the next one starts where the last good one ended.
 
     Args:
-        asset: From `build_roboto_dataset_asset` or a component.
+        asset: From `build_roboto_dataset_asset`, `build_roboto_dataset_assets` or a component.
         name: The sensor's name. Default: the asset's, with `_sensor`.
         query: Which datasets to watch: a condition of the platform's query language, as a mapping
             or of the SDK. Default: the asset's own query, else all.
@@ -132,7 +132,7 @@ def build_roboto_dataset_sensor(
         minimum_interval_seconds=minimum_interval_seconds,
     )
     if options.on_deleted == "remove" and partitioning.dynamic_name is None:
-        msg = f'on_deleted="remove" needs dynamic partitions, which {asset.key.to_user_string()} does not have.'
+        msg = f'on_deleted="remove" needs dynamic partitions, which {subject_key(asset).to_user_string()} does not have.'
         raise ConfigurationError(msg)
 
     def evaluate(
@@ -148,7 +148,7 @@ def build_roboto_dataset_sensor(
     resources = {"roboto_resource_key": (roboto_resource_key, RobotoResource)}
     body = with_resources(evaluate, dg.SensorEvaluationContext, resources)
     return dg.sensor(
-        name=name or derived_name(asset.key, "_sensor"),
+        name=name or derived_name(subject_key(asset), "_sensor"),
         target=asset,
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,

@@ -86,3 +86,11 @@ def test_own_type_example(local: LocalRoboto, tmp_path: pathlib.Path) -> None:
     resources = {**local.resources(), "roboto_files": RobotoFilesIOManager()}
     result = dg.materialize([logs, asset], resources=resources)
     assert result.output_for_node("longest_bag") == "long.mcap"
+
+
+def test_several_assets_example() -> None:
+    """The block about several assets of one dataset makes definitions that load."""
+    definitions = run(block("python", "build_roboto_dataset_assets"))["defs"]
+    dg.Definitions.validate_loadable(definitions)
+    keys = definitions.resolve_asset_graph().materializable_asset_keys
+    assert {key.to_user_string() for key in keys} == {"camera", "telemetry", "lidar"}

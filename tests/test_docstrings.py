@@ -22,6 +22,7 @@ from roboto_dagster import (
     StoreRegistry,
     SyncMetadata,
     build_roboto_dataset_asset,
+    build_roboto_dataset_assets,
     build_roboto_dataset_job,
     build_roboto_sync_schedule,
     failures_of_run,
@@ -237,3 +238,10 @@ def test_register_input_type() -> None:
     files = DatasetFiles(partition_keys=(), manifests=(), files=())
     context = dg.build_input_context(asset_key=dg.AssetKey("logs"))
     assert input_type(Recording).loader(files, context).paths == []
+
+
+def test_build_roboto_dataset_assets() -> None:
+    """The example makes two assets."""
+    names = {"dg": dg, "build_roboto_dataset_assets": build_roboto_dataset_assets}
+    logs = run("multi_asset.build_roboto_dataset_assets", **names)["logs"]
+    assert sorted(key.to_user_string() for key in logs.keys) == ["camera", "telemetry"]

@@ -21,7 +21,7 @@ from roboto_dagster.errors import PlatformError
 from roboto_dagster.platform.datasets import dataset_owner
 from roboto_dagster.platform.files import FileListing
 from roboto_dagster.platform.records import RemoteFile
-from roboto_dagster.platform.scope import Scope
+from roboto_dagster.platform.scope import Scope, covering_patterns
 
 if TYPE_CHECKING:
     from roboto import RobotoClient
@@ -98,7 +98,7 @@ class SharedCatalog:
         self, client: "RobotoClient", patterns: Sequence[tuple[Sequence[str], Sequence[str]]]
     ) -> None:
         self._client = client
-        self._include, self._exclude = _covering(patterns)
+        self._include, self._exclude = covering_patterns(patterns)
         self._listings: dict[Scope, _Spool] = {}
         self._owners: dict[str, tuple[str, str | None] | PlatformError] = {}
         self._files = contextlib.ExitStack()
@@ -217,17 +217,3 @@ def _batches(files: Iterable[RemoteFile]) -> Iterator[list[RemoteFile]]:
             batch = []
     if batch:
         yield batch
-
-
-def _covering(
-    patterns: Sequence[tuple[Sequence[str], Sequence[str]]],
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return patterns of all files that any of the given ones let through, and of few others."""
-    includes = [include for include, _ in patterns]
-    excludes = {tuple(exclude) for _, exclude in patterns}
-    # The last pattern that matches a path decides: a negated one of one sync would take files from another.
-    include = dict.fromkeys(
-        each for include in includes for each in include if not each.lstrip().startswith("!")
-    )
-    exclude = excludes.pop() if len(excludes) == 1 else ()
-    return (tuple(include) if all(includes) else ()), exclude

@@ -85,6 +85,27 @@ class Matcher:
         return self._exclude is None or not self._exclude.match(relative_path)
 
 
+def covering_patterns(
+    patterns: Sequence[tuple[Sequence[str], Sequence[str]]],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return patterns of all files that any of the given ones let through, and of few others.
+
+    Args:
+        patterns: Include and exclude patterns of each.
+
+    Returns:
+        Include and exclude patterns.
+    """
+    includes = [include for include, _ in patterns]
+    excludes = {tuple(exclude) for _, exclude in patterns}
+    # The last pattern that matches a path decides: a negated one of one sync would take files from another.
+    include = dict.fromkeys(
+        each for include in includes for each in include if not each.lstrip().startswith("!")
+    )
+    exclude = excludes.pop() if len(excludes) == 1 else ()
+    return (tuple(include) if all(includes) else ()), exclude
+
+
 def _compiled(setting: str, patterns: Sequence[str]) -> Patterns | None:
     """Compile patterns; none at all match nothing and exclude nothing."""
     if isinstance(patterns, str) or not all(isinstance(each, str) for each in patterns):

@@ -65,7 +65,7 @@ class SensorTick:
             raise ConfigurationError("The sensor's clock must return a time with its zone.")
         self._started = Deadline.after(0)
         self._context = context
-        self._asset_key = asset.key
+        self._asset_keys = asset.keys
         self._partitioning = partitioning = partitioning_of_asset(asset)
         self._options = options
         self._now = now
@@ -139,8 +139,9 @@ class SensorTick:
 
     @functools.cached_property
     def _delivered(self) -> frozenset[str]:
-        """Datasets of which a partition was materialized, where windows decide on partitions."""
-        keys = self._context.instance.get_materialized_partitions(self._asset_key)
+        """Datasets of which a partition of every asset was materialized, where windows decide on partitions."""
+        materialized = map(self._context.instance.get_materialized_partitions, self._asset_keys)
+        keys = set[str].intersection(*map(set, materialized))
         partitions_def = self._partitioning.partitions_def
         assert isinstance(partitions_def, dg.MultiPartitionsDefinition)  # noqa: S101 -- asked of no others
         assert self._partitioning.dimensions is not None  # noqa: S101 -- it has two

@@ -3,7 +3,7 @@
 import pytest
 
 from roboto_dagster import ConfigurationError
-from roboto_dagster.platform.scope import Matcher, Scope
+from roboto_dagster.platform.scope import Matcher, Scope, covering_patterns
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,22 @@ def test_patterns_are_gitignores(
 ) -> None:
     """Patterns mean here what they mean to Git."""
     assert Matcher(include, exclude).matches(path) is expected
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        ([(["*.a"], []), (["*.b", "*.a"], [])], (("*.a", "*.b"), ())),
+        ([(["*.a"], []), ([], [])], ((), ())),
+        ([(["*.a", "!x.a"], []), (["x.a"], [])], (("*.a", "x.a"), ())),
+        ([(["*"], ["*.a"]), (["*.b"], ["*.a"])], (("*", "*.b"), ("*.a",))),
+        ([(["*"], ["*.a"]), (["*"], [])], (("*",), ())),
+    ],
+    ids=["joined", "one takes all", "negated", "same excluded", "excluded by one"],
+)
+def test_patterns_that_cover_several(
+    patterns: list[tuple[list[str], list[str]]],
+    expected: tuple[tuple[str, ...], tuple[str, ...]],
+) -> None:
+    """They let through whatever one of them does."""
+    assert covering_patterns(patterns) == expected
