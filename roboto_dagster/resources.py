@@ -20,6 +20,7 @@ from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import ObjectStore
 from roboto_dagster.fs.opening import open_store
 from roboto_dagster.fs.retry import RetryConfig
+from roboto_dagster.fs.shared_engine import SharedEngine
 from roboto_dagster.platform.client import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_TIMEOUT_SECONDS,
@@ -241,6 +242,8 @@ class ObjectStoreResource(CheckedResource):
         uri: str,
         retry: RetryConfig | None = None,
         on_retry: OnRetry | None = None,
+        *,
+        shared: SharedEngine | None = None,
     ) -> ObjectStore:
         """Make the store for a session, to be used in a `with`.
 
@@ -249,6 +252,8 @@ class ObjectStoreResource(CheckedResource):
             uri: The URI of one of them.
             retry: How a request that fails transiently is repeated. Default: `RetryConfig()`.
             on_retry: Called before every repetition. Default None.
+            shared: Threads and connections that it shares with other stores. Default None: it has
+                its own.
 
         Returns:
             The store.
@@ -258,7 +263,10 @@ class ObjectStoreResource(CheckedResource):
             session,
             uri,
             provider_for=without_variables(plain.credentials).provider_for,
-            s3_options=plain._s3_options(retry, on_retry),  # noqa: SLF001 - the same class
+            s3_options={
+                **plain._s3_options(retry, on_retry),  # noqa: SLF001 - the same class
+                "shared": shared,
+            },
         )
 
     def _s3_options(self, retry: RetryConfig | None, on_retry: OnRetry | None) -> dict[str, Any]:

@@ -5,8 +5,8 @@ below that fits; what is left is the surface, where Dagster is met.
 
 ```
 errors, types, uri … ◄── disk
-                     ◄── platform ◄── fs ◄── fs/core ◄┬─ fs/curl ─┐ (fallback)
-                                                      └─ fs/boto ◄┘
+                     ◄── platform ◄── fs ◄── fs/core ◄── fs/engine ◄┬─ fs/curl ─┐ (fallback)
+                                                                    └─ fs/boto ◄┘
                                       ◄────── sync ◄── surface ◄── component ◄── the package itself
                                                          └── sensor
 ```
@@ -39,8 +39,9 @@ ALLOWED: dict[str, set[str]] = {
     "platform": {"platform"} | LEAVES,
     "fs": {"fs", "platform"} | LEAVES,
     "fs.core": {"fs.core", "fs", "disk"} | LEAVES,
-    "fs.curl": {"fs.curl", "fs.core", "fs", "disk"} | LEAVES,
-    "fs.boto": {"fs.boto", "fs.core", "fs", "disk"} | LEAVES,
+    "fs.engine": {"fs.engine", "fs.core", "fs", "disk"} | LEAVES,
+    "fs.curl": {"fs.curl", "fs.engine", "fs.core", "fs", "disk"} | LEAVES,
+    "fs.boto": {"fs.boto", "fs.engine", "fs.core", "fs", "disk"} | LEAVES,
     "fs.s3_store": {"fs.curl", "fs.boto", "fs"} | LEAVES,
     "sync": {"sync", "platform", "disk"} | ENGINE | LEAVES,
     "surface": SURFACE,

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.credentials import CredentialProvider
 from roboto_dagster.fs.object_store import ObjectStore
+from roboto_dagster.fs.shared_engine import SharedEngine
 from roboto_dagster.setting_checks import check_choice
 
 Engine = Literal["auto", "curl", "boto3"]
@@ -17,13 +18,20 @@ class S3Store:
 
     @classmethod
     def create(
-        cls, credential_provider: CredentialProvider, *, engine: Engine = "auto", **options: Any
+        cls,
+        credential_provider: CredentialProvider,
+        *,
+        engine: Engine = "auto",
+        shared: SharedEngine | None = None,
+        **options: Any,
     ) -> ObjectStore:
         """Make an S3 store.
 
         Args:
             credential_provider: Called whenever credentials are needed, from any thread.
             engine: `"auto"`, `"curl"` or `"boto3"`. Default `"auto"`.
+            shared: Threads and connections that it shares with other stores. Default None: it has
+                its own.
             **options: The fields of `S3Settings`.
 
         Raises:
@@ -35,19 +43,23 @@ class S3Store:
             msg = 'engine="curl" needs pycurl, which is not installed: pip install pycurl, or use engine="boto3".'
             raise ConfigurationError(msg)
         if engine == "boto3" or not has_pycurl:
-            return _boto_store(credential_provider, options)
-        return _curl_store(credential_provider, options)
+            return _boto_store(credential_provider, shared, options)
+        return _curl_store(credential_provider, shared, options)
 
 
 # Engines are imported when they are made: boto3 and pycurl would otherwise cost every `import
 # roboto_dagster`.
-def _curl_store(credential_provider: CredentialProvider, options: dict[str, Any]) -> ObjectStore:
+def _curl_store(
+    credential_provider: CredentialProvider, shared: SharedEngine | None, options: dict[str, Any]
+) -> ObjectStore:
     from roboto_dagster.fs.curl.store import CurlStore
 
-    return CurlStore.create(credential_provider, **options)
+    return CurlStore.create(credential_provider, shared=shared, **options)
 
 
-def _boto_store(credential_provider: CredentialProvider, options: dict[str, Any]) -> ObjectStore:
+def _boto_store(
+    credential_provider: CredentialProvider, shared: SharedEngine | None, options: dict[str, Any]
+) -> ObjectStore:
     from roboto_dagster.fs.boto.store import BotoStore
 
-    return BotoStore.create(credential_provider, **options)
+    return BotoStore.create(credential_provider, shared=shared, **options)

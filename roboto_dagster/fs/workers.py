@@ -1,6 +1,7 @@
-"""Threads for what would hold up a loop: reading files back, and waiting for the disk."""
+"""Threads for what would hold up a driver: reading files back, and waiting for the disk."""
 
 import concurrent.futures
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,41 +11,33 @@ _THREADS = 4
 
 
 class Workers:
-    """A few threads, started when they are first needed.
+    """A few threads for all drivers of an engine, started when they are first needed."""
 
-    Args:
-        call: Has the loop call a function.
-
-    Attributes:
-        pending: How many jobs the loop has not taken back.
-    """
-
-    def __init__(self, call: Callable[[Callable[[], None]], None]) -> None:
-        self._call = call
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._pool: concurrent.futures.ThreadPoolExecutor | None = None
-        self.pending = 0
 
     def run(
-        self, work: Callable[[], T], then: Callable[["concurrent.futures.Future[T]"], None]
+        self,
+        work: Callable[[], T],
+        then: Callable[["concurrent.futures.Future[T]"], None],
+        call: Callable[[Callable[[], None]], None],
     ) -> None:
         """Run work in a thread.
 
         Args:
             work: What to do there.
-            then: Called in the loop with its outcome.
+            then: Called by the driver with its outcome.
+            call: Has the driver call a function.
         """
-        if self._pool is None:
-            self._pool = concurrent.futures.ThreadPoolExecutor(_THREADS, "roboto-worker")
-
-        def take_back(done: "concurrent.futures.Future[T]") -> None:
-            self.pending -= 1
-            then(done)
-
-        self.pending += 1
+        with self._lock:
+            if self._pool is None:
+                self._pool = concurrent.futures.ThreadPoolExecutor(_THREADS, "roboto-worker")
         running = self._pool.submit(work)
-        running.add_done_callback(lambda done: self._call(lambda: take_back(done)))
+        running.add_done_callback(lambda done: call(lambda: then(done)))
 
     def close(self) -> None:
         """End the threads, once they have done what they are at."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False)
+        with self._lock:
+            if self._pool is not None:
+                self._pool.shutdown(wait=False)

@@ -17,6 +17,7 @@ from roboto_dagster.assets import build_roboto_dataset_asset
 from roboto_dagster.fs.core.settings import OnRetry
 from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import ObjectStore, StoreRegistry
+from roboto_dagster.fs.shared_engine import SharedEngine
 from roboto_dagster.sync.manifest import manifest_path, read_manifest
 from roboto_dagster.testing import LocalRoboto, faults
 from roboto_dagster.testing.faults import Fault, Rule
@@ -57,6 +58,8 @@ class SmallPartStore(ObjectStoreResource):
         uri: str,
         retry: RetryConfig | None = None,
         on_retry: OnRetry | None = None,
+        *,
+        shared: SharedEngine | None = None,
     ) -> ObjectStore:
         """Makes the store, with one more option than users have."""
         provider = self.credentials.provider_for(session, uri.split("/")[2])
@@ -72,6 +75,7 @@ class SmallPartStore(ObjectStoreResource):
             retry=retry or RetryConfig(),
             on_retry=on_retry,
             part_size_bytes=self.part_size_bytes,
+            shared=shared,
         )
 
 

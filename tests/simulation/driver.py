@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from roboto_dagster.errors import DownloadError
 from roboto_dagster.fs.core.answers import shortfall
+from roboto_dagster.fs.core.connections import BytesInFlight
 from roboto_dagster.fs.core.coordinator import Coordinator
 from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.error_answer import failure_of_answer
@@ -148,7 +149,7 @@ class ModelDriver:
             pause=self._pause,
         )
         self._state = StoreState(settings, cache, connections=CONNECTIONS)
-        self.core = Coordinator(self._state, self, bytes_in_flight=1 << 20)
+        self.core = Coordinator(self._state, self, bytes_in_flight=BytesInFlight(1 << 20))
 
     def _credentials(self) -> Any:
         self.provider_calls += 1

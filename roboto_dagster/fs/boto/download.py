@@ -23,11 +23,12 @@ from roboto_dagster.fs.boto.monitor import Monitor
 from roboto_dagster.fs.boto.performer import Performer
 from roboto_dagster.fs.boto.sender import Sender
 from roboto_dagster.fs.boto.supervisor import Supervisor
-from roboto_dagster.fs.core.coordinator import Coordinator
+from roboto_dagster.fs.core.connections import BytesInFlight, Connections
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.failure import Failure
-from roboto_dagster.fs.core.store_state import StoreState
-from roboto_dagster.fs.object_store import Transfer
+from roboto_dagster.fs.core.settings import S3Settings
+from roboto_dagster.fs.engine.tenant import Tenant
+from roboto_dagster.fs.engine.tenants import Tenants
 from roboto_dagster.fs.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -40,48 +41,51 @@ _JOIN_SECONDS = 1.0
 
 
 class BotoDriver:
-    """The threads of one store.
+    """The threads of one engine.
 
     Args:
-        state: What is learnt about the store.
+        settings: The engine's settings.
         sender: Makes and sends its requests.
         connections: How many requests are sent at once, at most.
-        bytes_in_flight: Bound on the bytes requested at once in large ranges.
-        on_ended: Called with how many files ended, after they did.
+        bytes_in_flight: The budget of bytes requested at once in large ranges.
+        is_shared: Whether several stores use it.
+
+    Attributes:
+        index: 0, since there is one.
+        bytes_in_flight: The budget.
+        wake: Has it look for something to send.
     """
 
     def __init__(
         self,
-        state: StoreState,
+        settings: S3Settings,
         sender: Sender,
+        connections: Connections,
         *,
-        connections: int,
-        bytes_in_flight: int,
-        on_ended: Callable[[int], None],
+        bytes_in_flight: BytesInFlight,
+        is_shared: bool,
     ) -> None:
-        self._state = state
-        self._connections = connections
-        self._on_ended = on_ended
-        self._coordinator = Coordinator(state, self, bytes_in_flight=bytes_in_flight)
-        self._workers = Workers(self._call)
+        self.index = 0
+        self.bytes_in_flight = bytes_in_flight
+        self._most = connections.most
+        self._tenants = Tenants(connections, 0, is_shared=is_shared)
+        self._workers = Workers()
         self._active: set[Exchange] = set()
         self._threads: list[threading.Thread] = []
-        self._listens = False
         self._idle = 0
         self._wake_one = threading.Semaphore(0)
         self._tick = threading.Event()
-        self._monitor = Monitor(self._tick.set)
+        self.wake = self._tick.set
+        self._monitor = Monitor(self.wake)
         self._is_stopping = False
         self._has_ended = threading.Event()
-        self._performer = Performer(
-            sender, self._monitor, self._coordinator, self._active.__contains__, self._settle
-        )
+        self._performer = Performer(sender, self._monitor, self._active.__contains__, self._settle)
         supervisor = Supervisor(
             self._monitor,
             self._active,
             due=self._due,
             dispatch=self._dispatch,
-            stall_timeout_seconds=state.settings.stall_timeout_seconds,
+            stall_timeout_seconds=settings.stall_timeout_seconds,
         )
         self._supervisor = threading.Thread(
             target=supervisor.run,
@@ -92,25 +96,31 @@ class BotoDriver:
 
     # For other threads
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it calls nothing any more."""
+        return self._has_ended.is_set() or self._supervisor.ident is None
+
     def start(self) -> None:
         """Starts the thread that lets others in; nothing if it was started before."""
         if self._supervisor.ident is None:
             self._supervisor.start()
 
-    def submit(self, download: Download) -> None:
-        """Takes a file over."""
-        self._call(lambda: self._admit(download))
+    def submit(self, tenant: Tenant, download: Download) -> None:
+        """Takes a file over.
+
+        Args:
+            tenant: Whose file it is.
+            download: The file.
+        """
+        self.call(lambda: self._admit(tenant, download))
         if self._has_ended.is_set():  # nobody else runs it any more
             with self._monitor:
                 pass
 
-    def cancel(self, transfer: Transfer) -> None:
-        """Ends one file."""
-        self._call(lambda: self._coordinator.files.cancel(lambda each: each.transfer is transfer))
-
     def cancel_all(self) -> None:
         """Ends all files."""
-        self._call(lambda: self._coordinator.files.cancel(lambda _: True))
+        self.call(self._tenants.cancel_all)
 
     def stop(self) -> None:
         """Has the threads end once the last file has."""
@@ -118,7 +128,7 @@ class BotoDriver:
         def stop() -> None:
             self._is_stopping = True
 
-        self._call(stop)
+        self.call(stop)
 
     def join(self) -> None:
         """Waits for the end; a signal handler that raises ends the wait."""
@@ -131,7 +141,7 @@ class BotoDriver:
                 thread.join(max(deadline - time.monotonic(), 0.0))
         self._workers.close()
 
-    def _call(self, function: Callable[[], None]) -> None:
+    def call(self, function: Callable[[], None]) -> None:
         """Has a function run under the monitor soon, and does what follows from it."""
 
         def run() -> None:
@@ -155,38 +165,26 @@ class BotoDriver:
         self, work: Callable[[], T], then: Callable[["concurrent.futures.Future[T]"], None], /
     ) -> None:
         """Runs `work` in another thread, then `then` under the monitor."""
-        self._workers.run(work, then)
+        self._workers.run(work, then, self.call)
 
     # Under the monitor
 
-    def _admit(self, download: Download) -> None:
+    def _admit(self, tenant: Tenant, download: Download) -> None:
         if self._has_ended.is_set():
-            reason = "the store was closed meanwhile"
-            failure = Failure(code="CANCELLED", reason=reason, remedy="fail")
-            download.transfer.fail(download.error(failure))
-            self._on_ended(1)
+            tenant.refuse(download)
             return
-        if not self._listens:
-            self._listens = True
-            self._state.credentials.subscribe(self._tick.set)
-        self._coordinator.files.add(download)
+        self._tenants.admit(tenant, download)
 
     def _release(self, exchange: Exchange) -> None:
         self._active.remove(exchange)
-        self._coordinator.released(exchange.ranged)
+        exchange.tenant.coordinator.released(exchange.ranged)
+        self._tenants.note_use(exchange.tenant, len(self._active))
 
     def _settle(self) -> None:
         """Does what follows from any change: reports ends, wakes who has work, ends the threads."""
-        coordinator = self._coordinator
-        if coordinator.files.ended:
-            count, coordinator.files.ended = coordinator.files.ended, 0
-            self._on_ended(count)
+        self._tenants.report_ended(by_force=self._is_stopping)
         self._dispatch()
-        is_done = self._is_stopping and not coordinator.files.open and not self._workers.pending
-        if is_done and not self._has_ended.is_set():
-            if self._listens:
-                self._state.credentials.unsubscribe(self._tick.set)
-            coordinator.close()
+        if self._is_stopping and not self._tenants and not self._has_ended.is_set():
             self._has_ended.set()
             if self._idle:
                 self._wake_one.release(self._idle)
@@ -195,25 +193,24 @@ class BotoDriver:
     def _dispatch(self) -> None:
         """Wakes a thread, or starts one, if there is something to send."""
         now = time.monotonic()
-        if self._due() > now or not self._has_room:
+        if self._due() > now:
             return
         if self._idle:
             self._idle -= 1
             self._wake_one.release()
-        elif len(self._threads) < self._connections:
+        elif len(self._threads) < self._most:
             thread = threading.Thread(target=self._run, name="roboto-boto3", daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def _due(self) -> float:
         """When there is something to send, by the monotonic clock."""
-        scheduler = self._coordinator.scheduler
-        due = 0.0 if scheduler.has_waiting else scheduler.next_due
-        return max(due, self._state.throttle.not_before)
-
-    @property
-    def _has_room(self) -> bool:
-        return len(self._active) < int(self._state.throttle.limit)
+        due = _NEVER
+        for tenant in self._tenants:
+            if self._tenants.may_start(tenant):
+                waiting = 0.0 if tenant.coordinator.scheduler.has_waiting else tenant.due
+                due = min(due, max(waiting, tenant.state.throttle.not_before))
+        return due
 
     # The threads that send
 
@@ -231,29 +228,29 @@ class BotoDriver:
             if self._has_ended.is_set():
                 return None
             now = time.monotonic()
-            ranged = self._coordinator.next(now) if self._has_room else None
-            if ranged is None:
+            found = next(self._tenants.in_turn(now), None)
+            if found is None:
                 self._idle += 1
                 self._settle_idle(now)
                 return None
-            exchange = Exchange(ranged, now)
+            exchange = Exchange(*found, now)
             if not self._active:
                 self._tick.set()  # there is something to watch again
             self._active.add(exchange)
+            self._tenants.note_use(exchange.tenant, len(self._active))
             self._dispatch()
         return exchange
 
     def _settle_idle(self, now: float) -> None:
-        if (
-            self._coordinator.files.ended or self._is_stopping
-        ):  # the last ones failed for want of credentials
+        # The last ones may have failed for want of credentials.
+        if self._is_stopping or any(each.coordinator.files.ended for each in self._tenants):
             self._settle()
         if now < self._due() < _NEVER:
             self._tick.set()  # the supervisor wakes somebody when it is time
 
     def _end(self, exchange: Exchange, failure: Failure | None) -> None:
         """Has the coordinator take a request that ended."""
-        ranged, coordinator = exchange.ranged, self._coordinator
+        ranged, coordinator = exchange.ranged, exchange.tenant.coordinator
         with self._monitor:
             if exchange in self._active:  # not aborted
                 self._release(exchange)

@@ -18,6 +18,7 @@ from roboto_dagster.fs.core.download import RangeRequest
 from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.core.response import ERROR_BODY_BYTES, Head
 from roboto_dagster.fs.core.stall import StallWatch
+from roboto_dagster.fs.engine.tenant import Tenant
 
 READ_BYTES = 256 * 1024
 """How much of a body is read at once, at most."""
@@ -27,17 +28,20 @@ class Exchange:
     """Sends one request and reads its answer.
 
     Args:
+        tenant: Whose request it is.
         ranged: What is requested.
         now: The driver's clock, in seconds.
 
     Attributes:
+        tenant: Whose request it is.
         ranged: What is requested.
         failure: Why another thread has ended it, or None.
         is_on_old_connection: Whether it went over a connection that served others before.
         has_head: Whether the head of an answer has arrived.
     """
 
-    def __init__(self, ranged: RangeRequest, now: float) -> None:
+    def __init__(self, tenant: Tenant, ranged: RangeRequest, now: float) -> None:
+        self.tenant = tenant
         self.ranged = ranged
         self.failure: Failure | None = None
         self.is_on_old_connection = False

@@ -15,7 +15,6 @@ from roboto_dagster.fs.boto.exchange import Exchange
 from roboto_dagster.fs.boto.monitor import Monitor
 from roboto_dagster.fs.boto.sender import Sender
 from roboto_dagster.fs.core.answers import shortfall
-from roboto_dagster.fs.core.coordinator import Coordinator
 from roboto_dagster.fs.core.error_answer import failure_of_answer
 from roboto_dagster.fs.core.failure import Failure, local_failure
 from roboto_dagster.fs.core.response import Head
@@ -27,7 +26,6 @@ class Performer:
     Args:
         sender: Makes and sends the requests.
         monitor: What the coordinator is called under.
-        coordinator: Judges heads.
         is_active: Reports, under the monitor, whether a request is still wanted.
         settle: Does, under the monitor, what follows from an accepted head.
     """
@@ -36,13 +34,11 @@ class Performer:
         self,
         sender: Sender,
         monitor: Monitor,
-        coordinator: Coordinator,
         is_active: Callable[[Exchange], bool],
         settle: Callable[[], None],
     ) -> None:
         self._sender = sender
         self._monitor = monitor
-        self._coordinator = coordinator
         self._is_active = is_active
         self._settle = settle
 
@@ -57,7 +53,7 @@ class Performer:
         """
         file = exchange.ranged.download.file
         try:
-            request, session = self._sender.prepare(exchange.ranged)
+            request, session = self._sender.prepare(exchange.tenant.state, exchange.ranged)
         except Exception as error:  # noqa: BLE001 - whatever a record or a configuration causes
             return failure_of(error, file)
         try:
@@ -82,7 +78,7 @@ class Performer:
             if not self._is_active(exchange):  # aborted
                 return None
             try:
-                failure = self._coordinator.validate_response(ranged, head)
+                failure = exchange.tenant.on_head(ranged, head)
             except Exception as error:  # noqa: BLE001 - a disk, or a path that cannot be
                 failure = local_failure(ranged.download.file, error)
             self._settle()

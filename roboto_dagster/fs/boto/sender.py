@@ -1,4 +1,4 @@
-"""Makes the requests of one store, and the sessions that send them."""
+"""Makes the requests of stores, and the sessions that send them."""
 
 import threading
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from roboto_dagster.fs.core.error_answer import failure_of_answer
 from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.core.range_headers import range_headers
 from roboto_dagster.fs.core.response import Head
+from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.credentials import LiveCredentials
 
@@ -21,23 +22,24 @@ class Sender:
     """Signs requests, and keeps a session for each way to reach a bucket.
 
     Args:
-        state: What is learnt about the store.
+        settings: See `S3Settings`.
         connections: How many requests are sent at once, at most.
     """
 
-    def __init__(self, state: StoreState, connections: int) -> None:
-        self._state = state
+    def __init__(self, settings: S3Settings, connections: int) -> None:
+        self._settings = settings
         self._connections = connections
-        self._signer = RequestSigner(state.settings)
+        self._signer = RequestSigner(settings)
         self._sessions: dict[tuple[str | None, str], WatchedSession] = {}
         self._lock = threading.Lock()
 
     def prepare(
-        self, ranged: RangeRequest
+        self, state: StoreState, ranged: RangeRequest
     ) -> tuple[botocore.awsrequest.AWSPreparedRequest, WatchedSession]:
         """Makes the request for a range.
 
         Args:
+            state: What is learnt about the store.
             ranged: What to request, with its credentials.
 
         Returns:
@@ -53,14 +55,15 @@ class Sender:
         if headers is not None:
             parameters |= {"Range": headers.range, "IfMatch": headers.if_match}
         assert ranged.credentials is not None  # noqa: S101 - the coordinator gives none out without
-        return self._prepare("get_object", parameters, ranged.credentials)
+        return self._prepare(state, "get_object", parameters, ranged.credentials)
 
     def head(
-        self, bucket: str, key: str, credentials: LiveCredentials
+        self, state: StoreState, bucket: str, key: str, credentials: LiveCredentials
     ) -> Mapping[str, str] | Failure:
         """Asks for the headers of an object, once.
 
         Args:
+            state: What is learnt about the store.
             bucket: Its bucket.
             key: Its key.
             credentials: What to sign with.
@@ -73,22 +76,26 @@ class Sender:
             ConfigurationError: This machine's AWS configuration cannot be used.
         """
         parameters = {"Bucket": bucket, "Key": key, "ChecksumMode": "ENABLED"}
-        request, session = self._prepare("head_object", parameters, credentials)
+        request, session = self._prepare(state, "head_object", parameters, credentials)
         response = session.send(request)
         headers = {name.lower(): value.strip() for name, value in response.raw.headers.items()}
         head = Head(response.status_code, headers)
         return headers if head.status == 200 else failure_of_answer(head, b"")
 
     def _prepare(
-        self, operation: str, parameters: dict[str, str], credentials: LiveCredentials
+        self,
+        state: StoreState,
+        operation: str,
+        parameters: dict[str, str],
+        credentials: LiveCredentials,
     ) -> tuple[botocore.awsrequest.AWSPreparedRequest, WatchedSession]:
-        endpoint = self._state.endpoints.get(parameters["Bucket"], credentials.region)
+        endpoint = state.endpoints.get(parameters["Bucket"], credentials.region)
         request = self._signer.sign(
             operation,
             parameters,
             credentials=credentials,
             region=endpoint.region,
-            skew_seconds=self._state.skew_seconds,
+            skew_seconds=state.skew_seconds,
         )
         return request, self._session(endpoint)
 
@@ -97,7 +104,7 @@ class Sender:
         with self._lock:
             session = self._sessions.get(key)
             if session is None:
-                session = WatchedSession(endpoint, self._state.settings, self._connections)
+                session = WatchedSession(endpoint, self._settings, self._connections)
                 self._sessions[key] = session
         return session
 

@@ -24,6 +24,7 @@ from roboto_dagster.disk.temp_file import open_partial
 from roboto_dagster.errors import PlatformError
 from roboto_dagster.fs.core.answers import validate_response
 from roboto_dagster.fs.core.checksums import CrcDigest
+from roboto_dagster.fs.core.connections import BytesInFlight
 from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.failure import Failure, credentials_failure
 from roboto_dagster.fs.core.files import Driver, Files
@@ -37,21 +38,24 @@ from roboto_dagster.fs.credentials import LiveCredentials
 
 
 class Coordinator:
-    """The files of one driver.
+    """The files of one store in one driver.
 
     Args:
         state: What all drivers of the store share.
         driver: Sends the requests.
-        bytes_in_flight: Bound on the bytes requested at once in large ranges.
+        bytes_in_flight: The budget of bytes requested at once in large ranges.
 
     Attributes:
         scheduler: What waits to be requested.
         files: The files that have not ended; takes new ones in.
+        connections: How many requests are under way.
     """
 
-    def __init__(self, state: StoreState, driver: Driver, *, bytes_in_flight: int) -> None:
+    def __init__(
+        self, state: StoreState, driver: Driver, *, bytes_in_flight: BytesInFlight
+    ) -> None:
         self._state = state
-        self._connections = 0
+        self.connections = 0
         self._folders = FolderCache(state.folders_kept)
         self.scheduler = Scheduler(bytes_in_flight, state.settings.part_size_bytes)
         self.files = Files(state, self.scheduler, driver)
@@ -85,7 +89,7 @@ class Coordinator:
             request.first_attempt_at = now
         if request.download.started_at < 0:
             request.download.started_at = now
-        self._connections += 1
+        self.connections += 1
         return request
 
     def _next_missing(self, now: float) -> RangeRequest | None:
@@ -181,7 +185,7 @@ class Coordinator:
 
     def released(self, request: RangeRequest) -> None:
         """Count out a request that is not under way any more, however it ended."""
-        self._connections -= 1
+        self.connections -= 1
         self.scheduler.ended(request)
 
     def completed(self, request: RangeRequest, now: float) -> None:
@@ -215,7 +219,7 @@ class Coordinator:
             now: The driver's clock, in seconds.
         """
         if not request.is_stale:
-            self._retries.failed(request, failure, connections=self._connections, now=now)
+            self._retries.failed(request, failure, connections=self.connections, now=now)
 
     def close(self) -> None:
         """Close the folders that are kept open."""

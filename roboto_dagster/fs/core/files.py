@@ -50,6 +50,7 @@ class Files:
     Attributes:
         open: The files.
         ended: How many files ended; the driver takes them out of the count as it reports them.
+        at_work: How many jobs are with other threads, also of files that have ended meanwhile.
     """
 
     def __init__(self, state: StoreState, scheduler: Scheduler, driver: Driver) -> None:
@@ -58,6 +59,7 @@ class Files:
         self._driver = driver
         self.open: set[Download] = set()
         self.ended = 0
+        self.at_work = 0
 
     def add(self, download: Download) -> None:
         """Take a file in."""
@@ -82,6 +84,7 @@ class Files:
         """
 
         def ended(done: "concurrent.futures.Future[T]") -> None:
+            self.at_work -= 1
             download.content.worker_ended()
             if download.is_over:
                 return
@@ -90,8 +93,14 @@ class Files:
             except Exception as error:  # noqa: BLE001 - a bug or a disk: this file's matter alone
                 self.fail_on(download, error)
 
+        self.at_work += 1
         download.content.worker_started()
-        self._driver.run_in_worker(work, ended)
+        try:
+            self._driver.run_in_worker(work, ended)
+        except BaseException:
+            self.at_work -= 1
+            download.content.worker_ended()
+            raise
 
     def published(self, download: Download, receipt: Receipt) -> None:
         """End a file that is in its place.

@@ -10,6 +10,7 @@ import heapq
 import itertools
 from collections import deque
 
+from roboto_dagster.fs.core.connections import BytesInFlight
 from roboto_dagster.fs.core.download import UNKNOWN, Download, RangeRequest
 
 BULK_BYTES = 1024 * 1024
@@ -20,12 +21,12 @@ class Scheduler:
     """The files and ranges that wait.
 
     Args:
-        bytes_in_flight: Bound on the bytes asked at once in large ranges; one may always run.
+        bytes_in_flight: The budget of bytes requested at once in large ranges.
         part_size: What one request asks at most of a file whose size is known.
     """
 
-    def __init__(self, bytes_in_flight: int, part_size: int) -> None:
-        self._bytes_bound = bytes_in_flight
+    def __init__(self, bytes_in_flight: BytesInFlight, part_size: int) -> None:
+        self._in_flight = bytes_in_flight
         self._part_size = part_size
         self._bytes = 0
         self._small: deque[Download] = deque()
@@ -67,7 +68,7 @@ class Scheduler:
         """Whether `next` would return something, ranges that were put off aside."""
         if self._again or self._small:
             return True
-        return self._bytes < self._bytes_bound and bool(self._ranged or self._bulk)
+        return bool(self._ranged or self._bulk) and self._in_flight.has_room(self._bytes)
 
     def next(self, now: float) -> RangeRequest | None:
         """Return what to ask next, or None if nothing may be asked now."""
@@ -80,8 +81,11 @@ class Scheduler:
 
     def ended(self, request: RangeRequest) -> None:
         """Give the bytes of a request back to the budget."""
-        self._bytes -= request.cost_bytes
-        request.cost_bytes = 0
+        cost = request.cost_bytes
+        if cost:
+            self._bytes -= cost
+            self._in_flight.used -= cost
+            request.cost_bytes = 0
 
     def waiting(self) -> list[Download]:
         """Empty the queues of files that have not been started, and return them."""
@@ -98,7 +102,7 @@ class Scheduler:
         return None
 
     def _next_bulk(self) -> RangeRequest | None:
-        if self._bytes >= self._bytes_bound:
+        if not (self._ranged or self._bulk) or not self._in_flight.has_room(self._bytes):
             return None
         while self._ranged:
             request = self._ranged[0].next_request()
@@ -120,6 +124,7 @@ class Scheduler:
         if cost >= BULK_BYTES:
             request.cost_bytes = cost
             self._bytes += cost
+            self._in_flight.used += cost
 
 
 def _first_of(queue: "deque[Download]") -> RangeRequest | None:

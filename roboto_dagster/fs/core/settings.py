@@ -67,6 +67,11 @@ class S3Settings:
         if self.on_retry is not None and not callable(self.on_retry):
             raise ConfigurationError(f"on_retry must be a function, not {self.on_retry!r}.")
 
+    @property
+    def of_engine(self) -> "S3Settings":
+        """What stores that share an engine have in common: all but the functions that are called."""
+        return dataclasses.replace(self, on_retry=None)
+
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "S3Settings":
         """Make settings from keyword options.

@@ -2,12 +2,14 @@
 
 import time
 
+from roboto_dagster.fs.core.connections import Connections
 from roboto_dagster.fs.core.endpoints import Endpoints
 from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.throttle import Throttle
 from roboto_dagster.fs.credential_cache import CredentialCache
 
+_FOLDERS, _FOLDERS_OF_SHARED = 64, 8
 _GUESS_BYTES = 1024 * 1024
 
 
@@ -18,11 +20,13 @@ class StoreState:
         settings: The store's settings.
         credentials: Keeps the credentials fresh.
         connections: Upper bound of connections in use at once.
-        drivers: How many drivers share them.
+        drivers: How many drivers share them. Default 1.
+        is_shared: Whether other stores use the same drivers. Default False.
 
     Attributes:
         endpoints: Where its buckets are.
         throttle: The bound on connections.
+        connections: How its drivers share them.
         typical_bytes: The size of files lately, for those of unknown size.
         disk_full: Why no new file is started, or None.
         last_success_at: When a request was last complete, by the drivers' clock.
@@ -39,19 +43,21 @@ class StoreState:
         *,
         connections: int,
         drivers: int = 1,
+        is_shared: bool = False,
     ) -> None:
         self.settings = settings
         self.credentials = credentials
         self.drivers = drivers
         self.endpoints = Endpoints(settings.endpoint_url)
         self.throttle = Throttle(connections)
+        self.connections = Connections(self.throttle, drivers)
         self.typical_bytes = float(_GUESS_BYTES)
         self.disk_full: Failure | None = None
         self.last_success_at = float("-inf")
         self.one_stream = False
         self.etags_are_md5 = False
         self.skew_seconds = 0.0
-        self.folders_kept = max(min(64, connections), 1)
+        self.folders_kept = max(min(_FOLDERS_OF_SHARED if is_shared else _FOLDERS, connections), 1)
 
     def learn_time(self, server_time: float) -> None:
         """Take the store's time, in seconds since the epoch."""

@@ -4,28 +4,25 @@ import pycurl
 
 from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.failure import Failure
-from roboto_dagster.fs.core.store_state import StoreState
+from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.curl.multi import Multi
-from roboto_dagster.fs.curl.request import CurlRequest, OnHead
+from roboto_dagster.fs.curl.request import CurlRequest
 from roboto_dagster.fs.curl.write_buffer import WriteBuffer
+from roboto_dagster.fs.engine.tenant import Tenant
 
 
 class ActiveRequests:
     """What libcurl is at.
 
     Args:
-        state: What the loops of the store share.
+        settings: The engine's settings.
         multi: Carries the requests out.
-        on_head: Judges heads.
         buffer: Gathers what arrives.
     """
 
-    def __init__(
-        self, state: StoreState, multi: Multi, on_head: OnHead, buffer: WriteBuffer
-    ) -> None:
-        self._state = state
+    def __init__(self, settings: S3Settings, multi: Multi, buffer: WriteBuffer) -> None:
+        self._settings = settings
         self._multi = multi
-        self._on_head = on_head
         self._buffer = buffer
         self._active: dict[pycurl.Curl, CurlRequest] = {}
         self._idle: list[CurlRequest] = []
@@ -38,10 +35,11 @@ class ActiveRequests:
         """Return the request of a handle; None if it is not under way any more."""
         return self._active.get(curl)
 
-    def start(self, ranged: RangeRequest, now: float) -> None:
+    def start(self, tenant: Tenant, ranged: RangeRequest, now: float) -> None:
         """Send a request.
 
         Args:
+            tenant: Whose request it is.
             ranged: What to fetch.
             now: The loop's clock, in seconds.
 
@@ -51,12 +49,12 @@ class ActiveRequests:
         """
         credentials = ranged.credentials
         region = credentials.region if credentials else ""
-        endpoint = self._state.endpoints.get(ranged.download.bucket, region)
-        settings = self._state.settings
-        idle = self._idle
-        request = idle.pop() if idle else CurlRequest(settings, self._on_head, self._buffer)
+        state, idle = tenant.state, self._idle
+        endpoint = state.endpoints.get(ranged.download.bucket, region)
+        request = idle.pop() if idle else CurlRequest(self._settings, self._buffer)
+        request.tenant = tenant
         try:
-            request.start(ranged, endpoint, self._state.skew_seconds, now)
+            request.start(ranged, endpoint, state.skew_seconds, now)
             # Sent at the next turn: what libcurl ends here would be noticed only after a wait.
             self._multi.add(request.curl)
         except BaseException:
@@ -84,7 +82,7 @@ class ActiveRequests:
 
     @property
     def _watch_interval(self) -> float:
-        return min(max(self._state.settings.stall_timeout_seconds / 5, 0.02), 1.0)
+        return min(max(self._settings.stall_timeout_seconds / 5, 0.02), 1.0)
 
     @property
     def watch_due(self) -> float:
@@ -106,7 +104,7 @@ class ActiveRequests:
             for request in self._active.values():
                 request.watch_from(now)
             return []
-        limit = self._state.settings.stall_timeout_seconds
+        limit = self._settings.stall_timeout_seconds
         reasons = [(request, request.why_to_end(now, limit)) for request in self._active.values()]
         return [(request, failure) for request, failure in reasons if failure is not None]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.curl.poller import Waker
+from roboto_dagster.fs.engine.tenant import Tenant
 
 
 class Inbox:
@@ -20,7 +21,7 @@ class Inbox:
         self.waker: Waker | None = None
         self.is_stopping = False
         self._lock = threading.Lock()
-        self._arrivals: deque[Download] = deque()
+        self._arrivals: deque[tuple[Tenant, Download]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._is_waiting = False
         self._is_over = False
@@ -37,12 +38,20 @@ class Inbox:
         if self.waker is not None:
             self.waker.wake()
 
-    def submit(self, download: Download) -> bool:
-        """Put a file in; False if the loop has ended."""
+    def submit(self, tenant: Tenant, download: Download) -> bool:
+        """Put a file in.
+
+        Args:
+            tenant: Whose file it is.
+            download: The file.
+
+        Returns:
+            False if the loop has ended.
+        """
         with self._lock:
             if self._is_over:
                 return False
-            self._arrivals.append(download)
+            self._arrivals.append((tenant, download))
             if self._is_waiting:
                 self._is_waiting = False  # once is enough: each wake-up takes the GIL from the loop
                 self.wake()
@@ -74,7 +83,7 @@ class Inbox:
         """End what `before_wait` started."""
         self._is_waiting = False
 
-    def arrivals(self) -> deque[Download]:
+    def arrivals(self) -> deque[tuple[Tenant, Download]]:
         """Return the files that were put in; what is taken from it is taken out."""
         return self._arrivals
 
@@ -94,7 +103,7 @@ class Inbox:
         if self.waker is not None:
             self.waker.close()
 
-    def close(self) -> list[Download]:
+    def close(self) -> list[tuple[Tenant, Download]]:
         """Let nothing in any more; return the files that were put in."""
         with self._lock:
             self._is_over = True

@@ -15,7 +15,6 @@ import datetime as dt
 import errno
 import os
 import time
-from collections.abc import Callable
 
 import pycurl
 
@@ -33,6 +32,7 @@ from roboto_dagster.fs.curl.errors import from_curl
 from roboto_dagster.fs.curl.keys import quote_key
 from roboto_dagster.fs.curl.signing import is_signed_by_libcurl, signed_headers
 from roboto_dagster.fs.curl.write_buffer import WriteBuffer
+from roboto_dagster.fs.engine.tenant import Tenant
 
 _RECEIVE_BYTES = 512 * 1024
 _KEEP_ALIVE_SECONDS = 30
@@ -43,9 +43,6 @@ _MAX_HEAD_LINES = 2000  # libcurl has no bound for interim answers; S3's heads h
 _DNS_SHUFFLE_ADDRESSES = 275
 _SUPPRESS_CONNECT_HEADERS = 265
 
-OnHead = Callable[[RangeRequest, Head], Failure | None]
-"""Judges the head of an answer of status 2xx: why it is refused, or None."""
-
 _USER_AGENT = f"roboto-dagster ({pycurl.version_info()[1]})"
 
 
@@ -54,12 +51,12 @@ class CurlRequest:
 
     Args:
         settings: The store's settings.
-        on_head: Judges heads.
         buffer: Gathers what arrives, for all requests of the loop.
 
     Attributes:
         curl: The handle.
         range: What it fetches; None while it is idle.
+        tenant: Whose request it is; None before the first.
     """
 
     __slots__ = (
@@ -74,17 +71,17 @@ class CurlRequest:
         "_is_signed_by_libcurl",
         "_lines",
         "_local_error",
-        "_on_head",
         "_plain_headers",
         "_received",
         "_settings",
         "_stall",
         "curl",
         "range",
+        "tenant",
     )
 
-    def __init__(self, settings: S3Settings, on_head: OnHead, buffer: WriteBuffer) -> None:
-        self._on_head = on_head
+    def __init__(self, settings: S3Settings, buffer: WriteBuffer) -> None:
+        self.tenant: Tenant | None = None
         self._buffer = buffer
         self._lines: list[bytes] = []
         self._endpoint: Endpoint | None = None
@@ -232,8 +229,8 @@ class CurlRequest:
         """Read the head of the answer and have it judged, before the first byte of the body."""
         try:
             head = self._head = parse_head(self._lines)
-            if self.range is not None and 200 <= head.status < 300:
-                self._failure = self._on_head(self.range, head)
+            if self.range is not None and self.tenant is not None and 200 <= head.status < 300:
+                self._failure = self.tenant.on_head(self.range, head)
                 self._is_accepted = self._failure is None
         except BaseException as error:  # noqa: BLE001 - pycurl would print it and go on
             self._local_error = error

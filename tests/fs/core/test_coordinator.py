@@ -5,6 +5,7 @@ from typing import Any
 
 from roboto_dagster.disk.resume_log import Part
 from roboto_dagster.fs.core.checksums import CrcDigest
+from roboto_dagster.fs.core.connections import BytesInFlight
 from roboto_dagster.fs.core.coordinator import Coordinator
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.failure import Failure
@@ -34,7 +35,7 @@ def test_a_request_whose_bytes_were_found_on_disk_is_not_sent(tmp_path: pathlib.
     provider: Any = lambda: {**keys, "expiry_time": None}  # noqa: E731 - of the SDK's type
     cache = CredentialCache(provider, in_background=lambda work: work())
     state = StoreState(S3Settings(part_size_bytes=100), cache, connections=4)
-    core = Coordinator(state, NoDriver(), bytes_in_flight=1 << 20)
+    core = Coordinator(state, NoDriver(), bytes_in_flight=BytesInFlight(1 << 20))
     transfer, place = Transfer(lambda _: None), tmp_path / "a.bin"
     download = Download(
         transfer,

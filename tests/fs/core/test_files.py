@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from roboto_dagster.fs.core.connections import BytesInFlight
 from roboto_dagster.fs.core.coordinator import Coordinator
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.failure import Failure
@@ -43,7 +44,9 @@ def core() -> Iterator[Coordinator]:
     cache = CredentialCache(credentials, in_background=lambda work: work())  # type: ignore[arg-type] # a plain dictionary
     cache.current()
     coordinator = Coordinator(
-        StoreState(S3Settings(), cache, connections=1), NoDriver(), bytes_in_flight=1 << 20
+        StoreState(S3Settings(), cache, connections=1),
+        NoDriver(),
+        bytes_in_flight=BytesInFlight(1 << 20),
     )
     yield coordinator
     coordinator.close()

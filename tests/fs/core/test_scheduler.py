@@ -4,6 +4,7 @@ import pathlib
 from typing import Any
 
 from roboto_dagster.fs.core.answers import validate_response
+from roboto_dagster.fs.core.connections import BytesInFlight
 from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.core.scheduler import Scheduler
@@ -51,7 +52,7 @@ def all_next(scheduler: Scheduler) -> list[RangeRequest]:
 
 def test_large_files_go_before_small_ones() -> None:
     """A large file that comes last would be all that is left at the end."""
-    scheduler = Scheduler(100 * PART, PART)
+    scheduler = Scheduler(BytesInFlight(100 * PART), PART)
     small, large = a_download(10), a_download(100 * MIB)
     scheduler.add(small)
     scheduler.add(large)
@@ -60,7 +61,7 @@ def test_large_files_go_before_small_ones() -> None:
 
 def test_ranges_come_in_order_until_the_end() -> None:
     """The ranges after the initial stream cover the file, each once."""
-    scheduler = Scheduler(100 * PART, PART)
+    scheduler = Scheduler(BytesInFlight(100 * PART), PART)
     answered(scheduler, 3 * PART + 5)
     ranges = [(request.start, request.stop) for request in all_next(scheduler)]
     assert ranges == [(PART, 2 * PART), (2 * PART, 3 * PART), (3 * PART, 3 * PART + 5)]
@@ -68,7 +69,7 @@ def test_ranges_come_in_order_until_the_end() -> None:
 
 def test_large_pieces_are_bound_by_bytes_in_flight() -> None:
     """Beyond the bound, no large request starts; a small file does."""
-    scheduler = Scheduler(2 * PART, PART)
+    scheduler = Scheduler(BytesInFlight(2 * PART), PART)
     answered(scheduler, 10 * PART)
     assert scheduler.next(0.0) is not None
     assert scheduler.next(0.0) is None
@@ -78,7 +79,7 @@ def test_large_pieces_are_bound_by_bytes_in_flight() -> None:
 
 def test_an_ended_piece_makes_room() -> None:
     """The budget is given back."""
-    scheduler = Scheduler(PART, PART)
+    scheduler = Scheduler(BytesInFlight(PART), PART)
     scheduler.add(a_download(PART, "one"))
     scheduler.add(a_download(PART, "two"))
     first = scheduler.next(0.0)
@@ -90,7 +91,7 @@ def test_an_ended_piece_makes_room() -> None:
 
 def test_a_piece_that_was_put_off_waits_for_its_time() -> None:
     """Not before, and then before all others."""
-    scheduler = Scheduler(PART, PART)
+    scheduler = Scheduler(BytesInFlight(PART), PART)
     request = a_download(10, "again").first_request()
     scheduler.later(request, when=5.0)
     assert scheduler.next_due == 5.0
@@ -101,7 +102,7 @@ def test_a_piece_that_was_put_off_waits_for_its_time() -> None:
 
 def test_ranges_of_a_restarted_file_are_dropped() -> None:
     """What belongs to an older attempt is void."""
-    scheduler = Scheduler(PART, PART)
+    scheduler = Scheduler(BytesInFlight(PART), PART)
     download = a_download(10)
     scheduler.again(download.first_request())
     fresh = download.restart()
@@ -112,7 +113,7 @@ def test_ranges_of_a_restarted_file_are_dropped() -> None:
 
 def test_files_that_ended_meanwhile_are_not_started() -> None:
     """A cancelled file costs no request."""
-    scheduler = Scheduler(PART, PART)
+    scheduler = Scheduler(BytesInFlight(PART), PART)
     download = a_download(10)
     scheduler.add(download)
     download.discard()
@@ -121,7 +122,7 @@ def test_files_that_ended_meanwhile_are_not_started() -> None:
 
 def test_waiting_files_can_be_taken_back() -> None:
     """For when the disk is full, or nobody answers."""
-    scheduler = Scheduler(PART, PART)
+    scheduler = Scheduler(BytesInFlight(PART), PART)
     scheduler.add(a_download(10))
     scheduler.add(a_download(100 * MIB))
     assert len(scheduler.waiting()) == 2

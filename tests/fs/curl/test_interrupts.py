@@ -12,13 +12,28 @@ from typing import Any
 import pytest
 from typing_extensions import Self
 
-from roboto_dagster.fs.curl import inbox, loop, loops, poller, store
+from roboto_dagster.fs.curl import engine, inbox, loop, poller, store
+from roboto_dagster.fs.engine import store as engine_store
+from roboto_dagster.fs.engine import tenant
 from tests.fs.scripted_server import ScriptedServer, StoredObject, credentials
 
-PLACES = {module.__file__ for module in (store, loops, loop, inbox, poller)}
+PLACES = {module.__file__ for module in (engine_store, store, engine, loop, inbox, poller, tenant)}
 STEPS = {
-    "start": {"choose", "_start", "start", "open", "stop", "__init__"},
-    "stop": {"__exit__", "end", "_stop", "stop", "join", "cancel", "cancel_all", "call", "wake"},
+    "start": {"get", "choose", "_start", "start", "open", "stop", "__init__"},
+    "stop": {
+        "__exit__",
+        "close",
+        "_end",
+        "_close",
+        "end",
+        "_stop",
+        "stop",
+        "join",
+        "cancel",
+        "cancel_all",
+        "call",
+        "wake",
+    },
 }
 
 

@@ -3,8 +3,8 @@
 import threading
 
 from roboto_dagster.fs.admission import AdmissionLimit
+from roboto_dagster.fs.core.connections import Connections
 from roboto_dagster.fs.core.throttle import Throttle
-from roboto_dagster.fs.curl.limits import Connections
 
 
 def test_a_loop_alone_at_work_has_all_connections() -> None:
