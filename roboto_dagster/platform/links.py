@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _LINK = re.compile(r"roboto://file/(?P<file_id>[A-Za-z0-9_-]+)(?:\?v=(?P<version>[0-9]+))?")
 _CODES: dict[int, ErrorCode] = {404: "NOT_FOUND", 401: "ACCESS_DENIED", 403: "ACCESS_DENIED"}
 _AT_ONCE = 8
+_NEEDED = (
+    *("file_id", "relative_path", "size", "version", "uri", "association_id"),
+    *("fs_type", "status"),
+)
 
 Target = tuple[str, str | None]
 """Id and version of the file that a link points to."""
@@ -85,11 +89,13 @@ class LinkResolver:
 
     def _found(self, target: Target) -> Found:
         try:
-            return file_record(self._client, *target, doing=f"resolving the link to {target[0]}")
+            record = file_record(self._client, *target, doing=f"resolving the link to {target[0]}")
         except PlatformError as error:
             if error.transient:
                 raise
             return error
+        # A dataset may have a million links, so no more is remembered than is needed.
+        return {name: record[name] for name in _NEEDED if name in record}
 
 
 def _target_of(uri: str) -> Target | None:
