@@ -68,9 +68,10 @@ def damage(folder: pathlib.Path, dice: random.Random, foreign: Collection[str]) 
     kinds = [
         data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :],
         data[:at],
-        data + b'[0, 99999, "crc32c", "AAAAAA=="]\nnot JSON',
-        data.replace(b"[0, 64", b"[0, 65"),
+        data + b'[0, 99999, "crc32c", "AAAAAA=="]\nnot JSON' * 10,
     ]
+    if place == log:
+        kinds.append(data.replace(b"[0, 64", b"[0, 65"))
     place.write_bytes(dice.choice(kinds))
     return True
 
@@ -86,13 +87,14 @@ class Writers:
         self._files: list[BinaryIO] = []
         self.inodes: set[int] = set()
 
-    def open(self, folder: pathlib.Path) -> None:
+    def open(self, folder: pathlib.Path, names: Collection[str]) -> None:
         """Opens what a run writes to.
 
         Args:
             folder: Where it writes.
+            names: Of its temporary files.
         """
-        for name in foreign_files(folder):
+        for name in sorted(names):
             if not name.endswith(_LOG):
                 file = (folder / name).open("r+b")
                 self._files.append(file)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from roboto_dagster.fs.core.download import UNKNOWN, RangeRequest
 from roboto_dagster.fs.core.failure import Failure
+from roboto_dagster.fs.core.files import OUTAGE_CODES
 from roboto_dagster.fs.core.recovery import MAX_REPLAYS
 from tests.simulation.store import ModelStore
 
@@ -41,6 +42,7 @@ class _File:
         self.received = 0
         self.completed = 0
         self.tries: collections.Counter[int] = collections.Counter()
+        self.failures: collections.Counter[int] = collections.Counter()
         self.not_before: dict[int, float] = {}
         self.has_ended = False
 
@@ -58,6 +60,7 @@ class Ledger:
         self._store = store
         self._left = dict(left)
         self._attempts = attempts
+        self._rejected: set[str | None] = set()
         self._files: dict[str, _File] = collections.defaultdict(_File)
         self._versions = {key: len(each.versions) for key, each in store.objects.items()}
         self._distrust_of_ranges = store.count(*_AGAINST_RANGES)
@@ -84,6 +87,9 @@ class Ledger:
             if other.download is request.download and not other.is_stale:
                 asked = bits(other.position, max(self._stop(key, other), other.position))
                 assert not wanted & asked, "what is under way is asked for again"
+        token = request.credentials and request.credentials.token
+        assert token not in self._rejected, "rejected credentials are used again"
+        assert file.failures[request.start] < self._attempts, "a range is tried too often"
         assert now >= file.not_before.pop(request.start, 0.0), "the store asked to wait"
         file.tries[request.start] += 1
         most = self._attempts + MAX_REPLAYS
@@ -104,6 +110,7 @@ class Ledger:
         assert file.starts <= self._attempts * 4, "a file is started without end"
         file.received = file.completed = 0
         file.tries.clear()
+        file.failures.clear()
         file.not_before.clear()
 
     def _is_doubted(self, key: str) -> bool:
@@ -140,16 +147,22 @@ class Ledger:
             self._files[request.download.key].completed |= bits(request.start, request.position)
 
     def failed(self, request: RangeRequest, failure: Failure, now: float) -> None:
-        """Notes when a request may be sent again at the earliest.
+        """Notes whether, when, and with what a request may be sent again.
 
         Args:
             request: The request.
             failure: Why it failed.
             now: The time.
         """
-        if failure.retry_after_seconds and not request.is_stale:
-            not_before = now + failure.retry_after_seconds
-            self._files[request.download.key].not_before[request.start] = not_before
+        is_learnt = failure.remedy == "credentials" and request.replays < MAX_REPLAYS
+        if is_learnt and request.credentials is not None:
+            self._rejected.add(request.credentials.token)
+        if request.is_stale:
+            return
+        file = self._files[request.download.key]
+        file.failures[request.start] += failure.code in OUTAGE_CODES
+        if failure.retry_after_seconds:
+            file.not_before[request.start] = now + failure.retry_after_seconds
 
     def forget_left(self) -> None:
         """Takes what was left by an earlier life for lost."""
@@ -169,6 +182,6 @@ class Ledger:
             None where the next life may fetch them again, or where this one did not get so far.
         """
         file = self._files[key]
-        if file.has_ended or file.starts != 1 or self._is_doubted(key):
+        if file.starts != 1 or self._is_doubted(key):
             return None
         return file.completed

@@ -34,6 +34,7 @@ class Rules:
         misfortune: How often an answer goes wrong, of 1.
         flips: How often a bit of a body flips where a checksum can show it, of 1.
         expiry: How often credentials die, of 1; at 1, none is ever good.
+        denied: An object that no credentials are good for, although it is their expiry that is blamed; or empty.
         provider: How often the provider of credentials fails, of 1.
     """
 
@@ -47,6 +48,7 @@ class Rules:
     misfortune: float
     flips: float
     expiry: float
+    denied: str
     provider: float
 
     @classmethod
@@ -60,17 +62,25 @@ class Rules:
             **form,
             checksums=dice.choice(["none", "none", "full", "full", "composite", "repeated"]),
             expired_as=dice.choice(["400", "400", "403"]),
-            replaces=dice.choice([0.0] * 4 + [0.05, 0.3]),
+            replaces=dice.choice([0.0] * 8 + [0.05, 0.05, 0.3, 0.3, 1.0]),
             misfortune=dice.choice([0.0, 0.0, 0.05, 0.3, 0.8]),
             flips=dice.choice([0.0] * 5 + [0.2]),
             expiry=dice.choice([0.0] * 6 + [0.1, 0.1, 1.0]),
+            denied=dice.choice([""] * 9 + ["0.bin"]),
             provider=dice.choice([0.0] * 8 + [0.3, 1.0]),
         )
 
     @property
     def is_calm(self) -> bool:
         """Whether nothing goes wrong by chance: then every file has to arrive."""
-        return not (self.replaces or self.misfortune or self.flips or self.expiry or self.provider)
+        return not (
+            self.denied
+            or self.replaces
+            or self.misfortune
+            or self.flips
+            or self.expiry
+            or self.provider
+        )
 
     def identifies(self, verify: str) -> bool:
         """Returns whether something is looked at that distinguishes an empty object from an empty answer.

@@ -100,7 +100,9 @@ class ModelStore:
             self.put(request.download.key, self.dice.choice(sizes))
         if self.dice.random() < self.rules.expiry:
             self.generation += 1
-        if request.credentials is None or request.credentials.token != str(self.generation):
+        self.generation += request.download.key == self.rules.denied
+        token = request.credentials and request.credentials.token
+        if token != str(self.generation):
             self.rejections += 1
             return self._rejection()
         if self.dice.random() < self.rules.misfortune / 2:
@@ -140,7 +142,7 @@ class ModelStore:
             rules.conditions == "obeyed"
             and f'"{(current or "").strip(chr(34))}"' != headers.if_match
         ):
-            return _error(history, 412, "PreconditionFailed")
+            return _error(History(), 412, "PreconditionFailed")  # for the version that is counted
         if rules.ranges == "refused":
             return _error(history, self.dice.choice([400, 416, 501]), "InvalidRange")
         if rules.ranges == "ignored":
@@ -161,7 +163,7 @@ class ModelStore:
             return _error(history, 416, "InvalidRange")
         stop = min(stop, len(data))
         if start and self.dice.random() < self.rules.misfortune / 4:  # other bytes, honestly named
-            start -= 1
+            start, stop = start - 1, stop - self.dice.choice([0, 1])
             history.events["shifted"] += 1
         ranges = self.rules.ranges
         unit = "Bytes" if ranges == "capital" else "bytes"

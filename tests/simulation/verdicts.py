@@ -103,8 +103,10 @@ def _has_to_arrive(store: ModelStore, history: History) -> bool:
     if rules.lengths == "chunked":  # twice the same wrong size is taken for the truth
         is_doubted |= history.events["cut"] + history.events["endless"] > 1
     # A denial without a reason is worth fresh credentials once; an expiry that is named, more often.
-    rejections = 1 if rules.expired_as == "403" else 2
-    has_credentials = store.rejections <= rejections and not rules.provider
+    rejections = 2
+    if rules.expired_as == "403":
+        rejections = 0 if store.count("403") else 1
+    has_credentials = store.rejections <= rejections and not rules.provider and not rules.denied
     is_ridden_out = store.count(*_TRANSIENT) + history.events["412"] < ATTEMPTS
     return has_credentials and is_ridden_out and not is_final and not is_doubted
 
