@@ -72,7 +72,9 @@ def test_yaml_example() -> None:
 
 def test_instance_example() -> None:
     """Dagster accepts the settings of pools and monitoring."""
-    with dg.instance_for_test(overrides=yaml.safe_load(blocks("yaml")[1])) as instance:
+    with dg.instance_for_test(
+        overrides=yaml.safe_load(block("yaml", "run_monitoring"))
+    ) as instance:
         assert instance.run_monitoring_enabled
 
 
@@ -94,3 +96,30 @@ def test_several_assets_example() -> None:
     dg.Definitions.validate_loadable(definitions)
     keys = definitions.resolve_asset_graph().materializable_asset_keys
     assert {key.to_user_string() for key in keys} == {"camera", "telemetry", "lidar"}
+
+
+def test_two_organizations_example() -> None:
+    """The pipelines of two organizations load side by side, each from its own source."""
+    definitions = run(block("python", "def pipeline"))["organizations"]
+    dg.Definitions.validate_loadable(definitions)
+    graph = definitions.resolve_asset_graph()
+    for organization in ("acme", "umbrella"):
+        source = graph.get(dg.AssetKey(["roboto", organization]))
+        assert source.group_name == organization
+        assert source.child_keys == {dg.AssetKey([organization, "logs"])}
+
+
+def test_failure_sensor_example() -> None:
+    """The alerts on the page load."""
+    dg.Definitions.validate_loadable(run(block("python", "post_to_chat"))["alerts"])
+
+
+def test_freshness_examples() -> None:
+    """Both ways to write freshness in YAML are policies."""
+    written = [yaml.safe_load(each) for each in blocks("yaml") if each.startswith("freshness:")]
+    for attributes in written:
+        component = RobotoDatasetComponent.from_attributes_dict(
+            attributes={"name": "logs", "destination": "data", **attributes}
+        )
+        assert component.get_asset_spec().freshness_policy is not None
+    assert len(written) == 2
