@@ -11,6 +11,7 @@ of an answer, of its status, its headers and its body, is given the time that is
 bounded as well.
 """
 
+import contextlib
 import functools
 import http.client
 import io
@@ -29,6 +30,8 @@ MAX_RECEIVED_BYTES = 64 * 1024 * 1024
 
 TOTAL_TIMEOUT_FACTOR = 2
 """An attempt ends after so many times the timeout, even while bytes arrive."""
+
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 
 
 class IdleConnectionClosedError(ConnectionResetError):
@@ -64,6 +67,11 @@ class _Bounds:
         Raises:
             TimeoutError: No time is left.
         """
+        if _QUICK_ACK is not None:
+            # A server that sends head and body apart, with Nagle's algorithm, waits for the head's acknowledgement, which a
+            # connection that is kept alive otherwise delays by 40 ms.
+            with contextlib.suppress(OSError, AttributeError):  # TLS within TLS is no socket
+                sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         if self.timeout_seconds is None or self.deadline is None:
             return
         left = self.deadline - time.monotonic()

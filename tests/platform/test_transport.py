@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import http.server
 import os
 import pathlib
 import socket
@@ -288,6 +289,29 @@ def test_threads_share_a_client_and_its_connections(local: LocalRoboto) -> None:
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         assert list(pool.map(name_of, ids * 10)) == ids * 10
     assert local.requests.count_connections() <= 32
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="an option of Linux")
+def test_a_head_that_comes_by_itself_costs_no_delay() -> None:
+    """A server with Nagle's algorithm sends the body only once the head is acknowledged: at once, and not 40 ms later."""
+    handler = type("Handler", (http.server.BaseHTTPRequestHandler,), {"do_GET": answer_in_two})
+    handler.protocol_version, handler.log_message = "HTTP/1.1", lambda *_: None  # type: ignore[attr-defined]
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        client = client_of(f"http://127.0.0.1:{served.server_port}")
+        started = time.monotonic()
+        for _ in range(50):
+            assert ask(client) == {}
+        assert time.monotonic() - started < 50 * 0.03
+        served.shutdown()
+
+
+def answer_in_two(handler: http.server.BaseHTTPRequestHandler) -> None:
+    """Answer with a head, then a body."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "2")
+    handler.end_headers()
+    handler.wfile.write(b"{}")
 
 
 def test_failures_cost_no_connection_for_good(
