@@ -94,7 +94,10 @@ class Inventory:
     def __init__(self) -> None:
         self.db = sqlite3.connect("", isolation_level=None)
         self.db.executescript(
-            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + sql.TABLES + "BEGIN;"
+            # Pages of 16 KiB: rows are added and read by the thousand, in order.
+            "PRAGMA page_size = 16384; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+            + sql.TABLES
+            + "BEGIN;"
         )
         self._last_folder = ""
         self._folders_in_the_way: list[int] = []

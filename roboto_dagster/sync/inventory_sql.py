@@ -20,7 +20,7 @@ CREATE TABLE file (
 );
 CREATE TABLE known (
     dataset_id TEXT, relative_path TEXT, file_id TEXT, version INTEGER, size_bytes INTEGER, mtime_ns INTEGER, uri TEXT,
-    etag TEXT, checksum TEXT, verified TEXT, fetched_at INTEGER, fate TEXT, PRIMARY KEY (dataset_id, relative_path)
+    etag TEXT, checksum TEXT, verified TEXT, fetched_at INTEGER, fate TEXT, PRIMARY KEY (relative_path, dataset_id)
 ) WITHOUT ROWID;
 CREATE TABLE folder (place TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE on_disk (seq INTEGER PRIMARY KEY, dataset_id TEXT, relative_path TEXT, size_bytes INTEGER, mtime_ns INTEGER,
@@ -151,7 +151,7 @@ FROM known WHERE fate IN ('not_listed', 'removed')
 # An MD5 is that of an ETag, which is there with `verify="size"` too.
 DELIVERED = f"""
 SELECT dataset_id, relative_path, {_SIZE}, coalesce(
-    CASE WHEN {_CHECKSUM} NOT LIKE 'md5:%' THEN {_CHECKSUM} END, {_ETAG}, file.file_id || '@' || file.version)
+    CASE WHEN {_CHECKSUM} NOT GLOB 'md5:*' THEN {_CHECKSUM} END, {_ETAG}, file.file_id || '@' || file.version)
 FROM file LEFT JOIN known USING (dataset_id, relative_path) WHERE file.status IN ('fetched', 'unchanged')
 ORDER BY dataset_id, relative_path
 """  # noqa: S608 - put together from constants alone
