@@ -62,6 +62,18 @@ class LocalTree:
         except OSError:
             return None
 
+    def has_folder_of(self, relative_path: str) -> bool:
+        """Return whether the folder is there that a file would be in; one behind a link is not.
+
+        Args:
+            relative_path: Of the file, below the root.
+        """
+        try:
+            self._locate(relative_path)
+        except OSError:
+            return False
+        return True
+
     def open(self, relative_path: str, *, max_bytes: int | None = None) -> BinaryIO:
         """Open a regular file for reading.
 

@@ -27,21 +27,35 @@ class PlannedDownload(DownloadableFile):
     planned: PlannedFile
 
 
-def planned_download(destination: pathlib.Path, planned: PlannedFile) -> PlannedDownload:
-    """Make the session's item for a file of the plan.
+class Downloads:
+    """Makes the items of a session. For one thread.
 
     Args:
         destination: The folder that the user chose.
-        planned: The file.
     """
-    remote = planned.remote
-    return PlannedDownload(
-        bucket_name=remote.bucket_name,
-        source_uri=remote.uri,
-        destination_path=destination.joinpath(planned.dataset_id, remote.relative_path),
-        relative_path=remote.relative_path,
-        planned=planned,
-    )
+
+    def __init__(self, destination: pathlib.Path) -> None:
+        self._destination = destination
+        self._folder = ("", destination)
+
+    def of(self, planned: PlannedFile) -> PlannedDownload:
+        """Make the item for a file of the plan.
+
+        Args:
+            planned: The file.
+        """
+        folder, _, name = planned.path.rpartition("/")
+        if (
+            folder != self._folder[0]
+        ):  # most files are beside the one before, and paths take long to make
+            self._folder = (folder, self._destination / folder)
+        return PlannedDownload(
+            bucket_name=planned.remote.bucket_name,
+            source_uri=planned.remote.uri,
+            destination_path=self._folder[1] / name,
+            relative_path=planned.remote.relative_path,
+            planned=planned,
+        )
 
 
 def planned_of(file: DownloadableFile) -> PlannedFile:

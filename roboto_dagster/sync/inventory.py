@@ -21,7 +21,7 @@ from roboto_dagster.disk.paths import unsafe_reason
 from roboto_dagster.errors import DiskSpaceError
 from roboto_dagster.platform.files import RemoteFile
 from roboto_dagster.sync import inventory_sql as sql
-from roboto_dagster.sync.plan import KnownFile, LocalFile, is_directory_marker, place_of
+from roboto_dagster.sync.plan import KnownFile, LocalFile, Undecided, is_directory_marker, place_of
 
 BATCH = 5_000
 FILE_WIDTH = 8
@@ -50,24 +50,6 @@ class PlannedFile(NamedTuple):
     def path(self) -> str:
         """Its path below the destination."""
         return f"{self.dataset_id}/{self.remote.relative_path}"
-
-
-class Undecided(NamedTuple):
-    """A listed file that was neither refused nor skipped, beside what is known of it.
-
-    Attributes:
-        seq: Its number in the inventory.
-        path: Its path below the destination.
-        size_bytes: Its size when it was published; None if nothing is known of it.
-        mtime_ns: Its modification time when it was published, in ns since the epoch.
-        is_same_record: Whether the platform still lists the very record that was fetched.
-    """
-
-    seq: int
-    path: str
-    size_bytes: int | None
-    mtime_ns: int | None
-    is_same_record: bool | None
 
 
 class Source(NamedTuple):

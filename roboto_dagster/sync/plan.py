@@ -5,7 +5,7 @@ Paths are judged by `disk.paths`; what is refused is in `inventory.Inventory.ref
 
 import dataclasses
 import unicodedata
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from roboto_dagster.platform.files import RemoteFile
 
@@ -47,6 +47,24 @@ class LocalFile:
     is_regular: bool = True
     is_folder: bool = False
     inode: int = 0
+
+
+class Undecided(NamedTuple):
+    """A listed file that was neither refused nor skipped, beside what is known of it.
+
+    Attributes:
+        seq: Its number in the inventory.
+        path: Its path below the destination.
+        size_bytes: Its size when it was published; None if nothing is known of it.
+        mtime_ns: Its modification time when it was published, in ns since the epoch.
+        is_same_record: Whether the platform still lists the very record that was fetched.
+    """
+
+    seq: int
+    path: str
+    size_bytes: int | None
+    mtime_ns: int | None
+    is_same_record: bool | None
 
 
 def is_same_record(remote: RemoteFile, known: KnownFile) -> bool:

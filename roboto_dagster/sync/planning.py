@@ -94,8 +94,12 @@ class Planner:
         self._check_space()
 
     def _to_fetch(self) -> Iterator[tuple[int, LocalFile | None, bool]]:
+        missing = None  # a folder: most files of a first sync have none yet, and are beside the one before
         for seq, path, size_bytes, mtime_ns, is_same in self._inventory.undecided():
-            status = self._tree.lstat(path)
+            folder = path.rpartition("/")[0]
+            status = None if folder == missing else self._tree.lstat(path)
+            if status is None and folder != missing and not self._tree.has_folder_of(path):
+                missing = folder
             is_known = is_as_published(status, size_bytes, mtime_ns)
             if not (is_known and is_same):
                 yield seq, as_local_file(status), is_known

@@ -8,7 +8,7 @@ from roboto_dagster.platform.datasets import dataset_url
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.data_version import data_version
 from roboto_dagster.sync.datasets import Listing
-from roboto_dagster.sync.downloads import planned_download
+from roboto_dagster.sync.downloads import Downloads
 from roboto_dagster.sync.inventory import Inventory
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.outcomes import Outcomes
@@ -73,10 +73,10 @@ def make_report(
 
 def _examples(outcomes: Outcomes, settings: SyncSettings, status: str) -> list[DownloadError]:
     """Return errors of some files; a directory marker has no code, and is none."""
-    found = outcomes.failures(status, MAX_EXAMPLES)
+    found, downloads = outcomes.failures(status, MAX_EXAMPLES), Downloads(settings.destination)
     return [
         DownloadError(
-            planned_download(settings.destination, each.planned),
+            downloads.of(each.planned),
             each.code,
             each.reason,
             each.is_transient,

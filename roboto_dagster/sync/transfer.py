@@ -24,14 +24,13 @@ from roboto_dagster.fs.download_errors import as_download_error
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore
 from roboto_dagster.sync.conflicts import ConflictResolver
 from roboto_dagster.sync.downloads import (
+    Downloads,
     Get,
-    PlannedDownload,
-    planned_download,
     planned_of,
     published_by_store,
     start,
 )
-from roboto_dagster.sync.inventory import Inventory, PlannedFile, Source
+from roboto_dagster.sync.inventory import Inventory, Source
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.outcomes import Outcomes
 from roboto_dagster.sync.progress import Progress
@@ -75,6 +74,7 @@ class TransferPhase:
         self._resolver = resolver
         self._progress = Progress(settings.log, on_report=log.beat)
         self._publisher = Publisher(settings.destination, log, self._progress)
+        self._downloads = Downloads(settings.destination)
         self._failed_now = 0
         self._conflicts: list[int] = []
         self._unusable: ConfigurationError | None = None
@@ -139,7 +139,7 @@ class TransferPhase:
             try:
                 session = self._sessions.make(
                     source.association_id,
-                    map(self._download, self._inventory.files(numbers)),
+                    map(self._downloads.of, self._inventory.files(numbers)),
                     self._settled,
                 )
                 store = stack.enter_context(
@@ -180,9 +180,6 @@ class TransferPhase:
 
         return get
 
-    def _download(self, planned: PlannedFile) -> PlannedDownload:
-        return planned_download(self._settings.destination, planned)
-
     def _settled(
         self, file: DownloadableFile, future: FutureLike[None], failure: DownloadError | None
     ) -> None:
@@ -218,7 +215,7 @@ class TransferPhase:
 
     def _fail_all(self, numbers: Iterable[int], error: Exception) -> None:
         for planned in self._inventory.files(numbers):
-            self._note_failed(planned.seq, as_download_error(self._download(planned), error))
+            self._note_failed(planned.seq, as_download_error(self._downloads.of(planned), error))
 
     def _log_wait(self, state: tenacity.RetryCallState) -> None:
         wait_seconds = state.next_action.sleep if state.next_action else 0.0

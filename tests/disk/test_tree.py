@@ -145,3 +145,21 @@ def test_a_fifo_is_not_opened(tree: LocalTree, root: pathlib.Path) -> None:
     os.mkfifo(root / "ds_1" / "a")
     with pytest.raises(OSError, match="FIFO"):
         tree.open("ds_1/a")
+
+
+def test_a_folder_is_there_or_not(tmp_path: pathlib.Path) -> None:
+    """A file's folder is looked for without following links."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    with LocalTree(tmp_path) as tree:
+        found = [tree.has_folder_of(path) for path in ("folder/a", "a", "link/a", "none/a")]
+    assert found == [True, True, False, False]
+
+
+def test_a_folder_that_was_made_meanwhile_is_seen(tmp_path: pathlib.Path) -> None:
+    """That there was none is not remembered."""
+    with LocalTree(tmp_path) as tree:
+        assert tree.lstat("folder/a") is None
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "a").touch()
+        assert tree.lstat("folder/a") is not None
