@@ -15,6 +15,7 @@ from roboto_dagster import (
     ObjectStoreResource,
     StoreRegistry,
     build_roboto_dataset_asset,
+    build_roboto_dataset_checks,
 )
 from roboto_dagster.testing import LocalRoboto
 
@@ -64,7 +65,7 @@ def materialize(local: LocalRoboto, dataset_id: str, engine: str, folder: pathli
 
 
 def materialize_range(local: LocalRoboto, folder: pathlib.Path) -> None:
-    """Materialize a range twice: each partition has one event a run, and a data version of its own."""
+    """Materialize a range twice: each partition has one event a run, evaluations, and a data version."""
     keys = []
     for name in "abc":
         keys.append(local.add_dataset(name))
@@ -75,6 +76,7 @@ def materialize_range(local: LocalRoboto, folder: pathlib.Path) -> None:
         partitions_def=dg.StaticPartitionsDefinition(keys),
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
+    checks = build_roboto_dataset_checks(asset)
     tags = {
         "dagster/asset_partition_range_start": keys[0],
         "dagster/asset_partition_range_end": keys[-1],
@@ -85,8 +87,14 @@ def materialize_range(local: LocalRoboto, folder: pathlib.Path) -> None:
             if new:
                 local.replace_file(keys[1], "x.csv", new)
             result = dg.materialize(
-                [asset], resources=local.resources(), tags=tags, instance=instance
+                [asset, *checks], resources=local.resources(), tags=tags, instance=instance
             )
+            evaluated = {
+                (each.check_name, each.partition, each.passed)
+                for each in result.get_asset_check_evaluations()
+            }
+            names = {each.check_name for each in result.get_asset_check_evaluations()}
+            assert evaluated == {(name, key, True) for name in names for key in keys}, evaluated
             made = [each.partition for each in result.asset_materializations_for_node("logs")]
             logged = [
                 event.partition
