@@ -105,7 +105,8 @@ class RunRecord:
             path: Relative to the destination.
         """
         name = owner.parse_name(path.rpartition("/")[2])
-        self._left.setdefault(name.token if name else self.token, set()).add(path)
+        with _lock:  # syncs of several threads share the record
+            self._left.setdefault(name.token if name else self.token, set()).add(path)
 
     def drop_left(self, path: str) -> None:
         """Note that a file of `add_left` is gone or in use again.
@@ -113,8 +114,9 @@ class RunRecord:
         Args:
             path: Relative to the destination.
         """
-        for paths in self._left.values():
-            paths.discard(path)
+        with _lock:
+            for paths in self._left.values():
+                paths.discard(path)
 
     def beat(self) -> float:
         """Touch the record, making it again if it was removed.

@@ -93,6 +93,7 @@ class DownloadSession:
         self._failures: list[DownloadError] = []
         self._failed = 0
         self._sweep_at = _SWEEP_EVERY
+        self._is_cancelled = False
 
     def __enter__(self) -> Self:
         return self
@@ -169,6 +170,13 @@ class DownloadSession:
             msg = f"{files} of {self._association.association_id} could not be downloaded"
             raise ExceptionGroup(msg, failures)
 
+    def cancel(self) -> None:
+        """Cancel every registered download that has not ended; may be called from another thread."""
+        self._is_cancelled = True
+        for _, future in list(self._pending):
+            with contextlib.suppress(Exception):  # a foreign future's; the others are cancelled too
+                getattr(future, "cancel", _do_nothing)()
+
     def _sweep(self) -> None:
         """Settle what has ended, so that the list does not grow with the batch; amortised constant
         time a file.
@@ -197,7 +205,9 @@ class DownloadSession:
     def _note(self, failure: DownloadError) -> None:
         """Log and keep a failure; of thousands, as in an outage, the first are enough."""
         self._failed += 1
-        if self._failed <= _MAX_LOGGED:
+        if self._is_cancelled:  # whoever cancelled it knows
+            pass
+        elif self._failed <= _MAX_LOGGED:
             logger.error("Download failed: %s", failure)
         elif self._failed == _MAX_LOGGED + 1:
             logger.error("More downloads failed; they are not logged one by one.")

@@ -83,8 +83,11 @@ class Datasets:
             PlatformError: A dataset is unknown, or could not be listed to its end.
         """
         for scope in self._scopes:
+            self._settings.cancellation.check()
             listing = self._catalog.files(scope)
-            inventory.add_remote(scope.dataset_id, listing)
+            inventory.add_remote(
+                scope.dataset_id, self._settings.cancellation.until_cancelled(listing)
+            )
             if scope is self._scopes[0]:
                 self.listed_at = listing.listed_at or self.listed_at
             if listing.org_id is None:

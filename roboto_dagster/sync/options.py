@@ -14,6 +14,7 @@ from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import ObjectStore
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.setting_checks import check_choice, check_count
+from roboto_dagster.sync.cancellation import Cancellation
 from roboto_dagster.sync.progress import Log
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class SyncSettings:
         retry: How transient failures are retried.
         options: How refused, missing and removed files are treated.
         log: Where lines about progress and retries go.
+        cancellation: Ends the sync from another thread.
     """
 
     client: "RobotoClient"
@@ -128,6 +130,7 @@ class SyncSettings:
     retry: RetryConfig = dataclasses.field(default_factory=RetryConfig)
     options: SyncOptions = dataclasses.field(default_factory=SyncOptions)
     log: Log = _log_nothing
+    cancellation: Cancellation = dataclasses.field(default_factory=Cancellation)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "destination", checked_destination(self.destination))

@@ -93,10 +93,12 @@ class TransferPhase:
             retry=tenacity.retry_if_result(bool),
             retry_error_callback=lambda _: None,  # giving up is no error: the failures are noted
             before_sleep=self._log_wait,
+            sleep=tenacity.sleep_using_event(self._settings.cancellation.event),
         )
         if work:
             with self._progress.reporting():
                 repeat(self._attempt, work)
+            self._settings.cancellation.check()
         if self._unusable is not None and not self._outcomes.count("fetched"):
             raise self._unusable
 
@@ -111,6 +113,7 @@ class TransferPhase:
         Returns:
             Whether there is any.
         """
+        self._settings.cancellation.check()
         started, bytes_before = time.monotonic(), self.bytes_fetched
         files, self._failed_now = sum(map(len, work.values())), 0
         for source, numbers in work.items():
@@ -151,8 +154,10 @@ class TransferPhase:
                 self._fail_all(numbers, error)
                 return
             stack.enter_context(session)
+            stack.enter_context(self._settings.cancellation.covering(session))
             get = self._getter(store)
             for file in session:
+                self._settings.cancellation.check()
                 session.register_download(file, start(get, file))
 
     def _getter(self, store: ObjectStore) -> Get:

@@ -1,0 +1,96 @@
+"""Work on many keys in a few threads; the results come in the order of the keys.
+
+```
+keys ─► queue ─► at most `limit` threads ─► results, each kept until it is its turn ─► one consumer
+                                                     │
+        an interrupt, or an error of the work: the queue is cancelled, what runs is asked to stop and waited for;
+        `finished` has what was complete by then
+```
+
+Threads return results; whatever is logged, recorded or raised is the consumer's, in its own thread, which is
+the only one that a signal interrupts. A first key that takes long keeps no other from being worked on.
+"""
+
+import collections
+import concurrent.futures
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from typing_extensions import Self
+
+Key = TypeVar("Key")
+Result = TypeVar("Result")
+
+
+class SideBySide(Generic[Key, Result]):
+    """Works on keys while it is iterated; use it in a `with`.
+
+    Args:
+        keys: In the order in which their results are wanted.
+        work: Does the work of one key, in any thread. An error of it is raised at the key's turn.
+        limit: How many threads work at once, at most.
+        on_cancel: Asks what runs to stop.
+        on_idle: Called every `idle_seconds` while the next result is waited for. Default: nothing.
+        idle_seconds: How long to wait between two calls of it. Default 0.5.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[Key],
+        work: Callable[[Key], Result],
+        limit: int,
+        *,
+        on_cancel: Callable[[], None],
+        on_idle: Callable[[], None] = lambda: None,
+        idle_seconds: float = 0.5,
+    ) -> None:
+        self._work = work
+        self._keys = keys
+        self._on_cancel = on_cancel
+        self._on_idle = on_idle
+        self._idle_seconds = idle_seconds
+        self._pool = concurrent.futures.ThreadPoolExecutor(
+            max(1, min(limit, len(keys))), "roboto-partition"
+        )
+        self._pending: collections.deque[tuple[Key, concurrent.futures.Future[Result]]] = (
+            collections.deque()
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # A second signal may come while the threads are waited for; it must find them asked to stop.
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if error is not None:
+            self._on_cancel()
+        self._pool.shutdown(wait=True)
+
+    def __iter__(self) -> Iterator[tuple[Key, Result]]:
+        for key in self._keys:
+            self._pending.append((key, self._pool.submit(self._work, key)))
+        while self._pending:
+            key, future = self._pending[0]
+            self._wait_for(future)
+            result = future.result()
+            del future  # and with it the result, once the consumer has let go of it
+            self._pending.popleft()
+            yield key, result
+
+    def finished(self) -> Iterator[tuple[Key, Result]]:
+        """Yield the results that have not been yielded, of work that has ended well."""
+        while self._pending:
+            key, future = self._pending.popleft()
+            if future.done() and not future.cancelled() and future.exception() is None:
+                yield key, future.result()
+
+    def _wait_for(self, future: "concurrent.futures.Future[Result]") -> None:
+        while not future.done():
+            concurrent.futures.wait([future], self._idle_seconds)
+            self._on_idle()

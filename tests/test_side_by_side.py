@@ -1,0 +1,147 @@
+"""Work on many keys in threads: order, errors, interrupts."""
+
+import threading
+
+import pytest
+
+from roboto_dagster.side_by_side import SideBySide
+
+PATIENCE_SECONDS = 30.0
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+def test_results_come_in_the_order_of_the_keys() -> None:
+    """Though the first takes longest; while it does, all others are worked on."""
+    others_done = threading.Event()
+    done: list[int] = []
+
+    def work(key: int) -> int:
+        if key == 0:
+            assert others_done.wait(PATIENCE_SECONDS)
+        else:
+            done.append(key)
+            if len(done) == 9:
+                others_done.set()
+        return key * key
+
+    with SideBySide(range(10), work, 3, on_cancel=nothing) as results:
+        assert list(results) == [(key, key * key) for key in range(10)]
+
+
+def test_no_more_threads_than_the_limit_work_at_once() -> None:
+    """And no more than there are keys."""
+    lock = threading.Lock()
+    now: list[int] = []
+    most = 0
+    four = threading.Barrier(4)
+
+    def work(key: int) -> None:
+        nonlocal most
+        with lock:
+            now.append(key)
+            most = max(most, len(now))
+        four.wait(PATIENCE_SECONDS)
+        with lock:
+            now.remove(key)
+
+    with SideBySide(range(12), work, 4, on_cancel=nothing) as results:
+        assert len(list(results)) == 12
+    assert most == 4
+
+
+def test_an_error_is_raised_at_its_turn() -> None:
+    """What was complete before comes before it; what was complete by then can be had."""
+    last_done = threading.Event()
+
+    def work(key: int) -> int:
+        if key == 1:
+            assert last_done.wait(PATIENCE_SECONDS)
+            raise ValueError(key)
+        if key == 2:
+            last_done.set()
+        return key
+
+    seen: list[int] = []
+    results = SideBySide(range(3), work, 3, on_cancel=nothing)
+
+    def consume() -> None:
+        with results:
+            for key, _ in results:
+                seen.append(key)
+
+    with pytest.raises(ValueError, match="1"):
+        consume()
+    assert (seen, list(results.finished())) == ([0], [(2, 2)])
+
+
+def test_an_interrupt_cancels_what_waits_and_stops_what_runs() -> None:
+    """Running work is waited for; what it returns is kept."""
+    stop = threading.Event()
+    started: list[int] = []
+    both = threading.Barrier(3)
+
+    def work(key: int) -> int:
+        started.append(key)
+        if key in (1, 2):
+            both.wait(PATIENCE_SECONDS)
+            assert stop.wait(PATIENCE_SECONDS)
+        return key
+
+    results = SideBySide(range(100), work, 2, on_cancel=stop.set)
+
+    def consume() -> None:
+        with results:
+            for _ in results:
+                both.wait(PATIENCE_SECONDS)
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        consume()
+    assert sorted(started) == [0, 1, 2]
+    assert list(results.finished()) == [(1, 1), (2, 2)]
+
+
+def test_an_interrupt_while_waiting_reaches_the_consumer() -> None:
+    """It is raised in the thread that waits, and no thread is left behind."""
+    stop = threading.Event()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    results = SideBySide(
+        range(4),
+        lambda _: stop.wait(PATIENCE_SECONDS),
+        2,
+        on_cancel=stop.set,
+        on_idle=interrupt,
+        idle_seconds=0.01,
+    )
+    with pytest.raises(KeyboardInterrupt), results:
+        list(results)
+    assert not [each for each in threading.enumerate() if each.name.startswith("roboto-partition")]
+
+
+def test_results_are_dropped_once_they_were_taken() -> None:
+    """Memory does not grow with the number of keys."""
+    import gc
+    import weakref
+
+    class Report:
+        """Something big."""
+
+    alive: list[weakref.ref[Report]] = []
+
+    def work(_: int) -> Report:
+        report = Report()
+        alive.append(weakref.ref(report))
+        return report
+
+    with SideBySide(range(50), work, 1, on_cancel=nothing) as results:
+        for key, report in results:
+            del report
+            if key == 25:
+                gc.collect()
+                assert [each() for each in alive[:25]] == [None] * 25
