@@ -10,7 +10,12 @@ import dagster as dg
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.materialize import asset_result, materialize_partitions
+from roboto_dagster.materialize import (
+    DEFAULT_CONCURRENT_PARTITIONS,
+    asset_result,
+    check_concurrent_partitions,
+    materialize_partitions,
+)
 from roboto_dagster.partitions import partitioning_of
 from roboto_dagster.platform.queries import Query
 from roboto_dagster.resource_params import with_resources
@@ -60,6 +65,7 @@ def build_roboto_dataset_asset(
     on_missing: OnMissing = "keep",
     on_empty: OnEmpty = "fail",
     on_unchanged: OnUnchanged = "materialize",
+    max_concurrent_partitions: int = DEFAULT_CONCURRENT_PARTITIONS,
     max_removals: int = 100,
     free_space_reserve_bytes: int | None = DEFAULT_RESERVE_BYTES,
     backfill_policy: dg.BackfillPolicy | None = None,
@@ -121,6 +127,7 @@ def build_roboto_dataset_asset(
         on_unchanged: What Dagster records for a partition without any change: a materialization (`"materialize"`,
             default) or an observation (`"observe"`), which looks new to no condition, nor to a freshness policy. A
             backfill, a failing run, and the run after one that failed materialize in any case.
+        max_concurrent_partitions: How many partitions of a run are delivered side by side, 1 to 32. Default 16.
         max_removals: If more than so many would be removed, none is, and the partition fails.
         free_space_reserve_bytes: Bytes to leave free on the disk, checked before the first byte;
             None checks nothing. Default 64 MiB.
@@ -174,6 +181,7 @@ def build_roboto_dataset_asset(
     partitioning = partitioning_of(config, partitions_def)
     _check_retry(retry)
     check_choice("on_unchanged", on_unchanged, get_args(OnUnchanged))
+    check_concurrent_partitions(max_concurrent_partitions)
     options = SyncOptions(
         on_refused=on_refused,
         on_missing=on_missing,
@@ -193,6 +201,7 @@ def build_roboto_dataset_asset(
             retry=retry,
             options=options,
             on_unchanged=on_unchanged,
+            max_concurrent_partitions=max_concurrent_partitions,
         )
         return asset_result(context, results)
 

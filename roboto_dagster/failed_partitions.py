@@ -1,5 +1,6 @@
 """The partitions of one asset in a run that are not complete, and how they are recorded."""
 
+import dataclasses
 from typing import NoReturn
 
 import dagster as dg
@@ -7,11 +8,11 @@ import dagster as dg
 from roboto_dagster.check_evaluations import evaluate_in_failed_step
 from roboto_dagster.findings import Platform
 from roboto_dagster.messages import describe_in_markdown
-from roboto_dagster.metadata import outcome_metadata
+from roboto_dagster.metadata import MAX_TABLE_ROWS, outcome_metadata
 from roboto_dagster.outcomes import Outcome, Unit, run_error, run_failure
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.resources import RobotoResource
-from roboto_dagster.sync.report import SyncReport
+from roboto_dagster.sync.report import FailureTotals, SyncReport, Timeline
 from roboto_dagster.text import one_line
 
 
@@ -44,17 +45,21 @@ class FailedPartitions:
         self.has_reports = False
 
     def add(self, partition_key: str | None, outcome: Outcome) -> None:
-        """Add a partition that is not complete.
+        """Observe a partition that is not complete.
+
+        Dagster shows a failure's metadata in the run's log alone, an observation's on the asset's page too.
 
         Args:
             partition_key: The partition; None where there are none.
             outcome: Of its sync.
         """
-        self.outcomes[partition_key] = outcome
         self.has_reports |= isinstance(outcome, SyncReport)
+        self._observe(partition_key, outcome)
+        is_named = len(self.outcomes) < MAX_TABLE_ROWS
+        self.outcomes[partition_key] = outcome if is_named else _without_files(outcome)
 
     def fail(self, partitions: int) -> NoReturn:
-        """Record them, and fail the step.
+        """Fail the step, with the checks evaluated that Dagster would skip.
 
         Args:
             partitions: How many partitions the run has.
@@ -62,31 +67,22 @@ class FailedPartitions:
         Raises:
             dagster.Failure: Always.
         """
-        self.record()
+        self.evaluate_checks()
         failed = {Unit(key): outcome for key, outcome in self.outcomes.items()}
         raise run_failure(failed, partitions) from run_error(failed.values())
 
-    def record(self) -> None:
-        """Record them, and evaluate the checks that the failing step would have skipped."""
-        self._observe()
-        self._evaluate_checks()
-
-    def _observe(self) -> None:
-        """Dagster shows a failure's metadata in the run's log alone, an observation's on the
-        asset's page too.
-        """
-        for key, outcome in self.outcomes.items():
-            self._context.log_event(
-                dg.AssetObservation(
-                    asset_key=self._asset_key,
-                    partition=key,
-                    description=describe_in_markdown(outcome, key),
-                    metadata=outcome_metadata(outcome, key),
-                )
+    def _observe(self, key: str | None, outcome: Outcome) -> None:
+        self._context.log_event(
+            dg.AssetObservation(
+                asset_key=self._asset_key,
+                partition=key,
+                description=describe_in_markdown(outcome, key),
+                metadata=outcome_metadata(outcome, key),
             )
+        )
 
-    def _evaluate_checks(self) -> None:
-        """Dagster would skip the checks, and show all of them as failed to execute."""
+    def evaluate_checks(self) -> None:
+        """Evaluate the checks that Dagster would skip after the failing step, and show as failed to execute."""
         if not self.has_reports:
             return  # the platform or the settings are the problem: there is nothing to check
         try:
@@ -95,3 +91,19 @@ class FailedPartitions:
             )
         except Exception as error:  # noqa: BLE001 -- the failure of the run must not be hidden by another one
             self._context.log.warning(f"The checks could not be evaluated: {one_line(error)}")
+
+
+def _without_files(outcome: Outcome) -> Outcome:
+    """Return an outcome that takes little memory: the failure of a run names the first hundred partitions only."""
+    if not isinstance(outcome, SyncReport):
+        return outcome.with_traceback(None)
+    totals = FailureTotals(error_codes=outcome.error_codes, is_retryable=outcome.is_retryable)
+    return dataclasses.replace(
+        outcome,
+        failure_totals=totals,
+        failures=(),
+        skipped=(),
+        top_files=(),
+        attempts=(),
+        timeline=Timeline(),
+    )

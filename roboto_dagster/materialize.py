@@ -1,15 +1,5 @@
-"""One run of dataset assets: their partitions are synced one after another, and each has its own outcome.
+"""The body of dataset assets: which partitions of which assets a run delivers, and what it yields to Dagster."""
 
-```
-keys ─► sync each ─┬─ complete ──► recorded at once (`recording`)
-                   └─ not ───────► observed at the end
-                                        all complete ──► the results
-                                        some are not ──► evaluations of the run's checks, then one dagster.Failure
-```
-"""
-
-import dataclasses
-import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,17 +10,23 @@ from roboto_dagster.check_outputs import with_check_outputs
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.failed_partitions import FailedPartitions
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.outcomes import Outcome, Unit, is_complete, run_error, run_failure
-from roboto_dagster.partition_sync import PartitionSync, sync_together
+from roboto_dagster.partition_sync import (
+    PartitionSync,
+)
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.recording import Recorder, Results, is_direct
 from roboto_dagster.resource_checks import checked_resource
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
-from roboto_dagster.run_log import RunLog, log_outcome
 from roboto_dagster.run_requests import named_dataset
+from roboto_dagster.setting_checks import check_count
+from roboto_dagster.step import Step, StepAsset
 from roboto_dagster.sync.options import SyncOptions
-from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.unchanged import OnUnchanged
+
+DEFAULT_CONCURRENT_PARTITIONS = 16
+"""Beyond, the interpreter is the limit."""
+
+MOST_CONCURRENT_PARTITIONS = 32
 
 
 def materialize_partitions(
@@ -42,6 +38,7 @@ def materialize_partitions(
     retry: RetryConfig | None = None,
     options: SyncOptions | None = None,
     on_unchanged: OnUnchanged = "materialize",
+    max_concurrent_partitions: int = DEFAULT_CONCURRENT_PARTITIONS,
 ) -> Results:
     """Deliver the partitions of a run to the local disk: the body of the asset, for assets of your own.
 
@@ -66,6 +63,7 @@ def materialize_partitions(
         options: How what is not as it should be is treated. Default: `SyncOptions()`.
         on_unchanged: What is recorded for a partition without any change: a materialization (`"materialize"`,
             default), or an observation (`"observe"`) where that leaves no partition failed.
+        max_concurrent_partitions: How many partitions of the run are delivered side by side, 1 to 32. Default 16.
 
     Yields:
         One result for the step. Of one partition it has the metadata and the data version; of several these are in
@@ -83,7 +81,13 @@ def materialize_partitions(
         options=options or SyncOptions(),
         dataset_names=known_names(context),
     )
-    yield from materialize_assets(context, [delivery], roboto, on_unchanged)
+    yield from materialize_assets(
+        context,
+        [delivery],
+        roboto,
+        on_unchanged,
+        max_concurrent_partitions=max_concurrent_partitions,
+    )
 
 
 def materialize_assets(
@@ -91,6 +95,8 @@ def materialize_assets(
     syncs: Sequence[PartitionSync],
     roboto: RobotoResource,
     on_unchanged: OnUnchanged = "materialize",
+    *,
+    max_concurrent_partitions: int = DEFAULT_CONCURRENT_PARTITIONS,
 ) -> Results:
     """Deliver the partitions of a run for one or several assets, with one listing a partition.
 
@@ -99,6 +105,7 @@ def materialize_assets(
         syncs: Of the assets, all of which have the same partitions.
         roboto: The platform, for the checks of a run that fails.
         on_unchanged: As of `materialize_partitions`.
+        max_concurrent_partitions: The same.
 
     Yields:
         One result for each asset.
@@ -106,16 +113,26 @@ def materialize_assets(
     Raises:
         dagster.Failure: A partition of an asset is not complete; those that are have been materialized.
     """
+    check_concurrent_partitions(max_concurrent_partitions)
     keys = _keys(context, syncs[0])
     assets = [
-        _Asset(
+        StepAsset(
             sync,
             Recorder(context, sync.asset_key, on_unchanged, is_range=len(keys) > 1),
             FailedPartitions(context, sync.partitioning, roboto, sync.asset_key),
         )
         for sync in syncs
     ]
-    yield from _Run(context, assets).materialize(keys)
+    yield from Step(context, assets, max_concurrent_partitions).materialize(keys)
+
+
+def check_concurrent_partitions(limit: object) -> None:
+    """Check how many partitions are to be delivered side by side.
+
+    Raises:
+        ConfigurationError: It is no number from 1 to 32.
+    """
+    check_count("max_concurrent_partitions", limit, most=MOST_CONCURRENT_PARTITIONS)
 
 
 def known_names(context: dg.AssetExecutionContext) -> Mapping[str, str]:
@@ -146,86 +163,6 @@ def asset_result(context: dg.AssetExecutionContext, results: Any) -> Any:
     return found[0] if len(found) == 1 else tuple(found)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Asset:
-    """One asset of a run, and how its outcomes are recorded."""
-
-    sync: PartitionSync
-    recorder: Recorder
-    failed: FailedPartitions
-
-    @property
-    def name(self) -> str:
-        return self.sync.asset_key.to_user_string()
-
-    def record(self, key: str | None, outcome: Outcome) -> None:
-        if isinstance(outcome, SyncReport) and is_complete(outcome):
-            self.failed.has_reports = True
-            self.recorder.add(key, outcome)
-        else:
-            self.failed.add(key, outcome)
-
-
-class _Run:
-    """One run of the op: any number of partitions of one or several assets, each with its own outcome."""
-
-    def __init__(self, context: dg.AssetExecutionContext, assets: Sequence[_Asset]) -> None:
-        self._context = context
-        self._assets = {each.sync.asset_key: each for each in assets}
-        self._has_several = len(assets) > 1
-
-    def materialize(self, partition_keys: Sequence[str | None]) -> Results:
-        """Sync every partition, and record the outcome of each in Dagster.
-
-        Args:
-            partition_keys: The partitions; the key None where there are none.
-
-        Yields:
-            The results of the step.
-
-        Raises:
-            dagster.Failure: A partition is not complete; those that are have been materialized.
-        """
-        try:
-            self._sync_all(partition_keys)
-            if not self._failed():
-                for asset in self._assets.values():
-                    yield from asset.recorder.succeed()
-                return
-        except BaseException:  # an interrupt: what is complete by now stays materialized
-            self._record_complete()
-            raise
-        self._record_complete()
-        for asset in self._assets.values():
-            asset.failed.record()
-        total = len(partition_keys) * len(self._assets)
-        raise run_failure(self._failed(), total) from run_error(self._failed().values())
-
-    def _sync_all(self, partition_keys: Sequence[str | None]) -> None:
-        is_range = len(partition_keys) > 1
-        syncs = [each.sync for each in self._assets.values()]
-        for key in partition_keys:
-            log_of = functools.partial(self._log, key, is_range=is_range)
-            for sync, outcome in sync_together(syncs, key, log_of):
-                self._assets[sync.asset_key].record(key, outcome)
-                log_outcome(log_of(sync), key, outcome, is_one=len(syncs) == 1 and not is_range)
-
-    def _failed(self) -> dict[Unit, Outcome]:
-        return {
-            Unit(key, asset.name if self._has_several else None): outcome
-            for asset in self._assets.values()
-            for key, outcome in asset.failed.outcomes.items()
-        }
-
-    def _log(self, key: str | None, sync: PartitionSync, *, is_range: bool) -> RunLog:
-        name = self._assets[sync.asset_key].name if self._has_several else None
-        return RunLog(self._context.log, name, key if is_range else None)
-
-    def _record_complete(self) -> None:
-        for asset in self._assets.values():
-            asset.recorder.fail()
-
-
 def _keys(context: dg.AssetExecutionContext, sync: PartitionSync) -> Sequence[str | None]:
     if sync.partitioning.partitions_def is None:
         return [None]
@@ -237,4 +174,11 @@ def _keys(context: dg.AssetExecutionContext, sync: PartitionSync) -> Sequence[st
     if context.has_partition_key and is_direct(context):
         # Dagster would look a dynamic key up in an instance, which a unit test does not need.
         return [context.partition_key]
-    return list(context.partition_keys)
+    keys = list(context.partition_keys)
+    if not keys:  # Dagster would record a success of no partition
+        between = context.partition_key_range
+        raise ConfigurationError(
+            f"There is no partition from {between.start!r} to {between.end!r}: give a range whose start comes before its "
+            "end, in the order in which Dagster lists the partitions."
+        )
+    return keys

@@ -26,6 +26,7 @@ from roboto_dagster.partitions import Partitioning
 from roboto_dagster.platform.catalog import DatasetCatalog, PlatformCatalog, SharedCatalog
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
+from roboto_dagster.sync.cancellation import Cancellation, SyncCancelledError
 from roboto_dagster.sync.datasets import Datasets
 from roboto_dagster.sync.options import SyncOptions, SyncSettings
 from roboto_dagster.sync.progress import Log
@@ -50,6 +51,7 @@ class PartitionSync:
     Attributes:
         partitioning: The same.
         asset_key: The same.
+        cancellation: Ends its syncs from another thread.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class PartitionSync:
         self._retry = retry
         self._options = options
         self._dataset_names = dataset_names
+        self.cancellation = Cancellation()
         self._existing = ExistingPartitions(partitioning.partitions_def)
 
     def sync(
@@ -128,6 +131,7 @@ class PartitionSync:
             retry=self._retry,
             options=self._options,
             log=log,
+            cancellation=self.cancellation,
         )
 
     @functools.cached_property
@@ -135,6 +139,42 @@ class PartitionSync:
         """Client of the platform."""
         # Once a run: reading the SDK's configuration takes a sixth of a small partition.
         return self._roboto.get_client()
+
+
+def sync_cancellable(
+    syncs: Sequence[PartitionSync],
+    partition_key: str | None,
+    log_of: Callable[[str | None, PartitionSync], Log],
+) -> list[tuple[PartitionSync, Outcome]]:
+    """Deliver one partition in a thread of its own: as `sync_together`, until the syncs are cancelled.
+
+    Args:
+        syncs: Of the assets, all of which have the same partitions.
+        partition_key: The partition; None where there are none.
+        log_of: Returns where the lines of a partition of an asset go.
+
+    Returns:
+        The outcomes; of those assets that were reached.
+    """
+    found: list[tuple[PartitionSync, Outcome]] = []
+    with contextlib.suppress(SyncCancelledError):
+        for sync in syncs:
+            sync.cancellation.check()
+        found.extend(sync_together(syncs, partition_key, functools.partial(log_of, partition_key)))
+    return found
+
+
+@contextlib.contextmanager
+def sharing_engine(syncs: Sequence[PartitionSync]) -> Iterator[None]:
+    """Prepare syncs for several threads.
+
+    Args:
+        syncs: Of the assets.
+    """
+    # What is made once is made before the threads ask for it; what goes wrong is the outcome of each partition.
+    with contextlib.suppress(RobotoDagsterError):
+        _ = [each.client for each in syncs]
+    yield
 
 
 def sync_together(

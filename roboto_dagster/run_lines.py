@@ -10,7 +10,6 @@ lines of the syncs, from any thread ─► waiting ─► written by the step's 
 A line in Dagster's event log costs as much as the sync of a small partition.
 """
 
-import dataclasses
 import logging
 import queue
 import time
@@ -18,33 +17,15 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from roboto_dagster.sync.progress import Log
 from roboto_dagster.sync.report import count
-from roboto_dagster.text import one_line
 
 _MAX_INFORMATION = 40
 _MAX_WARNINGS = 100
 _PROGRESS_SECONDS = 2.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class PrefixedLog:
-    """A log whose lines start with their partition.
-
-    Attributes:
-        to: Dagster's.
-        prefix: What each line starts with. Default: nothing.
-    """
-
-    to: dg.DagsterLogManager
-    prefix: str = ""
-
-    def __call__(self, level: int, line: str) -> None:
-        self.to.log(level, f"{self.prefix}{line}")
-
-
 class RunLines:
-    """Writes the lines of one step. For one thread, but for the logs that `log_of` returns.
+    """Writes the lines of one step. For one thread, but for `log`.
 
     Args:
         log: Dagster's.
@@ -68,31 +49,33 @@ class RunLines:
         self._is_news = False
         self._written_at = clock()
 
-    def log_of(self, partition_key: str | None) -> Log:
-        """Return where a partition's sync logs; for any thread."""
-        prefix = f"{one_line(partition_key)}: "
-        return lambda level, line: self._waiting.put((level, f"{prefix}{line}"))
-
-    def add(self, level: int, line: str, *, is_complete: bool) -> None:
-        """Write that a partition has ended.
+    def log(self, level: int, line: str) -> None:
+        """Take a line, in any thread.
 
         Args:
             level: Of `logging`.
-            line: How.
+            line: The line.
+        """
+        self._waiting.put((level, line))
+
+    def count(self, *, is_complete: bool) -> None:
+        """Count a partition that has ended.
+
+        Args:
             is_complete: Whether all its files are on disk.
         """
-        self.write_waiting()
         self._done += 1
         self._failed += not is_complete
         self._is_news = True
-        self._write(level, line)
-        self._write_progress()
 
-    def write_waiting(self) -> None:
-        """Write what the syncs have logged meanwhile, and progress if that is due."""
+    def write(self) -> None:
+        """Write what was logged since the last call, and progress if that is due."""
         while not self._waiting.empty():
             self._write(*self._waiting.get())
-        self._write_progress()
+        now = self._clock()
+        if self._is_news and now - self._written_at >= _PROGRESS_SECONDS:
+            self._log.info(self._progress())
+            self._newest, self._is_news, self._written_at = "", False, now
 
     def _write(self, level: int, line: str) -> None:
         if level >= logging.WARNING:
@@ -104,15 +87,10 @@ class RunLines:
         elif self._information < _MAX_INFORMATION:
             self._information += 1
             self._log.log(level, line)
-        else:
+        elif level >= logging.INFO:
             self._newest, self._is_news = line, True
 
-    def _write_progress(self) -> None:
-        now = self._clock()
-        if not self._is_news or now - self._written_at < _PROGRESS_SECONDS:
-            return
+    def _progress(self) -> str:
         failed = f", {self._failed} of them not complete" if self._failed else ""
         newest = f"; {self._newest}" if self._newest else ""
-        line = f"{self._done} of {count(self._total, 'partition')} done{failed}{newest}"
-        self._log.info(line)
-        self._newest, self._is_news, self._written_at = "", False, now
+        return f"{self._done} of {count(self._total, 'partition')} done{failed}{newest}"

@@ -2,8 +2,7 @@
 
 import dataclasses
 import logging
-
-import dagster as dg
+from typing import Protocol
 
 from roboto_dagster.messages import dataset_label, summary
 from roboto_dagster.outcomes import Outcome
@@ -11,17 +10,24 @@ from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.text import one_line
 
 
+class Lines(Protocol):
+    """Where the lines of a run go: Dagster's log, or a `RunLines`."""
+
+    def log(self, level: int, line: str, /) -> object:
+        """Log a line of a level of `logging`."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class RunLog:
     """The log of one partition of one asset.
 
     Attributes:
-        to: Dagster's log of the run.
+        to: Where the lines of the run go.
         asset: What each line starts with, where the run has several assets.
         partition_key: The same where the run has several partitions.
     """
 
-    to: dg.DagsterLogManager
+    to: Lines
     asset: str | None = None
     partition_key: str | None = None
 

@@ -53,12 +53,10 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
         default_factory=StoreConnection, description="How the files are reached."
     )
     roboto_resource_key: str | None = Field(
-        default=None,
-        description="A resource of the project to use in place of `roboto`. Default: the component's own.",
+        default=None, description="The project's resource in place of `roboto`. Default: none."
     )
     object_store_resource_key: str | None = Field(
-        default=None,
-        description="A resource of the project to use in place of `object_store`. Default: the component's own.",
+        default=None, description="The same in place of `object_store`. Default: none."
     )
     step_retries: int = Field(
         default=0,
@@ -177,6 +175,7 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
             retry=self.retry.config(),
             options=self.options(),
             on_unchanged=self.on_unchanged,
+            max_concurrent_partitions=self.max_concurrent_partitions,
         )
 
     # --- wiring ---

@@ -33,6 +33,9 @@ class DeliverySettings(SettingsModel):
     on_missing: OnMissing = setting(SyncOptions, "on_missing")
     on_empty: OnEmpty = setting(SyncOptions, "on_empty")
     on_unchanged: OnUnchanged = setting(build_roboto_dataset_asset, "on_unchanged")
+    max_concurrent_partitions: int = setting(
+        build_roboto_dataset_asset, "max_concurrent_partitions"
+    )
     max_removals: int = setting(SyncOptions, "max_removals")
     free_space_reserve_bytes: int | None = setting(SyncOptions, "free_space_reserve_bytes")
     retry: Repetition = Field(
