@@ -210,5 +210,5 @@ class CoreHistory:
         if transfer is None:
             return False
         if not transfer.done():
-            return is_killed
+            return is_killed and transfer.before is None  # else it may be in its place already
         return transfer.error is not None and transfer.error.code in RESUMED
