@@ -60,7 +60,7 @@ def damage(folder: pathlib.Path, dice: random.Random, foreign: Collection[str]) 
     if not logs:
         return False
     log = dice.choice(logs)
-    place = log if dice.random() < 0.5 else _file_of(log)
+    place = log if dice.random() < 0.3 else _file_of(log)
     data = place.read_bytes() if place.exists() else b""
     if not data:
         return False

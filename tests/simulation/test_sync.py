@@ -4,17 +4,17 @@ After each history two quiet runs check the promises: the latest versions are on
 touched, the manifest reports what lies there, and nothing is asked for twice. `ROBOTO_HISTORIES` sets how many.
 """
 
-import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import pytest
 
 from roboto_dagster.errors import RobotoDagsterError
 from roboto_dagster.sync.manifest import read_manifest
 from roboto_dagster.testing.server.s3 import LocalS3
+from tests.simulation.deliveries import check_no_row_is_lost, checked_run, clashes
 from tests.simulation.world import Clock, Scheduler, World
 
 HISTORIES = int(os.environ.get("ROBOTO_HISTORIES", "150"))
@@ -46,14 +46,6 @@ def change_the_platform(world: World) -> None:
     world.dice.choice(actions)()
 
 
-def clashes(path: str, paths: Iterable[str]) -> bool:
-    """Report whether a path cannot exist beside others."""
-    return any(
-        path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
-        for other in paths
-    )
-
-
 def edit_the_disk(world: World) -> None:
     """Does what a user may do to delivered files, and to the manifest."""
     files = [path for path in world.on_disk() if path != "mine.txt"]
@@ -64,39 +56,60 @@ def edit_the_disk(world: World) -> None:
         else:
             place.write_bytes(b"edited by a user")
     if world.dice.random() < 0.1 and world.manifest.exists():
-        world.manifest.write_bytes(world.dice.randbytes(20))
+        if world.dice.random() < 0.7:
+            world.manifest.write_bytes(world.dice.randbytes(20))
+        else:
+            world.manifest.unlink()
         world.forgotten.update(world.on_disk())
 
 
 def run_once(world: World) -> None:
     """Runs with random options; a refusal by name is a fine answer."""
-    options = {"on_missing": world.dice.choice(["keep", "remove"]), "max_removals": 3}
-    include = world.dice.choice([(), (), ("c/**",)])
+    paths, dice = world.paths(), world.dice
     world.broken = {
-        path: world.dice.choice(["NOT_FOUND", "SERVER_ERROR"])
-        for path in world.paths()
-        if world.dice.random() < 0.1
+        path: dice.choice(["NOT_FOUND", "SERVER_ERROR"]) for path in paths if dice.random() < 0.1
     }
-    with contextlib.suppress(RobotoDagsterError):
-        world.run(include=include, **options)
+    checked_run(
+        world,
+        include=dice.choice([(), (), ("c/**",)]),
+        hidden=frozenset(path for path in paths if dice.random() < 0.05),
+        on_missing=dice.choice(["keep", "remove"]),
+        max_removals=dice.choice([1, 3]),
+    )
     world.broken = {}
 
 
 def run_twice_at_once(world: World) -> None:
     """Runs twice, interleaved at every publish, while the platform changes."""
-    scheduler = Scheduler(world.dice)
+    _run_at_once(world, world)
+    check_no_row_is_lost(world)
+
+
+def run_side_by_side(world: World) -> None:
+    """Runs two partitions of one destination, interleaved in the same way."""
+    assert world.neighbour is not None
+    change_the_platform(world.neighbour)
+    _run_at_once(world, world.neighbour)
+    for each in (world, world.neighbour):
+        check_no_row_is_lost(each)
+
+
+def _run_at_once(*worlds: World) -> None:
+    scheduler = Scheduler(worlds[0].dice)
 
     def turn() -> None:
         scheduler.take_turn()
-        if world.dice.random() < 0.1:
-            change_the_platform(world)
+        if worlds[0].dice.random() < 0.1:
+            change_the_platform(worlds[0])
 
-    world.take_turn = turn
+    for world in worlds:
+        world.take_turn, world.is_alone = turn, False
     try:
-        for outcome in scheduler.run(world.run, world.run):
+        for outcome in scheduler.run(*[world.run for world in worlds]):
             assert not isinstance(outcome, Exception) or isinstance(outcome, RobotoDagsterError)
     finally:
-        world.take_turn = lambda: None
+        for world in worlds:
+            world.take_turn, world.is_alone = (lambda: None), True
 
 
 def kill(world: World) -> None:
@@ -112,12 +125,14 @@ STEPS: tuple[Callable[[World], None], ...] = (
     run_once,
     run_once,
     run_twice_at_once,
+    run_side_by_side,
     kill,
 )
 
 
 def check(world: World) -> None:
     """Checks that only versions, user edits and foreign files are on disk."""
+    assert world.place("mine.txt").read_bytes() == b"mine", "a user's file was touched"
     for path, data in world.on_disk().items():
         known = [*world.contents.get(path, []), b"edited by a user", b"mine"]
         assert data in known, f"{path} holds other bytes than any version of it"
@@ -125,9 +140,10 @@ def check(world: World) -> None:
 
 def check_after_quiet_runs(world: World) -> None:
     """Runs twice without any disturbance and checks the promises."""
-    report = world.run(on_missing="remove")
+    report = checked_run(world, on_missing="remove")
+    assert report is not None
     disk = world.on_disk()
-    assert disk.pop("mine.txt") == b"mine"
+    assert disk.pop("mine.txt", b"mine") == b"mine"
     edited = {path for path, data in disk.items() if data == b"edited by a user"}
     blocked = {path for path in world.paths() if clashes(path, (edited | world.forgotten) - {path})}
     failed = {
@@ -146,7 +162,7 @@ def check_after_quiet_runs(world: World) -> None:
         assert (rows[path]["size_bytes"], rows[path]["mtime_ns"]) == (len(data), status.st_mtime_ns)
     world.gets.clear()
     assert len(world.run(on_missing="remove").failures) == len(failed)
-    assert world.gets == [], "asked for again"
+    assert world.gets == [], f"asked for again: {world.gets}"
 
 
 @pytest.mark.parametrize(
@@ -157,6 +173,7 @@ def test_histories_keep_the_promises(block: int, tmp_path: pathlib.Path, s3: Loc
     for seed in range(block, HISTORIES, 10):
         folder = tmp_path / str(seed)
         world = World(seed, folder, s3)
+        world.neighbour = World(seed, folder, s3, beside=world)
         world.place("").mkdir()
         world.place("mine.txt").write_bytes(b"mine")
         history = [world.dice.choice(STEPS) for _ in range(world.dice.randrange(3, 12))]
@@ -165,6 +182,7 @@ def test_histories_keep_the_promises(block: int, tmp_path: pathlib.Path, s3: Loc
                 step(world)
                 check(world)
             check_after_quiet_runs(world)
+            check_after_quiet_runs(world.neighbour)
         except BaseException:
             print(f"seed {seed}: {[step.__name__ for step in history]}")  # noqa: T201 - to repeat it
             raise

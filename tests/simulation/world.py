@@ -14,7 +14,7 @@ import pathlib
 import random
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from typing_extensions import Self
@@ -33,6 +33,7 @@ from roboto_dagster.testing.server.backend import Settings
 from roboto_dagster.testing.server.catalog import Catalog
 from roboto_dagster.testing.server.s3 import LocalS3
 from tests.simulation.platform import API_KEY, ModelClient
+from tests.simulation.store import checksum_of
 
 ONCE = RetryConfig(max_attempts=2, wait_initial_seconds=0.0, wait_max_seconds=0.0)
 _BUCKET = "simulation"
@@ -51,20 +52,30 @@ class Clock:
 
 
 class World:
-    """One platform, one store, one disk, and what is known of their past.
+    """One dataset of a platform, one store, one disk, and what is known of their past.
+
+    Args:
+        seed: What the dice start from.
+        folder: Where everything is.
+        s3: The store behind the API, for credentials that nobody uses.
+        beside: Another dataset of the same platform and destination; None for a new platform.
 
     Attributes:
         dice: What every choice is drawn with.
         contents: Every content that a path ever had, oldest first.
-        delivered: The paths that any run published.
-        gets: The paths that the store was asked for since this list was last emptied.
+        published: Path, size, modification time and object of every file that any run published.
+        gets: The paths that the store was asked for since this list was last emptied, HEADs included.
+        is_alone: Whether one run is under way, so that whatever it asks for must be needed.
         forgotten: What lay on disk when a manifest was damaged: nobody knows any more whose it is.
+        neighbour: Another dataset of the destination.
         broken: Paths whose object the store refuses to read, with the error's code.
     """
 
-    def __init__(self, seed: int, folder: pathlib.Path, s3: LocalS3) -> None:
+    def __init__(
+        self, seed: int, folder: pathlib.Path, s3: LocalS3, beside: "World | None" = None
+    ) -> None:
         self.dice = random.Random(seed)  # noqa: S311 - dice, not a secret
-        self.catalog = Catalog(clock=Clock())
+        self.catalog: Catalog = Catalog(clock=Clock()) if beside is None else beside.catalog
         settings = Settings(
             api_key=API_KEY,
             page_size=self.dice.choice([2, 5, 100]),
@@ -75,16 +86,18 @@ class World:
         self.client = ModelClient(Api(self.catalog, s3, settings))
         self.house = folder
         self.destination = folder / "logs"
-        self.destination.mkdir(parents=True)
+        self.destination.mkdir(parents=True, exist_ok=True)
         self.dataset_id = str(self.catalog.add_dataset()["dataset_id"])
         self.manifest = manifest_path(self.destination, "logs", self.dataset_id)
-        self.objects: dict[str, bytes] = {}
+        self.objects: dict[str, bytes] = {} if beside is None else beside.objects
         self.contents: dict[str, list[bytes]] = {}
-        self.delivered: set[str] = set()
+        self.published: dict[tuple[str, int, int], str] = {}
         self.gets: list[str] = []
+        self.is_alone = True
         self.forgotten: set[str] = set()
         self.broken: dict[str, str] = {}
         self.take_turn: Callable[[], None] = lambda: None
+        self.neighbour: World | None = None
 
     # The platform
 
@@ -106,22 +119,23 @@ class World:
     def replace(self, path: str) -> None:
         """Gives a file another content, with a new version of its record."""
         data = self.content()
-        self.catalog.revise_file(self._id_of(path), uri=self._store(data), size=len(data))
+        self.catalog.revise_file(self.id_of(path), uri=self._store(data), size=len(data))
         self.contents[path].append(data)
 
     def edit(self, path: str) -> None:
         """Edits a file's metadata: a new version of its record, and the same object."""
-        self.catalog.revise_file(self._id_of(path), tags=[str(self.dice.random())])
+        self.catalog.revise_file(self.id_of(path), tags=[str(self.dice.random())])
 
     def remove(self, path: str) -> None:
         """Removes a file."""
-        self.catalog.remove_file(self._id_of(path))
+        self.catalog.remove_file(self.id_of(path))
 
     def latest(self, path: str) -> bytes:
         """Returns the content that the platform has at a path now."""
-        return self.objects[self.catalog.file(self._id_of(path))["uri"]]
+        return self.objects[self.catalog.file(self.id_of(path))["uri"]]
 
-    def _id_of(self, path: str) -> str:
+    def id_of(self, path: str) -> str:
+        """Returns the platform's id of a file."""
         return str(self.catalog.file_at(self.dataset_id, path)["file_id"])
 
     def _store(self, data: bytes) -> str:
@@ -134,6 +148,14 @@ class World:
     def place(self, path: str) -> pathlib.Path:
         """Returns where a file is delivered."""
         return self.destination / self.dataset_id / path
+
+    def object_of(self, path: str) -> str | None:
+        """Returns the object that a file on disk was made of, if a run has published it as it lies there."""
+        try:
+            status = self.place(path).lstat()
+        except OSError:
+            return None
+        return self.published.get((path, status.st_size, status.st_mtime_ns))
 
     def on_disk(self) -> dict[str, bytes]:
         """Returns every delivered or foreign file below the dataset's folder."""
@@ -216,6 +238,8 @@ class ModelStore:
         world = self._world
         path = str(destination.relative_to(world.destination / world.dataset_id))
         world.gets.append(path)
+        is_there = path not in world.forgotten and world.object_of(path) == source_uri
+        assert not (world.is_alone and is_there), f"{path} is fetched again"
         transfer = Transfer(lambda _: None)
         file: Any = {
             "bucket_name": _BUCKET,
@@ -232,42 +256,61 @@ class ModelStore:
             transfer.fail(DownloadError(file, "SIZE_MISMATCH", "simulated"))
             return transfer
         try:
-            receipt = self._publish(data, destination, within, before_publish)
+            receipt = self._publish(path, source_uri, destination, within, before_publish)
         except OSError as error:
             transfer.fail(from_os_error(file, error))
             return transfer
-        world.delivered.add(path)
+        world.forgotten.discard(path)
         if on_progress is not None:
             on_progress(len(data))
         world.take_turn()
         transfer.succeed(receipt)
         return transfer
 
+    def head(self, source_uri: str) -> Mapping[str, str]:
+        """Answers a HEAD."""
+        data = self._world.objects[source_uri]
+        self._world.gets.append(source_uri)
+        return {
+            "etag": f'"{_etag_of(data)}"',
+            "content-length": str(len(data)),
+            "x-amz-checksum-crc64nvme": checksum_of("crc64nvme", data),
+            "x-amz-checksum-type": "FULL_OBJECT",
+        }
+
     def _publish(
         self,
-        data: bytes,
+        path: str,
+        source_uri: str,
         destination: pathlib.Path,
         within: pathlib.Path | None,
         before_publish: BeforePublish | None,
     ) -> Receipt:
         partial = open_partial(destination, within)
+        data = self._world.objects[source_uri]
         try:
             os.write(partial.fd, data)
             receipt = Receipt(
                 size_bytes=len(data),
-                etag=str(hash(data)),
+                etag=_etag_of(data),
                 checksum=None,
                 verified="size",
                 attempts=1,
                 duration_seconds=0.0,
             )
             self._world.take_turn()
+            status = os.fstat(partial.fd)
             if before_publish is not None:
-                before_publish(receipt, os.fstat(partial.fd))
+                before_publish(receipt, status)
+            self._world.published[path, status.st_size, status.st_mtime_ns] = source_uri
             partial.publish()
         finally:
             partial.discard()
         return receipt
+
+
+def _etag_of(data: bytes) -> str:
+    return f"{checksum_of('md5', data)}-1"
 
 
 class Scheduler:

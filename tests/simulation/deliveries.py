@@ -1,0 +1,133 @@
+"""Runs a sync and checks what it did to the disk and to the manifest."""
+
+import collections
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from roboto_dagster.errors import RobotoDagsterError
+from roboto_dagster.sync.manifest import read_manifest
+from roboto_dagster.sync.report import SyncReport
+from tests.simulation.world import World
+
+FOREIGN = {"mine.txt": b"mine"}
+"""What a user has put into the dataset's folder."""
+
+
+def clashes(path: str, paths: Iterable[str]) -> bool:
+    """Returns whether a path cannot exist beside others.
+
+    Args:
+        path: The path.
+        paths: The others.
+    """
+    return any(
+        path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
+        for other in paths
+    )
+
+
+def checked_run(
+    world: World,
+    *,
+    include: tuple[str, ...] = (),
+    hidden: frozenset[str] = frozenset(),
+    **options: Any,
+) -> SyncReport | None:
+    """Runs once, alone.
+
+    Args:
+        world: The dataset.
+        include: Its patterns.
+        hidden: Paths that the listing lacks although the platform has them.
+        options: Of the sync.
+
+    Returns:
+        Its report; None if it was refused by name.
+    """
+    before = world.on_disk()
+    ours = {path for path in before if world.object_of(path) is not None}
+    world.client.hidden = frozenset(world.id_of(path) for path in hidden)
+    try:
+        report = world.run(include=include, **options)
+    except RobotoDagsterError:
+        report = None
+    finally:
+        world.client.hidden = frozenset()
+    scope = [path for path in world.paths() if not include or path.startswith("c/")]
+    _check_removals(
+        world, before, ours, options, is_whole=report is not None and not report.failures
+    )
+    _check_foreign(world, before, ours, scope)
+    check_no_row_is_lost(world)
+    if report is not None:
+        _check_outcomes(world, report, [path for path in scope if path not in hidden])
+    return report
+
+
+def _check_removals(
+    world: World,
+    before: Mapping[str, bytes],
+    ours: set[str],
+    options: Mapping[str, Any],
+    *,
+    is_whole: bool,
+) -> None:
+    removed = before.keys() - world.on_disk().keys()
+    assert removed <= ours, "what no run delivered was removed"
+    assert not removed & set(world.paths()), "what the platform has was removed"
+    assert not removed or options.get("on_missing") == "remove", "removed without being asked"
+    assert len(removed) <= options.get("max_removals", 100), "more was removed than allowed"
+    if not is_whole:
+        in_the_way = {path for path in removed if clashes(path, world.paths())}
+        assert removed == in_the_way, "removed by a run that failed"
+
+
+def _check_foreign(
+    world: World, before: Mapping[str, bytes], ours: set[str], scope: Iterable[str]
+) -> None:
+    after = world.on_disk()
+    changed = {path for path, data in before.items() if path in after and after[path] != data}
+    assert changed <= set(scope), "what is not in the scope was changed"
+    kept = {path: data for path, data in before.items() if path not in ours}
+    lost = {path for path in kept if path not in after and path not in scope}
+    assert not lost, "a user's file was removed"
+
+
+def check_no_row_is_lost(world: World) -> None:
+    """Checks that the manifest describes every file that runs delivered, as it lies on disk.
+
+    Args:
+        world: The dataset, after one run, or after two.
+    """
+    rows = _rows(world)
+    for path in world.on_disk():
+        if world.object_of(path) is not None and path not in world.forgotten:
+            assert path in rows, f"the row of {path} is lost"
+            status = world.place(path).lstat()
+            facts = rows[path]["size_bytes"], rows[path]["mtime_ns"]
+            assert facts == (status.st_size, status.st_mtime_ns), f"the row of {path} is of another"
+
+
+def _rows(world: World) -> dict[str, Any]:
+    if not world.manifest.exists():
+        return {}
+    rows = read_manifest(world.manifest).to_pylist()
+    counted = collections.Counter(row["relative_path"] for row in rows)
+    assert all(number == 1 for number in counted.values()), "two outcomes for one file"
+    return {row["relative_path"]: row for row in rows}
+
+
+def _check_outcomes(world: World, report: SyncReport, scope: list[str]) -> None:
+    """Checks the outcome of every file, when the platform did not change meanwhile."""
+    rows, complete = _rows(world), 0
+    for path in scope:
+        assert path in rows, f"{path} has no outcome"
+        if rows[path]["status"] in ("fetched", "unchanged"):
+            complete += 1
+            assert world.place(path).read_bytes() == world.latest(path), "not the latest version"
+        else:
+            assert rows[path]["status"] == "failed"
+            assert rows[path]["error_code"], "a failure without a code"
+    assert report.files_fetched + report.files_unchanged == complete
+    assert report.files_failed == len(scope) - complete
+    assert report.files_total == len(scope)
