@@ -111,7 +111,7 @@ class Facts:
             self._log(logging.DEBUG, str(error))
 
     def _add_matching(self, rows: Iterable[KnownRow]) -> None:
-        self._known.add(filter(self._is_on_disk, rows))
+        self._known.add_found(filter(self._is_on_disk, rows))
 
     def _is_on_disk(self, row: KnownRow) -> bool:
         return is_as_published(self._tree.lstat(row.path), row.size_bytes, row.mtime_ns)

@@ -33,6 +33,18 @@ class KnownFiles:
         """
         self._db.executemany(sql.ADD_KNOWN, rows)
 
+    def add_found(self, rows: Iterable[KnownRow]) -> None:
+        """Add facts that are as old as the files, such as those of a publish log: they replace only what is of other files.
+
+        The manifest knows more of the same file: a newer version of its record with the same content, for example.
+
+        Args:
+            rows: Checked rows that match the disk.
+        """
+        self._db.executemany(
+            sql.ADD_FOUND, ((*row, *row[:2], row.size_bytes, row.mtime_ns) for row in rows)
+        )
+
     def merge(self, rows: Sequence[KnownRow]) -> None:
         """Take over what another run has published meanwhile, in place of what was known about it.
 
