@@ -1,14 +1,12 @@
-"""`python -m benchmarks`: serves, measures, reports."""
+"""`python -m benchmarks`: serves, measures, reports. The parts datasets, files and shards are `benchmarks.scaling`."""
 
 import argparse
 import contextlib
 import dataclasses
 import os
 import pathlib
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 
 from benchmarks import shapes, sync_cases
@@ -18,17 +16,19 @@ from benchmarks.contenders.job import AWS_CONFIG
 from benchmarks.lineup import ALL, Contender
 from benchmarks.report import write_report
 from benchmarks.results import Results
+from benchmarks.scaling import __main__ as scaling
+from benchmarks.scaling import cases
 from benchmarks.schedule import Bench, run_rounds
 from benchmarks.server import NoServerError, serve
 from benchmarks.shapes import Scheme, Shape
 from benchmarks.source import Source
 from benchmarks.tools import has_module
+from benchmarks.workspace import workspace
 
-PARTS = ("shapes", "growth", "sync")
+PARTS = ("shapes", "growth", "sync", *cases.PARTS)
 # Growth takes minutes with the slow ones, and shows nothing new about them.
 _GROWTH_CONTENDERS = ("ours, curl", "asset, curl", "s5cmd", "obstore", "SDK")
 _SLOW = {"SDK": 10_000}
-_ROOM_BYTES = 6 * 1024**3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The process's exit code: 1 if one of ours failed to download its files, or nothing can serve.
     """
     options = _parse(arguments)
+    parts = options.parts.split(",")
+    of_scaling = [part for part in parts if part in cases.PARTS]
+    code = 0 if parts == of_scaling else _compare(options)
+    if of_scaling:
+        quick = ["--quick"] if options.quick else []
+        code |= scaling.main(
+            ["--parts", ",".join(of_scaling), "--output", str(options.output), *quick]
+        )
+    return code
+
+
+def _compare(options: argparse.Namespace) -> int:
     # Or servers and gigabytes of memory would stay behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -68,7 +80,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--output",
         type=pathlib.Path,
         default=pathlib.Path(__file__).parent,
-        help="folder for RESULTS.md and the pictures (default: benchmarks)",
+        help="folder for RESULTS.md, SCALING.md and the pictures (default: benchmarks)",
     )
     return parser.parse_args(arguments)
 
@@ -110,7 +122,7 @@ def _plan(options: argparse.Namespace) -> _Plan:
 
 def _run(options: argparse.Namespace) -> Results:
     plan, results = _plan(options), Results()
-    with _workspace() as workspace, _bench(plan, workspace, options) as bench:
+    with workspace() as folder, _bench(plan, folder, options) as bench:
         bench.log(bench.server.description)
         try:
             _measure(bench, plan, results)
@@ -120,21 +132,21 @@ def _run(options: argparse.Namespace) -> Results:
 
 
 @contextlib.contextmanager
-def _bench(plan: _Plan, workspace: pathlib.Path, options: argparse.Namespace) -> Iterator[Bench]:
-    source = Source(workspace / "source")
+def _bench(plan: _Plan, folder: pathlib.Path, options: argparse.Namespace) -> Iterator[Bench]:
+    source = Source(folder / "source")
     for shape in dict.fromkeys([*(shape for shape, _ in plan.cases), *plan.growth]):
         source.add_shape(shape)
     if plan.unchanged is not None:
         sync_cases.add_to(source, plan.unchanged, plan.datasets)
-    certificates = make_certificates(workspace / "certificates")
-    aws_config = workspace / "aws.config"
+    certificates = make_certificates(folder / "certificates")
+    aws_config = folder / "aws.config"
     aws_config.write_text(AWS_CONFIG)
     has_checksums = not options.no_checksums
-    with serve(source, certificates, workspace / "server", has_checksums=has_checksums) as server:
+    with serve(source, certificates, folder / "server", has_checksums=has_checksums) as server:
         yield Bench(
             server=server,
             source=source,
-            workspace=workspace,
+            workspace=folder,
             aws_config=aws_config,
             timeout_seconds=120.0 if plan.is_quick else 1800.0,
             log=lambda line: print(line, flush=True),
@@ -208,17 +220,6 @@ def _report(folder: pathlib.Path, results: Results, plan: _Plan, server: str) ->
         is_quick=plan.is_quick,
     )
     print(f"Wrote {path}", flush=True)
-
-
-@contextlib.contextmanager
-def _workspace() -> Iterator[pathlib.Path]:
-    """A folder on memory where there is room for it, else where temporary files go."""
-    memory = pathlib.Path("/dev/shm")  # noqa: S108 - a private folder is made in it
-    has_room = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM_BYTES
-    with tempfile.TemporaryDirectory(
-        prefix="roboto-bench-", dir=memory if has_room else None
-    ) as folder:
-        yield pathlib.Path(folder)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def _throughput(path: pathlib.Path, results: Results) -> pathlib.Path:
         cells = [cell for cell in results.cells if (cell.scheme, cell.shape) == (scheme, shape)]
         _bars(axis, [cell for cell in cells if cell.seconds])
         axis.set_title(f"{shape.name}, {scheme}: {shape.describe()}", fontsize=9)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _bars(axis: Any, cells: list[Cell]) -> None:
@@ -85,10 +85,16 @@ def _growth(path: pathlib.Path, results: Results) -> pathlib.Path:
     time_axis.set_yscale("log")
     memory_axis.set_ylim(bottom=0)
     time_axis.legend(fontsize=7)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
-def _save(figure: Any, path: pathlib.Path) -> pathlib.Path:
+def save_figure(figure: Any, path: pathlib.Path) -> pathlib.Path:
+    """Write a picture to a file, and return the file.
+
+    Args:
+        figure: Of matplotlib; it is closed.
+        path: The file.
+    """
     from matplotlib import pyplot as plt
 
     figure.tight_layout()

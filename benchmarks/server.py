@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.certificates import Certificates
 from benchmarks.contenders.job import ACCESS_KEY, SECRET_KEY
+from benchmarks.scaling.traffic import LOG_FORMAT
 from benchmarks.shapes import BUCKET, Scheme
 from benchmarks.source import Source
 from benchmarks.tools import find_nginx, find_tool
@@ -33,15 +34,20 @@ class Server:
 
     Attributes:
         urls: The S3 endpoint, by scheme.
-        api_url: The API, or None where there is none.
+        api_urls: The API, by the milliseconds after which it answers; empty where there is none.
         certificates: Whom https clients must trust.
         description: What it is and does, for the report.
     """
 
     urls: Mapping[Scheme, str]
-    api_url: str | None
+    api_urls: Mapping[int, str]
     certificates: Certificates
     description: str
+
+    @property
+    def api_url(self) -> str | None:
+        """The API that answers at once, or None where there is none."""
+        return self.api_urls.get(0)
 
 
 class NoServerError(Exception):
@@ -50,7 +56,13 @@ class NoServerError(Exception):
 
 @contextlib.contextmanager
 def serve(
-    source: Source, certificates: Certificates, folder: pathlib.Path, *, has_checksums: bool
+    source: Source,
+    certificates: Certificates,
+    folder: pathlib.Path,
+    *,
+    has_checksums: bool = True,
+    api_delays_ms: Sequence[int] = (0,),
+    traffic_log: pathlib.Path | None = None,
 ) -> Iterator[Server]:
     """Serves the source until the `with` is left.
 
@@ -59,13 +71,21 @@ def serve(
         certificates: For https.
         folder: For the server's own files.
         has_checksums: Whether objects report their CRC64NVME where it is asked for, as S3 does.
+            Default: they do.
+        api_delays_ms: After how many milliseconds the API answers; one API for each. Default: at once.
+        traffic_log: Where nginx logs requests, see `scaling.traffic`. Default None: nowhere.
 
     Raises:
-        NoServerError: Neither nginx nor rclone is here.
+        NoServerError: Neither nginx nor rclone is here, or nginx cannot wait.
     """
     folder.mkdir()
     if nginx := find_nginx():
-        with _run_nginx(nginx, source, certificates, folder, has_checksums=has_checksums) as server:
+        options = _Options(
+            checksums=source.checksums if has_checksums else {},
+            api_delays_ms=api_delays_ms,
+            traffic_log=traffic_log,
+        )
+        with _run_nginx(nginx, source, certificates, folder, options) as server:
             yield server
     elif rclone := find_tool("rclone"):
         with _run_rclone(rclone, source, certificates, folder) as server:
@@ -76,35 +96,44 @@ def serve(
         )
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    checksums: Mapping[str, str]
+    api_delays_ms: Sequence[int]
+    traffic_log: pathlib.Path | None
+
+
 @contextlib.contextmanager
 def _run_nginx(
     nginx: str,
     source: Source,
     certificates: Certificates,
     folder: pathlib.Path,
-    *,
-    has_checksums: bool,
+    options: _Options,
 ) -> Iterator[Server]:
-    ports = _free_ports(3)
+    delays = options.api_delays_ms
+    ports = _free_ports(2 + len(delays))
     modules = _lua_modules(nginx)
+    if any(delays) and not modules:
+        raise NoServerError(
+            "An API that waits takes nginx's Lua module: install libnginx-mod-http-lua."
+        )
     config = folder / "nginx.conf"
     config.write_text(
-        _nginx_config(
-            source,
-            certificates,
-            folder,
-            ports=ports,
-            modules=modules,
-            checksums=source.checksums if has_checksums else {},
-        )
+        _nginx_config(source, certificates, folder, options, ports=ports, modules=modules)
     )
     command = [nginx, "-c", str(config), "-p", str(folder), "-e", str(folder / "error.log")]
     with _running(command, ports, folder):
         yield Server(
             urls={"http": f"http://127.0.0.1:{ports[0]}", "https": f"https://127.0.0.1:{ports[1]}"},
-            api_url=f"http://127.0.0.1:{ports[2]}",
+            api_urls={
+                delay: f"http://127.0.0.1:{port}"
+                for delay, port in zip(delays, ports[2:], strict=True)
+            },
             certificates=certificates,
-            description=_describe_nginx(has_delay=bool(modules), has_checksums=has_checksums),
+            description=_describe_nginx(
+                has_delay=bool(modules), has_checksums=bool(options.checksums)
+            ),
         )
 
 
@@ -131,10 +160,10 @@ def _nginx_config(
     source: Source,
     certificates: Certificates,
     folder: pathlib.Path,
+    options: _Options,
     *,
     ports: Sequence[int],
     modules: Sequence[str],
-    checksums: Mapping[str, str],
 ) -> str:
     """Writes nginx's configuration. Listings and the API's answers are files, picked by the query."""
     load = "".join(f"load_module {path};\n" for path in modules)
@@ -145,13 +174,20 @@ def _nginx_config(
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     by_path = "".join(
-        f'"~^ENABLED::/{BUCKET}/{shape}/" "{checksum}"; ' for shape, checksum in checksums.items()
+        f'"~^ENABLED::/{BUCKET}/{shape}/" "{checksum}"; '
+        for shape, checksum in options.checksums.items()
     )
+    apis = "".join(
+        _nginx_api(source, port, delay)
+        for delay, port in zip(options.api_delays_ms, ports[2:], strict=True)
+    )
+    traffic = f"{options.traffic_log} traffic" if options.traffic_log else "off"
     return f"""{load}{user}
 daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log warn;
 events {{ worker_connections 4096; }}
 http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; keepalive_timeout 300;
+  log_format traffic "{LOG_FORMAT}";
+  access_log {traffic}; sendfile on; tcp_nopush on; keepalive_requests 1000000; keepalive_timeout 300;
   default_type binary/octet-stream; {temporary}
   ssl_certificate {certificates.chain}; ssl_certificate_key {certificates.key};
   ssl_session_cache shared:S:10m;
@@ -172,8 +208,14 @@ http {{
       add_header x-amz-checksum-type $checksum_type;
     }}
   }}
-  server {{
-    listen 127.0.0.1:{ports[2]} backlog=4096; root {source.api}; default_type application/json;
+{apis}}}
+"""
+
+
+def _nginx_api(source: Source, port: int, delay_ms: int) -> str:
+    sleep = f"access_by_lua_block {{ ngx.sleep({delay_ms / 1000}) }}" if delay_ms else ""
+    return f"""  server {{
+    listen 127.0.0.1:{port} backlog=4096; root {source.api}; default_type application/json; {sleep}
     location ~ ^/v1/datasets/(?<dataset>ds_\\w+)/files/query$ {{
       error_page 405 =200 /files/$dataset-$arg_page_token.json;
       return 405;
@@ -182,7 +224,6 @@ http {{
       try_files /credentials/$dataset.json =404;
     }}
   }}
-}}
 """
 
 
@@ -208,7 +249,7 @@ def _run_rclone(
     ):
         yield Server(
             urls={"http": f"http://127.0.0.1:{ports[0]}", "https": f"https://127.0.0.1:{ports[1]}"},
-            api_url=None,
+            api_urls={},
             certificates=certificates,
             description=(
                 "rclone serve s3 on loopback, since there is no nginx here: no delay, no bound on the rate, no "

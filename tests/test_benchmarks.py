@@ -69,13 +69,10 @@ def test_a_report_names_no_path(tmp_path: pathlib.Path) -> None:
     assert "/home" not in text
 
 
-@pytest.mark.slow
-@pytest.mark.programs
-@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
-def test_the_quick_mode_runs_what_is_installed(tmp_path: pathlib.Path) -> None:
-    """`python -m benchmarks --quick` measures every contender and writes its report."""
+def run_quickly(parts: str, folder: pathlib.Path) -> None:
+    """Run the quick mode of some parts; it must succeed."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--quick", "--output", str(tmp_path)],
+        [sys.executable, "-m", "benchmarks", "--quick", "--parts", parts, "--output", str(folder)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -83,8 +80,31 @@ def test_the_quick_mode_runs_what_is_installed(tmp_path: pathlib.Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.programs
+@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
+def test_the_quick_mode_runs_what_is_installed(tmp_path: pathlib.Path) -> None:
+    """`python -m benchmarks --quick` measures every contender and writes its report."""
+    run_quickly("shapes,growth,sync", tmp_path)
     report = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
     assert "| ours, curl |" in report
     assert "| asset, curl |" in report
     assert "What failed" not in report
     assert str(tmp_path) not in report
+
+
+@pytest.mark.slow
+@pytest.mark.programs
+@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
+def test_the_quick_mode_measures_growth(tmp_path: pathlib.Path) -> None:
+    """Each part runs alone, and the report is about all that were measured."""
+    for part in ("datasets", "files", "shards"):
+        run_quickly(part, tmp_path)
+    report = (tmp_path / "SCALING.md").read_text(encoding="utf-8")
+    assert "## Many datasets in one run" in report
+    assert "## Many files in one dataset" in report
+    assert "over worker processes" in report
+    assert str(tmp_path) not in report
+    assert {path.name for path in tmp_path.iterdir()} >= {"SCALING.md", "scaling.json"}

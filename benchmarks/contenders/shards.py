@@ -1,0 +1,36 @@
+"""One dataset in shards over worker processes: `python -m benchmarks.contenders.shards JOB WORKERS`."""
+
+import os
+import resource
+import sys
+import tempfile
+
+import dagster as dg
+
+from benchmarks.contenders.datasets import check_files
+from benchmarks.contenders.job import Job, peak_rss_bytes, run
+from benchmarks.contenders.sharded_job import sharded_job
+
+
+def transfer(job: Job) -> dict[str, float]:
+    """Runs the job; the CPU time and the memory of its workers count too."""
+    os.environ |= {"BENCHMARK_JOB": job.to_json(), "BENCHMARK_WORKERS": sys.argv[2]}
+    before = os.times()
+    with (
+        tempfile.TemporaryDirectory() as home,
+        dg.DagsterInstance.local_temp(home) as instance,
+    ):
+        result = dg.execute_job(dg.reconstructable(sharded_job), instance)
+        if not result.success:
+            raise ValueError("the run failed")
+    check_files(job)
+    after = os.times()
+    children_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return {
+        "cpu_seconds": sum(after[:4]) - sum(before[:4]),
+        "rss_bytes": max(peak_rss_bytes(os.getpid()), children_kib * 1024),  # of the largest
+    }
+
+
+if __name__ == "__main__":
+    run(transfer)

@@ -1,0 +1,85 @@
+"""The harness of the growth curves: what it measures, counts and keeps."""
+
+import pathlib
+
+from benchmarks.scaling.__main__ import parse
+from benchmarks.scaling.cases import OURS, SDK, Case, cases_of
+from benchmarks.scaling.records import Record, Records
+from benchmarks.scaling.report import write_report
+from benchmarks.scaling.traffic import Traffic, TrafficLog
+
+
+def record(
+    who: str = OURS, *, seconds: float = 10.0, datasets: int = 1000, **fields: int
+) -> Record:
+    """Return a record of many datasets of one file, cold, behind a slow API."""
+    case = Case(
+        part="datasets",
+        who=who,
+        state="cold",
+        datasets=datasets,
+        files_each=1,
+        delay_ms=100,
+        **fields,
+    )
+    return Record(
+        case=case,
+        seconds=seconds,
+        cpu_seconds=2.0,
+        rss_bytes=2**27,
+        api=Traffic(requests=2000, connections=16),
+        store=Traffic(requests=1000, connections=64),
+        disk_bytes=2**24,
+        inodes=3000,
+        load_before=0.1,
+    )
+
+
+def test_requests_and_connections_are_counted_by_port(tmp_path: pathlib.Path) -> None:
+    """From the last start on; a connection may carry several requests."""
+    path = tmp_path / "traffic.log"
+    path.write_text("80 1\n")
+    log = TrafficLog(path)
+    log.start()
+    with path.open("a") as file:
+        file.write("80 1\n80 2\n80 2\n81 3\n")
+    assert log.of([80]) == Traffic(requests=3, connections=2)
+    assert log.of([81, 82]) == Traffic(requests=1, connections=1)
+
+
+def test_a_case_that_is_measured_again_replaces_its_record(tmp_path: pathlib.Path) -> None:
+    """And what other runs have measured stays."""
+    path = tmp_path / "scaling.json"
+    records = Records(path)
+    records.add(record(seconds=10.0))
+    records.add(record(SDK, datasets=100))
+    Records(path).add(record(seconds=5.0))
+    assert [(each.case.who, each.seconds) for each in Records(path).of_part("datasets")] == [
+        (SDK, 10.0),
+        (OURS, 5.0),
+    ]  # by size
+
+
+def test_the_report_compares_what_was_measured(tmp_path: pathlib.Path) -> None:
+    """Bounds without figures are left out."""
+    records = Records(tmp_path / "scaling.json")
+    records.add(record(side_by_side=16, seconds=20.0))
+    records.add(record(side_by_side=1, seconds=160.0))
+    records.add(record(SDK, datasets=100, seconds=54.0))
+    text = write_report(tmp_path, records).read_text("utf-8")
+    plain = text.replace("\N{MULTIPLICATION SIGN}", "x")
+    assert "16 side by side over one by one | ≥ 6 x | 8.0 x |" in plain
+    assert "a dataset's time) | ≥ 10 x | 27.0 x |" in plain
+    assert "unchanged, API after 100 ms" not in plain
+    assert "| 1,000 x 1 | 100 | cold | 16 | 20.00 | 20.0 |" in plain
+
+
+def test_cold_goes_before_unchanged() -> None:
+    """What has not changed was fetched by the case before, of the same datasets."""
+    options = parse(["--parts", "datasets", "--quick"])
+    cases = list(cases_of(options))
+    assert [(case.state, case.who) for case in cases] == [
+        ("cold", OURS),
+        ("unchanged", OURS),
+        ("cold", SDK),
+    ]
