@@ -64,7 +64,7 @@ SURFACES: list[tuple[Surface, type[BaseModel], Mapping[str, list[str]]]] = [
     (
         build_roboto_sync_schedule,
         SyncSchedule,
-        {"asset": [], **STATUS, "execution_timezone": ["timezone"]},
+        {**OF_COMPONENT, **STATUS, "execution_timezone": ["timezone"]},
     ),
     (build_roboto_dataset_checks, DeliveryChecks, {**OF_COMPONENT, "max_age": ["max_age_hours"]}),
     (build_roboto_source_asset, SourceAsset, {}),
