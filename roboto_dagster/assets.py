@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, get_args
 import dagster as dg
 
 from roboto_dagster.asset_config import DatasetAssetConfig
+from roboto_dagster.definition_checks import check_definition
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.materialize import (
@@ -168,8 +169,17 @@ def build_roboto_dataset_asset(
         ConfigurationError: Both or neither of `dataset_id` and `partitions_def` are given, or the
             id is none.
     """
-    _check_definition(
-        name, kinds=kinds, deps=deps, metadata=metadata, backfill_policy=backfill_policy
+    check_definition(
+        name=name,
+        key_prefix=key_prefix,
+        kinds=kinds,
+        deps=deps,
+        owners=owners,
+        metadata=metadata,
+        op_tags=op_tags,
+        hooks=hooks,
+        io_manager_key=io_manager_key,
+        backfill_policy=backfill_policy,
     )
     config = DatasetAssetConfig.checked(
         destination=destination,
@@ -209,6 +219,7 @@ def build_roboto_dataset_asset(
         "roboto_resource_key": (roboto_resource_key, RobotoResource),
         "object_store_resource_key": (object_store_resource_key, ObjectStoreResource),
     }
+    of_op = {**(op_tags or {}), **DATASET_OP_TAGS}
     make_asset = dg.asset(
         name=name,
         key_prefix=key_prefix,
@@ -226,7 +237,7 @@ def build_roboto_dataset_asset(
         freshness_policy=freshness_policy,
         retry_policy=retry_policy,
         pool=pool,
-        op_tags={**(op_tags or {}), **DATASET_OP_TAGS},
+        op_tags=of_op,
         hooks=hooks,
         check_specs=check_specs,
         io_manager_key=io_manager_key,
@@ -238,37 +249,13 @@ def build_roboto_dataset_asset(
         shards, backfill_policy=backfill_policy, check_specs=check_specs, on_unchanged=on_unchanged
     )
     ops = ShardOps(partitioning, asset.key, retry=retry, options=options, shards=shards)
-    of_steps = StepSettings(retry_policy, op_tags, pool, hooks, io_manager_key)
+    of_steps = StepSettings(retry_policy, of_op, pool, hooks, io_manager_key)
     return sharded_asset(asset, ops, resources=resources, settings=of_steps)
 
 
 def _key(name: str, prefix: str | Sequence[str] | None) -> dg.AssetKey:
     parts = [prefix] if isinstance(prefix, str) else list(prefix or ())
     return dg.AssetKey([*parts, name])
-
-
-def _check_definition(
-    name: Any, *, kinds: Any, deps: Any, metadata: Any, backfill_policy: Any
-) -> None:
-    """Check what Dagster would take and get wrong: it reads a text as a list of its letters."""
-    if not isinstance(name, str) or not name.strip():
-        raise ConfigurationError(f"name must be the asset's name, not {name!r}.")
-    for setting, given in (("kinds", kinds), ("deps", deps)):
-        if isinstance(given, str | bytes):
-            raise ConfigurationError(
-                f"{setting} must be a list, such as [{given!r}], not {given!r}."
-            )
-    if metadata is not None and not isinstance(metadata, Mapping):
-        raise ConfigurationError(f"metadata must be a mapping, not {metadata!r}.")
-    taken = sorted(DatasetAssetConfig.METADATA_KEYS.intersection(metadata or ()))
-    if taken:
-        raise ConfigurationError(
-            f"metadata must not hold {', '.join(taken)}, which this package sets: use another key."
-        )
-    if backfill_policy is not None and not isinstance(backfill_policy, dg.BackfillPolicy):
-        raise ConfigurationError(
-            f"backfill_policy must be a BackfillPolicy such as BackfillPolicy.multi_run(20), not {backfill_policy!r}."
-        )
 
 
 def _check_retry(retry: object) -> None:

@@ -58,6 +58,11 @@ class Planned:
         """The op of the step, which may be in a graph."""
         return self.step_key.rpartition(".")[2]
 
+    @property
+    def node(self) -> str:
+        """The op or the graph of the asset: where that has several steps, any of them may have failed."""
+        return _node(self.step_key)
+
 
 class RunHistory:
     """The outcome of each partition of a run.
@@ -81,10 +86,9 @@ class RunHistory:
     def _add(self, event: dg.DagsterEvent) -> None:
         step_key = event.step_key or ""
         if event.event_type is _TYPE.STEP_START:
-            self._started.add(step_key)
-            self._errors.pop(step_key, None)
+            self._started.add(_node(step_key))
         elif event.event_type is _TYPE.STEP_FAILURE:
-            self._errors[step_key] = _root(event.step_failure_data.error)
+            self._errors[_node(step_key)] = _root(event.step_failure_data.error)
         elif event.event_type is _TYPE.ASSET_OBSERVATION:
             observation = event.asset_observation_data.asset_observation
             self._planned.pop((observation.asset_key, observation.partition), None)
@@ -108,7 +112,7 @@ class RunHistory:
             planned: The partition.
             was_canceled: Whether the run was cancelled.
         """
-        return planned.step_key not in self._started and bool(self._errors) and not was_canceled
+        return planned.node not in self._started and bool(self._errors) and not was_canceled
 
     def end_of(self, planned: Planned, *, was_canceled: bool) -> tuple[Reason, str]:
         """Return why a partition has no outcome, and a sentence about it.
@@ -117,15 +121,19 @@ class RunHistory:
             planned: The partition.
             was_canceled: Whether the run was cancelled.
         """
-        error = self._errors.get(planned.step_key)
+        error = self._errors.get(planned.node)
         what = "before this partition was complete"
-        if planned.step_key not in self._started:
+        if planned.node not in self._started:
             what = "before the step of this partition started"
         if was_canceled:
             return "canceled", f"The run was cancelled {what}. {_NEXT}"
         if error is None or error.cls_name in _INTERRUPTS:
             return "interrupted", f"The process of the run ended {what}. {_NEXT}"
         return "failed", f"The step failed {what}: {error.message.strip()}"
+
+
+def _node(step_key: str) -> str:
+    return step_key.partition(".")[0]
 
 
 def _root(error: Any) -> Any:

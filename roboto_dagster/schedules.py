@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from roboto_dagster.changed_partitions import ChangedPartitions, tick_before
+from roboto_dagster.definition_checks import check_list
 from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.naming import derived_name, subject_key
 from roboto_dagster.partition_existence import ExistingPartitions
@@ -104,6 +105,7 @@ def build_roboto_sync_schedule(
         ConfigurationError: The asset was not built by this package, has no partitions to choose
             from, or an option cannot work.
     """
+    check_list("owners", owners)
     partitioning = partitioning_of_asset(asset)
     select = partition_keys if callable(partition_keys) else None
     fixed = None if select or partition_keys is None else _materialized(partition_keys)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from roboto_dagster.definition_checks import check_list
 from roboto_dagster.deprecation import renamed
 from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.naming import derived_name, subject_key
@@ -107,6 +108,7 @@ def build_roboto_dataset_sensor(
     Raises:
         ConfigurationError: The asset was not built by this package, or an option cannot work.
     """
+    check_list("owners", owners)
     partitioning = partitioning_of_asset(asset)
     if not callable(clock):
         raise ConfigurationError(f"clock must be a function that returns the time, not {clock!r}.")

@@ -210,6 +210,11 @@ def test_a_relative_destination_is_of_the_working_directory(
         pytest.param(
             {"dataset_id": "ds_1", "backfill_policy": "multi"}, "backfill_policy", id="backfill"
         ),
+        pytest.param({"dataset_id": "ds_1", "op_tags": ["a"]}, "op_tags must", id="op-tags"),
+        pytest.param({"dataset_id": "ds_1", "hooks": ["a"]}, "hooks must", id="hooks"),
+        pytest.param({"dataset_id": "ds_1", "owners": "team:a"}, "owners must", id="owners"),
+        pytest.param({"dataset_id": "ds_1", "key_prefix": 3}, "key_prefix must", id="prefix"),
+        pytest.param({"dataset_id": "ds_1", "io_manager_key": ""}, "io_manager_key", id="io"),
     ],
 )
 def test_a_definition_that_cannot_work_fails_when_it_is_loaded(
