@@ -13,6 +13,7 @@ from roboto_dagster import (
     ObjectStore,
     ObjectStoreResource,
     RetryConfig,
+    ShardOptions,
     build_roboto_dataset_asset,
     failures_of_run,
 )
@@ -42,6 +43,7 @@ def run(
         backfill_policy=dg.BackfillPolicy.single_run(),
         retry=RetryConfig(max_attempts=1),
         retry_policy=retry_policy,
+        max_concurrent_partitions=1,
     )
     ends = {"start": keys[0], "end": keys[-1]}
     tags = {f"dagster/asset_partition_range_{name}": key for name, key in ends.items()}
@@ -168,6 +170,22 @@ def test_a_step_that_fails_before_any_partition_is_known(
         failures = failures_of_run(instance, result.run_id)
     assert {each.partition_key for each in failures} == {"ds_1", "ds_2"}
     assert all("Are the resources swapped?" in each.description for each in failures)
+
+
+def test_a_sharded_asset_that_was_not_even_planned_is_known(
+    tmp_path: pathlib.Path, resources: dict[str, Any]
+) -> None:
+    """Of an asset of several steps any may fail: its partition is not complete."""
+    logs = build_roboto_dataset_asset(
+        "logs", destination=tmp_path, dataset_id="ds_nowhere", shards=ShardOptions()
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [logs], resources=resources, instance=instance, raise_on_error=False
+        )
+        (failure,) = failures_of_run(instance, result.run_id)
+    assert (failure.asset_key, failure.reason) == (logs.key, "failed")
+    assert "ds_nowhere" in failure.description
 
 
 def test_what_is_skipped_since_another_asset_failed_is_left_out(

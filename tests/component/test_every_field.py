@@ -45,6 +45,7 @@ on_refused: skip
 on_missing: remove
 on_empty: allow
 on_unchanged: observe
+max_concurrent_partitions: 4
 max_removals: 7
 free_space_reserve_bytes: 1
 retry: {max_attempts: 2, wait_initial_seconds: 0, wait_max_seconds: 0.1, deadline_seconds: 60}
