@@ -1,5 +1,6 @@
 """Whatever line a signal interrupts, no thread and no descriptor of a store is left."""
 
+import dataclasses
 import gc
 import os
 import pathlib
@@ -12,13 +13,65 @@ from typing import Any
 import pytest
 from typing_extensions import Self
 
-from roboto_dagster.fs.boto import download, monitor, store
+from roboto_dagster.fs.boto import download, monitor
+from roboto_dagster.fs.boto import store as boto_store
+from roboto_dagster.fs.boto.store import BotoStore
+from roboto_dagster.fs.curl import engine, inbox, loop, poller
+from roboto_dagster.fs.curl import store as curl_store
+from roboto_dagster.fs.curl.store import CurlStore
+from roboto_dagster.fs.engine import store as engine_store
+from roboto_dagster.fs.engine import tenant
 from tests.fs.scripted_server import ScriptedServer, StoredObject, credentials
 
-PLACES = {module.__file__ for module in (store, download, monitor)}
-STEPS = {
-    "start": {"get", "_started", "start", "submit", "call", "_call", "__init__"},
-    "stop": {"__exit__", "_end", "stop", "join", "cancel_all", "call", "_call", "close"},
+
+@dataclasses.dataclass(frozen=True)
+class Engine:
+    """Where a store of one engine may be interrupted.
+
+    Attributes:
+        store: The class of the store.
+        files: The modules.
+        steps: The functions in them that start and that stop what runs.
+    """
+
+    store: type[BotoStore | CurlStore]
+    files: set[str | None]
+    steps: dict[str, set[str]]
+
+
+ENGINES = {
+    "boto3": Engine(
+        BotoStore,
+        {module.__file__ for module in (boto_store, download, monitor)},
+        {
+            "start": {"get", "_started", "start", "submit", "call", "_call", "__init__"},
+            "stop": {"__exit__", "_end", "stop", "join", "cancel_all", "call", "_call", "close"},
+        },
+    ),
+    "curl": Engine(
+        CurlStore,
+        {
+            module.__file__
+            for module in (engine_store, curl_store, engine, loop, inbox, poller, tenant)
+        },
+        {
+            "start": {"get", "choose", "_start", "start", "open", "stop", "__init__"},
+            "stop": {
+                "__exit__",
+                "close",
+                "_end",
+                "_close",
+                "end",
+                "_stop",
+                "stop",
+                "join",
+                "cancel",
+                "cancel_all",
+                "call",
+                "wake",
+            },
+        },
+    ),
 }
 
 
@@ -30,11 +83,13 @@ class Interrupter:
     """Raises at the n-th line that this thread runs in some functions.
 
     Args:
+        places: The modules' files.
         names: The functions.
         number: Which line; one more than there are only counts.
     """
 
-    def __init__(self, names: set[str], number: int) -> None:
+    def __init__(self, places: set[str | None], names: set[str], number: int) -> None:
+        self._places = places
         self._names = names
         self._left = number
         self.has_struck = False
@@ -48,7 +103,9 @@ class Interrupter:
 
     def _trace(self, frame: types.FrameType, _: str, __: Any) -> Any:
         code = frame.f_code
-        return self._line if code.co_filename in PLACES and code.co_name in self._names else None
+        return (
+            self._line if code.co_filename in self._places and code.co_name in self._names else None
+        )
 
     def _line(self, _: types.FrameType, event: str, __: Any) -> Any:
         if event == "line" and not self.has_struck:
@@ -89,13 +146,17 @@ def eventually(holds: Callable[[], bool]) -> bool:
 @pytest.mark.filterwarnings(  # sockets that an interrupt left to the collector
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-@pytest.mark.parametrize("step", STEPS)
-def test_an_interrupt_at_any_line_leaves_nothing_running(step: str, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("step", ["start", "stop"])
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_interrupt_at_any_line_leaves_nothing_running(
+    name: str, step: str, tmp_path: pathlib.Path
+) -> None:
     """Neither as the threads start nor as they end."""
+    tried = ENGINES[name]
 
     def fetch(server: ScriptedServer, number: int) -> bool:
-        interrupter = Interrupter(STEPS[step], number)
-        made = store.BotoStore.create(credentials, endpoint_url=server.url)
+        interrupter = Interrupter(tried.files, tried.steps[step], number)
+        made = tried.store.create(credentials, endpoint_url=server.url)
         try:
             with made:
                 if step == "start":
