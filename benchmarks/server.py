@@ -11,6 +11,7 @@ import pathlib
 import re
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -26,6 +27,7 @@ MIB_PER_SECOND = 90
 
 _MODULES = ("ndk_http_module.so", "ngx_http_lua_module.so")
 _START_SECONDS = 20.0
+_ROOT = pathlib.Path(__file__).parent.parent
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +37,14 @@ class Server:
     Attributes:
         urls: The S3 endpoint, by scheme.
         api_urls: The API, by the milliseconds after which it answers; empty where there is none.
+        first_byte_ms: How long the store waits before it answers.
         certificates: Whom https clients must trust.
         description: What it is and does, for the report.
     """
 
     urls: Mapping[Scheme, str]
     api_urls: Mapping[int, str]
+    first_byte_ms: float
     certificates: Certificates
     description: str
 
@@ -61,7 +65,7 @@ def serve(
     folder: pathlib.Path,
     *,
     has_checksums: bool = True,
-    api_delays_ms: Sequence[int] = (0,),
+    api_delays_ms: Sequence[int] = (),
     traffic_log: pathlib.Path | None = None,
 ) -> Iterator[Server]:
     """Serves the source until the `with` is left.
@@ -72,11 +76,12 @@ def serve(
         folder: For the server's own files.
         has_checksums: Whether objects report their CRC64NVME where it is asked for, as S3 does.
             Default: they do.
-        api_delays_ms: After how many milliseconds the API answers; one API for each. Default: at once.
+        api_delays_ms: After how many milliseconds the API answers; one API for each beside that which answers
+            at once. Default: none.
         traffic_log: Where nginx logs requests, see `scaling.traffic`. Default None: nowhere.
 
     Raises:
-        NoServerError: Neither nginx nor rclone is here, or nginx cannot wait.
+        NoServerError: Neither nginx nor rclone is here.
     """
     folder.mkdir()
     if nginx := find_nginx():
@@ -111,25 +116,27 @@ def _run_nginx(
     folder: pathlib.Path,
     options: _Options,
 ) -> Iterator[Server]:
-    delays = options.api_delays_ms
-    ports = _free_ports(2 + len(delays))
+    delays = [delay for delay in options.api_delays_ms if delay]
+    ports = _free_ports(3 + len(delays))
     modules = _lua_modules(nginx)
-    if any(delays) and not modules:
-        raise NoServerError(
-            "An API that waits takes nginx's Lua module: install libnginx-mod-http-lua."
-        )
     config = folder / "nginx.conf"
     config.write_text(
         _nginx_config(source, certificates, folder, options, ports=ports, modules=modules)
     )
     command = [nginx, "-c", str(config), "-p", str(folder), "-e", str(folder / "error.log")]
-    with _running(command, ports, folder):
+    waiting = dict(zip(delays, ports[3:], strict=True))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_running(command, ports[:3], folder))
+        for delay_ms, port in waiting.items():
+            slow = [sys.executable, "-m", "benchmarks.waiting_api", str(source.api)]
+            slow += [str(port), str(delay_ms)]
+            slow += [str(options.traffic_log)] if options.traffic_log else []
+            stack.enter_context(_running(slow, [port], folder))
+        apis = {0: ports[2], **waiting}
         yield Server(
             urls={"http": f"http://127.0.0.1:{ports[0]}", "https": f"https://127.0.0.1:{ports[1]}"},
-            api_urls={
-                delay: f"http://127.0.0.1:{port}"
-                for delay, port in zip(delays, ports[2:], strict=True)
-            },
+            api_urls={delay: f"http://127.0.0.1:{port}" for delay, port in apis.items()},
+            first_byte_ms=FIRST_BYTE_SECONDS * 1000 if modules else 0.0,
             certificates=certificates,
             description=_describe_nginx(
                 has_delay=bool(modules), has_checksums=bool(options.checksums)
@@ -177,10 +184,7 @@ def _nginx_config(
         f'"~^ENABLED::/{BUCKET}/{shape}/" "{checksum}"; '
         for shape, checksum in options.checksums.items()
     )
-    apis = "".join(
-        _nginx_api(source, port, delay)
-        for delay, port in zip(options.api_delays_ms, ports[2:], strict=True)
-    )
+    api = _nginx_api(source, ports[2])
     traffic = f"{options.traffic_log} traffic" if options.traffic_log else "off"
     return f"""{load}{user}
 daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log warn;
@@ -208,14 +212,13 @@ http {{
       add_header x-amz-checksum-type $checksum_type;
     }}
   }}
-{apis}}}
+{api}}}
 """
 
 
-def _nginx_api(source: Source, port: int, delay_ms: int) -> str:
-    sleep = f"access_by_lua_block {{ ngx.sleep({delay_ms / 1000}) }}" if delay_ms else ""
+def _nginx_api(source: Source, port: int) -> str:
     return f"""  server {{
-    listen 127.0.0.1:{port} backlog=4096; root {source.api}; default_type application/json; {sleep}
+    listen 127.0.0.1:{port} backlog=4096; root {source.api}; default_type application/json;
     location ~ ^/v1/datasets/(?<dataset>ds_\\w+)/files/query$ {{
       error_page 405 =200 /files/$dataset-$arg_page_token.json;
       return 405;
@@ -250,6 +253,7 @@ def _run_rclone(
         yield Server(
             urls={"http": f"http://127.0.0.1:{ports[0]}", "https": f"https://127.0.0.1:{ports[1]}"},
             api_urls={},
+            first_byte_ms=0.0,
             certificates=certificates,
             description=(
                 "rclone serve s3 on loopback, since there is no nginx here: no delay, no bound on the rate, no "
@@ -263,7 +267,7 @@ def _run_rclone(
 def _running(command: Sequence[str], ports: Sequence[int], folder: pathlib.Path) -> Iterator[None]:
     log = folder / f"{ports[0]}.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=_ROOT, stdout=output, stderr=output)
         try:
             for port in ports:
                 _wait_for(port, process, log)

@@ -32,6 +32,7 @@ def record(
         disk_bytes=2**24,
         inodes=3000,
         load_before=0.1,
+        first_byte_ms=30.0,
     )
 
 

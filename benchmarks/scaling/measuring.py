@@ -69,6 +69,7 @@ class Measuring:
             disk_bytes=disk_bytes,
             inodes=inodes,
             load_before=load,
+            first_byte_ms=self.server.first_byte_ms,
         )
 
     def _job(self, case: Case) -> Job:

@@ -25,6 +25,7 @@ class Record:
         disk_bytes: What the destination takes on disk afterwards.
         inodes: How many files and folders are in it.
         load_before: The machine's load before.
+        first_byte_ms: How long the store waited before it answered.
     """
 
     case: Case
@@ -36,6 +37,7 @@ class Record:
     disk_bytes: int
     inodes: int
     load_before: float
+    first_byte_ms: float
 
     def to_json(self) -> str:
         """Write it in a line."""

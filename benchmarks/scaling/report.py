@@ -5,10 +5,9 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
 from benchmarks.machine import describe_machine, versions
-from benchmarks.scaling.cases import LISTING, OURS, SDK, Case
+from benchmarks.scaling.cases import LISTING, OURS, PARTS, SDK, Case
 from benchmarks.scaling.charts import draw_charts
 from benchmarks.scaling.records import Record, Records
-from benchmarks.server import FIRST_BYTE_SECONDS
 from benchmarks.tools import has_module
 
 _QUIET_LOAD = 1.5  # what the case before leaves behind is about 1
@@ -29,11 +28,10 @@ def write_report(folder: pathlib.Path, records: Records) -> pathlib.Path:
         The file.
     """
     pictures = draw_charts(folder, records) if has_module("matplotlib") else []
+    everything = [record for part in PARTS for record in records.of_part(part)]
     sections = [
-        _opening(),
-        _busy(
-            [*records.of_part("datasets"), *records.of_part("files"), *records.of_part("shards")]
-        ),
+        _opening(everything),
+        _busy(everything),
         _bounds(records),
         *(f"![{title}]({path.name})" for title, path in pictures),
         _datasets(records.of_part("datasets")),
@@ -45,16 +43,18 @@ def write_report(folder: pathlib.Path, records: Records) -> pathlib.Path:
     return path
 
 
-def _opening() -> str:
+def _opening(records: Sequence[Record]) -> str:
     today = dt.datetime.now(dt.timezone.utc).date()
     installed = ", ".join(f"{name} {version}" for name, version in versions().items())
-    delay_ms = FIRST_BYTE_SECONDS * 1000
+    delays = " or ".join(
+        f"{delay:.0f}" for delay in sorted({each.first_byte_ms for each in records})
+    )
     return f"""# How time, memory and requests grow
 
 Written by `python -m benchmarks.scaling` on {today}: {describe_machine()}. {installed}.
 
-The API and the store are nginx on loopback, with answers rendered beforehand; the API answers at once or after the given
-time, the store sends the first byte after {delay_ms:.0f} ms. Each case is one run in a fresh process, timed without
+The API and the store are nginx on loopback, with answers rendered beforehand; an API that waits is a small program, and
+the store sends the first byte after {delays} ms. Each case is one run in a fresh process, timed without
 imports, with Dagster's in-memory instance (shards: SQLite). `unchanged` repeats the `cold` run above it. The lines of one
 table may come from several runs of the command: `scaling.json` has each with the machine's load before it.
 [docs/scaling.md](../docs/scaling.md) reads these figures."""
