@@ -13,13 +13,15 @@ Records nothing in Dagster: `materialize` and `sharded_asset` do, each in its wa
 
 import contextlib
 import functools
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from roboto_dagster.errors import RobotoDagsterError
 from roboto_dagster.fs.retry import RetryConfig
+from roboto_dagster.fs.shared_engine import SharedEngine
 from roboto_dagster.outcomes import Outcome
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning
@@ -28,7 +30,7 @@ from roboto_dagster.platform.scope import Scope
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.sync.cancellation import Cancellation, SyncCancelledError
 from roboto_dagster.sync.datasets import Datasets
-from roboto_dagster.sync.options import SyncOptions, SyncSettings
+from roboto_dagster.sync.options import OpenStore, SyncOptions, SyncSettings
 from roboto_dagster.sync.progress import Log
 from roboto_dagster.sync.run import sync_listed
 
@@ -69,6 +71,7 @@ class PartitionSync:
         self.asset_key = asset_key
         self._roboto = roboto
         self._object_store = object_store
+        self._open_store: OpenStore = object_store.open_store
         self._retry = retry
         self._options = options
         self._dataset_names = dataset_names
@@ -123,7 +126,7 @@ class PartitionSync:
         return SyncSettings(
             client=self.client,
             org_id=self._roboto.org_id,
-            open_store=self._object_store.open_store,
+            open_store=self._open_store,
             destination=config.destination,
             manifest=config.manifest(self.asset_key, partition_key),
             # Of a stand-in for the resource nothing more is needed than `open_store`.
@@ -133,6 +136,18 @@ class PartitionSync:
             log=log,
             cancellation=self.cancellation,
         )
+
+    def share(self, engine: SharedEngine | None) -> None:
+        """Let the stores of all its syncs share threads and connections.
+
+        Args:
+            engine: What they share; None ends that.
+        """
+        open_store: Any = self._object_store.open_store
+        # A subclass or a stand-in for the resource may not know of it; its stores have their own then.
+        can_share = "shared" in inspect.signature(open_store).parameters
+        is_shared = engine is not None and can_share
+        self._open_store = functools.partial(open_store, shared=engine) if is_shared else open_store
 
     @functools.cached_property
     def client(self) -> "RobotoClient":
@@ -166,7 +181,7 @@ def sync_cancellable(
 
 @contextlib.contextmanager
 def sharing_engine(syncs: Sequence[PartitionSync]) -> Iterator[None]:
-    """Prepare syncs for several threads.
+    """Prepare syncs for several threads: one set of event loops and connections, one client of the platform.
 
     Args:
         syncs: Of the assets.
@@ -174,7 +189,14 @@ def sharing_engine(syncs: Sequence[PartitionSync]) -> Iterator[None]:
     # What is made once is made before the threads ask for it; what goes wrong is the outcome of each partition.
     with contextlib.suppress(RobotoDagsterError):
         _ = [each.client for each in syncs]
-    yield
+    with SharedEngine() as engine:
+        for each in syncs:
+            each.share(engine)
+        try:
+            yield
+        finally:
+            for each in syncs:
+                each.share(None)
 
 
 def sync_together(

@@ -68,14 +68,19 @@ class Recorder:
         )
         self._can_omit = not self._is_direct and can_omit_events()
         self._waiting: list[_Event] = []
+        self._has_begun = False
+        self._last: str | None = None
 
     def add(self, partition_key: str | None, report: SyncReport) -> None:
-        """Record a complete partition, now or at the end.
+        """Record a complete partition, now or at the end. The last one may be added again after an interrupt.
 
         Args:
             partition_key: The partition; None where there are none.
             report: What its sync did.
         """
+        if self._has_begun and partition_key == self._last and self._is_recorded(partition_key):
+            return
+        self._has_begun, self._last = True, partition_key
         event = _Event(
             partition_key,
             outcome_metadata(report, partition_key),
@@ -112,6 +117,16 @@ class Recorder:
         # One by one, so that `fail` after an interrupt records just what is left.
         while self._waiting:
             yield self._waiting.pop(0)
+
+    def _is_recorded(self, partition_key: str | None) -> bool:
+        """Return whether the event was written before the interrupt came."""
+        if any(event.partition_key == partition_key for event in self._waiting):
+            return True
+        only = dg.AssetRecordsFilter(
+            asset_key=self._asset_key, asset_partitions=[str(partition_key)]
+        )
+        records = self._context.instance.fetch_materializations(only, limit=1).records
+        return bool(records) and records[0].run_id == self._context.run.run_id
 
     def _may_observe(self, partition_key: str | None, report: SyncReport) -> bool:
         if self._unchanged is None or not self._can_omit:

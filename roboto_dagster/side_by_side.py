@@ -78,13 +78,14 @@ class SideBySide(Generic[Key, Result]):
         while self._pending:
             key, future = self._pending[0]
             self._wait_for(future)
-            result = future.result()
-            del future  # and with it the result, once the consumer has let go of it
-            self._pending.popleft()
-            yield key, result
+            yield key, future.result()
+            del future  # and with it the result
+            self._pending.popleft()  # not before: the consumer may have been interrupted
 
     def finished(self) -> Iterator[tuple[Key, Result]]:
-        """Yield the results that have not been yielded, of work that has ended well."""
+        """Yield the results of work that has ended well from the last one on that was yielded, which the consumer
+        may not have come to the end of.
+        """
         while self._pending:
             key, future = self._pending.popleft()
             if future.done() and not future.cancelled() and future.exception() is None:

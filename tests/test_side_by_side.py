@@ -101,7 +101,7 @@ def test_an_interrupt_cancels_what_waits_and_stops_what_runs() -> None:
     with pytest.raises(KeyboardInterrupt):
         consume()
     assert sorted(started) == [0, 1, 2]
-    assert list(results.finished()) == [(1, 1), (2, 2)]
+    assert list(results.finished()) == [(0, 0), (1, 1), (2, 2)]
 
 
 def test_an_interrupt_while_waiting_reaches_the_consumer() -> None:
@@ -142,6 +142,6 @@ def test_results_are_dropped_once_they_were_taken() -> None:
     with SideBySide(range(50), work, 1, on_cancel=nothing) as results:
         for key, report in results:
             del report
-            if key == 25:
+            if key == 26:
                 gc.collect()
                 assert [each() for each in alive[:25]] == [None] * 25
