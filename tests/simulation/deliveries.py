@@ -9,8 +9,11 @@ from roboto_dagster.sync.manifest import read_manifest
 from roboto_dagster.sync.report import SyncReport
 from tests.simulation.world import World
 
-FOREIGN = {"mine.txt": b"mine"}
-"""What a user has put into the dataset's folder."""
+EDITED = b"edited by a user"
+"""What a user writes over what was delivered."""
+
+_EDITED = 0.05
+"""How often that happens while a run is between two steps."""
 
 
 def clashes(path: str, paths: Iterable[str]) -> bool:
@@ -31,6 +34,7 @@ def checked_run(
     *,
     include: tuple[str, ...] = (),
     hidden: frozenset[str] = frozenset(),
+    is_quiet: bool = False,
     **options: Any,
 ) -> SyncReport | None:
     """Runs once, alone.
@@ -39,20 +43,34 @@ def checked_run(
         world: The dataset.
         include: Its patterns.
         hidden: Paths that the listing lacks although the platform has them.
+        is_quiet: Whether nobody else touches the disk meanwhile. Default False.
         options: Of the sync.
 
     Returns:
         Its report; None if it was refused by name.
     """
     before = world.on_disk()
+    turn = world.take_turn
+
+    def edit_meanwhile() -> None:
+        turn()
+        if ours and world.dice.random() < _EDITED:
+            path = world.dice.choice(sorted(ours))
+            if world.place(path).exists():
+                ours.discard(path)
+                before[path] = EDITED
+                world.place(path).write_bytes(EDITED)
+
     ours = {path for path in before if world.object_of(path) is not None}
     world.client.hidden = frozenset(world.id_of(path) for path in hidden)
+    world.take_turn = turn if is_quiet else edit_meanwhile
     try:
         report = world.run(include=include, **options)
     except RobotoDagsterError:
         report = None
     finally:
         world.client.hidden = frozenset()
+        world.take_turn = turn
     scope = [path for path in world.paths() if not include or path.startswith("c/")]
     _check_removals(
         world, before, ours, options, is_whole=report is not None and not report.failures
@@ -124,7 +142,8 @@ def _check_outcomes(world: World, report: SyncReport, scope: list[str]) -> None:
         assert path in rows, f"{path} has no outcome"
         if rows[path]["status"] in ("fetched", "unchanged"):
             complete += 1
-            assert world.place(path).read_bytes() == world.latest(path), "not the latest version"
+            data = world.place(path).read_bytes()
+            assert data in (world.latest(path), EDITED), "not the latest version"
         else:
             assert rows[path]["status"] == "failed"
             assert rows[path]["error_code"], "a failure without a code"

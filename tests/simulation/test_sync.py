@@ -14,7 +14,7 @@ import pytest
 from roboto_dagster.errors import RobotoDagsterError
 from roboto_dagster.sync.manifest import read_manifest
 from roboto_dagster.testing.server.s3 import LocalS3
-from tests.simulation.deliveries import check_no_row_is_lost, checked_run, clashes
+from tests.simulation.deliveries import EDITED, check_no_row_is_lost, checked_run, clashes
 from tests.simulation.world import Clock, Scheduler, World
 
 HISTORIES = int(os.environ.get("ROBOTO_HISTORIES", "150"))
@@ -41,6 +41,7 @@ def change_the_platform(world: World) -> None:
         actions += [
             lambda: world.replace(path),
             lambda: world.edit(path),
+            lambda: world.overwrite(path),
             lambda: world.remove(path),
         ]
     world.dice.choice(actions)()
@@ -54,10 +55,11 @@ def edit_the_disk(world: World) -> None:
         if world.dice.random() < 0.5:
             place.unlink()
         else:
-            place.write_bytes(b"edited by a user")
+            place.write_bytes(EDITED)
     if world.dice.random() < 0.1 and world.manifest.exists():
         if world.dice.random() < 0.7:
             world.manifest.write_bytes(world.dice.randbytes(20))
+            world.damaged.update(world.on_disk())
         else:
             world.manifest.unlink()
         world.forgotten.update(world.on_disk())
@@ -76,6 +78,7 @@ def run_once(world: World) -> None:
         on_missing=dice.choice(["keep", "remove"]),
         max_removals=dice.choice([1, 3]),
     )
+    world.damaged.clear()
     world.broken = {}
 
 
@@ -110,6 +113,7 @@ def _run_at_once(*worlds: World) -> None:
     finally:
         for world in worlds:
             world.take_turn, world.is_alone = (lambda: None), True
+            world.damaged.clear()
 
 
 def kill(world: World) -> None:
@@ -134,17 +138,17 @@ def check(world: World) -> None:
     """Checks that only versions, user edits and foreign files are on disk."""
     assert world.place("mine.txt").read_bytes() == b"mine", "a user's file was touched"
     for path, data in world.on_disk().items():
-        known = [*world.contents.get(path, []), b"edited by a user", b"mine"]
+        known = [*world.contents.get(path, []), EDITED, b"mine"]
         assert data in known, f"{path} holds other bytes than any version of it"
 
 
 def check_after_quiet_runs(world: World) -> None:
     """Runs twice without any disturbance and checks the promises."""
-    report = checked_run(world, on_missing="remove")
+    report = checked_run(world, is_quiet=True, on_missing="remove")
     assert report is not None
     disk = world.on_disk()
     assert disk.pop("mine.txt", b"mine") == b"mine"
-    edited = {path for path, data in disk.items() if data == b"edited by a user"}
+    edited = {path for path, data in disk.items() if data == EDITED}
     blocked = {path for path in world.paths() if clashes(path, (edited | world.forgotten) - {path})}
     failed = {
         failure.file["destination_path"].relative_to(world.place("")).as_posix()

@@ -63,11 +63,12 @@ class World:
     Attributes:
         dice: What every choice is drawn with.
         contents: Every content that a path ever had, oldest first.
-        published: Path, size, modification time and object of every file that any run published.
+        published: Path, size, modification time and content of every file that any run published.
         gets: The paths that the store was asked for since this list was last emptied, HEADs included.
         is_alone: Whether one run is under way, so that whatever it asks for must be needed.
         forgotten: What lay on disk when a manifest was damaged: nobody knows any more whose it is.
         neighbour: Another dataset of the destination.
+        damaged: The same, until the next run has read the files again.
         broken: Paths whose object the store refuses to read, with the error's code.
     """
 
@@ -95,6 +96,7 @@ class World:
         self.gets: list[str] = []
         self.is_alone = True
         self.forgotten: set[str] = set()
+        self.damaged: set[str] = set()
         self.broken: dict[str, str] = {}
         self.take_turn: Callable[[], None] = lambda: None
         self.neighbour: World | None = None
@@ -120,6 +122,13 @@ class World:
         """Gives a file another content, with a new version of its record."""
         data = self.content()
         self.catalog.revise_file(self.id_of(path), uri=self._store(data), size=len(data))
+        self.contents[path].append(data)
+
+    def overwrite(self, path: str) -> None:
+        """Gives a file another content of the same size under the same name in the store, and its record a new version."""
+        uri = self.catalog.file(self.id_of(path))["uri"]
+        data = self.objects[uri] = self.dice.randbytes(len(self.objects[uri]))
+        self.catalog.revise_file(self.id_of(path))
         self.contents[path].append(data)
 
     def edit(self, path: str) -> None:
@@ -150,12 +159,16 @@ class World:
         return self.destination / self.dataset_id / path
 
     def object_of(self, path: str) -> str | None:
-        """Returns the object that a file on disk was made of, if a run has published it as it lies there."""
+        """Returns which content a file on disk was made of, if a run has published it as it lies there."""
         try:
             status = self.place(path).lstat()
         except OSError:
             return None
         return self.published.get((path, status.st_size, status.st_mtime_ns))
+
+    def content_name(self, uri: str) -> str:
+        """Returns what names the content that an object has now."""
+        return f"{uri}#{_etag_of(self.objects[uri])}"
 
     def on_disk(self) -> dict[str, bytes]:
         """Returns every delivered or foreign file below the dataset's folder."""
@@ -238,7 +251,8 @@ class ModelStore:
         world = self._world
         path = str(destination.relative_to(world.destination / world.dataset_id))
         world.gets.append(path)
-        is_there = path not in world.forgotten and world.object_of(path) == source_uri
+        is_known = path not in world.forgotten or path in world.damaged
+        is_there = is_known and world.object_of(path) == world.content_name(source_uri)
         assert not (world.is_alone and is_there), f"{path} is fetched again"
         transfer = Transfer(lambda _: None)
         file: Any = {
@@ -302,7 +316,8 @@ class ModelStore:
             status = os.fstat(partial.fd)
             if before_publish is not None:
                 before_publish(receipt, status)
-            self._world.published[path, status.st_size, status.st_mtime_ns] = source_uri
+            content = self._world.content_name(source_uri)
+            self._world.published[path, status.st_size, status.st_mtime_ns] = content
             partial.publish()
         finally:
             partial.discard()
