@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from roboto_dagster.asset_config import DatasetAssetConfig
-from roboto_dagster.naming import derived_name, subject_key
+from roboto_dagster.naming import name_around
 
 _RETRY_STRATEGY = "dagster/retry_strategy"
 _ALL_STEPS = "ALL_STEPS"
@@ -62,7 +62,7 @@ def build_roboto_dataset_job(
     """
     DatasetAssetConfig.of(asset)
     return dg.define_asset_job(
-        name or derived_name(subject_key(asset), "_job"),
+        name or name_around(asset, "_job"),
         selection=dg.AssetSelection.assets(asset),
         executor_def=executor_def,
         description=description,

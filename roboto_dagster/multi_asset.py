@@ -76,6 +76,7 @@ class SharedOptions(AssetOptions, total=False):
     key_prefix: str | Sequence[str] | None
     source: Source | None
     on_unchanged: OnUnchanged
+    max_concurrent_partitions: int
     retry_policy: dg.RetryPolicy | None
     pool: str | None
     op_tags: Mapping[str, Any] | None
@@ -134,25 +135,21 @@ def build_roboto_dataset_assets(
     _check(name, assets)
     shared = {**_defaults(), **options}
     singles = {key: _single(key, given, options) for key, given in assets.items()}
-    parts = [_Part.of(singles[key], {**shared, **_own(key, assets[key])}) for key in assets]
+    deliveries = [
+        _delivery(singles[key], {**shared, **_own(key, given)}) for key, given in assets.items()
+    ]
 
     def roboto_datasets(
         context: dg.AssetExecutionContext, roboto: RobotoResource, object_store: ObjectStoreResource
     ) -> Any:
-        syncs = [
-            PartitionSync(
-                part.partitioning,
-                part.asset_key,
-                roboto=roboto,
-                object_store=object_store,
-                retry=shared["retry"] or RetryConfig(),
-                options=part.options,
-                dataset_names=known_names(context),
-            )
-            for part in parts
-            if is_direct(context) or part.asset_key in context.selected_asset_keys
-        ]
-        results = materialize_assets(context, syncs, roboto, shared["on_unchanged"])
+        syncs = syncs_of(context, deliveries, roboto, object_store, shared["retry"])
+        results = materialize_assets(
+            context,
+            syncs,
+            roboto,
+            shared["on_unchanged"],
+            max_concurrent_partitions=shared["max_concurrent_partitions"],
+        )
         return asset_result(context, results)
 
     resources = {
@@ -161,7 +158,9 @@ def build_roboto_dataset_assets(
     }
     make_assets = dg.multi_asset(
         name=plain_name(name),
-        specs=[part.spec for part in parts],
+        specs=[
+            _spec(singles[key], {**shared, **_own(key, given)}) for key, given in assets.items()
+        ],
         can_subset=True,
         check_specs=[spec for single in singles.values() for spec in single.check_specs],
         op_tags={**(shared["op_tags"] or {}), **DATASET_OP_TAGS},
@@ -171,33 +170,64 @@ def build_roboto_dataset_assets(
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """One asset: what it looks like, and what it delivers."""
+class AssetDelivery:
+    """What is delivered for one of several assets.
 
-    spec: dg.AssetSpec
+    Attributes:
+        asset_key: The asset.
+        partitioning: What its partitions hold.
+        options: How what is not as it should be is treated.
+    """
+
+    asset_key: dg.AssetKey
     partitioning: Partitioning
     options: SyncOptions
 
-    @classmethod
-    def of(cls, single: dg.AssetsDefinition, arguments: Mapping[str, Any]) -> "_Part":
-        """Make it of the asset that would deliver the same alone.
 
-        Args:
-            single: That asset.
-            arguments: What it was made of.
-        """
-        # Not skippable, an asset that failed could not be left out of the step's results.
-        spec = single.get_asset_spec(single.key).replace_attributes(skippable=True)
-        io_manager_key = arguments["io_manager_key"]
-        return cls(
-            spec=spec.with_io_manager_key(io_manager_key) if io_manager_key else spec,
-            partitioning=partitioning_of_asset(single),
-            options=SyncOptions(**{name: arguments[name] for name in _SYNC_OPTIONS}),
+def syncs_of(
+    context: dg.AssetExecutionContext,
+    deliveries: Sequence[AssetDelivery],
+    roboto: RobotoResource,
+    object_store: ObjectStoreResource,
+    retry: RetryConfig | None = None,
+) -> Sequence[PartitionSync]:
+    """Return the syncs of those assets of an op that a run has selected, for `materialize_assets`.
+
+    Args:
+        context: Of the op.
+        deliveries: What is delivered for each asset.
+        roboto: The platform.
+        object_store: The store of the files.
+        retry: How what fails transiently is retried. Default: `RetryConfig()`.
+    """
+    return [
+        PartitionSync(
+            each.partitioning,
+            each.asset_key,
+            roboto=roboto,
+            object_store=object_store,
+            retry=retry or RetryConfig(),
+            options=each.options,
+            dataset_names=known_names(context),
         )
+        for each in deliveries
+        if is_direct(context) or each.asset_key in context.selected_asset_keys
+    ]
 
-    @property
-    def asset_key(self) -> dg.AssetKey:
-        return self.spec.key
+
+def _delivery(single: dg.AssetsDefinition, arguments: Mapping[str, Any]) -> AssetDelivery:
+    return AssetDelivery(
+        asset_key=single.key,
+        partitioning=partitioning_of_asset(single),
+        options=SyncOptions(**{name: arguments[name] for name in _SYNC_OPTIONS}),
+    )
+
+
+def _spec(single: dg.AssetsDefinition, arguments: Mapping[str, Any]) -> dg.AssetSpec:
+    # Not skippable, an asset that failed could not be left out of the step's results.
+    spec = single.get_asset_spec(single.key).replace_attributes(skippable=True)
+    io_manager_key = arguments["io_manager_key"]
+    return spec.with_io_manager_key(io_manager_key) if io_manager_key else spec
 
 
 def _defaults() -> dict[str, Any]:

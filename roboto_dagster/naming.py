@@ -44,13 +44,23 @@ def derived_name(asset_key: dg.AssetKey | Sequence[str], suffix: str = "") -> st
     return f"{plain_name(plain)}_{digest}{suffix}"
 
 
-def subject_key(asset: dg.AssetsDefinition) -> dg.AssetKey:
-    """Return what messages and derived names call an asset; several of one op go by the name of that.
+def label_of(asset: dg.AssetsDefinition) -> str:
+    """Return what messages call an asset; several of one op go by the name of that.
 
     Args:
         asset: One asset, or several of one op.
     """
-    return asset.key if len(asset.keys) == 1 else dg.AssetKey(asset.op.name)
+    return asset.key.to_user_string() if len(asset.keys) == 1 else asset.op.name
+
+
+def name_around(asset: dg.AssetsDefinition, suffix: str) -> str:
+    """Return a name for something that belongs to an asset, or to several of one op.
+
+    Args:
+        asset: One asset, or several of one op.
+        suffix: As of `derived_name`.
+    """
+    return derived_name(asset.key, suffix) if len(asset.keys) == 1 else f"{asset.op.name}{suffix}"
 
 
 def plain_name(text: str, default: str = "roboto") -> str:

@@ -13,7 +13,7 @@ import dagster as dg
 from roboto_dagster.changed_partitions import ChangedPartitions, tick_before
 from roboto_dagster.definition_checks import check_list
 from roboto_dagster.errors import ConfigurationError, PlatformError
-from roboto_dagster.naming import derived_name, subject_key
+from roboto_dagster.naming import label_of, name_around
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
 from roboto_dagster.platform.changes import ChangeQueries
@@ -162,7 +162,7 @@ def build_roboto_sync_schedule(
     )
     return dg.schedule(
         cron_schedule=cron_schedule,
-        name=name or derived_name(subject_key(asset), "_schedule"),
+        name=name or name_around(asset, "_schedule"),
         target=asset,
         execution_timezone=execution_timezone,
         default_status=default_status,
@@ -229,15 +229,15 @@ def _check_keys(
     if only_changed and (partitioning.datasets is None or partitioning.windows is not None):
         raise ConfigurationError(
             "only_changed needs partitions whose keys are ids of datasets, which "
-            f"{subject_key(asset).to_user_string()} does not have: leave it out."
+            f"{label_of(asset)} does not have: leave it out."
         )
     if partitioning.partitions_def is None and given is not None:
-        msg = f"The asset {subject_key(asset).to_user_string()} has no partitions: leave partition_keys out."
+        msg = f"The asset {label_of(asset)} has no partitions: leave partition_keys out."
         raise ConfigurationError(msg)
     existing = ExistingPartitions(partitioning.partitions_def)
     never = [key for key in fixed if existing.state_of(key) == "never"]
     if never:
-        msg = f"The asset {subject_key(asset).to_user_string()} has no partitions {_some(never)}, and never will."
+        msg = f"The asset {label_of(asset)} has no partitions {_some(never)}, and never will."
         raise ConfigurationError(msg)
 
 

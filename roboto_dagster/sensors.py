@@ -14,7 +14,7 @@ import dagster as dg
 from roboto_dagster.definition_checks import check_list
 from roboto_dagster.deprecation import renamed
 from roboto_dagster.errors import ConfigurationError, PlatformError
-from roboto_dagster.naming import derived_name, subject_key
+from roboto_dagster.naming import label_of, name_around
 from roboto_dagster.partitions import partitioning_of_asset
 from roboto_dagster.platform.queries import Query, all_of, checked_query
 from roboto_dagster.resource_params import with_resources
@@ -134,7 +134,9 @@ def build_roboto_dataset_sensor(
         minimum_interval_seconds=minimum_interval_seconds,
     )
     if options.on_deleted == "remove" and partitioning.dynamic_name is None:
-        msg = f'on_deleted="remove" needs dynamic partitions, which {subject_key(asset).to_user_string()} does not have.'
+        msg = (
+            f'on_deleted="remove" needs dynamic partitions, which {label_of(asset)} does not have.'
+        )
         raise ConfigurationError(msg)
 
     def evaluate(
@@ -150,7 +152,7 @@ def build_roboto_dataset_sensor(
     resources = {"roboto_resource_key": (roboto_resource_key, RobotoResource)}
     body = with_resources(evaluate, dg.SensorEvaluationContext, resources)
     return dg.sensor(
-        name=name or derived_name(subject_key(asset), "_sensor"),
+        name=name or name_around(asset, "_sensor"),
         target=asset,
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,

@@ -123,3 +123,16 @@ def test_freshness_examples() -> None:
         )
         assert component.get_asset_spec().freshness_policy is not None
     assert len(written) == 2
+
+
+def test_several_assets_in_yaml() -> None:
+    """The same as a component file."""
+    contents = yaml.safe_load(block("yaml", "lidar:"))
+    with create_defs_folder_sandbox() as sandbox:
+        path = sandbox.scaffold_component(
+            component_cls=RobotoDatasetComponent, defs_yaml_contents=contents
+        )
+        with sandbox.load_component_and_build_defs(defs_path=path) as (_, definitions):
+            dg.Definitions.validate_loadable(definitions)
+            keys = definitions.resolve_asset_graph().materializable_asset_keys
+    assert {key.to_user_string() for key in keys} == {"camera", "telemetry", "lidar"}

@@ -78,7 +78,7 @@ IDS = [model.__name__ for _, model, _ in SURFACES]
 YAML_ONLY = {
     RobotoDatasetComponent: {
         *("roboto", "object_store", "sensor", "schedule", "checks"),
-        *("op", "translation", "partitions"),
+        *("op", "translation", "partitions", "assets"),
     },
     StoreConnection: {f"aws_{name}" for name in AwsCredentialsResource.model_fields},
 }

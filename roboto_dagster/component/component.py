@@ -3,18 +3,18 @@
 `dg scaffold defs roboto_dagster.RobotoDatasetComponent NAME` writes a starting point.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
-from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 from pydantic import Field
+from typing_extensions import Self
 
 from roboto_dagster.assets import KINDS, build_roboto_dataset_asset
 from roboto_dagster.component.asset_models import Freshness, SourceAsset
 from roboto_dagster.component.delivery import DeliverySettings
-from roboto_dagster.component.fields import description_of, setting
-from roboto_dagster.component.framework import BackfillPolicy, CheckSpec, DatasetOp, Hooks, Key
+from roboto_dagster.component.fields import description_of
+from roboto_dagster.component.framework import Key
 from roboto_dagster.component.models import (
     DatasetSensor,
     DeliveryChecks,
@@ -22,24 +22,24 @@ from roboto_dagster.component.models import (
     StoreConnection,
     SyncSchedule,
 )
+from roboto_dagster.component.op import StepFields
 from roboto_dagster.component.scaffolder import RobotoDatasetScaffolder
 from roboto_dagster.component.sources import source_definitions
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.materialize import asset_result, materialize_partitions
+from roboto_dagster.materialize import asset_result, materialize_assets, materialize_partitions
+from roboto_dagster.multi_asset import AssetDelivery, syncs_of
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import PartitionsDef, partitioning_of
 from roboto_dagster.recording import Results
 from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
-from roboto_dagster.run_history import DATASET_OP_TAGS
-from roboto_dagster.setting_checks import MOST_SECONDS
 from roboto_dagster.shard_ops import ShardOps
 from roboto_dagster.sharded_asset import StepSettings, check_shards, sharded_asset
 from roboto_dagster.source_asset import deps_with_source, ignoring_source
 
 
 @dg.scaffold_with(RobotoDatasetScaffolder)
-class RobotoDatasetComponent(dg.Component, DeliverySettings):
+class RobotoDatasetComponent(dg.Component, DeliverySettings, StepFields):
     """Roboto datasets on disk: the asset, and its sensor, schedule and checks.
 
     Two methods are made to be overridden: `get_asset_spec` decides what the asset looks like,
@@ -53,21 +53,12 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
         default_factory=StoreConnection, description="How the files are reached."
     )
     roboto_resource_key: str | None = Field(
-        default=None, description="The project's resource in place of `roboto`. Default: none."
+        default=None,
+        description="A resource of the project to use in place of `roboto`. Default: the component's own.",
     )
     object_store_resource_key: str | None = Field(
-        default=None, description="The same in place of `object_store`. Default: none."
-    )
-    step_retries: int = Field(
-        default=0,
-        ge=0,
-        description="How often Dagster repeats the step when something transient is left. Default 0.",
-    )
-    step_retry_delay_seconds: float = Field(
-        default=60.0,
-        ge=0,
-        le=MOST_SECONDS,
-        description="How long Dagster waits before it repeats a step. Default 60.",
+        default=None,
+        description="A resource of the project to use in place of `object_store`. Default: the component's own.",
     )
     source: SourceAsset | None = Field(
         default_factory=SourceAsset,
@@ -79,10 +70,6 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
     freshness: Freshness | None = Field(
         default=None, description=description_of(build_roboto_dataset_asset, "freshness_policy")
     )
-    backfill_policy: BackfillPolicy = None
-    hooks: Hooks = None
-    check_specs: list[CheckSpec] | None = setting(build_roboto_dataset_asset, "check_specs")
-    io_manager_key: str | None = setting(build_roboto_dataset_asset, "io_manager_key")
     sensor: DatasetSensor | None = Field(
         default=None,
         description="The sensor that turns new and changed datasets into partitions and runs. Default: none.",
@@ -92,23 +79,6 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
     )
     checks: DeliveryChecks | None = Field(
         default=None, description="The checks of what was delivered. Default: none."
-    )
-    op: DatasetOp | None = Field(
-        default=None,
-        description="The op: name, tags, description, pool and backfill_policy. Default: Dagster's.",
-    )
-    translation: (
-        Annotated[
-            TranslationFn[Any],
-            TranslationFnResolver[Any](
-                template_vars_for_translation_fn=lambda data: {"data": data}
-            ),
-        ]
-        | None
-    ) = Field(
-        default=None,
-        description="Attributes of the asset (key, group_name, owners, tags, …) that replace ours; `spec` is the asset "
-        "as it would be without.",
     )
 
     @classmethod
@@ -167,14 +137,30 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
         Raises:
             dagster.Failure: A partition is not complete.
         """
-        return materialize_partitions(
+        if self.assets is None:
+            return materialize_partitions(
+                context,
+                partitioning_of(self.config, context.assets_def.partitions_def),
+                roboto=roboto,
+                object_store=object_store,
+                retry=self.retry.config(),
+                options=self.options(),
+                on_unchanged=self.on_unchanged,
+                max_concurrent_partitions=self.max_concurrent_partitions,
+            )
+        deliveries = [
+            AssetDelivery(
+                asset_key=spec.key,
+                partitioning=partitioning_of(part.config, spec.partitions_def),
+                options=part.options(),
+            )
+            for part, spec in self._parts()
+        ]
+        return materialize_assets(
             context,
-            partitioning_of(self.config, context.assets_def.partitions_def),
-            roboto=roboto,
-            object_store=object_store,
-            retry=self.retry.config(),
-            options=self.options(),
-            on_unchanged=self.on_unchanged,
+            syncs_of(context, deliveries, roboto, object_store, self.retry.config()),
+            roboto,
+            self.on_unchanged,
             max_concurrent_partitions=self.max_concurrent_partitions,
         )
 
@@ -189,9 +175,10 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
         Raises:
             ConfigurationError: A setting cannot work.
         """
-        spec = self.get_asset_spec()
-        roboto_key, store_key = self._resource_keys(spec.key)
-        asset = self._asset(spec, roboto_key, store_key)
+        parts = self._parts()
+        key = parts[0][1].key if self.assets is None else self._key()
+        roboto_key, store_key = self._resource_keys(key)
+        asset = self._asset(derived_name(key), parts, roboto_key, store_key)
         return dg.Definitions(
             assets=[asset, *source_definitions(self, RobotoDatasetComponent, context)],
             asset_checks=self.checks.build(asset, roboto_key) if self.checks else [],
@@ -200,9 +187,21 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
             resources=self._own_resources(roboto_key, store_key),
         )
 
-    def _asset(self, spec: dg.AssetSpec, roboto_key: str, store_key: str) -> dg.AssetsDefinition:
-        self.options(), self.retry.config()  # what cannot work is refused here, not in a run
-        op = self.op or DatasetOp()
+    def _parts(self) -> "Sequence[tuple[Self, dg.AssetSpec]]":
+        """Return each asset, as a component of its own, and what it looks like."""
+        name = derived_name(self._key())
+        parts = [self] if self.assets is None else list(self.parts(name).values())
+        return [(part, part.get_asset_spec()) for part in parts]
+
+    def _asset(
+        self,
+        name: str,
+        parts: "Sequence[tuple[Self, dg.AssetSpec]]",
+        roboto_key: str,
+        store_key: str,
+    ) -> dg.AssetsDefinition:
+        for part, _ in parts:
+            part.options(), part.retry.config()  # what cannot work is refused here, not in a run
 
         def roboto_dataset(
             context: dg.AssetExecutionContext,
@@ -215,28 +214,19 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
             "roboto_resource_key": (roboto_key, RobotoResource),
             "object_store_resource_key": (store_key, ObjectStoreResource),
         }
-        make_asset = dg.multi_asset(
-            name=op.name or derived_name(spec.key),
-            specs=[self._wired(spec)],
-            description=op.description,
-            op_tags={**(op.tags or {}), **DATASET_OP_TAGS},
-            pool=op.pool,
-            backfill_policy=self._backfill_policy(op),
-            retry_policy=self._retry_policy(),
-            hooks=self.hooks,
-            check_specs=self.check_specs,
-        )
-        asset = make_asset(with_resources(roboto_dataset, dg.AssetExecutionContext, resources))
+        body = with_resources(roboto_dataset, dg.AssetExecutionContext, resources)
+        asset = self.build_step(name, [part._wired(spec) for part, spec in parts], body)  # noqa: SLF001 -- of this class
         if self.shards is None:
             return asset
         check_shards(
             self.shards.options(),
-            backfill_policy=self._backfill_policy(op),
+            backfill_policy=self.policy_of_backfills(),
             check_specs=self.check_specs,
             on_unchanged=self.on_unchanged,
         )
+        op = self.op_settings
         of_steps = StepSettings(
-            self._retry_policy(), op.tags, op.pool, self.hooks, self.io_manager_key
+            self.retry_policy(), op.tags, op.pool, self.hooks, self.io_manager_key
         )
         ops = ShardOps(
             partitioning_of(self.config, asset.partitions_def),
@@ -247,14 +237,6 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
         )
         return sharded_asset(asset, ops, resources=resources, settings=of_steps)
 
-    def _retry_policy(self) -> dg.RetryPolicy | None:
-        delay = self.step_retry_delay_seconds
-        return (
-            dg.RetryPolicy(max_retries=self.step_retries, delay=delay)
-            if self.step_retries
-            else None
-        )
-
     def _wired(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """Add what the asset needs to work, whatever it looks like."""
         source = self.source.spec() if self.source else None
@@ -262,13 +244,6 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings):
             automation_condition=ignoring_source(spec.automation_condition, source)
         )
         return wired.with_io_manager_key(self.io_manager_key) if self.io_manager_key else wired
-
-    def _backfill_policy(self, op: DatasetOp) -> dg.BackfillPolicy | None:
-        if self.backfill_policy is not None and op.backfill_policy is not None:
-            raise ConfigurationError(
-                "backfill_policy is given by the component and by op: leave one of them out."
-            )
-        return self.backfill_policy or op.backfill_policy
 
     def _resource_keys(self, key: dg.AssetKey) -> tuple[str, str]:
         """Return the keys of both resources; the component's own are named as no other component's."""

@@ -1,15 +1,19 @@
 """What a component delivers, and where to: the part of its fields that has nothing to do with Dagster."""
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field
+from typing_extensions import Self
 
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.assets import build_roboto_dataset_asset
 from roboto_dagster.component.fields import SettingsModel, setting
-from roboto_dagster.component.framework import PartitionsDefinition
+from roboto_dagster.component.framework import PartitionsDefinition, Translation
 from roboto_dagster.component.models import Repetition, Shards
 from roboto_dagster.component.partitions import DatasetPartitions
+from roboto_dagster.component.parts import Parts
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.partitions import PartitionsDef
 from roboto_dagster.sync.options import OnEmpty, OnMissing, OnRefused, SyncOptions
@@ -43,6 +47,12 @@ class DeliverySettings(SettingsModel):
         description="How what fails transiently is retried inside the step.",
     )
     shards: Shards | None = setting(build_roboto_dataset_asset, "shards")
+    assets: Parts = None
+    translation: Translation = Field(
+        default=None,
+        description="Attributes of the asset (key, group_name, owners, tags, …) that replace ours; `spec` is the asset "
+        "as it would be without.",
+    )
 
     def partitions_definition(self, name: str) -> PartitionsDef | None:
         """Return Dagster's definition; None for one dataset.
@@ -63,6 +73,38 @@ class DeliverySettings(SettingsModel):
         if self.partitions is None and self.dataset_id is not None:
             return None
         return (self.partitions or DatasetPartitions()).definition(name)
+
+    def parts(self, name: str) -> "Mapping[str, Self]":
+        """Return a copy of the component for each of its assets, by name.
+
+        Args:
+            name: Of what they share, for the name of their dynamic partitions.
+
+        Raises:
+            ConfigurationError: There are none, or a setting cannot work.
+        """
+        if not self.assets or self.shards is not None:
+            raise ConfigurationError(
+                "assets must have patterns by name, such as {camera: ['*.mcap']}, and shards beside it are not possible."
+            )
+        shared: dict[str, Any] = {
+            "assets": None,
+            "partitions_def": self.partitions_definition(name),
+            "partitions": self.partitions
+            and DatasetPartitions.model_construct({"query"}, query=self.partitions.query),
+        }
+        prefix, slash, _ = self.name.rpartition("/")
+        found: dict[str, Self] = {}
+        for key, part in self.assets.items():
+            own = {
+                "name": f"{prefix}{slash}{key}",
+                "translation": functools.partial(part.translate, of_all=self.translation),
+                **part.own(),
+            }
+            copy = self.model_copy(update={**shared, **own})
+            copy.__dict__.pop("config", None)  # that of the component, if it was asked for
+            found[key] = copy
+        return found
 
     def options(self) -> SyncOptions:
         """Return how what is not as it should be is treated."""

@@ -20,6 +20,7 @@ from dagster.components.resolved.core_models import (
     resolve_backfill_policy,
     resolve_partitions_def,
 )
+from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 from pydantic import BeforeValidator, InstanceOf
 
 from roboto_dagster.assets import build_roboto_dataset_asset
@@ -89,6 +90,12 @@ BackfillPolicy = Annotated[
         "max_partitions_per_run: 20}; it may stand in `op` as well. Default: one run for each.",
     ),
 ]
+
+Translation = Annotated[
+    TranslationFn[Any] | None,
+    TranslationFnResolver[Any](template_vars_for_translation_fn=lambda data: {"data": data}),
+]
+"""Attributes of an asset that replace those that it has."""
 
 
 class DatasetOp(OpSpec):

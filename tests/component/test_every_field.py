@@ -142,7 +142,7 @@ translation:
   skippable: false
 """
 ALTERNATIVES: dict[str, set[str]] = {
-    "RobotoDatasetComponent": {"dataset_id", "partitions_def", "shards"},
+    "RobotoDatasetComponent": {"dataset_id", "partitions_def", "shards", "assets"},
     "DatasetPartitions": {"dynamic_name"},
     "Freshness": {"deadline_cron", "lower_bound_hours", "timezone"},
     "DatasetOp": {"backfill_policy"},
