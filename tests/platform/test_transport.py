@@ -591,6 +591,7 @@ def tls_server(context: ssl.SSLContext) -> Iterator[str]:
             except OSError:
                 return
             with (
+                connection,
                 contextlib.suppress(OSError),
                 context.wrap_socket(connection, server_side=True) as secure,
             ):
