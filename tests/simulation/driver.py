@@ -261,7 +261,7 @@ class ModelDriver:
             self._ledger.asked(request, under_way, self.now)
             self._exchanges.append(Exchange(request, self._store.answer(request)))
         elif not self._exchanges and not self._tasks:
-            due = max(self.core.scheduler.next_due, self._state.throttle.not_before)
+            due = max(self.core.due, self._state.throttle.not_before)
             self.now = due if self.now < due < float("inf") else self.now + 0.1
 
     def _end_task(self) -> None:

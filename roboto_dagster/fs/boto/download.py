@@ -208,7 +208,7 @@ class BotoDriver:
         due = _NEVER
         for tenant in self._tenants:
             if self._tenants.may_start(tenant):
-                waiting = 0.0 if tenant.coordinator.scheduler.has_waiting else tenant.due
+                waiting = 0.0 if tenant.coordinator.has_waiting else tenant.due
                 due = min(due, max(waiting, tenant.state.throttle.not_before))
         return due
 

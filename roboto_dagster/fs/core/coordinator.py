@@ -76,8 +76,13 @@ class Coordinator:
         Args:
             now: The driver's clock, in seconds.
         """
-        if now < self._state.throttle.not_before:
+        state = self._state
+        if now < state.throttle.not_before:
             return None
+        if state.outage.failure is not None:
+            state.outage.end_if_due(now)
+            if state.outage.failure is not None:
+                self.files.fail_waiting(state.outage.failure)
         request = self._next_missing(now)
         if request is None:
             return None
@@ -94,13 +99,28 @@ class Coordinator:
 
     def _next_missing(self, now: float) -> RangeRequest | None:
         """Return the next request of which bytes are missing."""
-        request = self.scheduler.next(now)
+        only_started = not self._state.outage.may_start(now)
+        request = self.scheduler.next(now, only_started=only_started)
         while request is not None and request.is_complete:
             # It was put off, and meanwhile its bytes were found on the disk.
             self.scheduler.ended(request)
             self._count_in(request)
-            request = self.scheduler.next(now)
+            request = self.scheduler.next(now, only_started=only_started)
         return request
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there is something to send at once."""
+        scheduler = self.scheduler
+        return scheduler.has_again if self._state.outage.is_suspected else scheduler.has_waiting
+
+    @property
+    def due(self) -> float:
+        """When something is to be sent that is not sent now, by the driver's clock, in seconds."""
+        outage, scheduler = self._state.outage, self.scheduler
+        if outage.is_suspected and scheduler.has_waiting:
+            return min(scheduler.next_due, outage.probe_at)
+        return scheduler.next_due
 
     def _credentials_for(self, request: RangeRequest, now: float) -> LiveCredentials | None:
         """Read the credentials; without any, nothing is sent before the cache has some."""
@@ -196,9 +216,9 @@ class Coordinator:
             now: The driver's clock, in seconds.
         """
         state = self._state
-        state.last_success_at = now
+        state.outage.succeeded(now)
         if state.throttle.limit < state.throttle.most:
-            state.throttle.succeeded()
+            state.throttle.succeeded(now)
         if request.credentials is not None:
             state.credentials.mark_accepted(request.credentials.generation)
         self._count_in(request)

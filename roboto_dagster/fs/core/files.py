@@ -64,8 +64,9 @@ class Files:
     def add(self, download: Download) -> None:
         """Take a file in."""
         self.open.add(download)
-        if self._state.disk_full is not None:
-            self.fail(download, self._state.disk_full)
+        failure = self._state.disk_full or self._state.outage.failure
+        if failure is not None:
+            self.fail(download, failure)
         else:
             self._scheduler.add(download)
 

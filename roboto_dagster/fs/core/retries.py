@@ -56,11 +56,12 @@ class Retries:
         """
         download = request.download
         download.request_id = failure.request_id or download.request_id
+        self._state.outage.failed(is_answer=failure.code not in OUTAGE_CODES)
         if failure.remedy == "denied" and self._may_have_expired(request):
             failure = dataclasses.replace(failure, remedy="replay")
         match next_action(download, request, failure, self._settings.retry, now):
             case GiveUp(is_exhausted):
-                self._give_up(request, failure, is_exhausted=is_exhausted)
+                self._give_up(request, failure, now, is_exhausted=is_exhausted)
             case Restart():
                 download.changes += 1
                 download.refused_ranges_of = None if request.is_initial else download.facts
@@ -134,11 +135,15 @@ class Retries:
         elif failure.code == "LOCAL_IO":  # too many open files
             self._state.throttle.shrink_to(connections * self._state.drivers * 3 // 4)
 
-    def _give_up(self, request: RangeRequest, failure: Failure, *, is_exhausted: bool) -> None:
+    def _give_up(
+        self, request: RangeRequest, failure: Failure, now: float, *, is_exhausted: bool
+    ) -> None:
         self._files.fail(request.download, failure)
-        nobody_answered = self._state.last_success_at < request.first_attempt_at
+        outage = self._state.outage
+        nobody_answered = outage.last_success_at < request.first_attempt_at
         if is_exhausted and failure.code in OUTAGE_CODES and nobody_answered:
             # In all that time: those still waiting would wear it out again.
+            outage.give_up(failure, request.first_attempt_at, now)
             self._files.fail_waiting(failure)
 
     def _report_retry(self, download: Download, failure: Failure, pause: float) -> None:

@@ -70,11 +70,23 @@ class Scheduler:
             return True
         return bool(self._ranged or self._bulk) and self._in_flight.has_room(self._bytes)
 
-    def next(self, now: float) -> RangeRequest | None:
-        """Return what to ask next, or None if nothing may be asked now."""
+    @property
+    def has_again(self) -> bool:
+        """Whether requests wait that were sent before, those that were put off aside."""
+        return bool(self._again)
+
+    def next(self, now: float, *, only_started: bool = False) -> RangeRequest | None:
+        """Return what to ask next, or None if nothing may be asked now.
+
+        Args:
+            now: The driver's clock, in seconds.
+            only_started: Whether to return only what was sent before. Default False.
+        """
         while self._later and self._later[0][0] <= now:
             self._again.append(heapq.heappop(self._later)[2])
-        request = self._next_again() or self._next_bulk() or self._next_small()
+        request = self._next_again()
+        if request is None and not only_started:
+            request = self._next_bulk() or self._next_small()
         if request is not None:
             self._charge(request)
         return request

@@ -5,6 +5,7 @@ import time
 from roboto_dagster.fs.core.connections import Connections
 from roboto_dagster.fs.core.endpoints import Endpoints
 from roboto_dagster.fs.core.failure import Failure
+from roboto_dagster.fs.core.outage import Outage
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.throttle import Throttle
 from roboto_dagster.fs.credential_cache import CredentialCache
@@ -29,7 +30,7 @@ class StoreState:
         connections: How its drivers share them.
         typical_bytes: The size of files lately, for those of unknown size.
         disk_full: Why no new file is started, or None.
-        last_success_at: When a request was last complete, by the drivers' clock.
+        outage: Whether it answers at all.
         one_stream: Whether the store cannot serve ranges that are safe to combine.
         etags_are_md5: Whether the MD5 of some content was its ETag.
         skew_seconds: What to add to this machine's clock to have the store's.
@@ -53,7 +54,7 @@ class StoreState:
         self.connections = Connections(self.throttle, drivers)
         self.typical_bytes = float(_GUESS_BYTES)
         self.disk_full: Failure | None = None
-        self.last_success_at = float("-inf")
+        self.outage = Outage()
         self.one_stream = False
         self.etags_are_md5 = False
         self.skew_seconds = 0.0

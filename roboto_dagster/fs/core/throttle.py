@@ -3,12 +3,22 @@
 One throttle is shared by all loops of a store. Additive increase, multiplicative decrease, as TCP
 does it; https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html asks for
 no more than that.
+
+```
+ limit  ▲──────╮                      ╭── most
+        │      │                ╭─────╯
+        │      │          ╭─────╯       one connection a round trip, and at most
+        │      ╰────╭─────╯             a sixtieth of the most each second
+        └──────────503──────────────────────► time
+```
 """
 
 import threading
 
 _HALVE_AGAIN_AFTER_SECONDS = 1.0
 _GROW_PER_ROUND_TRIP = 1.0
+# On a short line round trips are no measure: the store needs seconds to see that it is better.
+_SECONDS_TO_GROW = 60.0
 
 
 class Throttle:
@@ -23,6 +33,7 @@ class Throttle:
         self.limit = float(most)
         self.not_before = 0.0
         self._halved_at = float("-inf")
+        self._grown_at = float("-inf")
         self._lock = threading.Lock()
 
     def slow_down(self, now: float, pause_seconds: float = 0.0) -> None:
@@ -35,7 +46,7 @@ class Throttle:
         with self._lock:
             self.not_before = max(self.not_before, now + pause_seconds if pause_seconds else 0.0)
             if now - self._halved_at >= _HALVE_AGAIN_AFTER_SECONDS:
-                self._halved_at = now
+                self._halved_at = self._grown_at = now
                 self.limit = max(self.limit / 2, 1.0)
 
     def shrink_to(self, connections: int) -> None:
@@ -44,8 +55,15 @@ class Throttle:
             self.most = max(min(self.most, connections), 1)
             self.limit = min(self.limit, float(self.most))
 
-    def succeeded(self) -> None:
-        """Let the bound grow; to be called per answer while it is below the most."""
+    def succeeded(self, now: float) -> None:
+        """Let the bound grow; to be called per answer while it is below the most.
+
+        Args:
+            now: The loop's clock.
+        """
         with self._lock:
             # As many answers as there are connections, one round trip, add one connection.
-            self.limit = min(self.limit + _GROW_PER_ROUND_TRIP / self.limit, float(self.most))
+            grown = _GROW_PER_ROUND_TRIP / self.limit
+            allowed = (now - self._grown_at) * self.most / _SECONDS_TO_GROW
+            self._grown_at = now
+            self.limit = min(self.limit + min(grown, allowed), float(self.most))

@@ -199,7 +199,8 @@ class CurlLoop:
     def _timeout(self) -> float | None:
         due = min(self._multi.due, self._requests.watch_due)
         for tenant in self._tenants:
-            due = min(due, tenant.due)
+            if self._tenants.may_start(tenant):  # else the end of a request wakes it
+                due = min(due, tenant.due)
             if self._now < tenant.state.throttle.not_before:
                 due = min(due, tenant.state.throttle.not_before)
         if self._is_short and not len(self._requests):

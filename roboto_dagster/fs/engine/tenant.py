@@ -134,7 +134,7 @@ class Tenant:
 
     def note_want(self) -> bool:
         """Note whether it has work for more connections, and return it."""
-        has_waiting = self.coordinator.scheduler.has_waiting
+        has_waiting = self.coordinator.has_waiting
         self.state.connections.want(self._driver.index, more=has_waiting)
         return has_waiting
 
@@ -148,7 +148,7 @@ class Tenant:
     @property
     def due(self) -> float:
         """When something that was put off is to be sent, by the driver's clock."""
-        return self.coordinator.scheduler.next_due
+        return self.coordinator.due
 
     def end_if_done(self, *, by_force: bool = False) -> bool:
         """End it if it was closed and nothing of it is left.

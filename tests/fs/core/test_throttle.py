@@ -1,5 +1,7 @@
 """The bound on connections: halved when the store throttles, grown back slowly."""
 
+import pytest
+
 from roboto_dagster.fs.core.throttle import Throttle
 
 
@@ -19,22 +21,51 @@ def test_refusals_that_go_on_halve_again_down_to_one() -> None:
     assert throttle.limit == 1
 
 
+def answers(throttle: Throttle, since: float, seconds: float, per_second: int) -> float:
+    """Have a store answer well for a time; return the bound after it."""
+    for number in range(int(seconds * per_second)):
+        throttle.succeeded(since + (number + 1) / per_second)
+    return throttle.limit
+
+
 def test_successes_let_it_grow_back_to_the_most() -> None:
     """Never beyond what it was."""
     throttle = Throttle(8)
     throttle.slow_down(now=0.0)
-    for _ in range(100):
-        throttle.succeeded()
-    assert throttle.limit == 8
+    assert answers(throttle, 0.0, 100.0, 10) == 8
 
 
 def test_a_round_trip_adds_one_connection() -> None:
     """It takes as many round trips to double the bound as it has connections."""
     throttle = Throttle(256)
     throttle.slow_down(now=0.0)
-    for _ in range(128):  # as many answers as connections
-        throttle.succeeded()
-    assert 128.5 < throttle.limit <= 129
+    # As many answers as connections, a second on a long line.
+    assert 128.5 < answers(throttle, 0.0, 1.0, 128) <= 129
+
+
+def test_recovery_is_slow_and_linear_however_fast_the_answers() -> None:
+    """Half a minute from half to the most, in equal steps: on a short line too."""
+    throttle = Throttle(256)
+    throttle.slow_down(now=0.0)
+    steps = [answers(throttle, 5.0 * step, 5.0, 2000) for step in range(6)]
+    growth = [after - before for before, after in zip([128.0, *steps], steps, strict=False)]
+    assert steps[-1] == pytest.approx(256, abs=1)
+    assert growth == pytest.approx([growth[0]] * 6, rel=0.02)
+
+
+def test_refusals_and_answers_find_a_balance() -> None:
+    """A store that bears 40 requests at once is left alone above that, most of the time."""
+    throttle, limits = Throttle(256), []
+    for tenth in range(6000):
+        now = tenth / 10
+        if throttle.limit > 40:
+            throttle.slow_down(now)
+        for _ in range(int(throttle.limit)):
+            throttle.succeeded(now)
+        limits.append(throttle.limit)
+    settled = limits[1000:]
+    assert max(settled) < 42
+    assert sum(settled) / len(settled) > 25
 
 
 def test_the_pause_a_store_asks_for_is_everybodys() -> None:
@@ -50,5 +81,5 @@ def test_a_process_short_of_open_files_has_fewer_for_good() -> None:
     throttle = Throttle(256)
     throttle.shrink_to(20)
     for _ in range(1000):
-        throttle.succeeded()
+        throttle.succeeded(1.0)
     assert throttle.limit == 20
