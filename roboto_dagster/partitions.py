@@ -21,12 +21,15 @@ from roboto_dagster.partition_existence import keys_by_dimension
 from roboto_dagster.platform.datasets import find_datasets
 from roboto_dagster.platform.queries import all_of, where
 from roboto_dagster.platform.scope import Scope
+from roboto_dagster.text import code_span
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     from roboto import RobotoClient
 
 MANY_PARTITIONS = 90_000
 """From here on a warning: Dagster recommends at most 100,000 partitions an asset."""
+
+_NAMED_PATTERNS = 5
 
 PartitionsDef = dg.PartitionsDefinition[Any]
 
@@ -68,7 +71,11 @@ class Partitioning:
             subject = "the Roboto datasets created in the partition's window of time"
         else:
             subject = "the Roboto dataset named by the partition key"
-        return f"The files of {subject}, complete and verified, in `{self.config.folder}`."
+        patterns = [code_span(each) for each in self.config.include_patterns[:_NAMED_PATTERNS]]
+        more = len(self.config.include_patterns) - len(patterns)
+        named = "".join(f" {each}," for each in patterns).rstrip(",")
+        which = f"files{named}{f' and {more} more patterns' if more > 0 else ''}"
+        return f"The {which} of {subject}, complete and verified, in `{self.config.folder}`."
 
     def scopes(
         self,

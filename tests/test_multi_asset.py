@@ -292,6 +292,16 @@ def test_options_of_one(tmp_path: pathlib.Path, dataset_id: str) -> None:
     assert camera.code_version != imu.code_version
 
 
+def test_each_is_described_by_its_patterns(tmp_path: pathlib.Path) -> None:
+    """So that the pages of both differ."""
+    assets = build(tmp_path, ["ds_1"])
+    found = [str(each.description) for each in assets.specs]
+    assert [each.partition(" of ")[0] for each in found] == [
+        "The files `*.mcap`",
+        "The files `*.csv`",
+    ]
+
+
 def test_an_asset_may_be_empty(
     resources: Resources, instance: dg.DagsterInstance, dataset_id: str, tmp_path: pathlib.Path
 ) -> None:
