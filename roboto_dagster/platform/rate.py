@@ -1,9 +1,9 @@
-"""The rate of requests to the API: evenly spaced, for all threads of one client, and paused for all when it is throttled.
+"""The rate of requests to the API: evenly spaced, for all threads of one client, and paused when the API is throttled.
 
 ```
  thread ──► acquire ──► its turn: the next free moment, 1 / rate after the one before
                              ▲
- 429 or 503 with Retry-After ┘ moves the next free moment away, for everybody
+ 429 or 503 with Retry-After ┘ for two paths at once: moves the next free moment away, for everybody
 ```
 """
 
@@ -33,6 +33,7 @@ class RequestRate:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._next = clock()
+        self._throttled: dict[str, float] = {}
 
     def acquire(self) -> None:
         """Wait for one's turn."""
@@ -41,14 +42,21 @@ class RequestRate:
             if self._spacing_seconds:
                 return  # this moment is nobody else's
 
-    def pause(self, seconds: float) -> None:
-        """Let nobody start for some time, since the platform asks for it.
+    def throttled(self, path: str, seconds: float) -> None:
+        """Note that the platform asks to wait. Whoever asked does; if it is so for two paths, nobody starts meanwhile.
+
+        One path alone may be one busy dataset, which holds no other back.
 
         Args:
-            seconds: From now on.
+            path: What was asked.
+            seconds: How long to wait, from now on.
         """
         with self._lock:
-            self._next = max(self._next, self._clock() + seconds)
+            now = self._clock()
+            self._throttled = {each: end for each, end in self._throttled.items() if end > now}
+            self._throttled[path] = now + seconds
+            if len(self._throttled) > 1:
+                self._next = max(self._next, now + seconds)
 
     def _seconds_to_wait(self) -> float:
         with self._lock:

@@ -8,7 +8,7 @@ header, the waits between attempts, parsing of errors. Importing this module imp
 ```
  request ─► its turn (`RequestRate`) ─► sent ─┬─ answer ──────────────────────────────────────────► returned
                 ▲                             ├─ idle connection was closed, a read: sent again at once, one time
-                │                             ├─ throttled (429, 503) ─► all threads pause for Retry-After ─┐
+                │                             ├─ throttled (429, 503) ─► waits for Retry-After ─────────────┐
                 └── wait, attempts are left ──┴─ other transient failure ──────────────────────────────────┘
 ```
 """
@@ -136,7 +136,8 @@ class BoundedHttpClient(HttpClient):
                 return HttpResponse(_answer(_read(answer), answer, request.url))
             error = _http_error(answer, request.url)
         if error.code in _THROTTLED:
-            self._rate.pause(min(_retry_after(error), self._max_pause_seconds))
+            path = urllib.parse.urlsplit(request.url).path
+            self._rate.throttled(path, min(_retry_after(error), self._max_pause_seconds))
         raise error
 
     def _is_retried(self, request: HttpRequest, error: BaseException) -> bool:

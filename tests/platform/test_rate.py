@@ -54,13 +54,33 @@ def test_no_rate_waits_for_nothing() -> None:
 
 
 @pytest.mark.parametrize("per_second", [None, 2])
-def test_a_pause_holds_for_everybody(per_second: float | None) -> None:
-    """The longest one counts."""
+def test_a_platform_that_is_throttled_is_left_alone(per_second: float | None) -> None:
+    """By everybody, once it has asked to wait for two paths; the longest time counts."""
     time = Time()
     rate = RequestRate(per_second, time.clock, time.sleep)
-    rate.pause(5)
-    rate.pause(1)
+    rate.throttled("/v1/a", 1)
+    rate.throttled("/v1/b", 5)
+    rate.throttled("/v1/c", 2)
     assert started(rate, time, 1) == [5.0]
+
+
+def test_one_throttled_path_holds_no_other_back() -> None:
+    """However often it asks to wait: it may be one busy dataset."""
+    time = Time()
+    rate = RequestRate(None, time.clock, time.sleep)
+    for _ in range(3):
+        rate.throttled("/v1/datasets/ds_1/files/query", 5)
+    assert started(rate, time, 1) == [0.0]
+
+
+def test_what_was_throttled_before_counts_no_more() -> None:
+    """Two paths that were throttled one after the other are no throttled platform."""
+    time = Time()
+    rate = RequestRate(None, time.clock, time.sleep)
+    rate.throttled("/v1/a", 5)
+    time.now += 6
+    rate.throttled("/v1/b", 5)
+    assert started(rate, time, 1) == [6.0]
 
 
 @pytest.mark.parametrize(

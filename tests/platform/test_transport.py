@@ -447,11 +447,11 @@ class Sleeper:
         self.now += seconds
 
 
-def polite_client(local: LocalRoboto, sleeper: Sleeper) -> BoundedHttpClient:
+def polite_client(local: LocalRoboto, sleeper: Sleeper, max_attempts: int = 3) -> BoundedHttpClient:
     """Return a transport that waits on a clock of the test."""
     rate = RequestRate(None, sleeper.clock, sleeper)
     auth = BearerTokenDecorator(local.api_key)
-    return BoundedHttpClient(local.api_url, auth, 10.0, 3, rate=rate, sleep=sleeper)
+    return BoundedHttpClient(local.api_url, auth, 10.0, max_attempts, rate=rate, sleep=sleeper)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -468,21 +468,22 @@ def test_retry_after_is_honoured(
     assert sleeper.slept == [7.0]
 
 
-def test_retry_after_pauses_every_thread_of_the_client(
-    local: LocalRoboto, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("paths", "slept"), [(("v1/x", "v1/y"), [7.0]), (("v1/x", "v1/x"), [])])
+def test_retry_after_of_two_paths_pauses_every_thread_of_the_client(
+    local: LocalRoboto, paths: tuple[str, ...], slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A throttled platform is left alone by the other requests too."""
+    """A throttled platform is left alone by the other requests too; one busy dataset holds no other back."""
     monkeypatch.setattr("roboto.http.retry.random.uniform", lambda *_: 0)
     dataset_id, sleeper = local.add_dataset(), Sleeper()
     throttle = faults.answer(b"{}", status=429, headers={"Retry-After": "7"})
-    local.faults.add(throttle, service="api", times=1)
-    client = polite_client(local, sleeper)
-    with pytest.raises(ClientError):
-        client.get(client.url("v1/x"))
-    sleeper.slept.clear()
-    sleeper.now = 0.0
+    local.faults.add(throttle, service="api", times=2)
+    client = polite_client(local, sleeper, max_attempts=1)
+    for path in paths:
+        with pytest.raises(ClientError):
+            client.get(client.url(path))
+    assert sleeper.slept == []
     client.get(client.url(f"v1/datasets/{dataset_id}"))
-    assert sleeper.slept == [7.0]
+    assert sleeper.slept == slept
 
 
 def test_a_pause_that_nobody_waits_for_is_an_error(local: LocalRoboto) -> None:
