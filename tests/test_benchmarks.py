@@ -98,13 +98,18 @@ def test_the_quick_mode_runs_what_is_installed(tmp_path: pathlib.Path) -> None:
 @pytest.mark.slow
 @pytest.mark.programs
 @pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
-def test_the_quick_mode_measures_growth(tmp_path: pathlib.Path) -> None:
-    """Each part runs alone, and the report is about all that were measured."""
-    for part in ("datasets", "files", "shards"):
-        run_quickly(part, tmp_path)
+@pytest.mark.parametrize(
+    ("part", "title"),
+    [
+        ("datasets", "## Many datasets in one run"),
+        ("files", "## Many files in one dataset"),
+        ("shards", "over worker processes"),
+    ],
+)
+def test_the_quick_mode_measures_growth(tmp_path: pathlib.Path, part: str, title: str) -> None:
+    """Each part runs alone, and writes the report."""
+    run_quickly(part, tmp_path)
     report = (tmp_path / "SCALING.md").read_text(encoding="utf-8")
-    assert "## Many datasets in one run" in report
-    assert "## Many files in one dataset" in report
-    assert "over worker processes" in report
+    assert title in report
     assert str(tmp_path) not in report
-    assert {path.name for path in tmp_path.iterdir()} >= {"SCALING.md", "scaling.json"}
+    assert (tmp_path / "scaling.json").read_text().count("\n") > 0

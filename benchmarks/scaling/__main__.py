@@ -90,7 +90,7 @@ def _with_defaults(options: argparse.Namespace) -> argparse.Namespace:
         "sdk_up_to": 2,
         "files": [10],
         "workers": [1],
-        "shard_files": 20,
+        "shard_files": 3,
     }
     for name, value in (quick if options.quick else full).items():
         if getattr(options, name) is None:
@@ -155,7 +155,7 @@ def _measuring(cases: Sequence[Case], options: argparse.Namespace) -> Iterator[M
                 traffic=TrafficLog(log),
                 destination=folder / "out",
                 aws_config=aws_config,
-                timeout_seconds=120.0 if options.quick else 7200.0,
+                timeout_seconds=270.0 if options.quick else 7200.0,
             )
 
 
