@@ -212,6 +212,10 @@ class ObjectStoreResource(CheckedResource):
         default=None,
         description="Upper bound of connections in use at once. Default: the engine's choice.",
     )
+    max_bandwidth_mib_s: float | None = Field(
+        default=None,
+        description="Upper bound of what is downloaded a second, in MiB, over all partitions of a run. Default: none.",
+    )
     stall_timeout_seconds: float = Field(
         default=15.0,
         description="A connection without bytes for so long is closed and its range requested again. Default 15.",
@@ -274,6 +278,7 @@ class ObjectStoreResource(CheckedResource):
             "engine": self.engine,
             "endpoint_url": self.endpoint_url,
             "max_connections": self.max_connections,
+            "max_bandwidth_mib_s": self.max_bandwidth_mib_s,
             "stall_timeout_seconds": self.stall_timeout_seconds,
             "verify": self.verify,
             "durability": self.durability,

@@ -56,6 +56,7 @@ class StoreConnection(SettingsModel):
     engine: Literal["auto", "curl", "boto3"] = setting(ObjectStoreResource, "engine")
     endpoint_url: str | None = setting(ObjectStoreResource, "endpoint_url")
     max_connections: int | None = setting(ObjectStoreResource, "max_connections")
+    max_bandwidth_mib_s: float | None = setting(ObjectStoreResource, "max_bandwidth_mib_s")
     stall_timeout_seconds: float = setting(ObjectStoreResource, "stall_timeout_seconds")
     durability: Literal["none", "file", "full"] = setting(ObjectStoreResource, "durability")
     verify: Literal["auto", "checksum", "size"] = setting(ObjectStoreResource, "verify")

@@ -232,6 +232,7 @@ def load(**attributes: Any) -> dg.Definitions:
         pytest.param({"roboto_resource_key": "a-b"}, "roboto_resource_key", id="key"),
         pytest.param({"object_store_resource_key": ""}, "object_store_res", id="store-key"),
         pytest.param({"object_store": {"max_connections": 10**30}}, "max_conn", id="huge"),
+        pytest.param({"object_store": {"max_bandwidth_mib_s": 0}}, "max_bandwidth", id="no-band"),
         pytest.param({"checks": {"sample_files": 0}}, "sample_files", id="sample"),
         pytest.param({"checks": {"max_age_hours": -1}}, "max_age", id="max-age"),
         pytest.param({"checks": {"max_age_hours": float("nan")}}, "max_age_hours", id="no-age"),

@@ -62,6 +62,7 @@ object_store:
   engine: boto3
   endpoint_url: "{{ env.STORE }}"
   max_connections: 4
+  max_bandwidth_mib_s: 80.5
   stall_timeout_seconds: 9
   durability: file
   verify: size

@@ -23,6 +23,7 @@ from roboto_dagster.fs.boto.monitor import Monitor
 from roboto_dagster.fs.boto.performer import Performer
 from roboto_dagster.fs.boto.sender import Sender
 from roboto_dagster.fs.boto.supervisor import Supervisor
+from roboto_dagster.fs.core.bandwidth import Bandwidth
 from roboto_dagster.fs.core.connections import BytesInFlight, Connections
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.failure import Failure
@@ -49,6 +50,7 @@ class BotoDriver:
         connections: How many requests are sent at once, at most.
         bytes_in_flight: The budget of bytes requested at once in large ranges.
         is_shared: Whether several stores use it.
+        bandwidth: The bound on what all threads receive, or None.
 
     Attributes:
         index: 0, since there is one.
@@ -64,6 +66,7 @@ class BotoDriver:
         *,
         bytes_in_flight: BytesInFlight,
         is_shared: bool,
+        bandwidth: Bandwidth | None,
     ) -> None:
         self.index = 0
         self.bytes_in_flight = bytes_in_flight
@@ -79,7 +82,9 @@ class BotoDriver:
         self._monitor = Monitor(self.wake)
         self._is_stopping = False
         self._has_ended = threading.Event()
-        self._performer = Performer(sender, self._monitor, self._active.__contains__, self._settle)
+        self._performer = Performer(
+            sender, self._monitor, self._active.__contains__, self._settle, bandwidth
+        )
         supervisor = Supervisor(
             self._monitor,
             self._active,

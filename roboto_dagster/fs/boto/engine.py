@@ -31,7 +31,10 @@ class BotoEngine:
     """
 
     def __init__(self, settings: S3Settings, *, is_shared: bool = False) -> None:
+        bandwidth = settings.bandwidth
         self.connections = affordable_connections(settings.max_connections or _DEFAULT_CONNECTIONS)
+        if bandwidth is not None:
+            self.connections = min(self.connections, bandwidth.connections)
         self.drivers = 1
         self._lock = threading.Lock()
         self._is_started = False
@@ -42,6 +45,7 @@ class BotoEngine:
             Connections(Throttle(self.connections), 1),
             bytes_in_flight=BytesInFlight(_BYTES_IN_FLIGHT, is_shared=is_shared),
             is_shared=is_shared,
+            bandwidth=bandwidth,
         )
         # Where a signal keeps even `end` from being reached.
         weakref.finalize(self, self._driver.stop).atexit = False

@@ -38,6 +38,7 @@ class Exchange:
         failure: Why another thread has ended it, or None.
         is_on_old_connection: Whether it went over a connection that served others before.
         has_head: Whether the head of an answer has arrived.
+        is_shut_down: Whether another thread has ended it.
     """
 
     def __init__(self, tenant: Tenant, ranged: RangeRequest, now: float) -> None:
@@ -46,7 +47,7 @@ class Exchange:
         self.failure: Failure | None = None
         self.is_on_old_connection = False
         self.has_head = False
-        self._is_shut_down = False
+        self.is_shut_down = False
         self._sock: Any = None
         self._raw: Any = None
         self._received = 0
@@ -76,7 +77,7 @@ class Exchange:
         # Over TLS it is connected before the request is sent: it comes here twice then.
         self.is_on_old_connection = not is_new and sock is not self._sock
         self._sock = sock
-        if self._is_shut_down:
+        if self.is_shut_down:
             raise ConnectionAbortedError
 
     def read(self) -> bytes:
@@ -100,7 +101,7 @@ class Exchange:
             failure: Why, where it is to be recovered from; None where it is not wanted any more.
         """
         self.failure = failure
-        self._is_shut_down = True
+        self.is_shut_down = True
         sock = self._sock
         with contextlib.suppress(OSError, ValueError):
             if isinstance(sock, socket.socket):
@@ -114,7 +115,7 @@ class Exchange:
         if raw is None:
             return
         with contextlib.suppress(Exception):  # a connection that broke is closed already
-            if raw.length_remaining == 0 and not self._is_shut_down:
+            if raw.length_remaining == 0 and not self.is_shut_down:
                 raw.read()  # nothing is left: urllib3 gives the connection back
             raw.close()
 

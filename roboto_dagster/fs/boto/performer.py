@@ -15,9 +15,12 @@ from roboto_dagster.fs.boto.exchange import Exchange
 from roboto_dagster.fs.boto.monitor import Monitor
 from roboto_dagster.fs.boto.sender import Sender
 from roboto_dagster.fs.core.answers import shortfall
+from roboto_dagster.fs.core.bandwidth import Bandwidth
 from roboto_dagster.fs.core.error_answer import failure_of_answer
 from roboto_dagster.fs.core.failure import Failure, local_failure
 from roboto_dagster.fs.core.response import Head
+
+_LONGEST_PAUSE_SECONDS = 0.05
 
 
 class Performer:
@@ -28,6 +31,7 @@ class Performer:
         monitor: What the coordinator is called under.
         is_active: Reports, under the monitor, whether a request is still wanted.
         settle: Does, under the monitor, what follows from an accepted head.
+        bandwidth: The bound on what all threads receive, or None.
     """
 
     def __init__(
@@ -36,7 +40,9 @@ class Performer:
         monitor: Monitor,
         is_active: Callable[[Exchange], bool],
         settle: Callable[[], None],
+        bandwidth: Bandwidth | None,
     ) -> None:
+        self._bandwidth = bandwidth
         self._sender = sender
         self._monitor = monitor
         self._is_active = is_active
@@ -88,7 +94,11 @@ class Performer:
         """Reads the body until it ends, or no more of it is wanted."""
         ranged = exchange.ranged
         while not ranged.is_complete:
+            if self._bandwidth is not None:
+                self._hold(exchange, self._bandwidth)
             data = exchange.read()
+            if self._bandwidth is not None:
+                self._bandwidth.take(len(data))
             if exchange.failure is not None:  # shut down: what ends here is not the body
                 return exchange.failure
             with self._monitor:
@@ -101,6 +111,15 @@ class Performer:
                 if is_over:
                     return shortfall(ranged)
         return None
+
+    @staticmethod
+    def _hold(exchange: Exchange, bandwidth: Bandwidth) -> None:
+        """Wait until something may be read, or the request is ended."""
+        while pause := bandwidth.pause_seconds(time.monotonic()):
+            if exchange.is_shut_down:
+                return
+            time.sleep(min(pause, _LONGEST_PAUSE_SECONDS))
+            exchange.watch_from(time.monotonic())  # it is not the store that delivers nothing
 
 
 def _on_connection(exchange: Exchange, failure: Failure) -> Failure:

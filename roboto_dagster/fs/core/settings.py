@@ -6,8 +6,15 @@ from typing import Any, Literal, get_args
 
 from roboto_dagster.disk.temp_file import Durability
 from roboto_dagster.errors import ConfigurationError, DownloadError
+from roboto_dagster.fs.core.bandwidth import Bandwidth
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.setting_checks import check_choice, check_count, check_http_url, check_seconds
+from roboto_dagster.setting_checks import (
+    check_choice,
+    check_count,
+    check_http_url,
+    check_rate,
+    check_seconds,
+)
 
 Verify = Literal["auto", "checksum", "size"]
 """How the content is checked: the best the store offers, a checksum or failure, or only the
@@ -30,6 +37,8 @@ class S3Settings:
             `AWS_ENDPOINT_URL_S3` included.
         max_connections: Upper bound of connections in use at once; None (default) lets the engine
             choose.
+        max_bandwidth_mib_s: Upper bound of what is downloaded a second, in MiB, by all connections
+            together. Default None: no bound.
         part_size_bytes: Files up to this size are one request, larger ones are fetched in ranges.
             Default 8 MiB.
         stall_timeout_seconds: A connection that delivers no bytes for so long is dropped and its
@@ -45,6 +54,7 @@ class S3Settings:
 
     endpoint_url: str | None = None
     max_connections: int | None = None
+    max_bandwidth_mib_s: float | None = None
     part_size_bytes: int = 8 * MIB
     stall_timeout_seconds: float = 15.0
     connect_timeout_seconds: float = 10.0
@@ -57,6 +67,7 @@ class S3Settings:
         if self.endpoint_url is not None:
             check_http_url("endpoint_url", self.endpoint_url)
         check_count("max_connections", self.max_connections, optional=True)
+        check_rate("max_bandwidth_mib_s", self.max_bandwidth_mib_s, optional=True)
         check_count("part_size_bytes", self.part_size_bytes)
         check_seconds("stall_timeout_seconds", self.stall_timeout_seconds)
         check_seconds("connect_timeout_seconds", self.connect_timeout_seconds)
@@ -66,6 +77,12 @@ class S3Settings:
             raise ConfigurationError(f"retry must be a RetryConfig, not {self.retry!r}.")
         if self.on_retry is not None and not callable(self.on_retry):
             raise ConfigurationError(f"on_retry must be a function, not {self.on_retry!r}.")
+
+    @property
+    def bandwidth(self) -> Bandwidth | None:
+        """A fresh bound on bytes per second; None for no bound."""
+        rate = self.max_bandwidth_mib_s
+        return None if rate is None else Bandwidth(rate * MIB)
 
     @property
     def of_engine(self) -> "S3Settings":

@@ -2,6 +2,7 @@
 
 import pycurl
 
+from roboto_dagster.fs.core.bandwidth import Bandwidth
 from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.core.settings import S3Settings
@@ -18,9 +19,17 @@ class ActiveRequests:
         settings: The engine's settings.
         multi: Carries the requests out.
         buffer: Gathers what arrives.
+        bandwidth: The bound on what all loops receive, or None.
     """
 
-    def __init__(self, settings: S3Settings, multi: Multi, buffer: WriteBuffer) -> None:
+    def __init__(
+        self,
+        settings: S3Settings,
+        multi: Multi,
+        buffer: WriteBuffer,
+        bandwidth: Bandwidth | None,
+    ) -> None:
+        self._bandwidth = bandwidth
         self._settings = settings
         self._multi = multi
         self._buffer = buffer
@@ -51,7 +60,7 @@ class ActiveRequests:
         region = credentials.region if credentials else ""
         state, idle = tenant.state, self._idle
         endpoint = state.endpoints.get(ranged.download.bucket, region)
-        request = idle.pop() if idle else CurlRequest(self._settings, self._buffer)
+        request = idle.pop() if idle else self._make()
         request.tenant = tenant
         try:
             request.start(ranged, endpoint, state.skew_seconds, now)
@@ -61,6 +70,9 @@ class ActiveRequests:
             request.close()
             raise
         self._active[request.curl] = request
+
+    def _make(self) -> CurlRequest:
+        return CurlRequest(self._settings, self._buffer, self._bandwidth)
 
     def release(self, request: CurlRequest) -> RangeRequest | None:
         """Take a request out of libcurl, and its handle back; return what it fetched."""

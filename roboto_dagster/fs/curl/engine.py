@@ -44,7 +44,10 @@ class CurlEngine:
     """
 
     def __init__(self, settings: S3Settings, *, is_shared: bool = False) -> None:
+        bandwidth = settings.bandwidth
         self.connections = affordable_connections(settings.max_connections or _DEFAULT_CONNECTIONS)
+        if bandwidth is not None:
+            self.connections = min(self.connections, bandwidth.connections)
         count = self.drivers = min(_MOST_LOOPS, _cores(), self.connections)
         connections = Connections(Throttle(self.connections), count)
         self._lock = threading.Lock()
@@ -59,6 +62,7 @@ class CurlEngine:
                 self._workers,
                 bytes_in_flight=BytesInFlight(_BYTES_IN_FLIGHT // count, is_shared=is_shared),
                 is_shared=is_shared,
+                bandwidth=bandwidth,
             )
             for index in range(count)
         ]

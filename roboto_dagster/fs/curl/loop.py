@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import pycurl
 
+from roboto_dagster.fs.core.bandwidth import Bandwidth
 from roboto_dagster.fs.core.connections import BytesInFlight, Connections
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.failure import Failure
@@ -35,6 +36,7 @@ from roboto_dagster.fs.workers import Workers
 logger = logging.getLogger(__name__)
 
 _LOOK_AGAIN_SECONDS = 0.01
+_LONGEST_PAUSE_SECONDS = 0.05
 # How long to wait for a thread to start that may never have been started.
 _JOIN_SECONDS = (0.01, 0.05)
 T = TypeVar("T")
@@ -50,6 +52,7 @@ class CurlLoop:
         workers: Threads for what takes long.
         bytes_in_flight: The budget of bytes requested at once in large ranges.
         is_shared: Whether several stores use it.
+        bandwidth: The bound on what all loops receive, or None.
 
     Attributes:
         index: The loop's number.
@@ -67,12 +70,14 @@ class CurlLoop:
         *,
         bytes_in_flight: BytesInFlight,
         is_shared: bool,
+        bandwidth: Bandwidth | None,
     ) -> None:
         self.index = index
         self.bytes_in_flight = bytes_in_flight
         self._settings = settings
         self._connections = connections
         self._workers = workers
+        self._bandwidth = bandwidth
         self._inbox = Inbox()
         self.wake = self._inbox.wake
         self.call = self._inbox.call
@@ -164,8 +169,8 @@ class CurlLoop:
     def _loop(self) -> None:
         buffer = WriteBuffer()
         waker = self._inbox.waker or self._inbox.open()
-        self._multi = Multi(waker, self._connections.most, buffer)
-        self._requests = ActiveRequests(self._settings, self._multi, buffer)
+        self._multi = Multi(waker, self._connections.most, buffer, self._bandwidth)
+        self._requests = ActiveRequests(self._settings, self._multi, buffer, self._bandwidth)
         try:
             while not self._is_done():
                 self._turn()
@@ -182,9 +187,7 @@ class CurlLoop:
         return not self._tenants and self._inbox.close_if_empty()
 
     def _turn(self) -> None:
-        timeout = self._timeout()
-        events = self._multi.wait(0.0 if self._inbox.before_wait() else timeout)
-        self._inbox.after_wait()
+        events = self._wait()
         now = self._now = time.monotonic()
         self._multi.perform(events, now)
         for curl, number, message in self._multi.ended():
@@ -195,6 +198,18 @@ class CurlLoop:
             if request.range is not None:  # not aborted with another range of its file
                 self._end_with(request, failure)
         self._tenants.report_ended()
+
+    def _wait(self) -> list[tuple[int, int]]:
+        """Wait until there is something to do; return the sockets that may be read."""
+        pause = self._bandwidth.pause_seconds(time.monotonic()) if self._bandwidth else 0.0
+        if pause:
+            time.sleep(min(pause, _LONGEST_PAUSE_SECONDS))
+            if pause > _LONGEST_PAUSE_SECONDS:
+                return []
+        timeout = self._timeout()
+        events = self._multi.wait(0.0 if self._inbox.before_wait() else timeout)
+        self._inbox.after_wait()
+        return events
 
     def _timeout(self) -> float | None:
         due = min(self._multi.due, self._requests.watch_due)

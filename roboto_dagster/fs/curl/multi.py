@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pycurl
 
+from roboto_dagster.fs.core.bandwidth import Bandwidth
 from roboto_dagster.fs.curl.poller import READ, WRITE, Poller, Waker, make_poller
 from roboto_dagster.fs.curl.write_buffer import WriteBuffer
 
@@ -26,9 +27,17 @@ class Multi:
         waker: Ends a wait.
         max_connections: How many connections are kept open for later requests.
         buffer: Flushed after each socket.
+        bandwidth: The bound on what all loops receive, or None.
     """
 
-    def __init__(self, waker: Waker, max_connections: int, buffer: WriteBuffer) -> None:
+    def __init__(
+        self,
+        waker: Waker,
+        max_connections: int,
+        buffer: WriteBuffer,
+        bandwidth: Bandwidth | None,
+    ) -> None:
+        self._bandwidth = bandwidth
         self._waker = waker
         self._buffer = buffer
         self.due = NEVER
@@ -79,6 +88,8 @@ class Multi:
             else:
                 socket_action(fd, ready)
                 flush()
+                if self._bandwidth is not None and self._bandwidth.is_owed:
+                    break  # the others are reported again
         if self.due <= now:
             self.due = NEVER
             socket_action(pycurl.SOCKET_TIMEOUT, 0)

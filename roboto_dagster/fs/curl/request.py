@@ -19,6 +19,7 @@ import time
 import pycurl
 
 from roboto_dagster.fs.core.answers import shortfall
+from roboto_dagster.fs.core.bandwidth import Bandwidth
 from roboto_dagster.fs.core.download import RangeRequest
 from roboto_dagster.fs.core.endpoint import Endpoint
 from roboto_dagster.fs.core.error_answer import failure_of_answer
@@ -52,6 +53,7 @@ class CurlRequest:
     Args:
         settings: The store's settings.
         buffer: Gathers what arrives, for all requests of the loop.
+        bandwidth: The bound on what all loops receive, or None.
 
     Attributes:
         curl: The handle.
@@ -60,8 +62,10 @@ class CurlRequest:
     """
 
     __slots__ = (
+        "_bandwidth",
         "_body",
         "_buffer",
+        "_buffer_bytes",
         "_credentials",
         "_endpoint",
         "_failure",
@@ -80,7 +84,12 @@ class CurlRequest:
         "tenant",
     )
 
-    def __init__(self, settings: S3Settings, buffer: WriteBuffer) -> None:
+    def __init__(
+        self, settings: S3Settings, buffer: WriteBuffer, bandwidth: Bandwidth | None
+    ) -> None:
+        self._bandwidth = bandwidth
+        bound = _RECEIVE_BYTES if bandwidth is None else bandwidth.buffer_bytes
+        self._buffer_bytes = min(_RECEIVE_BYTES, bound)
         self.tenant: Tenant | None = None
         self._buffer = buffer
         self._lines: list[bytes] = []
@@ -112,7 +121,7 @@ class CurlRequest:
             pycurl.TCP_KEEPALIVE: 1,
             pycurl.TCP_KEEPIDLE: _KEEP_ALIVE_SECONDS,
             pycurl.TCP_KEEPINTVL: _KEEP_ALIVE_SECONDS,
-            pycurl.BUFFERSIZE: _RECEIVE_BYTES,
+            pycurl.BUFFERSIZE: self._buffer_bytes,
             pycurl.CONNECTTIMEOUT_MS: max(int(settings.connect_timeout_seconds * 1000), 1),
             pycurl.USERAGENT: _USER_AGENT,
             # Sent by libcurl itself, and so not signed: proxies are known to change it.
@@ -219,6 +228,8 @@ class CurlRequest:
     def write_body(self, data: bytes | memoryview) -> bool:
         """Write bytes where they belong; False if no more are wanted, or can be written."""
         self._received += len(data)
+        if self._bandwidth is not None:
+            self._bandwidth.take(len(data))
         try:
             return self.range is not None and self.range.write(data)
         except BaseException as error:  # noqa: BLE001 - pycurl would print it and go on
