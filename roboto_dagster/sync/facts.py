@@ -12,7 +12,7 @@ A manifest that cannot be read is set aside: renamed, never deleted.
 
 import logging
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ManifestError
@@ -38,6 +38,7 @@ class Facts:
 
     Attributes:
         was_damaged: Whether the manifest was set aside by this run.
+        logs: Names of the publish logs that `read_own` has read.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Facts:
         self._log = log
         self._seen: tuple[int, int, int] | None = None
         self.was_damaged = False
+        self.logs: set[str] = set()
 
     def read_own(self) -> None:
         """Read the partition's manifest and publish logs."""
@@ -59,7 +61,7 @@ class Facts:
             except ManifestError as error:
                 self._set_aside(self._manifest, error)
                 self.was_damaged = True
-        self._add_matching(self._logged())
+        self._add_matching(self._logged(self.logs.add))
         self._read_shards()
 
     def _read_shards(self) -> None:
@@ -116,11 +118,11 @@ class Facts:
     def _is_on_disk(self, row: KnownRow) -> bool:
         return is_as_published(self._tree.lstat(row.path), row.size_bytes, row.mtime_ns)
 
-    def _logged(self) -> Iterator[KnownRow]:
+    def _logged(self, on_found: Callable[[str], None] = lambda _: None) -> Iterator[KnownRow]:
         def on_unreadable(path: pathlib.Path, error: OSError) -> None:
             self._set_aside(path, ManifestError(f"The publish log {path} cannot be read: {error}"))
 
-        return read_publish_logs(self._manifest, self._tree.root, on_unreadable)
+        return read_publish_logs(self._manifest, self._tree.root, on_unreadable, on_found)
 
     def _set_aside(self, path: pathlib.Path, error: ManifestError) -> None:
         aside = set_aside(path, self._tree.root)

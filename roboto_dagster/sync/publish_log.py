@@ -20,7 +20,7 @@ import os
 import pathlib
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import BinaryIO
 
 from roboto_dagster.disk.folder import Folder
@@ -64,8 +64,11 @@ class PublishLog:
         self._fd = -1
         self._found: frozenset[str] = frozenset()
 
-    def open(self) -> None:
+    def open(self, found: Collection[str] | None = None) -> None:
         """Make the log.
+
+        Args:
+            found: Names of the logs that are there and were read. Default: they are looked for.
 
         Raises:
             ManifestError: It cannot be made.
@@ -73,7 +76,7 @@ class PublishLog:
         try:
             with Folder.open(self._manifest.parent, self._within) as folder:
                 self._found = frozenset(
-                    name for name in _names(folder) if _is_log_of(name, self._manifest)
+                    _logs_of(folder, self._manifest) if found is None else found
                 )
                 self._fd = os.open(folder.name_of(self._name), _FLAGS, 0o666, dir_fd=folder.fd)
         except OSError as error:
@@ -139,6 +142,7 @@ def read_publish_logs(
     manifest: pathlib.Path,
     within: pathlib.Path,
     on_unreadable: Callable[[pathlib.Path, OSError], None] | None = None,
+    on_found: Callable[[str], None] = lambda _: None,
 ) -> Iterator[KnownRow]:
     """Yield what runs have published that are under way or were killed; each row has to be compared with the disk.
 
@@ -148,8 +152,15 @@ def read_publish_logs(
         manifest: Path of the partition's manifest.
         within: A parent of it below which no link is followed.
         on_unreadable: Called with the path of a log that cannot be read, and the error.
+        on_found: Called with the name of each log, before it is read.
     """
-    return _read(manifest.parent, within, lambda name: _is_log_of(name, manifest), on_unreadable)
+
+    def logs(folder: Folder) -> Iterator[str]:
+        for name in _logs_of(folder, manifest):
+            on_found(name)
+            yield name
+
+    return _read(manifest.parent, within, logs, on_unreadable)
 
 
 def read_folder_logs(folder: pathlib.Path, within: pathlib.Path) -> Iterator[KnownRow]:
@@ -159,13 +170,13 @@ def read_folder_logs(folder: pathlib.Path, within: pathlib.Path) -> Iterator[Kno
         folder: The folder of the asset's manifests.
         within: A parent of it below which no link is followed.
     """
-    return _read(folder, within, lambda name: name.endswith((_SUFFIX, _OLD_SUFFIX)), None)
+    return _read(folder, within, _all_logs, None)
 
 
 def _read(
     path: pathlib.Path,
     within: pathlib.Path,
-    is_wanted: Callable[[str], bool],
+    logs: Callable[[Folder], Iterable[str]],
     on_unreadable: Callable[[pathlib.Path, OSError], None] | None,
 ) -> Iterator[KnownRow]:
     try:
@@ -173,7 +184,7 @@ def _read(
     except OSError:
         return
     with folder:
-        for name in filter(is_wanted, _names(folder)):
+        for name in logs(folder):
             try:
                 file = os.fdopen(open_in(folder, name, os.O_RDONLY), "rb")
             except OSError as error:
@@ -184,15 +195,20 @@ def _read(
                 yield from _rows(file)
 
 
+def _all_logs(folder: Folder) -> list[str]:
+    return sorted(each for each in _names(folder) if each.endswith((_SUFFIX, _OLD_SUFFIX)))
+
+
+def _logs_of(folder: Folder, manifest: pathlib.Path) -> list[str]:
+    """Return the names of a partition's logs: its file name has no @, see `manifest.file_name`."""
+    # Among the manifests of ten thousand partitions: a test of each name has to be quick.
+    start, old = f".{manifest.stem}@", f".{manifest.stem}{_OLD_SUFFIX}"
+    own = [each for each in _names(folder) if each.startswith(start) or each == old]
+    return sorted(each for each in own if each.endswith((_SUFFIX, _OLD_SUFFIX)))
+
+
 def _names(folder: Folder) -> list[str]:
-    with os.scandir(folder.path if folder.fd is None else folder.fd) as entries:
-        return sorted(each.name for each in entries)
-
-
-def _is_log_of(name: str, manifest: pathlib.Path) -> bool:
-    """Return whether a file of this name is a log of a partition: its file name has no @, see `manifest.file_name`."""
-    is_new = name.startswith(f".{manifest.stem}@") and name.endswith(_SUFFIX)
-    return is_new or name == f".{manifest.stem}{_OLD_SUFFIX}"
+    return os.listdir(folder.path if folder.fd is None else folder.fd)  # noqa: PTH208 - names alone
 
 
 def _is_abandoned(folder: Folder, name: str) -> bool:

@@ -184,7 +184,7 @@ class SyncRun:
     @contextlib.contextmanager
     def _manifest_at_the_end(self, log: PublishLog) -> Iterator[None]:
         """Write the manifest whatever happens; the publish log stays if it may know more than that."""
-        log.open()
+        log.open(self._facts.logs)
         is_complete = False
         try:
             try:
