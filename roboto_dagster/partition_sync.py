@@ -181,14 +181,16 @@ def sync_cancellable(
 
 @contextlib.contextmanager
 def sharing_engine(syncs: Sequence[PartitionSync]) -> Iterator[None]:
-    """Prepare syncs for several threads: one set of event loops and connections, one client of the platform.
+    """Let several syncs share one set of event loops and connections, and one client of the platform.
 
     Args:
         syncs: Of the assets.
     """
     # What is made once is made before the threads ask for it; what goes wrong is the outcome of each partition.
     with contextlib.suppress(RobotoDagsterError):
-        _ = [each.client for each in syncs]
+        client = syncs[0].client
+        for each in syncs:
+            each.client = client
     with SharedEngine() as engine:
         for each in syncs:
             each.share(engine)

@@ -8,6 +8,7 @@ keys ─► sync each ─┬─ complete ──► recorded in the order of the 
 ```
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
@@ -112,12 +113,13 @@ class Step:
     def _sync_in_turn(self, partition_keys: Sequence[str | None]) -> None:
         """Sync in the step's own thread, which an interrupt reaches wherever it is."""
         is_range = len(partition_keys) > 1
-        for key in partition_keys:
-            log_of = functools.partial(self._log, self._context.log, key, is_range=is_range)
-            for sync, outcome in sync_together(self._syncs, key, log_of):
-                self._assets[sync.asset_key].record(key, outcome)
-                is_one = not (self._has_several or is_range)
-                log_outcome(log_of(sync), key, outcome, is_one=is_one)
+        is_one = not (self._has_several or is_range)
+        with contextlib.nullcontext() if is_one else sharing_engine(self._syncs):
+            for key in partition_keys:
+                log_of = functools.partial(self._log, self._context.log, key, is_range=is_range)
+                for sync, outcome in sync_together(self._syncs, key, log_of):
+                    self._assets[sync.asset_key].record(key, outcome)
+                    log_outcome(log_of(sync), key, outcome, is_one=is_one)
 
     def _sync_side_by_side(self, partition_keys: Sequence[str | None]) -> None:
         """Sync in several threads; all that is recorded, logged or raised is by the step's own."""

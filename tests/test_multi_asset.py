@@ -138,6 +138,22 @@ def test_each_has_its_own_files(
     assert sorted(path.name for path in (tmp_path / dataset_id).iterdir()) == ["a.mcap", "b.csv"]
 
 
+def test_they_share_connections(
+    local: LocalRoboto,
+    resources: Resources,
+    instance: dg.DagsterInstance,
+    dataset_id: str,
+    tmp_path: pathlib.Path,
+) -> None:
+    """One engine and one client of the platform, also in a run of one partition."""
+    assets = build_roboto_dataset_assets(
+        "flight_logs", DIVIDED, destination=tmp_path, dataset_id=dataset_id
+    )
+    assert run(assets, resources, instance).success
+    assert local.requests.count_connections(service="s3") == 1
+    assert local.requests.count_connections(service="api") == 1
+
+
 def test_one_can_be_selected(
     resources: Resources, instance: dg.DagsterInstance, dataset_id: str, tmp_path: pathlib.Path
 ) -> None:
