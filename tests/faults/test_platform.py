@@ -1,4 +1,4 @@
-"""A1 to A6: listings that fail or lack files, records that make no sense, and servers that are not the API."""
+"""A1 to A8: listings that fail or lack files, records that make no sense, wrong servers, and an API that is busy."""
 
 import json
 import time
@@ -199,3 +199,36 @@ def test_an_api_that_trickles_ends(lab: Lab) -> None:
     assert not run.success
     assert time.monotonic() - started < 10
     assert "the Roboto API cannot be reached" in run.description
+
+
+@covers("A7")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(faults.refuse(), id="reset"),
+        pytest.param(faults.truncate(after_bytes=0), id="closed-after-the-head"),
+    ],
+)
+def test_a_connection_that_the_api_closes_costs_nothing(lab: Lab, fault: faults.Fault) -> None:
+    """The second of three pages meets it, and comes over another connection."""
+    lab.add_small(25)  # three pages
+    lab.api_attempts = 1 if fault.name == "refuse" else 2
+    rule = lab.fault(fault, service="api", route=ROUTE, after=1, times=1)
+    run = lab.run()
+    assert (run.success, rule.hits) == (True, 1)
+
+
+@covers("A8")
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("seconds", "succeeds"), [("0", True), ("3600", False)])
+def test_an_api_that_throttles_is_waited_for(
+    lab: Lab, status: int, seconds: str, *, succeeds: bool
+) -> None:
+    """As long as it asks for, within reason: an hour is none, and the run says so at once."""
+    lab.add_small(25)
+    lab.api_attempts = 2
+    throttle = faults.answer(b"{}", status=status, headers={"Retry-After": seconds})
+    rule = lab.fault(throttle, service="api", route=ROUTE, times=1)
+    run = lab.run_unchecked()
+    assert (run.success, rule.hits) == (succeeds, 1)
+    lab.converge(run)
