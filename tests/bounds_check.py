@@ -13,9 +13,11 @@ from roboto_dagster import (
     DownloadableFile,
     DownloadSession,
     ObjectStoreResource,
+    RobotoDatasetComponent,
     StoreRegistry,
     build_roboto_dataset_asset,
     build_roboto_dataset_checks,
+    failures_of_run,
 )
 from roboto_dagster.testing import LocalRoboto
 
@@ -116,6 +118,36 @@ def materialize_range(local: LocalRoboto, folder: pathlib.Path) -> None:
     assert [old == new for old, new in zip(*versions, strict=True)] == [True, False, True], versions
 
 
+def load_component(folder: pathlib.Path) -> None:
+    """Describe the component as `dg` does, and load what it builds."""
+    assert RobotoDatasetComponent.get_spec().tags
+    component = RobotoDatasetComponent.from_attributes_dict(
+        attributes={
+            "name": "raw/logs",
+            "destination": str(folder / "component"),
+            "partitions_def": {"type": "daily", "start_date": "2026-01-01"},
+            "backfill_policy": {"type": "single_run"},
+            "freshness": {"fail_window_hours": 24},
+            "source": {"group_name": "origin"},
+            "sensor": {"owners": ["team:robots"]},
+            "schedule": {"cron_schedule": "@daily", "owners": ["team:robots"]},
+            "checks": {},
+        }
+    )
+    dg.Definitions.validate_loadable(dg.component_defs(component=component))
+
+
+def cancel_a_run(local: LocalRoboto, folder: pathlib.Path) -> None:
+    """Cancel a run before it starts: what it has not delivered is known."""
+    asset = build_roboto_dataset_asset("logs", dataset_id="ds_1", destination=folder / "cancelled")
+    definitions = dg.Definitions(assets=[asset], resources=local.resources())
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(definitions.resolve_implicit_global_asset_job_def())
+        instance.report_run_canceled(run)
+        (failure,) = failures_of_run(instance, run.run_id)
+    assert failure.reason == "canceled", failure
+
+
 def main() -> None:
     """Try both engines on a platform on this machine."""
     import_everything()
@@ -126,6 +158,8 @@ def main() -> None:
             download(local, dataset_id, engine, pathlib.Path(folder))
             materialize(local, dataset_id, engine, pathlib.Path(folder, engine))
         materialize_range(local, pathlib.Path(folder))
+        load_component(pathlib.Path(folder))
+        cancel_a_run(local, pathlib.Path(folder))
 
 
 if __name__ == "__main__":

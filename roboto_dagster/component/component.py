@@ -14,7 +14,7 @@ from roboto_dagster.assets import KINDS, build_roboto_dataset_asset
 from roboto_dagster.component.asset_models import Freshness, SourceAsset
 from roboto_dagster.component.delivery import DeliverySettings
 from roboto_dagster.component.fields import description_of
-from roboto_dagster.component.framework import Key
+from roboto_dagster.component.framework import Key, component_type_spec
 from roboto_dagster.component.models import (
     DatasetSensor,
     DeliveryChecks,
@@ -25,7 +25,6 @@ from roboto_dagster.component.models import (
 from roboto_dagster.component.op import StepFields
 from roboto_dagster.component.scaffolder import RobotoDatasetScaffolder
 from roboto_dagster.component.sources import source_definitions
-from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.materialize import asset_result, materialize_assets, materialize_partitions
 from roboto_dagster.multi_asset import AssetDelivery, syncs_of
 from roboto_dagster.naming import derived_name
@@ -84,7 +83,7 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings, StepFields):
     @classmethod
     def get_spec(cls) -> dg.ComponentTypeSpec:
         """Return how `dg` presents the component."""
-        return dg.ComponentTypeSpec(
+        return component_type_spec(
             description="Roboto datasets on disk: complete, verified, catalogued, and cheap to repeat.",
             tags=["roboto", "robotics", "s3", "ingestion"],
             produces=["asset", "asset_check", "schedule", "sensor", "resource"],
@@ -98,7 +97,7 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings, StepFields):
         Raises:
             ConfigurationError: A setting cannot work.
         """
-        key = self._translated(dg.AssetSpec(self._key())).key
+        key = self._translated(dg.AssetSpec(self.plain_key())).key
         own = self.partitions_definition(derived_name(key))
         spec = self._translated(self._spec(key, own))
         if spec.partitions_def is own:
@@ -109,7 +108,7 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings, StepFields):
         source = self.source.spec() if self.source else None
         partitioning = partitioning_of(self.config, partitions_def)
         return dg.AssetSpec(
-            self._key(),
+            self.plain_key(),
             deps=deps_with_source(key, self.deps, source),
             description=partitioning.describe(),
             kinds=set(KINDS),
@@ -176,7 +175,7 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings, StepFields):
             ConfigurationError: A setting cannot work.
         """
         parts = self._parts()
-        key = parts[0][1].key if self.assets is None else self._key()
+        key = parts[0][1].key if self.assets is None else self.plain_key()
         roboto_key, store_key = self._resource_keys(key)
         asset = self._asset(derived_name(key), parts, roboto_key, store_key)
         return dg.Definitions(
@@ -189,7 +188,7 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings, StepFields):
 
     def _parts(self) -> "Sequence[tuple[Self, dg.AssetSpec]]":
         """Return each asset, as a component of its own, and what it looks like."""
-        name = derived_name(self._key())
+        name = derived_name(self.plain_key())
         parts = [self] if self.assets is None else list(self.parts(name).values())
         return [(part, part.get_asset_spec()) for part in parts]
 
@@ -261,14 +260,6 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings, StepFields):
         if self.object_store_resource_key is None:
             own[store_key] = self.object_store.resource()
         return own
-
-    def _key(self) -> dg.AssetKey:
-        parts = self.name.split("/")
-        if not all(map(str.strip, parts)):
-            raise ConfigurationError(
-                f"name must be the asset's name, or several separated by single slashes, not {self.name!r}."
-            )
-        return dg.AssetKey(parts)
 
     def _translated(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         return spec if self.translation is None else self.translation(spec, self)

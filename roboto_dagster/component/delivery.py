@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import dagster as dg
 from pydantic import Field
 from typing_extensions import Self
 
@@ -105,6 +106,19 @@ class DeliverySettings(SettingsModel):
             copy.__dict__.pop("config", None)  # that of the component, if it was asked for
             found[key] = copy
         return found
+
+    def plain_key(self) -> dg.AssetKey:
+        """Return the key that the name stands for.
+
+        Raises:
+            ConfigurationError: A part of it is empty.
+        """
+        parts = self.name.split("/")
+        if not all(map(str.strip, parts)):
+            raise ConfigurationError(
+                f"name must be the asset's name, or several separated by single slashes, not {self.name!r}."
+            )
+        return dg.AssetKey(parts)
 
     def options(self) -> SyncOptions:
         """Return how what is not as it should be is treated."""

@@ -3,6 +3,7 @@
 Whatever YAML cannot spell comes from a template variable of the project: `hooks: "{{ my_hooks }}"`.
 """
 
+import inspect
 from typing import Annotated, Any
 
 import dagster as dg
@@ -117,3 +118,15 @@ class DatasetOp(OpSpec):
         ),
     ] = None
     backfill_policy: BackfillPolicy = None
+
+
+def component_type_spec(*, produces: list[str], **others: Any) -> dg.ComponentTypeSpec:
+    """Return how `dg` presents a component.
+
+    Args:
+        produces: The kinds of definitions that it makes; dagster 1.13.0 does not ask for them.
+        **others: Whatever else is known of it.
+    """
+    if "produces" in inspect.signature(dg.ComponentTypeSpec).parameters:
+        others["produces"] = produces
+    return dg.ComponentTypeSpec(**others)
