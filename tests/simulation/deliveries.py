@@ -12,7 +12,7 @@ from tests.simulation.world import World
 EDITED = b"edited by a user"
 """What a user writes over what was delivered."""
 
-_EDITED = 0.05
+_EDITED = 0.1
 """How often that happens while a run is between two steps."""
 
 

@@ -174,7 +174,8 @@ class CoreHistory:
             elif transfer.before is not None and transfer.place.exists():
                 self._old[key] = transfer.place.read_bytes()  # it may have been renamed already
         if owner == "silent":
-            self._writers.open(copy, foreign_files(copy).keys() - self._foreign.keys())
+            of_earlier_lives = self._foreign.keys() | self._leftovers
+            self._writers.open(copy, foreign_files(copy).keys() - of_earlier_lives)
         is_damaged = self._dice.random() < 0.5 and damage(copy, self._dice, self._foreign)
         if is_damaged:
             driver.trace.append(("damage",))

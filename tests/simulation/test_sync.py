@@ -4,10 +4,12 @@ After each history two quiet runs check the promises: the latest versions are on
 touched, the manifest reports what lies there, and nothing is asked for twice. `ROBOTO_HISTORIES` sets how many.
 """
 
+import functools
 import os
 import pathlib
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -30,25 +32,31 @@ def s3() -> LocalS3:
 
 
 def change_the_platform(world: World) -> None:
-    """Does one random thing to the platform."""
-    paths = world.paths()
-    free = [path for path in (*NAMES, *SHAPES) if not clashes(path, paths)]
-    actions: list[Callable[[], None]] = []
-    if free:
-        actions.append(lambda: world.add(world.dice.choice(free)))
-    if paths:
-        path = world.dice.choice(paths)
-        actions += [
-            lambda: world.replace(path),
-            lambda: world.edit(path),
-            lambda: world.overwrite(path),
-            lambda: world.remove(path),
-        ]
-    world.dice.choice(actions)()
+    """Does one to three random things to the platform."""
+    for _ in range(world.dice.randrange(1, 4)):
+        paths = world.paths()
+        free = [path for path in (*NAMES, *SHAPES) if not clashes(path, paths)]
+        actions: list[Callable[[], None]] = []
+        if free:
+            actions.append(functools.partial(world.add, world.dice.choice(free)))
+        if paths:
+            path = world.dice.choice(paths)
+            changes = (world.replace, world.edit, world.overwrite, world.remove)
+            actions += [functools.partial(change, path) for change in changes]
+            actions.append(functools.partial(turn_into_a_folder, world, path))
+        world.dice.choice(actions)()
+
+
+def turn_into_a_folder(world: World, path: str) -> None:
+    """Puts a file in the place of another into a folder of its name, or the reverse."""
+    world.remove(path)
+    other = path.rpartition("/")[0] if "/" in path else f"{path}/x"
+    if not clashes(other, world.paths()):
+        world.add(other)
 
 
 def edit_the_disk(world: World) -> None:
-    """Does what a user may do to delivered files, and to the manifest."""
+    """Does what a user may do to delivered files."""
     files = [path for path in world.on_disk() if path != "mine.txt"]
     if files:
         place = world.place(world.dice.choice(files))
@@ -56,27 +64,39 @@ def edit_the_disk(world: World) -> None:
             place.unlink()
         else:
             place.write_bytes(EDITED)
-    if world.dice.random() < 0.1 and world.manifest.exists():
+
+
+def damage_the_manifest(world: World) -> None:
+    """Damages the manifest, or deletes it: nobody knows any more whose the files are."""
+    if world.manifest.exists():
         if world.dice.random() < 0.7:
             world.manifest.write_bytes(world.dice.randbytes(20))
             world.damaged.update(world.on_disk())
         else:
             world.manifest.unlink()
+            world.damaged.clear()
         world.forgotten.update(world.on_disk())
+
+
+def _options(world: World) -> dict[str, Any]:
+    """Draws how one run goes."""
+    return {
+        "include": world.dice.choice([(), (), ("c/**",)]),
+        "on_missing": world.dice.choice(["keep", "remove"]),
+        "max_removals": world.dice.choice([0, 1, 3, 3]),
+    }
 
 
 def run_once(world: World) -> None:
     """Runs with random options; a refusal by name is a fine answer."""
     paths, dice = world.paths(), world.dice
     world.broken = {
-        path: dice.choice(["NOT_FOUND", "SERVER_ERROR"]) for path in paths if dice.random() < 0.1
+        path: dice.choice(["NOT_FOUND", "SERVER_ERROR"]) for path in paths if dice.random() < 0.2
     }
     checked_run(
         world,
-        include=dice.choice([(), (), ("c/**",)]),
         hidden=frozenset(path for path in paths if dice.random() < 0.05),
-        on_missing=dice.choice(["keep", "remove"]),
-        max_removals=dice.choice([1, 3]),
+        **_options(world),
     )
     world.damaged.clear()
     world.broken = {}
@@ -102,13 +122,14 @@ def _run_at_once(*worlds: World) -> None:
 
     def turn() -> None:
         scheduler.take_turn()
-        if worlds[0].dice.random() < 0.1:
+        if worlds[0].dice.random() < 0.2:
             change_the_platform(worlds[0])
 
     for world in worlds:
         world.take_turn, world.is_alone = turn, False
     try:
-        for outcome in scheduler.run(*[world.run for world in worlds]):
+        runs = [functools.partial(world.run, **_options(world)) for world in worlds]
+        for outcome in scheduler.run(*runs):
             assert not isinstance(outcome, Exception) or isinstance(outcome, RobotoDagsterError)
     finally:
         for world in worlds:
@@ -126,6 +147,8 @@ STEPS: tuple[Callable[[World], None], ...] = (
     change_the_platform,
     change_the_platform,
     edit_the_disk,
+    damage_the_manifest,
+    run_once,
     run_once,
     run_once,
     run_twice_at_once,
@@ -136,6 +159,7 @@ STEPS: tuple[Callable[[World], None], ...] = (
 
 def check(world: World) -> None:
     """Checks that only versions, user edits and foreign files are on disk."""
+    assert world.complaints == []
     assert world.place("mine.txt").read_bytes() == b"mine", "a user's file was touched"
     for path, data in world.on_disk().items():
         known = [*world.contents.get(path, []), EDITED, b"mine"]
@@ -146,6 +170,7 @@ def check_after_quiet_runs(world: World) -> None:
     """Runs twice without any disturbance and checks the promises."""
     report = checked_run(world, is_quiet=True, on_missing="remove")
     assert report is not None
+    assert world.complaints == []
     disk = world.on_disk()
     assert disk.pop("mine.txt", b"mine") == b"mine"
     edited = {path for path, data in disk.items() if data == EDITED}
