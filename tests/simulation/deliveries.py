@@ -1,6 +1,8 @@
 """Runs a sync and checks what it did to the disk and to the manifest."""
 
 import collections
+import os
+import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,8 +14,22 @@ from tests.simulation.world import World
 EDITED = b"edited by a user"
 """What a user writes over what was delivered."""
 
-_EDITED = 0.1
+_EDITED = 0.2
 """How often that happens while a run is between two steps."""
+
+_INTERRUPTED = 0.1
+"""How many runs are interrupted."""
+
+
+def overwrite(place: pathlib.Path) -> None:
+    """Does what a user may do to a delivered file; its time differs, however coarse the clock of the filesystem is.
+
+    Args:
+        place: The file.
+    """
+    before = place.stat().st_mtime_ns
+    place.write_bytes(EDITED)
+    os.utime(place, ns=(before, before + 1))
 
 
 def clashes(path: str, paths: Iterable[str]) -> bool:
@@ -50,24 +66,28 @@ def checked_run(
         Its report; None if it was refused by name.
     """
     before = world.on_disk()
-    turn = world.take_turn
+    turn, is_interrupted = world.take_turn, not is_quiet and world.dice.random() < _INTERRUPTED
 
-    def edit_meanwhile() -> None:
+    def disturb() -> None:
         turn()
+        unlisted = ours - set(world.paths())
         if ours and world.dice.random() < _EDITED:
-            path = world.dice.choice(sorted(ours))
-            if world.place(path).exists():
+            path = world.dice.choice(sorted(unlisted or ours))
+            if world.place(path).is_file():
                 ours.discard(path)
                 before[path] = EDITED
-                world.place(path).write_bytes(EDITED)
+                overwrite(world.place(path))
+        if is_interrupted and world.dice.random() < 0.3:
+            raise KeyboardInterrupt
 
     ours = {path for path in before if world.object_of(path) is not None}
     world.client.hidden = frozenset(world.id_of(path) for path in hidden)
-    world.take_turn = turn if is_quiet else edit_meanwhile
+    world.take_turn = turn if is_quiet else disturb
     try:
         report = world.run(include=include, **options)
-    except RobotoDagsterError:
-        report = None
+        is_cut = False
+    except (RobotoDagsterError, KeyboardInterrupt) as error:
+        report, is_cut = None, isinstance(error, KeyboardInterrupt)
     finally:
         world.client.hidden = frozenset()
         world.take_turn = turn
@@ -76,7 +96,9 @@ def checked_run(
         world, before, ours, options, is_whole=report is not None and not report.failures
     )
     _check_foreign(world, before, ours, scope)
-    check_no_row_is_lost(world)
+    if not is_cut:  # what it has published since is in its publish log
+        check_no_row_is_lost(world)
+    _check_claims(world)
     if report is not None:
         _check_outcomes(world, report, [path for path in scope if path not in hidden])
     return report
@@ -91,7 +113,7 @@ def _check_removals(
     is_whole: bool,
 ) -> None:
     removed = before.keys() - world.on_disk().keys()
-    assert removed <= ours, "what no run delivered was removed"
+    assert removed <= ours, f"what no run delivered was removed: {removed - ours}"
     assert not removed & set(world.paths()), "what the platform has was removed"
     assert not removed or options.get("on_missing") == "remove", "removed without being asked"
     assert len(removed) <= options.get("max_removals", 100), "more was removed than allowed"
@@ -124,6 +146,16 @@ def check_no_row_is_lost(world: World) -> None:
             status = world.place(path).lstat()
             facts = rows[path]["size_bytes"], rows[path]["mtime_ns"]
             assert facts == (status.st_size, status.st_mtime_ns), f"the row of {path} is of another"
+
+
+def _check_claims(world: World) -> None:
+    """Checks that what the manifest calls complete is the content that its row names, or was edited since."""
+    for path, row in _rows(world).items():
+        if row["status"] in ("fetched", "unchanged") and path not in world.forgotten:
+            content = world.object_of(path)
+            is_edited = world.place(path).exists() and world.place(path).read_bytes() == EDITED
+            is_right = content is not None and content.startswith(f"{row['uri']}#")
+            assert is_edited or is_right, f"{path} is not what its row claims"
 
 
 def _rows(world: World) -> dict[str, Any]:
