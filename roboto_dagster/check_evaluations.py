@@ -12,7 +12,8 @@ the UI and for conditions only with the materialization that it is about.
 
 import datetime as dt
 import importlib
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -25,9 +26,12 @@ from roboto_dagster.inspections import INSPECTIONS
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning
+from roboto_dagster.side_by_side import SideBySide
 
 SAMPLE_FILES = "roboto/sample_files"
 MAX_AGE_SECONDS = "roboto/max_age_seconds"
+
+_PARTITIONS_AT_ONCE = 16
 
 # Not exported by Dagster, and a must: evaluations without it are shown nowhere and gate nothing.
 _TARGETS = (
@@ -120,14 +124,41 @@ def _evaluations(
     run_id: str,
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Yield an evaluation of each check for each partition; one without a partition if there is none."""
-    for key in keys:
+    stop = threading.Event()
+
+    def evaluate(key: str) -> list[dg.AssetCheckResult]:
+        return [
+            _evaluate(
+                spec,
+                partitioning,
+                [key],
+                platform,
+                seed=f"{run_id}{key}",
+                is_wanted=lambda: not stop.is_set(),
+            )
+            for spec in specs
+        ]
+
+    for key, results in _each(keys, evaluate, stop):
         target = _target(instance, specs[0].asset_key, key)
-        for spec in specs:
-            result = _evaluate(spec, partitioning, [key], platform, seed=f"{run_id}{key}")
+        for spec, result in zip(specs, results, strict=True):
             yield _evaluation(spec, result, partition_key=key, target=target)
     if not keys:
         for spec in specs:
             yield _evaluation(spec, _evaluate(spec, partitioning, [], platform, seed=run_id))
+
+
+def _each(
+    keys: Sequence[str],
+    evaluate: Callable[[str], list[dg.AssetCheckResult]],
+    stop: threading.Event,
+) -> Iterator[tuple[str, list[dg.AssetCheckResult]]]:
+    """Yield the results of each partition, in order; those of several are evaluated side by side."""
+    if len(keys) == 1:  # in this thread, which an interrupt reaches at once
+        yield keys[0], evaluate(keys[0])
+        return
+    with SideBySide(keys, evaluate, _PARTITIONS_AT_ONCE, on_cancel=stop.set) as results:
+        yield from results
 
 
 def _evaluation(
@@ -239,6 +270,7 @@ def _evaluate(
     platform: Platform | None,
     *,
     seed: str,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> dg.AssetCheckResult:
     settings = spec.metadata or {}
     seconds = settings.get(MAX_AGE_SECONDS)
@@ -250,6 +282,7 @@ def _evaluate(
         max_age=None if seconds is None else dt.timedelta(seconds=seconds),
         seed=seed,
         platform=platform,
+        is_wanted=is_wanted,
     )
     return check_result(spec, len(keys), _findings(spec.name, subject))
 

@@ -2,8 +2,8 @@
 
 import dataclasses
 import datetime as dt
-import functools
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
@@ -49,7 +49,7 @@ class Findings(NamedTuple):
 
 
 class Platform:
-    """The platform as the inspections of one run ask it.
+    """The platform as the inspections of one run ask it, from any thread.
 
     Args:
         roboto: The resource.
@@ -57,12 +57,17 @@ class Platform:
 
     def __init__(self, roboto: RobotoResource) -> None:
         self._roboto = roboto
+        self._lock = threading.Lock()
+        self._client: RobotoClient | None = None
         self.org_id = roboto.org_id
 
-    @functools.cached_property
+    @property
     def client(self) -> "RobotoClient":
         """Its client, made once: to read the SDK's configuration takes longer than a small partition."""
-        return self._roboto.get_client()
+        with self._lock:
+            if self._client is None:
+                self._client = self._roboto.get_client()
+            return self._client
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,7 @@ class Subject:
         max_age: How old a sync may be; None for any age.
         seed: Chooses the sample: the same one for the same seed.
         platform: The platform; None where no inspection asks it.
+        is_wanted: Whether the result is still wanted; asked while files are read. Default: it is.
     """
 
     partitioning: Partitioning
@@ -86,6 +92,7 @@ class Subject:
     max_age: dt.timedelta | None
     seed: str
     platform: "Platform | None"
+    is_wanted: Callable[[], bool] = lambda: True
 
     def tree(self) -> LocalTree:
         """Return the files below the destination, opened without following links."""

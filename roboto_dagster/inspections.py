@@ -90,7 +90,8 @@ def inspect_checksums(subject: Subject) -> Findings:
         found = [
             _violation(file, problem)
             for file, newer in chosen
-            if (problem := _problem_of_bytes(tree, file, newer)) is not None
+            if subject.is_wanted()
+            and (problem := _problem_of_bytes(tree, file, newer, subject.is_wanted)) is not None
         ]
     advice = "Delete the files that have other bytes, then materialize the partitions again."
     verified = f"the checksums of {count(len(chosen), 'file')}"
@@ -167,7 +168,10 @@ def _sample(files: Iterable[_Candidate], size: int, chance: random.Random) -> li
 
 
 def _problem_of_bytes(
-    tree: LocalTree, file: DeliveredFile, newer: DeliveredFile | None
+    tree: LocalTree,
+    file: DeliveredFile,
+    newer: DeliveredFile | None,
+    is_wanted: Callable[[], bool],
 ) -> str | None:
     """Return what is wrong with the bytes of a file; those of a newer version are right, too."""
     # Imported here since it loads awscrt, which a code location need not load.
@@ -181,7 +185,7 @@ def _problem_of_bytes(
         stored = StoredChecksum(algorithm=algorithm, value=value)  # type: ignore[arg-type]  # as written
         try:
             with tree.open(each.local_path) as opened:
-                verify_file(opened.fileno(), stored)
+                verify_file(opened.fileno(), stored, is_wanted)
         except ChecksumMismatchError as error:
             problem = str(error)
         except (OSError, ValueError) as error:

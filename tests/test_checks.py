@@ -454,6 +454,24 @@ def test_blocking_checks_gate_just_the_partition_concerned(
         assert set(found.get_requested_partitions(dg.AssetKey("after"))) == {last}
 
 
+def test_partitions_are_checked_side_by_side(
+    local: LocalRoboto, resources: dict[str, Any], two: tuple[str, str, dg.AssetsDefinition]
+) -> None:
+    """Each listing waits for the other one; the evaluations come in the order of the keys."""
+    first, last, logs = two
+    (checks,) = build_roboto_dataset_checks(logs, checksums="none")
+    materialize_range([logs], first, last, resources=resources)
+    together = threading.Barrier(2)
+    local.faults.add(
+        faults.call(lambda: together.wait(30) and None), route="*/files/query", times=2
+    )
+    selection = dg.AssetSelection.checks_for_assets(logs)
+    result = dg.materialize([logs, checks], selection=selection, resources=resources)
+    found = result.get_asset_check_evaluations()
+    assert [each.partition for each in found] == sorted([first, first, last, last])
+    assert all(each.passed for each in found)
+
+
 def test_each_evaluation_points_to_its_materialization(
     resources: dict[str, Any], two: tuple[str, str, dg.AssetsDefinition]
 ) -> None:
