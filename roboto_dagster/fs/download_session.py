@@ -181,14 +181,15 @@ class DownloadSession:
         """Settle what has ended, so that the list does not grow with the batch; amortised constant
         time a file.
         """
-        running: collections.deque[tuple[DownloadableFile, FutureLike[None]]] = collections.deque()
-        for file, future in self._pending:
+        # In place: the traceback of a failure that is kept holds this frame, and with it what its variables hold.
+        for _ in range(len(self._pending)):
+            file, future = self._pending[0]
             if future.done():
                 self._settle(file, future)
+                self._pending.popleft()
             else:
-                running.append((file, future))
-        self._pending = running
-        self._sweep_at = 2 * len(running) + _SWEEP_EVERY
+                self._pending.rotate(-1)
+        self._sweep_at = 2 * len(self._pending) + _SWEEP_EVERY
 
     def _settle(self, file: DownloadableFile, future: FutureLike[None]) -> None:
         failure: DownloadError | None = None

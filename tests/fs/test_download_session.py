@@ -729,3 +729,19 @@ def test_a_store_of_the_sdk_is_one_of_ours() -> None:
     from roboto.storage.object_store.s3 import S3Store
 
     assert issubclass(S3Store, ObjectStore)
+
+
+def test_failures_that_were_reported_are_let_go() -> None:
+    """A million failing files cost the memory of a few: the tracebacks of those that are kept hold no others."""
+    session = DownloadSession(
+        [], Association.dataset("ds_1"), on_settled=lambda _file, _future, _failure: None
+    )
+    alive: weakref.WeakSet[concurrent.futures.Future[None]] = weakref.WeakSet()
+    (file,) = files(1)
+    for _ in range(5_000):
+        future: concurrent.futures.Future[None] = concurrent.futures.Future()
+        future.set_exception(DownloadError(file, "ACCESS_DENIED", "the key was revoked"))
+        alive.add(future)
+        session.register_download(file, future)
+    gc.collect()
+    assert len(alive) < 1_500
