@@ -198,7 +198,9 @@ class DownloadSession:
         except BaseException as error:
             if not _is_the_futures(error, future):
                 raise
-            failure = as_download_error(file, error)
+            # Without the traceback, whose frames would hold the failure in a cycle: of a million, the
+            # collector finds too few in time.
+            failure = as_download_error(file, error).with_traceback(None)
             self._note(failure)
         if self._on_settled:
             self._on_settled(file, future, failure)

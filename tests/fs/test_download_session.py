@@ -334,6 +334,26 @@ def test_memory_does_not_grow_with_the_files_that_succeeded(session: DownloadSes
 # --- leaving, interrupts ---
 
 
+def test_memory_does_not_grow_with_the_files_that_failed() -> None:
+    """Failures that nobody keeps go at once: of a million, the collector would find too few in time."""
+    failures: list[weakref.ref[DownloadError]] = []
+
+    def on_settled(_: DownloadableFile, __: Any, failure: DownloadError | None) -> None:
+        assert failure is not None
+        failures.append(weakref.ref(failure))
+
+    session = DownloadSession([], DATASET, on_settled=on_settled)
+    gc.disable()
+    try:
+        for file in files(300):
+            session.register_download(file, Broken(DownloadError(file, "NOT_FOUND", "it is gone")))
+        with pytest.raises(ExceptionGroup):
+            session.await_downloads()
+        assert sum(failure() is not None for failure in failures) <= 101
+    finally:
+        gc.enable()
+
+
 def test_leaving_waits() -> None:
     """A `with` ends when every download has, and raises what failed."""
     with (
