@@ -14,6 +14,7 @@ from roboto_dagster import (
     CredentialProvider,
     CredentialProviderResource,
     Credentials,
+    DatasetFiles,
     DownloadableFile,
     DownloadError,
     DownloadSession,
@@ -24,10 +25,13 @@ from roboto_dagster import (
     RetryConfig,
     RobotoCredentialsResource,
     RobotoDagsterError,
+    RobotoFilesIOManager,
     RobotoResource,
     StoreRegistry,
     build_roboto_dataset_asset,
+    build_roboto_dataset_assets,
     read_manifest,
+    register_input_type,
 )
 from roboto_dagster.testing import LocalRoboto, faults
 
@@ -116,7 +120,23 @@ asset: dg.AssetsDefinition = build_roboto_dataset_asset(
     backfill_policy=dg.BackfillPolicy.single_run(),
     on_empty="allow",
 )
-definitions = dg.Definitions(assets=[asset], resources=resources)
+several: dg.AssetsDefinition = build_roboto_dataset_assets(
+    "flight_logs",
+    {"camera": ["*.mcap"], "imu": {"include_patterns": ["*.csv"], "on_empty": "allow"}},
+    destination="logs",
+    dataset_id="ds_1",
+)
+definitions = dg.Definitions(assets=[asset, several], resources=resources)
+
+
+# The IO manager.
+@register_input_type(bytes)
+def first_file(files: DatasetFiles, context: dg.InputContext) -> bytes:
+    """A type of one's own."""
+    return files.paths[0].read_bytes() if files and context.has_asset_key else b""
+
+
+RobotoFilesIOManager(destination="logs", allow_missing_partitions=True)
 table: pa.Table = read_manifest("logs/.roboto/flights/ds_1.parquet")
 
 # The platform on this machine.
