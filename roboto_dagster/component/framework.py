@@ -92,11 +92,14 @@ BackfillPolicy = Annotated[
     ),
 ]
 
-Translation = Annotated[
-    TranslationFn[Any] | None,
-    TranslationFnResolver[Any](template_vars_for_translation_fn=lambda data: {"data": data}),
-]
-"""Attributes of an asset that replace those that it has."""
+Translation = (
+    Annotated[
+        TranslationFn[Any],
+        TranslationFnResolver[Any](template_vars_for_translation_fn=lambda data: {"data": data}),
+    ]
+    | None
+)
+"""Attributes of an asset that replace those that it has; a resolver of the union would hide a field's description."""
 
 
 class DatasetOp(OpSpec):
