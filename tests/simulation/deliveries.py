@@ -93,7 +93,11 @@ def checked_run(
         world.take_turn = turn
     scope = [path for path in world.paths() if not include or path.startswith("c/")]
     _check_removals(
-        world, before, ours, options, is_whole=report is not None and not report.failures
+        world,
+        before,
+        ours,
+        {**options, "include": include},
+        is_whole=report is not None and not report.failures,
     )
     _check_foreign(world, before, ours, scope)
     if not is_cut:  # what it has published since is in its publish log
@@ -115,6 +119,9 @@ def _check_removals(
     removed = before.keys() - world.on_disk().keys()
     assert removed <= ours, f"what no run delivered was removed: {removed - ours}"
     assert not removed & set(world.paths()), "what the platform has was removed"
+    if options["include"]:
+        out_of_scope = {path for path in removed if not path.startswith("c/")}
+        assert not out_of_scope, "removed although the patterns leave it out"
     assert not removed or options.get("on_missing") == "remove", "removed without being asked"
     assert len(removed) <= options.get("max_removals", 100), "more was removed than allowed"
     if not is_whole:

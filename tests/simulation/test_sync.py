@@ -26,7 +26,7 @@ from tests.simulation.deliveries import (
 from tests.simulation.world import Clock, Scheduler, World
 
 HISTORIES = int(os.environ.get("ROBOTO_HISTORIES", "150"))
-NAMES = ("a", "b", "c/d", "c/e", "f", "g/h/i")
+NAMES = ("a", "b", "c/d", "c/e", "c/k", "f", "g/h/i", "l")
 SHAPES = ("f", "f/x", "g/h", "a/b")
 """Paths that stand in each other's way: a file now, a folder later."""
 
@@ -108,6 +108,12 @@ def run_once(world: World) -> None:
     world.broken = {}
 
 
+def change_and_run(world: World) -> None:
+    """Changes the platform, and runs."""
+    change_the_platform(world)
+    run_once(world)
+
+
 def run_twice_at_once(world: World) -> None:
     """Runs twice, interleaved at every publish, while the platform changes."""
     _run_at_once(world, world)
@@ -154,8 +160,8 @@ STEPS: tuple[Callable[[World], None], ...] = (
     change_the_platform,
     edit_the_disk,
     damage_the_manifest,
-    run_once,
-    run_once,
+    change_and_run,
+    change_and_run,
     run_once,
     run_twice_at_once,
     run_side_by_side,
@@ -200,6 +206,12 @@ def check_after_quiet_runs(world: World) -> None:
     assert world.gets == [], f"asked for again: {world.gets}"
 
 
+def draw_steps(world: World) -> list[Callable[[World], None]]:
+    """Draws what happens: most of what can go wrong needs files that were delivered."""
+    steps = [world.dice.choice(STEPS) for _ in range(world.dice.randrange(3, 10))]
+    return [change_the_platform, change_the_platform, run_once, *steps]
+
+
 @pytest.mark.parametrize(
     "block", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 10))]
 )
@@ -211,7 +223,7 @@ def test_histories_keep_the_promises(block: int, tmp_path: pathlib.Path, s3: Loc
         world.neighbour = World(seed, folder, s3, beside=world)
         world.place("").mkdir()
         world.place("mine.txt").write_bytes(b"mine")
-        history = [world.dice.choice(STEPS) for _ in range(world.dice.randrange(3, 12))]
+        history = draw_steps(world)
         try:
             for step in history:
                 step(world)
