@@ -18,6 +18,7 @@ from roboto_dagster.sync.manifest import read_manifest
 from roboto_dagster.testing.server.s3 import LocalS3
 from tests.simulation.deliveries import (
     EDITED,
+    check_claims,
     check_no_row_is_lost,
     checked_run,
     clashes,
@@ -118,6 +119,7 @@ def run_twice_at_once(world: World) -> None:
     """Runs twice, interleaved at every publish, while the platform changes."""
     _run_at_once(world, world)
     check_no_row_is_lost(world)
+    check_claims(world)
 
 
 def run_side_by_side(world: World) -> None:
@@ -127,6 +129,7 @@ def run_side_by_side(world: World) -> None:
     _run_at_once(world, world.neighbour)
     for each in (world, world.neighbour):
         check_no_row_is_lost(each)
+        check_claims(each)
 
 
 def _run_at_once(*worlds: World) -> None:
