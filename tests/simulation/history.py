@@ -57,6 +57,7 @@ class CoreHistory:
         self._foreign: dict[str, bytes] = {}
         self._leftovers: set[str] = set()
         self._was_killed = False
+        self._is_damaged = False
         self._writers = Writers()
         for number in range(dice.randrange(1, 5)):
             key, size = f"{number}.bin", dice.choice(SIZES)
@@ -156,7 +157,7 @@ class CoreHistory:
             for transfer in driver.transfers.values()
             if transfer.error is None
         }, "published what another run may write to"
-        self._find_left(ledger, is_killed=False, is_damaged=False)
+        self._find_left(ledger, is_killed=False)
         left = foreign_files(self._folder)
         assert self._was_killed or not left, "a temporary file is left behind"
         for name, data in self._foreign.items():
@@ -176,11 +177,11 @@ class CoreHistory:
         if owner == "silent":
             of_earlier_lives = self._foreign.keys() | self._leftovers
             self._writers.open(copy, foreign_files(copy).keys() - of_earlier_lives)
-        is_damaged = self._dice.random() < 0.5 and damage(copy, self._dice, self._foreign)
-        if is_damaged:
+        if self._dice.random() < 0.5 and damage(copy, self._dice, self._foreign):
+            self._is_damaged = True
             driver.trace.append(("damage",))
         self._folder = copy
-        self._find_left(ledger, is_killed=True, is_damaged=is_damaged)
+        self._find_left(ledger, is_killed=True)
         files = foreign_files(copy)
         if owner == "alive":
             self._left = {}
@@ -190,13 +191,13 @@ class CoreHistory:
         self._leftovers = set(files) - set(self._foreign)
         driver.let_go()
 
-    def _find_left(self, ledger: Ledger, *, is_killed: bool, is_damaged: bool) -> None:
+    def _find_left(self, ledger: Ledger, *, is_killed: bool) -> None:
         """Finds what the next life must not ask for."""
         self._left = {}
         for key, sets in logged(self._folder, self.store, self._foreign).items():
             if key in self._published or self.store.objects[key].events["flipped"]:
                 continue
-            if is_damaged:
+            if self._is_damaged:  # a log that is damaged may name anything
                 continue
             if len(sets) == 1:
                 self._left[key] = sets[0]
