@@ -70,7 +70,9 @@ class RunRecord:
     def __del__(self) -> None:
         # Only after an interrupt between `acquire` and its `try`.
         if getattr(self, "_fd", -1) >= 0 and self._pid == os.getpid():
-            self.add_left("whatever its forgotten users left")
+            # Without the lock, which nobody needs for what nobody else has: the garbage collector calls this in any
+            # thread, also in one that another waits for while it holds the lock.
+            self._left.setdefault(self.token, set()).add("whatever its forgotten users left")
             self._close()
 
     def add_scope(self, scope: str) -> None:

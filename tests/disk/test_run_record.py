@@ -213,6 +213,16 @@ def test_a_record_that_was_forgotten_ends(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_record_that_is_forgotten_waits_for_no_lock(tmp_path: pathlib.Path) -> None:
+    """The garbage collector may end it in a thread that the holder of the lock waits for."""
+    records = [acquire(tmp_path)]
+    forgetting = threading.Thread(target=records.clear, daemon=True)
+    with run_record._lock:  # noqa: SLF001 - what another thread holds while it starts one
+        forgetting.start()
+        forgetting.join(10)
+    assert not forgetting.is_alive()
+
+
 def test_a_forked_child_has_a_record_of_its_own(record: RunRecord) -> None:
     """The child neither uses nor removes its parent's."""
     child = os.fork()
