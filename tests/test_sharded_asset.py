@@ -10,6 +10,7 @@ import pytest
 from roboto_dagster import (
     ConfigurationError,
     RetryConfig,
+    RobotoFilesIOManager,
     ShardOptions,
     build_roboto_dataset_asset,
     build_roboto_dataset_checks,
@@ -246,3 +247,28 @@ def test_the_manifest_has_the_facts_of_the_shards(sharded: Sharded) -> None:
     rows = read_manifest(value).to_pylist()
     assert {row["status"] for row in rows} == {"fetched"}
     assert all(row["verified"] and row["fetched_at"] for row in rows)
+
+
+def test_other_assets_load_it(
+    tmp_path: pathlib.Path,
+    dataset_id: str,
+    resources: dict[str, Any],
+    instance: dg.DagsterInstance,
+) -> None:
+    """By the resource that the asset names, as they would load a plain one."""
+    logs = build_roboto_dataset_asset(
+        "logs",
+        dataset_id=dataset_id,
+        destination=tmp_path,
+        shards=SHARDS,
+        io_manager_key="files",
+    )
+
+    @dg.asset
+    def names(logs: list[pathlib.Path]) -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(metadata={"names": [each.name for each in logs]})
+
+    files = {**resources, "files": RobotoFilesIOManager()}
+    result = dg.materialize([logs, names], resources=files, instance=instance)
+    value: Any = result.asset_materializations_for_node("names")[0].metadata["names"].value
+    assert len(value) == FILES
