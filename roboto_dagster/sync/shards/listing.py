@@ -1,6 +1,5 @@
 """The files of a plan, in place of a listing of the platform."""
 
-import datetime as dt
 import itertools
 import operator
 import pathlib
@@ -24,7 +23,7 @@ class PlannedDatasets:
     ) -> None:
         self.org_ids = plan.org_ids
         self.names = plan.names
-        self.listed_at: dt.datetime | None = None
+        self.listed_at = plan.listed_at
         self._path = path
         self._within = within
         self._shard = shard

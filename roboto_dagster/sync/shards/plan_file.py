@@ -4,7 +4,8 @@ One row a listed file, those of a shard side by side, so that a shard reads only
 and renamed. What else a shard or the merge has to know is in the file's metadata:
 
 ```
-{"hash": …, "planned_at": …, "shards": [[files, bytes], …], "scopes": [{"dataset_id": …}, …], "org_ids": {…}, "names": {…}}
+{"hash": …, "planned_at": …, "listed_at": …, "shards": [[files, bytes], …],
+ "scopes": [{"dataset_id": …}, …], "org_ids": {…}, "names": {…}}
 ```
 
 The plan lies on a disk that others write to as well, so what it holds is checked again like a listing.
@@ -43,6 +44,7 @@ class ShardPlan:
     Attributes:
         plan_hash: Of its rows: the same listing, divided alike, has the same.
         planned_at: When it was made, in seconds since the epoch.
+        listed_at: When the platform began to list the files, by its own clock; None where it sends none.
         shards: Files and bytes of each shard.
         scopes: The datasets and their patterns.
         org_ids: The organization that owns each dataset.
@@ -51,6 +53,7 @@ class ShardPlan:
 
     plan_hash: str
     planned_at: float
+    listed_at: dt.datetime | None
     shards: Sequence[Totals]
     scopes: Sequence[Scope]
     org_ids: Mapping[str, str]
@@ -210,6 +213,7 @@ def _to_json(plan: ShardPlan) -> bytes:
     values = {
         "hash": plan.plan_hash,
         "planned_at": plan.planned_at,
+        "listed_at": plan.listed_at,
         "shards": [list(each) for each in plan.shards],
         "scopes": [dataclasses.asdict(each) for each in plan.scopes],
         "org_ids": dict(plan.org_ids),
@@ -227,6 +231,7 @@ def _from_json(text: bytes) -> ShardPlan:
     return ShardPlan(
         plan_hash=str(values["hash"]),
         planned_at=float(values["planned_at"]),
+        listed_at=_time(values["listed_at"]),
         shards=[Totals(int(files), int(size_bytes)) for files, size_bytes in values["shards"]],
         scopes=scopes,
         org_ids={str(key): str(value) for key, value in values["org_ids"].items()},
@@ -238,7 +243,9 @@ def _scope(values: Mapping[str, Any]) -> Scope:
     plain: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
-    for name in _TIMES:
-        if plain.get(name) is not None:
-            plain[name] = dt.datetime.fromisoformat(plain[name])
+    plain |= {name: _time(plain.get(name)) for name in _TIMES}
     return Scope(**plain)
+
+
+def _time(text: str | None) -> dt.datetime | None:
+    return None if text is None else dt.datetime.fromisoformat(text)

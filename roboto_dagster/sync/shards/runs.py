@@ -72,6 +72,7 @@ def plan_shards(
         plan = ShardPlan(
             plan_hash=_hash(inventory),
             planned_at=time.time(),
+            listed_at=datasets.listed_at,
             shards=_totals(inventory, shards),
             scopes=scopes,
             org_ids=datasets.org_ids,

@@ -82,6 +82,7 @@ def test_the_merge_reports_what_the_shards_have_fetched(sharded: Sharded) -> Non
     report = sharded.merge()
     assert not sharded.objects_asked_for()
     assert (report.files_fetched, report.files_unchanged, report.bytes_fetched) == (20, 0, 400)
+    assert report.listed_at is not None  # by which a schedule knows what has changed since
     assert {row["status"] for row in sharded.syncer.rows().values()} == {"fetched"}
     assert len(sharded.syncer.files()) == FILES
     assert not shards_folder(sharded.syncer.manifest).parent.parent.exists()
