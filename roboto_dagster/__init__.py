@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from roboto_dagster.assets import build_roboto_dataset_asset
     from roboto_dagster.checks import build_roboto_dataset_checks
     from roboto_dagster.component import RobotoDatasetComponent
-    from roboto_dagster.dataset_files import DatasetFiles
     from roboto_dagster.errors import (
         ConfigurationError,
         DownloadError,
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from roboto_dagster.fs.object_store import FutureLike, ObjectStore, OnProgress, StoreRegistry
     from roboto_dagster.fs.retry import RetryConfig
     from roboto_dagster.fs.s3_store import S3Store
-    from roboto_dagster.input_types import InputLoader, register_input_type
+    from roboto_dagster.inputs.dataset_files import DatasetFiles
+    from roboto_dagster.inputs.input_types import InputLoader, register_input_type
     from roboto_dagster.io_managers import RobotoFilesIOManager
     from roboto_dagster.jobs import build_roboto_dataset_job
     from roboto_dagster.multi_asset import build_roboto_dataset_assets
@@ -103,13 +103,13 @@ _MODULE_OF = {
     "CredentialProvider": "fs.credentials",
     "CredentialProviderResource": "resources",
     "Credentials": "fs.credentials",
-    "DatasetFiles": "dataset_files",
+    "DatasetFiles": "inputs.dataset_files",
     "DownloadError": "errors",
     "DownloadSession": "fs.download_session",
     "DownloadableFile": "types",
     "FailedFile": "failures",
     "FutureLike": "fs.object_store",
-    "InputLoader": "input_types",
+    "InputLoader": "inputs.input_types",
     "ManifestError": "errors",
     "MissingPartitionError": "errors",
     "ObjectStore": "fs.object_store",
@@ -138,7 +138,7 @@ _MODULE_OF = {
     "failures_of_run": "failures",
     "manifest_path": "sync.manifest",
     "read_manifest": "sync.manifest",
-    "register_input_type": "input_types",
+    "register_input_type": "inputs.input_types",
 }
 
 # A library leaves it to the application where its log lines go.

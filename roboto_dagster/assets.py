@@ -23,7 +23,6 @@ from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.run_history import DATASET_OP_TAGS
 from roboto_dagster.setting_checks import check_choice
-from roboto_dagster.shard_ops import ShardOps
 from roboto_dagster.sharded_asset import StepSettings, check_shards, sharded_asset
 from roboto_dagster.source_asset import (
     Source,
@@ -31,6 +30,8 @@ from roboto_dagster.source_asset import (
     deps_with_source,
     ignoring_source,
 )
+from roboto_dagster.step.shard_ops import ShardOps
+from roboto_dagster.step.unchanged import OnUnchanged
 from roboto_dagster.sync.options import (
     DEFAULT_RESERVE_BYTES,
     OnEmpty,
@@ -39,7 +40,6 @@ from roboto_dagster.sync.options import (
     SyncOptions,
 )
 from roboto_dagster.sync.shards.division import ShardOptions
-from roboto_dagster.unchanged import OnUnchanged
 
 __all__ = ["KINDS", "build_roboto_dataset_asset", "materialize_partitions"]
 

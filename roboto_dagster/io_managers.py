@@ -9,10 +9,10 @@ import dagster as dg
 from pydantic import Field
 
 from roboto_dagster.asset_config import DatasetAssetConfig
-from roboto_dagster.dataset_files import DatasetFiles
 from roboto_dagster.delivered import complete_files, materialized_keys
 from roboto_dagster.errors import ConfigurationError, MissingPartitionError
-from roboto_dagster.input_types import input_type
+from roboto_dagster.inputs.dataset_files import DatasetFiles
+from roboto_dagster.inputs.input_types import input_type
 from roboto_dagster.resource_checks import checked_fields, is_variable
 from roboto_dagster.sync.options import checked_destination
 from roboto_dagster.sync.report import count

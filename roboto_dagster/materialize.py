@@ -6,22 +6,22 @@ from typing import Any
 
 import dagster as dg
 
-from roboto_dagster.check_outputs import with_check_outputs
+from roboto_dagster.checks.outputs import with_check_outputs
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.failed_partitions import FailedPartitions
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.partition_sync import (
-    PartitionSync,
-)
 from roboto_dagster.partitions import Partitioning
-from roboto_dagster.recording import Recorder, Results, is_direct
 from roboto_dagster.resource_checks import checked_resource
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
-from roboto_dagster.run_requests import named_dataset
+from roboto_dagster.run_requests.requests import named_dataset
 from roboto_dagster.setting_checks import check_count
-from roboto_dagster.step import Step, StepAsset
+from roboto_dagster.step.failed_partitions import FailedPartitions
+from roboto_dagster.step.partition_sync import (
+    PartitionSync,
+)
+from roboto_dagster.step.recording import Recorder, Results, is_direct
+from roboto_dagster.step.step import Step, StepAsset
+from roboto_dagster.step.unchanged import OnUnchanged
 from roboto_dagster.sync.options import SyncOptions
-from roboto_dagster.unchanged import OnUnchanged
 
 DEFAULT_CONCURRENT_PARTITIONS = 16
 """Beyond, the interpreter is the limit."""

@@ -22,16 +22,16 @@ from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.materialize import asset_result, known_names, materialize_assets
 from roboto_dagster.naming import plain_name
-from roboto_dagster.partition_sync import PartitionSync
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
 from roboto_dagster.platform.queries import Query
-from roboto_dagster.recording import is_direct
 from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.run_history import DATASET_OP_TAGS
 from roboto_dagster.source_asset import Source
+from roboto_dagster.step.partition_sync import PartitionSync
+from roboto_dagster.step.recording import is_direct
+from roboto_dagster.step.unchanged import OnUnchanged
 from roboto_dagster.sync.options import OnEmpty, OnMissing, OnRefused, SyncOptions
-from roboto_dagster.unchanged import OnUnchanged
 
 
 class AssetOptions(TypedDict, total=False):

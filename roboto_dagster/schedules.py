@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 
-from roboto_dagster.changed_partitions import ChangedPartitions, tick_before
 from roboto_dagster.definition_checks import check_list
 from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.naming import label_of, name_around
@@ -19,10 +18,15 @@ from roboto_dagster.partitions import Partitioning, partitioning_of_asset
 from roboto_dagster.platform.changes import ChangeQueries
 from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import RobotoResource
-from roboto_dagster.run_requests import contiguous_groups, group_request, partitions_per_run
+from roboto_dagster.run_requests.changed_partitions import ChangedPartitions, tick_before
+from roboto_dagster.run_requests.requests import (
+    contiguous_groups,
+    group_request,
+    partitions_per_run,
+)
+from roboto_dagster.run_requests.tick_limits import with_short_limits
 from roboto_dagster.setting_checks import check_count, check_flag, check_seconds, check_tags
 from roboto_dagster.text import one_line
-from roboto_dagster.tick_limits import with_short_limits
 
 SelectKeys = Callable[[Sequence[str]], Iterable[str]]
 """Given all keys of the partitions, returns those to run."""

@@ -22,9 +22,9 @@ import dagster as dg
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.naming import derived_name
 from roboto_dagster.resource_params import with_resources
-from roboto_dagster.shard_ops import ShardOps
+from roboto_dagster.step.shard_ops import ShardOps
+from roboto_dagster.step.unchanged import OnUnchanged
 from roboto_dagster.sync.shards.division import ShardOptions
-from roboto_dagster.unchanged import OnUnchanged
 
 DEFAULT_RETRY_POLICY = dg.RetryPolicy(
     max_retries=3, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL

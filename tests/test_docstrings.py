@@ -31,7 +31,7 @@ from roboto_dagster import (
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.assets import materialize_partitions
 from roboto_dagster.component.fields import SettingsModel, setting
-from roboto_dagster.input_types import input_type
+from roboto_dagster.inputs.input_types import input_type
 from roboto_dagster.partitions import partitioning_of
 from roboto_dagster.testing import LocalRoboto, faults
 
@@ -229,7 +229,7 @@ def test_register_input_type() -> None:
             self.paths = paths
 
     run(
-        "input_types.register_input_type",
+        "inputs.input_types.register_input_type",
         dg=dg,
         DatasetFiles=DatasetFiles,
         Recording=Recording,

@@ -9,6 +9,7 @@ errors, types, uri … ◄── disk
                                                                     └─ fs/boto ◄┘
                                       ◄────── sync ◄── surface ◄── component ◄── the package itself
                                                          └── sensor
+surface: assets, jobs, sensors, schedules, io_managers, resources …, and their rooms step, checks, inputs, run_requests
 ```
 """
 

@@ -29,12 +29,12 @@ from roboto_dagster.materialize import asset_result, materialize_assets, materia
 from roboto_dagster.multi_asset import AssetDelivery, syncs_of
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import PartitionsDef, partitioning_of
-from roboto_dagster.recording import Results
 from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
-from roboto_dagster.shard_ops import ShardOps
 from roboto_dagster.sharded_asset import StepSettings, check_shards, sharded_asset
 from roboto_dagster.source_asset import deps_with_source, ignoring_source
+from roboto_dagster.step.recording import Results
+from roboto_dagster.step.shard_ops import ShardOps
 
 
 @dg.scaffold_with(RobotoDatasetScaffolder)

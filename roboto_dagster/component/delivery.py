@@ -17,8 +17,8 @@ from roboto_dagster.component.partitions import DatasetPartitions
 from roboto_dagster.component.parts import Parts
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.partitions import PartitionsDef
+from roboto_dagster.step.unchanged import OnUnchanged
 from roboto_dagster.sync.options import OnEmpty, OnMissing, OnRefused, SyncOptions
-from roboto_dagster.unchanged import OnUnchanged
 
 
 class DeliverySettings(SettingsModel):

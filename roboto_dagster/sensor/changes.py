@@ -7,11 +7,11 @@ decide on a dataset's partitions, the files' creation times are collected with i
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 
-from roboto_dagster.partition_windows import WindowFinder
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.platform.changes import FileChange
 from roboto_dagster.platform.datasets import RemoteDataset
 from roboto_dagster.platform.scope import is_dataset_id
+from roboto_dagster.run_requests.partition_windows import WindowFinder
 from roboto_dagster.sensor.cursor import Change
 from roboto_dagster.sensor.feed import Revision
 from roboto_dagster.text import one_line

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 import dagster as dg
 
 from roboto_dagster.partition_existence import Existence, ExistingPartitions, keys_by_dimension
-from roboto_dagster.partition_windows import WindowFinder
 from roboto_dagster.partitions import Partitioning
-from roboto_dagster.run_requests import (
+from roboto_dagster.run_requests.partition_windows import WindowFinder
+from roboto_dagster.run_requests.requests import (
     DATASET_NAME_TAG,
     DATASET_TAG,
     contiguous_groups,

@@ -3,9 +3,9 @@
 import dataclasses
 import datetime as dt
 
-from roboto_dagster.partition_windows import WindowFinder
 from roboto_dagster.platform.changes import ChangeQueries
 from roboto_dagster.platform.queries import Query, where
+from roboto_dagster.run_requests.partition_windows import WindowFinder
 from roboto_dagster.sensor.cursor import Change
 from roboto_dagster.sensor.options import SensorOptions
 from roboto_dagster.sensor.walk import Deadline

@@ -20,13 +20,14 @@ import dagster as dg
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.partition_existence import keys_by_dimension
-from roboto_dagster.partition_windows import WindowFinder
 from roboto_dagster.partitions import MANY_PARTITIONS, partitioning_of_asset
 from roboto_dagster.platform.changes import ChangeQueries
 from roboto_dagster.platform.datasets import RemoteDataset, dataset_exists, find_datasets
 from roboto_dagster.platform.queries import Query
 from roboto_dagster.resources import RobotoResource
-from roboto_dagster.run_requests import partitions_per_run
+from roboto_dagster.run_requests.partition_windows import WindowFinder
+from roboto_dagster.run_requests.requests import partitions_per_run
+from roboto_dagster.run_requests.tick_limits import with_short_limits
 from roboto_dagster.sensor.changes import ChangeCollection, dataset_revision
 from roboto_dagster.sensor.cursor import MAX_SEARCHED, Change, SensorCursor
 from roboto_dagster.sensor.deletions import DeletionScan, DeletionScanner
@@ -36,7 +37,6 @@ from roboto_dagster.sensor.options import SensorOptions
 from roboto_dagster.sensor.requests import RunRequester
 from roboto_dagster.sensor.settling import Settling
 from roboto_dagster.sensor.walk import Deadline
-from roboto_dagster.tick_limits import with_short_limits
 
 _DATASETS_SHARE, _FILES_SHARE, _SETTLING_SHARE = 0.3, 0.6, 0.85
 

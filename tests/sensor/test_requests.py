@@ -11,7 +11,7 @@ import pytest
 
 from roboto_dagster import build_roboto_dataset_asset
 from roboto_dagster.partitions import partitioning_of_asset
-from roboto_dagster.run_requests import partitions_per_run
+from roboto_dagster.run_requests.requests import partitions_per_run
 from roboto_dagster.sensor.cursor import PendingPartition, SensorCursor
 from roboto_dagster.sensor.feed import digest_of
 from roboto_dagster.sensor.options import SensorOptions

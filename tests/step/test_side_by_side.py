@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from roboto_dagster.side_by_side import SideBySide
+from roboto_dagster.step.side_by_side import SideBySide
 
 PATIENCE_SECONDS = 30.0
 

@@ -1,7 +1,7 @@
 """Asset checks on what was delivered: there, right, in step with the platform, and recent.
 
 All checks of an asset are one op, since a process for each would cost more than the checks;
-`roboto_dagster.check_evaluations` has its body.
+`roboto_dagster.checks.evaluations` has its body.
 """
 
 import datetime as dt
@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from roboto_dagster.check_evaluations import MAX_AGE_SECONDS, SAMPLE_FILES, evaluate_checks
-from roboto_dagster.findings import Platform
+from roboto_dagster.checks.evaluations import MAX_AGE_SECONDS, SAMPLE_FILES, evaluate_checks
+from roboto_dagster.checks.findings import Platform
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import partitioning_of_asset
 from roboto_dagster.setting_checks import (

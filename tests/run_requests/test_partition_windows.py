@@ -5,7 +5,7 @@ import datetime as dt
 import dagster as dg
 import pytest
 
-from roboto_dagster.partition_windows import WindowFinder
+from roboto_dagster.run_requests.partition_windows import WindowFinder
 
 UTC = dt.timezone.utc
 NOON = dt.datetime(2026, 11, 10, 12, tzinfo=UTC)

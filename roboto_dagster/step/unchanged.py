@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from roboto_dagster.step.version_tags import has_same_versions
 from roboto_dagster.sync.report import SyncReport
-from roboto_dagster.version_tags import has_same_versions
 
 OnUnchanged = Literal["materialize", "observe"]
 """What is recorded for a partition without any change."""

@@ -18,15 +18,15 @@ from typing import Any
 
 import dagster as dg
 
-from roboto_dagster.check_results import check_result
+from roboto_dagster.checks.findings import Findings, Platform, Subject, Violation
+from roboto_dagster.checks.inspections import INSPECTIONS
+from roboto_dagster.checks.results import check_result
 from roboto_dagster.delivered import materialized_keys
 from roboto_dagster.errors import RobotoDagsterError
-from roboto_dagster.findings import Findings, Platform, Subject, Violation
-from roboto_dagster.inspections import INSPECTIONS
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning
-from roboto_dagster.side_by_side import SideBySide
+from roboto_dagster.step.side_by_side import SideBySide
 
 SAMPLE_FILES = "roboto/sample_files"
 MAX_AGE_SECONDS = "roboto/max_age_seconds"

@@ -18,14 +18,14 @@ from typing import Any
 import dagster as dg
 
 from roboto_dagster.metadata import Metadata, outcome_metadata
-from roboto_dagster.sync.report import SyncReport
-from roboto_dagster.unchanged import OnUnchanged, UnchangedPartitions
-from roboto_dagster.version_tags import (
+from roboto_dagster.step.unchanged import OnUnchanged, UnchangedPartitions
+from roboto_dagster.step.version_tags import (
     can_omit_events,
     result_without_events,
     version_tags,
     with_data_version,
 )
+from roboto_dagster.sync.report import SyncReport
 
 Results = Iterator[dg.MaterializeResult[Any]]
 

@@ -14,11 +14,11 @@ from roboto_dagster import (
     PlatformError,
     build_roboto_dataset_asset,
     build_roboto_sync_schedule,
-    changed_partitions,
 )
-from roboto_dagster.changed_partitions import ChangedPartitions, tick_before
 from roboto_dagster.metadata import outcome_metadata
 from roboto_dagster.platform.changes import ChangeQueries
+from roboto_dagster.run_requests import changed_partitions
+from roboto_dagster.run_requests.changed_partitions import ChangedPartitions, tick_before
 from roboto_dagster.testing import LocalRoboto, faults
 from tests.reports import failure, report
 

@@ -306,7 +306,7 @@ def test_a_release_without_silent_results_still_gets_right_versions(
     materialize: "Materializer", keys: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The events then come after those of the result, and so count."""
-    monkeypatch.setattr("roboto_dagster.recording.can_omit_events", lambda: False)
+    monkeypatch.setattr("roboto_dagster.step.recording.can_omit_events", lambda: False)
     asset = materialize.range_asset(keys)
     for key in keys:
         materialize(asset, partition_key=key)

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from roboto_dagster.checks.findings import Findings, Subject, Violation
 from roboto_dagster.delivered import (
     DeliveredFile,
     delivered_files,
@@ -28,7 +29,6 @@ from roboto_dagster.delivered import (
 )
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import RobotoDagsterError
-from roboto_dagster.findings import Findings, Subject, Violation
 from roboto_dagster.platform.files import FileListing
 from roboto_dagster.sync.report import count, duration_text
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from roboto_dagster.findings import Findings, Violation
+from roboto_dagster.checks.findings import Findings, Violation
 from roboto_dagster.sync.report import count
 from roboto_dagster.text import code_span, markdown_text, one_line
 

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_or
 
 import dagster as dg
 
-from roboto_dagster.dataset_files import DatasetFiles
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.frames import data_frame, lazy_frame, relation
+from roboto_dagster.inputs.dataset_files import DatasetFiles
+from roboto_dagster.inputs.frames import data_frame, lazy_frame, relation
 from roboto_dagster.sync.report import count
 from roboto_dagster.tables import checked_format
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package
-    from roboto_dagster.frames import ArrowData
+    from roboto_dagster.inputs.frames import ArrowData
 
 InputLoader = Callable[[DatasetFiles, dg.InputContext], Any]
 """Makes the value of an input of the files of its partitions."""
@@ -53,7 +53,15 @@ class InputType:
 @overload
 def register_input_type(annotation: Any) -> Callable[[LoaderT], LoaderT]: ...
 @overload
-def register_input_type(annotation: Any, loader: LoaderT) -> LoaderT: ...
+def register_input_type(annotation: Any, loader: LoaderT) -> LoaderT:
+    """As a function.
+
+    Args:
+        annotation: See below.
+        loader: See below.
+    """
+
+
 def register_input_type(annotation: Any, loader: InputLoader | None = None) -> Any:
     """Have `RobotoFilesIOManager` load a type of your own, or another one in your own way.
 
@@ -215,7 +223,7 @@ def _arrow_dataset(files: DatasetFiles, context: dg.InputContext) -> Any:
 
 # By name, since an import of pyarrow, polars or duckdb would cost every code location.
 _BUILT_IN: dict[str, InputLoader] = {
-    "roboto_dagster.dataset_files:DatasetFiles": lambda files, _: files,
+    "roboto_dagster.inputs.dataset_files:DatasetFiles": lambda files, _: files,
     "pathlib:Path": _only_path,
     ":list[pathlib.Path]": lambda files, _: files.paths,
     "pyarrow:Table": _arrow_table,

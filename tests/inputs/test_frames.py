@@ -7,7 +7,7 @@ import pyarrow.dataset as pad
 import pytest
 
 from roboto_dagster import ConfigurationError
-from roboto_dagster.frames import data_frame, lazy_frame, relation
+from roboto_dagster.inputs.frames import data_frame, lazy_frame, relation
 
 DATA = pa.table({"x": [1, 2]})
 NOTHING = pa.schema([]).empty_table()

@@ -13,7 +13,7 @@ import pytest
 
 from roboto_dagster import ConfigurationError, DatasetFiles, register_input_type
 from roboto_dagster.delivered import DeliveredFile
-from roboto_dagster.input_types import input_type
+from roboto_dagster.inputs.input_types import input_type
 
 
 def files_at(*paths: pathlib.Path) -> DatasetFiles:

@@ -156,7 +156,7 @@ def test_partitions_overlap(
 
 def test_many_failures_take_little_memory() -> None:
     """Beyond a hundred partitions the failure keeps counts, not files."""
-    from roboto_dagster.failed_partitions import FailedPartitions
+    from roboto_dagster.step.failed_partitions import FailedPartitions
     from roboto_dagster.sync.report import SyncReport
     from tests.reports import failure, report
 

@@ -5,8 +5,8 @@ from typing import NoReturn
 
 import dagster as dg
 
-from roboto_dagster.check_evaluations import evaluate_in_failed_step
-from roboto_dagster.findings import Platform
+from roboto_dagster.checks.evaluations import evaluate_in_failed_step
+from roboto_dagster.checks.findings import Platform
 from roboto_dagster.messages import describe_in_markdown
 from roboto_dagster.metadata import MAX_TABLE_ROWS, outcome_metadata
 from roboto_dagster.outcomes import Outcome, Unit, run_error, run_failure

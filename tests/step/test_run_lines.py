@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from roboto_dagster.run_lines import RunLines
+from roboto_dagster.step.run_lines import RunLines
 
 
 class Log:

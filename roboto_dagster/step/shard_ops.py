@@ -6,16 +6,16 @@ from typing import Any
 import dagster as dg
 
 from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
-from roboto_dagster.failed_partitions import FailedPartitions
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.messages import summary
 from roboto_dagster.metadata import outcome_metadata
 from roboto_dagster.outcomes import Outcome, Unit, is_complete, run_error, run_failure
-from roboto_dagster.partition_sync import PartitionSync
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.platform.scope import Scope
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
-from roboto_dagster.run_requests import named_dataset
+from roboto_dagster.run_requests.requests import named_dataset
+from roboto_dagster.step.failed_partitions import FailedPartitions
+from roboto_dagster.step.partition_sync import PartitionSync
 from roboto_dagster.sync.options import SyncOptions
 from roboto_dagster.sync.report import SyncReport, count, size_text
 from roboto_dagster.sync.shards.division import ShardOptions

@@ -1,4 +1,4 @@
-"""What an inspection gets, and what it returns; `roboto_dagster.inspections` has them."""
+"""What an inspection gets, and what it returns; `roboto_dagster.checks.inspections` has them."""
 
 import dataclasses
 import datetime as dt

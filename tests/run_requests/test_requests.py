@@ -2,7 +2,7 @@
 
 import pytest
 
-from roboto_dagster.run_requests import MAX_PARTITIONS_PER_RUN, contiguous_groups
+from roboto_dagster.run_requests.requests import MAX_PARTITIONS_PER_RUN, contiguous_groups
 
 
 @pytest.mark.parametrize(

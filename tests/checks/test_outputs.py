@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from roboto_dagster.check_outputs import with_check_outputs
+from roboto_dagster.checks.outputs import with_check_outputs
 from roboto_dagster.testing import LocalRoboto
 
 if TYPE_CHECKING:

@@ -15,18 +15,18 @@ from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
-from roboto_dagster.failed_partitions import FailedPartitions
 from roboto_dagster.outcomes import Outcome, Unit, is_complete, run_error, run_failure
-from roboto_dagster.partition_sync import (
+from roboto_dagster.step.failed_partitions import FailedPartitions
+from roboto_dagster.step.partition_sync import (
     PartitionSync,
     sharing_engine,
     sync_cancellable,
     sync_together,
 )
-from roboto_dagster.recording import Recorder, Results
-from roboto_dagster.run_lines import RunLines
-from roboto_dagster.run_log import Lines, RunLog, log_outcome
-from roboto_dagster.side_by_side import SideBySide
+from roboto_dagster.step.recording import Recorder, Results
+from roboto_dagster.step.run_lines import RunLines
+from roboto_dagster.step.run_log import Lines, RunLog, log_outcome
+from roboto_dagster.step.side_by_side import SideBySide
 from roboto_dagster.sync.report import SyncReport
 
 

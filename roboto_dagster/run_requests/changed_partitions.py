@@ -21,7 +21,7 @@ import dagster as dg
 
 from roboto_dagster.platform.changes import ChangePage, ChangeQueries
 from roboto_dagster.platform.pagination import walk_pages
-from roboto_dagster.sync_history import LastSync, last_syncs
+from roboto_dagster.run_requests.sync_history import LastSync, last_syncs
 
 MAX_CHANGES = 10_000
 """Where more files or datasets have changed than this, listing everything is no more work."""

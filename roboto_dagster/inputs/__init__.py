@@ -1,0 +1,1 @@
+"""What other assets get of a delivered partition: paths, tables, frames, relations."""

@@ -1,0 +1,1 @@
+"""Which partitions a sensor or a schedule requests, and in which runs."""
