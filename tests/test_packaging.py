@@ -31,7 +31,6 @@ PARTS = {
     "botocore": "boto3",
     "dagster_shared": "dagster",
     "s3transfer": "boto3",
-    "urllib3": "boto3",
     "werkzeug": "flask",
 }
 

@@ -53,7 +53,7 @@ class InputType:
 @overload
 def register_input_type(annotation: Any) -> Callable[[LoaderT], LoaderT]: ...
 @overload
-def register_input_type(annotation: Any, loader: LoaderT) -> LoaderT:
+def register_input_type(annotation: Any, loader: LoaderT) -> LoaderT:  # noqa: D418 - two arguments, so both are named
     """As a function.
 
     Args:
