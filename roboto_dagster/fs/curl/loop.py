@@ -214,8 +214,11 @@ class CurlLoop:
     def _timeout(self) -> float | None:
         due = min(self._multi.due, self._requests.watch_due)
         for tenant in self._tenants:
-            if self._tenants.may_start(tenant):  # else the end of a request wakes it
+            if self._tenants.may_start(tenant):
                 due = min(due, tenant.due)
+            elif not len(self._requests):  # else the end of one wakes it
+                # The other loops have the connections, and do not say when they leave one.
+                due = min(due, max(tenant.due, self._now + _LOOK_AGAIN_SECONDS))
             if self._now < tenant.state.throttle.not_before:
                 due = min(due, tenant.state.throttle.not_before)
         if self._is_short and not len(self._requests):

@@ -275,11 +275,16 @@ def test_a_full_disk_stops_new_work(
     assert local.requests.count(service="s3") < 20
 
 
+@pytest.mark.parametrize("attempt", range(10))
 def test_too_many_open_files_shrink_the_store(
-    make_store: MakeStore, put: Put, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    make_store: MakeStore,
+    put: Put,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    attempt: int,
 ) -> None:
-    """A process short of files gets there with fewer connections."""
-    uris = [put(str(number), b"data") for number in range(20)]
+    """A process short of files gets there with fewer connections; a loop that has none left looks for one again."""
+    uris = [put(f"{attempt}/{number}", b"data") for number in range(20)]
     refusals = collections.deque([errno.EMFILE] * 5)
 
     def scarce(*arguments: Any) -> temp_file.PartialFile:
