@@ -143,7 +143,7 @@ def test_the_demo_names_logs_that_it_cannot_use(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal here")
-@pytest.mark.parametrize("until", [""])
+@pytest.mark.parametrize("until", ["", "1. Materialize"])
 def test_ctrl_c_ends_the_demo_shortly(demo: Demo, until: str) -> None:
     """Ctrl-C, while it starts or in the middle, is answered in a line."""
     process = demo()

@@ -82,10 +82,18 @@ class BoundedHttpClient(HttpClient):
             default_endpoint=endpoint, default_auth=auth, default_timeout=timeout_seconds
         )
         self._http = BoundedHttp(endpoint)
-        self._max_attempts = max_attempts
         self._max_pause_seconds = timeout_seconds * TOTAL_TIMEOUT_FACTOR
         self._rate = rate or RequestRate()
-        self._sleep = sleep
+        # One for all requests and threads. It must not refer to this client: tenacity's objects are cycles, and a client in one
+        # is left to the garbage collector, where an interrupt that meets urllib3's finalizer is lost.
+        self._retrying = tenacity.Retrying(
+            retry=functools.partial(_is_retried, self._max_pause_seconds),
+            stop=tenacity.stop_after_attempt(max_attempts),
+            wait=_pause_seconds,
+            sleep=sleep,
+            before_sleep=_log_retry,
+            reraise=True,
+        )
 
     # Every verb of the SDK's class goes through this one method, whose name is private to it. The tests of
     # redirects and of slow answers fail if a release of the SDK renames it.
@@ -94,16 +102,8 @@ class BoundedHttpClient(HttpClient):
     ) -> HttpResponse:
         if self.auth_decorator is not None:
             request = self.auth_decorator(request)
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(functools.partial(self._is_retried, request)),
-            stop=tenacity.stop_after_attempt(self._max_attempts),
-            wait=lambda state: _pause_seconds(request, state),
-            sleep=self._sleep,
-            before_sleep=functools.partial(_log_retry, request),
-            reraise=True,
-        )
         try:
-            return retrying(self._send_once_more, request, timeout)
+            return self._retrying(self._send_once_more, request, timeout)
         except urllib.error.HTTPError as error:
             raise _sdk_error(error) from None
         except urllib.error.URLError as error:  # as the SDK's own transport translates it
@@ -139,15 +139,6 @@ class BoundedHttpClient(HttpClient):
             path = urllib.parse.urlsplit(request.url).path
             self._rate.throttled(path, min(_retry_after(error), self._max_pause_seconds))
         raise error
-
-    def _is_retried(self, request: HttpRequest, error: BaseException) -> bool:
-        """Extend the SDK's predicate: answers that were cut off, and pauses that nobody waits for."""
-        if isinstance(error, (http.client.IncompleteRead, http.client.BadStatusLine)):
-            return bool(request.idempotent)
-        if not is_expected_to_be_transient(request, error):
-            return False
-        is_answer = isinstance(error, urllib.error.HTTPError)
-        return not is_answer or _retry_after(error) <= self._max_pause_seconds
 
 
 class BoundedRobotoClient(RobotoClient):
@@ -193,17 +184,37 @@ def _retry_after(error: BaseException) -> float:
     return retry_after_seconds(error.headers.get("Retry-After"), time.time())
 
 
-def _pause_seconds(request: HttpRequest, state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
+def _is_retried(max_pause_seconds: float, state: tenacity.RetryCallState) -> bool:
+    """Extend the SDK's predicate: answers that were cut off, and pauses that nobody waits for."""
+    request, error = _request_and_error(state)
+    if error is None:
+        return False
+    if isinstance(error, (http.client.IncompleteRead, http.client.BadStatusLine)):
+        return bool(request.idempotent)
+    if not is_expected_to_be_transient(request, error):
+        return False
+    is_answer = isinstance(error, urllib.error.HTTPError)
+    return not is_answer or _retry_after(error) <= max_pause_seconds
+
+
+def _pause_seconds(state: tenacity.RetryCallState) -> float:
+    request, error = _request_and_error(state)
     own = float(request.retry_wait(state, None)) / 1000
     return own if error is None else max(own, _retry_after(error))
 
 
-def _log_retry(request: HttpRequest, state: tenacity.RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
+def _log_retry(state: tenacity.RetryCallState) -> None:
+    request, error = _request_and_error(state)
     logger.debug(
         "%s %s: attempt %d failed: %s", request.method, request.url, state.attempt_number, error
     )
+
+
+def _request_and_error(
+    state: tenacity.RetryCallState,
+) -> tuple[HttpRequest, BaseException | None]:
+    """Return the first argument of what is retried, and how its last attempt failed."""
+    return state.args[0], state.outcome.exception() if state.outcome else None
 
 
 def _answer(body: bytes, answer: urllib3.BaseHTTPResponse, url: str) -> urllib.response.addinfourl:

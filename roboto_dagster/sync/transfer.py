@@ -33,7 +33,7 @@ from roboto_dagster.sync.downloads import (
 from roboto_dagster.sync.inventory import Inventory, Source
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.outcomes import Outcomes
-from roboto_dagster.sync.progress import Progress
+from roboto_dagster.sync.progress import Log, Progress
 from roboto_dagster.sync.publish_log import PublishLog
 from roboto_dagster.sync.publisher import Published, Publisher
 from roboto_dagster.sync.report import Timeline, TransferAttempt
@@ -92,7 +92,9 @@ class TransferPhase:
         repeat = self._settings.retry.retrying().copy(
             retry=tenacity.retry_if_result(bool),
             retry_error_callback=lambda _: None,  # giving up is no error: the failures are noted
-            before_sleep=self._log_wait,
+            # Without this phase: tenacity's objects are cycles, which would keep it, and a run's client with it, until the
+            # garbage collector comes.
+            before_sleep=functools.partial(_log_wait, self._settings.log, self.attempts),
             sleep=tenacity.sleep_using_event(self._settings.cancellation.event),
         )
         if work:
@@ -222,10 +224,13 @@ class TransferPhase:
         for planned in self._inventory.files(numbers):
             self._note_failed(planned.seq, as_download_error(self._downloads.of(planned), error))
 
-    def _log_wait(self, state: tenacity.RetryCallState) -> None:
-        wait_seconds = state.next_action.sleep if state.next_action else 0.0
-        line = (
-            f"Attempt {state.attempt_number} left {self._failed_now} failures; what is transient is tried again in "
-            f"{wait_seconds:.1f} s"
-        )
-        self._settings.log(logging.WARNING, line)
+
+def _log_wait(
+    log: Log, attempts: Sequence[TransferAttempt], state: tenacity.RetryCallState
+) -> None:
+    wait_seconds = state.next_action.sleep if state.next_action else 0.0
+    line = (
+        f"Attempt {state.attempt_number} left {attempts[-1].failed} failures; what is transient is tried again in "
+        f"{wait_seconds:.1f} s"
+    )
+    log(logging.WARNING, line)

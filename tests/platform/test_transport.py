@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import gc
 import http.server
 import os
 import pathlib
@@ -9,6 +10,7 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -602,3 +604,17 @@ def tls_server(context: ssl.SSLContext) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, daemon=True).start()
         yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_client_that_is_let_go_is_freed_at_once(local: LocalRoboto) -> None:
+    """Left to the garbage collector, its connections are closed by a finalizer, in which Python loses an interrupt."""
+    gc.collect()
+    gc.disable()
+    try:
+        client = local.client()
+        ask(client, f"v1/datasets/{local.add_dataset()}")
+        freed = weakref.ref(client.http_client)
+        del client
+        assert freed() is None
+    finally:
+        gc.enable()

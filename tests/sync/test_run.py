@@ -1,9 +1,11 @@
 """Complete syncs on the local platform: what arrives, what is asked for, what the manifest contains."""
 
 import concurrent.futures
+import gc
 import os
 import pathlib
 import re
+import weakref
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -860,3 +862,19 @@ def test_a_destination_is_a_folder_on_this_machine(
     with pytest.raises(ConfigurationError, match="destination must be"):
         syncer(dataset_id, destination=text)
     assert local.requests.count() == 0
+
+
+def test_a_sync_lets_go_of_its_client_at_once(
+    syncer: "Syncer", local: LocalRoboto, dataset_id: str
+) -> None:
+    """Nothing of it is left to the garbage collector, also where files were fetched."""
+    gc.collect()
+    gc.disable()
+    try:
+        client = local.client()
+        assert syncer(dataset_id, client=client).files_fetched
+        freed = weakref.ref(client)
+        del client
+        assert freed() is None
+    finally:
+        gc.enable()
