@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import dagster as dg
 from typing_extensions import Self
 
-import roboto_dagster.library  # noqa: F401 -- registers the package
+import roboto_dagster.registration  # noqa: F401 -- registers the package
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.platform.queries import Query, checked_query
 from roboto_dagster.platform.scope import Matcher, Scope, covering_patterns

@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-import roboto_dagster.library  # noqa: F401 -- registers the package
+import roboto_dagster.registration  # noqa: F401 -- registers the package
 from roboto_dagster.errors import ADVICE, ManifestError
 from roboto_dagster.run_history import EVENT_TYPES, Planned, Reason, RunHistory, dataset_ops
 from roboto_dagster.sync.manifest import iterate_manifest

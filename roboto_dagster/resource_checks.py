@@ -14,7 +14,7 @@ import dagster as dg
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-import roboto_dagster.library  # noqa: F401 -- registers the package
+import roboto_dagster.registration  # noqa: F401 -- registers the package
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.setting_checks import check_text
 

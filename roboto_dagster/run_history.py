@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
-import roboto_dagster.library  # noqa: F401 -- registers the package
+import roboto_dagster.registration  # noqa: F401 -- registers the package
 
 Reason = Literal["failed", "canceled", "interrupted"]
 """Why a partition is not complete."""

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import dagster as dg
 
-import roboto_dagster.library  # noqa: F401 -- registers the package
+import roboto_dagster.registration  # noqa: F401 -- registers the package
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.setting_checks import check_http_url
 

@@ -157,7 +157,7 @@ def test_whatever_is_made_for_dagster_registers_the_package() -> None:
         )
     }
     assert "resources" in made_for_dagster
-    assert {m for m in made_for_dagster if "library" not in _reachable(m)} == set()
+    assert {m for m in made_for_dagster if "registration" not in _reachable(m)} == set()
 
 
 def test_no_module_imports_itself_by_a_detour() -> None:
