@@ -10,7 +10,7 @@
 import collections
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import dagster as dg
 
@@ -42,7 +42,7 @@ class Unit(NamedTuple):
         return ", ".join(each for each in (self.asset, self.partition_key) if each)
 
 
-def is_complete(outcome: Outcome) -> bool:
+def is_complete(outcome: Outcome) -> TypeGuard[SyncReport]:
     """Return whether every file of a partition is on disk."""
     return isinstance(outcome, SyncReport) and not outcome.files_failed
 

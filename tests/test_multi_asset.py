@@ -106,6 +106,13 @@ def build(tmp_path: pathlib.Path, keys: Sequence[str], **options: Any) -> dg.Ass
     )
 
 
+def of_one_dataset(tmp_path: pathlib.Path, dataset_id: str, **options: Any) -> dg.AssetsDefinition:
+    """Both assets without partitions."""
+    return build_roboto_dataset_assets(
+        "flight_logs", DIVIDED, destination=tmp_path, dataset_id=dataset_id, **options
+    )
+
+
 @pytest.fixture
 def instance() -> Any:
     """An instance of this test alone."""
@@ -121,9 +128,7 @@ def test_each_has_its_own_files(
     tmp_path: pathlib.Path,
 ) -> None:
     """A manifest, an event and metadata for each, from one listing; what nobody wants is not delivered."""
-    assets = build_roboto_dataset_assets(
-        "flight_logs", DIVIDED, destination=tmp_path, dataset_id=dataset_id
-    )
+    assets = of_one_dataset(tmp_path, dataset_id)
     result = run(assets, resources, instance)
     assert materialized(instance, result) == [("camera", None), ("imu", None)]
     assert local.requests.count(route=LISTING) == 1
@@ -146,9 +151,7 @@ def test_they_share_connections(
     tmp_path: pathlib.Path,
 ) -> None:
     """One engine and one client of the platform, also in a run of one partition."""
-    assets = build_roboto_dataset_assets(
-        "flight_logs", DIVIDED, destination=tmp_path, dataset_id=dataset_id
-    )
+    assets = of_one_dataset(tmp_path, dataset_id)
     assert run(assets, resources, instance).success
     assert local.requests.count_connections(service="s3") == 1
     assert local.requests.count_connections(service="api") == 1
@@ -158,9 +161,7 @@ def test_one_can_be_selected(
     resources: Resources, instance: dg.DagsterInstance, dataset_id: str, tmp_path: pathlib.Path
 ) -> None:
     """The others are neither synced nor materialized then."""
-    assets = build_roboto_dataset_assets(
-        "flight_logs", DIVIDED, destination=tmp_path, dataset_id=dataset_id
-    )
+    assets = of_one_dataset(tmp_path, dataset_id)
     result = run(assets, resources, instance, selection=["imu"])
     assert materialized(instance, result) == [("imu", None)]
     assert [path.name for path in (tmp_path / dataset_id).iterdir()] == ["b.csv"]
@@ -209,9 +210,7 @@ def test_without_partitions_a_failure_leaves_the_others(
 ) -> None:
     """The same where there are no partitions; a re-run completes what is missing."""
     local.faults.add(faults.status(404), service="s3", key="*a.mcap", times=1)
-    assets = build_roboto_dataset_assets(
-        "flight_logs", DIVIDED, destination=tmp_path, dataset_id=dataset_id
-    )
+    assets = of_one_dataset(tmp_path, dataset_id)
     assert materialized(instance, run(assets, resources, instance)) == [("imu", None)]
     assert run(assets, resources, instance).success
 
@@ -357,9 +356,7 @@ def test_an_io_manager_of_their_own(
     resources: Resources, instance: dg.DagsterInstance, dataset_id: str, tmp_path: pathlib.Path
 ) -> None:
     """Named once, it is used by all that depend on the assets."""
-    assets = build_roboto_dataset_assets(
-        "flight_logs", DIVIDED, destination=tmp_path, dataset_id=dataset_id, io_manager_key="files"
-    )
+    assets = of_one_dataset(tmp_path, dataset_id, io_manager_key="files")
 
     @dg.asset
     def total(camera: list[pathlib.Path], imu: list[pathlib.Path]) -> int:
@@ -418,9 +415,7 @@ def test_called_in_a_unit_test(
     resources: Resources, dataset_id: str, tmp_path: pathlib.Path
 ) -> None:
     """As Dagster documents it: a result for each asset."""
-    assets = build_roboto_dataset_assets(
-        "flight_logs", DIVIDED, destination=tmp_path, dataset_id=dataset_id
-    )
+    assets = of_one_dataset(tmp_path, dataset_id)
     results: Any = assets(dg.build_asset_context(), **resources)
     assert [each.asset_key.to_user_string() for each in results] == ["camera", "imu"]
     assert [each.metadata["roboto/files_fetched"].value for each in results] == [1, 1]

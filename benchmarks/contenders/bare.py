@@ -15,10 +15,9 @@ from typing import Any
 
 import pycurl
 
-from benchmarks.contenders.job import ACCESS_KEY, SECRET_KEY, Job, run
-from benchmarks.shapes import BUCKET, MIB
+from benchmarks.contenders.job import ACCESS_KEY, PART_BYTES, SECRET_KEY, Job, run
+from benchmarks.shapes import BUCKET
 
-_PART_BYTES = 8 * MIB
 _HEADERS = ["x-amz-content-sha256: UNSIGNED-PAYLOAD"]
 _EVENTS = {
     pycurl.POLL_IN: select.EPOLLIN,
@@ -44,7 +43,7 @@ class File:
             self.descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o666)
         return self.descriptor
 
-    def piece_ended(self) -> None:
+    def range_ended(self) -> None:
         """Closes it after its last range."""
         self.left -= 1
         if not self.left:
@@ -75,8 +74,8 @@ class Handle:
         """Points it at a range."""
         self.file, self.offset, self.descriptor = file, start, file.open()
         self.curl.setopt(pycurl.URL, file.url)
-        if size > _PART_BYTES:
-            self.curl.setopt(pycurl.RANGE, f"{start}-{min(start + _PART_BYTES, size) - 1}")
+        if size > PART_BYTES:
+            self.curl.setopt(pycurl.RANGE, f"{start}-{min(start + PART_BYTES, size) - 1}")
 
     def _write(self, data: bytes) -> None:
         os.pwrite(self.descriptor, data, self.offset)
@@ -134,7 +133,7 @@ class Loop:
             handle = self._active.pop(curl)
             self._multi.remove_handle(curl)
             if handle.file is not None:
-                handle.file.piece_ended()
+                handle.file.range_ended()
             self._idle.append(handle)
         return bool(left)
 
@@ -164,7 +163,7 @@ class Loop:
 def fetch(job: Job) -> None:
     """Fetches everything with so many loops."""
     threads = int(sys.argv[2])
-    connections = (32 if job.shape.size_bytes > _PART_BYTES else 256) // threads
+    connections = (32 if job.shape.size_bytes > PART_BYTES else 256) // threads
     queues: list[deque[tuple[File, int, int]]] = [deque() for _ in range(threads)]
     for number, path in enumerate(job.shape.paths()):
         queues[number % threads].extend(_ranges(job, path))
@@ -184,7 +183,7 @@ def _ranges(job: Job, path: str) -> "list[tuple[File, int, int]]":
     target = pathlib.Path(job.destination, path)
     if not target.parent.exists():
         target.parent.mkdir(parents=True)
-    starts = range(0, job.shape.size_bytes, _PART_BYTES)
+    starts = range(0, job.shape.size_bytes, PART_BYTES)
     file = File(f"{job.url}/{BUCKET}/{job.shape.name}/{path}", target, len(starts))
     return [(file, start, job.shape.size_bytes) for start in starts]
 

@@ -1,17 +1,22 @@
 """A plain loop of boto3's `get_object` in threads: `python -m benchmarks.contenders.boto3_threads JOB`."""
 
-import concurrent.futures
-import os
 import pathlib
 from typing import Any
 
 import boto3
 import botocore.config
 
-from benchmarks.contenders.job import ACCESS_KEY, SECRET_KEY, Job, run
-from benchmarks.shapes import BUCKET, MIB
+from benchmarks.contenders.job import (
+    ACCESS_KEY,
+    PART_BYTES,
+    SECRET_KEY,
+    Job,
+    fetch_in_threads,
+    run,
+    write_at,
+)
+from benchmarks.shapes import BUCKET
 
-_PART_BYTES = 8 * MIB
 _THREADS = 32
 
 
@@ -27,29 +32,14 @@ def fetch(job: Job) -> None:
             max_pool_connections=_THREADS, response_checksum_validation="when_required"
         ),
     )
-    size, folder = job.shape.size_bytes, pathlib.Path(job.destination)
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        futures = []
-        for path in job.shape.paths():
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            futures += [
-                pool.submit(_fetch_range, client, f"{job.shape.name}/{path}", target, start, size)
-                for start in range(0, size, _PART_BYTES)
-            ]
-        for future in futures:
-            future.result()
 
+    def fetch_range(key: str, target: pathlib.Path, start: int, stop: int) -> None:
+        is_all = job.shape.size_bytes <= PART_BYTES
+        part: dict[str, Any] = {} if is_all else {"Range": f"bytes={start}-{stop - 1}"}
+        data = client.get_object(Bucket=BUCKET, Key=key, **part)["Body"].read()
+        write_at(target, data, start)
 
-def _fetch_range(client: Any, key: str, target: pathlib.Path, start: int, size: int) -> None:
-    stop = min(start + _PART_BYTES, size)
-    part = {} if size <= _PART_BYTES else {"Range": f"bytes={start}-{stop - 1}"}
-    data = client.get_object(Bucket=BUCKET, Key=key, **part)["Body"].read()
-    descriptor = os.open(target, os.O_CREAT | os.O_WRONLY, 0o666)
-    try:
-        os.pwrite(descriptor, data, start)
-    finally:
-        os.close(descriptor)
+    fetch_in_threads(job, _THREADS, fetch_range)
 
 
 if __name__ == "__main__":

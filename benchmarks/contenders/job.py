@@ -1,5 +1,6 @@
 """What a contender is to do, and how one that is written in Python reports what it took."""
 
+import concurrent.futures
 import dataclasses
 import json
 import os
@@ -10,7 +11,10 @@ from collections.abc import Callable
 
 from typing_extensions import Self
 
-from benchmarks.shapes import Shape
+from benchmarks.shapes import MIB, Shape
+
+PART_BYTES = 8 * MIB
+"""Files above this are fetched by ranges of it."""
 
 ACCESS_KEY = "AKIABENCHMARKBENCH00"
 SECRET_KEY = "benchmark-secret-of-no-account-at-all-00"  # noqa: S105 - of the run's own server
@@ -111,3 +115,44 @@ def peak_rss_bytes(pid: int) -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def fetch_in_threads(
+    job: Job, threads: int, fetch: Callable[[str, pathlib.Path, int, int], object]
+) -> None:
+    """Has all files of a job fetched, small ones at once, big ones by ranges.
+
+    Args:
+        job: The job.
+        threads: How many work at once.
+        fetch: Called with a key, where its bytes go, and the range, from its first byte to before its last.
+    """
+    size, folder = job.shape.size_bytes, pathlib.Path(job.destination)
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        futures = []
+        for path in job.shape.paths():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            futures += [
+                pool.submit(
+                    fetch, f"{job.shape.name}/{path}", target, start, min(start + PART_BYTES, size)
+                )
+                for start in range(0, size, PART_BYTES)
+            ]
+        for future in futures:
+            future.result()
+
+
+def write_at(target: pathlib.Path, data: bytes, start: int) -> None:
+    """Writes a range of a file.
+
+    Args:
+        target: The file.
+        data: The bytes.
+        start: Where they go.
+    """
+    descriptor = os.open(target, os.O_CREAT | os.O_WRONLY, 0o666)
+    try:
+        os.pwrite(descriptor, data, start)
+    finally:
+        os.close(descriptor)

@@ -1,17 +1,22 @@
 """obstore in threads: `python -m benchmarks.contenders.obstore_threads JOB`."""
 
-import concurrent.futures
-import os
 import pathlib
 from typing import Any
 
 import obstore
 from obstore.store import S3Store
 
-from benchmarks.contenders.job import ACCESS_KEY, SECRET_KEY, Job, run
-from benchmarks.shapes import BUCKET, MIB
+from benchmarks.contenders.job import (
+    ACCESS_KEY,
+    PART_BYTES,
+    SECRET_KEY,
+    Job,
+    fetch_in_threads,
+    run,
+    write_at,
+)
+from benchmarks.shapes import BUCKET
 
-_PART_BYTES = 8 * MIB
 _THREADS = 128
 
 
@@ -25,35 +30,18 @@ def fetch(job: Job) -> None:
         region="us-east-1",
         client_options={"allow_http": True, "allow_invalid_certificates": True},
     )
-    size, folder = job.shape.size_bytes, pathlib.Path(job.destination)
-    work = _fetch_at_once if size <= _PART_BYTES else _fetch_range
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        futures = []
-        for path in job.shape.paths():
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            futures += [
-                pool.submit(work, store, f"{job.shape.name}/{path}", target, start, size)
-                for start in range(0, size, _PART_BYTES)
-            ]
-        for future in futures:
-            future.result()
+    size = job.shape.size_bytes
 
+    def fetch_at_once(key: str, target: pathlib.Path, _start: int, _stop: int) -> None:
+        data = obstore.get(store, key).bytes()
+        target.write_bytes(data)
+        if len(data) != size:
+            raise ValueError(f"{key} has {len(data)} bytes")
 
-def _fetch_at_once(store: Any, key: str, target: pathlib.Path, _: int, size: int) -> None:
-    data = obstore.get(store, key).bytes()
-    target.write_bytes(data)
-    if len(data) != size:
-        raise ValueError(f"{key} has {len(data)} bytes")
+    def fetch_range(key: str, target: pathlib.Path, start: int, stop: int) -> None:
+        write_at(target, obstore.get_range(store, key, start=start, end=stop), start)
 
-
-def _fetch_range(store: Any, key: str, target: pathlib.Path, start: int, size: int) -> None:
-    data = obstore.get_range(store, key, start=start, end=min(start + _PART_BYTES, size))
-    descriptor = os.open(target, os.O_CREAT | os.O_WRONLY, 0o666)
-    try:
-        os.pwrite(descriptor, data, start)
-    finally:
-        os.close(descriptor)
+    fetch_in_threads(job, _THREADS, fetch_at_once if size <= PART_BYTES else fetch_range)
 
 
 if __name__ == "__main__":

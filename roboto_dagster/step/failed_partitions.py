@@ -1,7 +1,6 @@
 """The partitions of one asset in a run that are not complete, and how they are recorded."""
 
 import dataclasses
-from typing import NoReturn
 
 import dagster as dg
 
@@ -9,7 +8,7 @@ from roboto_dagster.checks.evaluations import evaluate_in_failed_step
 from roboto_dagster.checks.findings import Platform
 from roboto_dagster.messages import describe_in_markdown
 from roboto_dagster.metadata import MAX_TABLE_ROWS, outcome_metadata
-from roboto_dagster.outcomes import Outcome, Unit, run_error, run_failure
+from roboto_dagster.outcomes import Outcome
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.resources import RobotoResource
 from roboto_dagster.sync.report import FailureTotals, SyncReport, Timeline
@@ -57,19 +56,6 @@ class FailedPartitions:
         self._observe(partition_key, outcome)
         is_named = len(self.outcomes) < MAX_TABLE_ROWS
         self.outcomes[partition_key] = outcome if is_named else _without_files(outcome)
-
-    def fail(self, partitions: int) -> NoReturn:
-        """Fail the step, with the checks evaluated that Dagster would skip.
-
-        Args:
-            partitions: How many partitions the run has.
-
-        Raises:
-            dagster.Failure: Always.
-        """
-        self.evaluate_checks()
-        failed = {Unit(key): outcome for key, outcome in self.outcomes.items()}
-        raise run_failure(failed, partitions) from run_error(failed.values())
 
     def _observe(self, key: str | None, outcome: Outcome) -> None:
         self._context.log_event(

@@ -96,10 +96,10 @@ class ShardOps:
         outcome = step.outcome(
             lambda: transfer_shard(step.settings, step.folder, plan_hash, int(number))
         )
-        if not isinstance(outcome, SyncReport) or not is_complete(outcome):
-            raise run_failure({Unit(step.key): outcome}, 1) from run_error([outcome])
-        context.log.info(f"Shard {int(number)}: {summary(outcome)}")
-        return dg.Output(None, metadata=outcome_metadata(outcome))
+        if is_complete(outcome):
+            context.log.info(f"Shard {int(number)}: {summary(outcome)}")
+            return dg.Output(None, metadata=outcome_metadata(outcome))
+        raise run_failure({Unit(step.key): outcome}, 1) from run_error([outcome])
 
     def merge(
         self,
@@ -119,17 +119,18 @@ class ShardOps:
         """
         step = self._step(context, roboto, object_store)
         outcome = step.outcome(lambda: merge_shards(step.settings, step.folder))
-        if not isinstance(outcome, SyncReport) or not is_complete(outcome):
-            failed = FailedPartitions(context, self._partitioning, roboto)
-            failed.add(step.key, outcome)
-            failed.fail(1)
-        context.log.info(summary(outcome))
-        version = outcome.data_version
-        return dg.Output(
-            None,
-            metadata=outcome_metadata(outcome),
-            data_version=None if version is None else dg.DataVersion(version),
-        )
+        if is_complete(outcome):
+            context.log.info(summary(outcome))
+            version = outcome.data_version
+            return dg.Output(
+                None,
+                metadata=outcome_metadata(outcome),
+                data_version=None if version is None else dg.DataVersion(version),
+            )
+        failed = FailedPartitions(context, self._partitioning, roboto)
+        failed.add(step.key, outcome)
+        failed.evaluate_checks()
+        raise run_failure({Unit(step.key): outcome}, 1) from run_error([outcome])
 
     def _step(
         self,

@@ -27,7 +27,6 @@ from roboto_dagster.step.recording import Recorder, Results
 from roboto_dagster.step.run_lines import RunLines
 from roboto_dagster.step.run_log import Lines, RunLog, log_outcome
 from roboto_dagster.step.side_by_side import SideBySide
-from roboto_dagster.sync.report import SyncReport
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class StepAsset:
             key: The partition; None where there are none.
             outcome: Of its sync.
         """
-        if isinstance(outcome, SyncReport) and is_complete(outcome):
+        if is_complete(outcome):
             self.failed.has_reports = True
             self.recorder.add(key, outcome)
         else:
