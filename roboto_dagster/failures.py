@@ -14,7 +14,6 @@ from typing import Any
 
 import dagster as dg
 
-import roboto_dagster.registration  # noqa: F401 -- registers the package
 from roboto_dagster.errors import ADVICE, ManifestError
 from roboto_dagster.run_history import EVENT_TYPES, Planned, Reason, RunHistory, dataset_ops
 from roboto_dagster.sync.manifest import iterate_manifest
@@ -131,15 +130,6 @@ def failures_of_run(instance: dg.DagsterInstance, run_id: str) -> list[Partition
             and not history.was_skipped(planned, was_canceled=was_canceled)
         ]
     return found
-
-
-def failures_of_events(entries: Iterable[dg.EventLogEntry]) -> list[PartitionFailure]:
-    """Find those that failed in a run's events, for those who have them at hand.
-
-    Args:
-        entries: Events of one run, in their order.
-    """
-    return _failures(RunHistory(entries))
 
 
 def _failures(history: RunHistory) -> list[PartitionFailure]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from roboto_dagster.checks.findings import Platform
 from roboto_dagster.checks.outputs import with_check_outputs
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.retry import RetryConfig
@@ -115,11 +116,12 @@ def materialize_assets(
     """
     check_concurrent_partitions(max_concurrent_partitions)
     keys = _keys(context, syncs[0])
+    platform = Platform(roboto)
     assets = [
         StepAsset(
             sync,
             Recorder(context, sync.asset_key, on_unchanged, is_range=len(keys) > 1),
-            FailedPartitions(context, sync.partitioning, roboto, sync.asset_key),
+            FailedPartitions(context, sync.partitioning, platform, sync.asset_key),
         )
         for sync in syncs
     ]

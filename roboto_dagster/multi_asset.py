@@ -134,10 +134,10 @@ def build_roboto_dataset_assets(
     """
     _check(name, assets)
     shared = {**_defaults(), **options}
-    singles = {key: _single(key, given, options) for key, given in assets.items()}
-    deliveries = [
-        _delivery(singles[key], {**shared, **_own(key, given)}) for key, given in assets.items()
-    ]
+    own = {key: _own(key, given) for key, given in assets.items()}
+    singles = {key: _single(key, each, options) for key, each in own.items()}
+    arguments = {key: {**shared, **each} for key, each in own.items()}
+    deliveries = [_delivery(singles[key], each) for key, each in arguments.items()]
 
     def roboto_datasets(
         context: dg.AssetExecutionContext, roboto: RobotoResource, object_store: ObjectStoreResource
@@ -158,9 +158,7 @@ def build_roboto_dataset_assets(
     }
     make_assets = dg.multi_asset(
         name=plain_name(name),
-        specs=[
-            _spec(singles[key], {**shared, **_own(key, given)}) for key, given in assets.items()
-        ],
+        specs=[_spec(singles[key], each) for key, each in arguments.items()],
         can_subset=True,
         check_specs=[spec for single in singles.values() for spec in single.check_specs],
         op_tags={**(shared["op_tags"] or {}), **DATASET_OP_TAGS},
@@ -239,16 +237,18 @@ def _defaults() -> dict[str, Any]:
     }
 
 
-def _single(key: str, given: Any, options: Mapping[str, Any]) -> dg.AssetsDefinition:
-    own = _own(key, given)
-    for option in _MERGED:
-        if options.get(option) and own.get(option):
-            own[option] = {**options[option], **own[option]}
+def _single(key: str, own: Mapping[str, Any], options: Mapping[str, Any]) -> dg.AssetsDefinition:
+    merged = {
+        option: {**options[option], **own[option]}
+        for option in _MERGED
+        if options.get(option) and own.get(option)
+    }
     prefix = options.get("key_prefix") or ()
     *parts, name = key.split("/")
     arguments: dict[str, Any] = {
         **options,
         **own,
+        **merged,
         "key_prefix": [*([prefix] if isinstance(prefix, str) else prefix), *parts],
     }
     try:

@@ -121,12 +121,25 @@ class Partitioning:
         if self.dimensions is None:
             return (None if self.windows else str(partition_key)), self._window(partition_key)
         of_datasets, of_windows = self.dimensions
-        assert isinstance(self.partitions_def, dg.MultiPartitionsDefinition)  # noqa: S101 -- it has dimensions
-        keys = keys_by_dimension(self.partitions_def, partition_key)
+        keys = self._by_dimension(partition_key)
         if keys is None:
             msg = f"The partition key {partition_key!r} does not have the dimensions {of_datasets} and {of_windows}."
             raise ConfigurationError(msg)
         return keys[of_datasets], self._window(keys[of_windows])
+
+    def ids_of(self, key: str) -> tuple[str | None, str | None]:
+        """Return dataset and window of a key as `key_for` makes it; neither of one that is no such key.
+
+        Args:
+            key: Of a partition that need not exist.
+        """
+        if self.partitions_def is None:
+            return (self.config.dataset_id, None) if key == "" else (None, None)
+        if self.dimensions is None:
+            return (None, key) if self.windows is not None else (key, None)
+        of_datasets, of_windows = self.dimensions
+        keys = self._by_dimension(key)
+        return (None, None) if keys is None else (keys[of_datasets], keys[of_windows])
 
     def key_for(self, dataset_id: str, window_key: str | None) -> str:
         """Return the key of a partition; it need not exist.
@@ -142,6 +155,10 @@ class Partitioning:
         of_datasets, of_windows = self.dimensions
         keys = {of_datasets: dataset_id, of_windows: window_key or ""}
         return str(dg.MultiPartitionKey(keys))
+
+    def _by_dimension(self, key: str) -> Mapping[str, str] | None:
+        assert isinstance(self.partitions_def, dg.MultiPartitionsDefinition)  # noqa: S101 -- it has dimensions
+        return keys_by_dimension(self.partitions_def, key)
 
     def accepts(self, dataset_id: str) -> bool:
         """Return whether a dataset may belong to this asset: a fixed list takes no others."""

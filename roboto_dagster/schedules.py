@@ -15,7 +15,6 @@ from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.naming import label_of, name_around
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning, partitioning_of_asset
-from roboto_dagster.platform.changes import ChangeQueries
 from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import RobotoResource
 from roboto_dagster.run_requests.changed_partitions import ChangedPartitions, tick_before
@@ -24,9 +23,9 @@ from roboto_dagster.run_requests.requests import (
     group_request,
     partitions_per_run,
 )
-from roboto_dagster.run_requests.tick_limits import with_short_limits
+from roboto_dagster.run_requests.tick_limits import change_queries, skipped
 from roboto_dagster.setting_checks import check_count, check_flag, check_seconds, check_tags
-from roboto_dagster.text import one_line
+from roboto_dagster.text import some
 
 SelectKeys = Callable[[Sequence[str]], Iterable[str]]
 """Given all keys of the partitions, returns those to run."""
@@ -131,9 +130,7 @@ def build_roboto_sync_schedule(
         selector = ChangedPartitions(
             asset=asset,
             instance=context.instance,
-            queries=ChangeQueries(
-                client=with_short_limits(roboto).get_client(), org_id=roboto.org_id
-            ),
+            queries=change_queries(roboto),
             overlap=dt.timedelta(seconds=options.overlap_seconds),
             log=context.log,
         )
@@ -154,9 +151,7 @@ def build_roboto_sync_schedule(
                 for roboto in resources:
                     chosen = changed(context, chosen, roboto)
             except PlatformError as error:
-                if not error.transient:
-                    raise
-                return dg.SkipReason(f"The next tick asks again; no change is lost. {error}")
+                return skipped(error)
         groups = contiguous_groups(chosen, in_order, per_run)
         requests = list(_requests(partitioning, groups, at, options.run_tags))
         return requests or dg.SkipReason("No partition has changed since its last complete sync.")
@@ -188,7 +183,7 @@ def _keys_of_tick(
     assert partitioning.partitions_def is not None  # noqa: S101 -- the caller has looked
     is_last_window = select is None and options.partition_keys is None
     if is_last_window and partitioning.windows is not None:
-        in_order = _of_last_window(partitioning, at)
+        in_order = _of_last_window(partitioning, partitioning.windows, at)
     else:
         in_order = list(partitioning.partitions_def.get_partition_keys())
     chosen: Sequence[str] = in_order
@@ -199,7 +194,7 @@ def _keys_of_tick(
     known = frozenset(in_order)
     unknown = [key for key in chosen if key not in known]
     if unknown:
-        context.log.warning(f"There are no partitions {_some(unknown)}: they are left out.")
+        context.log.warning(f"There are no partitions {some(unknown)}: they are left out.")
         chosen = [key for key in chosen if key in known]
     return in_order, chosen
 
@@ -241,7 +236,7 @@ def _check_keys(
     existing = ExistingPartitions(partitioning.partitions_def)
     never = [key for key in fixed if existing.state_of(key) == "never"]
     if never:
-        msg = f"The asset {label_of(asset)} has no partitions {_some(never)}, and never will."
+        msg = f"The asset {label_of(asset)} has no partitions {some(never)}, and never will."
         raise ConfigurationError(msg)
 
 
@@ -259,24 +254,20 @@ def _store_of(
     return context.instance if partitioning.dynamic_name is not None else None
 
 
-def _of_last_window(partitioning: Partitioning, at: dt.datetime) -> list[str]:
+def _of_last_window(
+    partitioning: Partitioning, windows: dg.TimeWindowPartitionsDefinition, at: dt.datetime
+) -> list[str]:
     """Return the keys of the last complete window: one, or one for each dataset."""
-    windows = partitioning.windows
-    window = windows.get_last_partition_window() if windows is not None else None
-    while windows is not None and window is not None and window.end > at:  # `end_offset` adds such
+    window = windows.get_last_partition_window()
+    while window is not None and window.end > at:  # `end_offset` adds such
         window = windows.get_prev_partition_window(window.start)
-    if windows is None or window is None:
+    if window is None:
         return []
     key = windows.get_partition_key_for_timestamp(window.start.timestamp())
-    if partitioning.dimensions is None or partitioning.datasets is None:
+    if partitioning.datasets is None:
         return [key]
     datasets = partitioning.datasets.get_partition_keys()
     return [partitioning.key_for(dataset_id, key) for dataset_id in datasets]
-
-
-def _some(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - _MAX_NAMED} more" if len(keys) > _MAX_NAMED else ""
-    return ", ".join(one_line(key) for key in keys[:_MAX_NAMED]) + more
 
 
 def _requests(

@@ -19,6 +19,7 @@ from roboto_dagster.partitions import partitioning_of_asset
 from roboto_dagster.platform.queries import Query, all_of, checked_query
 from roboto_dagster.resource_params import with_resources
 from roboto_dagster.resources import RobotoResource
+from roboto_dagster.run_requests.tick_limits import skipped
 from roboto_dagster.sensor.options import SensorOptions
 from roboto_dagster.sensor.tick import SensorTick
 
@@ -143,11 +144,11 @@ def build_roboto_dataset_sensor(
         context: dg.SensorEvaluationContext, roboto: RobotoResource
     ) -> dg.SensorResult | dg.SkipReason:
         try:
-            return SensorTick(context, roboto, asset, options, clock()).run()
+            return SensorTick(
+                context, roboto, asset, partitioning, options=options, now=clock()
+            ).run()
         except PlatformError as error:
-            if not error.transient:
-                raise
-            return dg.SkipReason(f"The next tick asks again; no change is lost. {error}")
+            return skipped(error)
 
     resources = {"roboto_resource_key": (roboto_resource_key, RobotoResource)}
     body = with_resources(evaluate, dg.SensorEvaluationContext, resources)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.sync.manifest import read_manifest, schema
-from roboto_dagster.text import one_line
+from roboto_dagster.text import one_line, some
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package
     import pyarrow as pa
@@ -144,7 +144,9 @@ def _conflict(paths: Sequence[pathlib.Path], schemas: Sequence["pa.Schema"]) -> 
         try:
             pa.unify_schemas(fields, promote_options="permissive")
         except (pa.ArrowInvalid, pa.ArrowTypeError):
-            types = "; ".join(f"{kind} in {_some(files)}" for kind, files in by_type.items())
+            types = "; ".join(
+                f"{kind} in {some(files, _MAX_NAMED_FILES)}" for kind, files in by_type.items()
+            )
             break
     else:
         name, types = "(one of them)", "types that do not go together"
@@ -152,9 +154,3 @@ def _conflict(paths: Sequence[pathlib.Path], schemas: Sequence["pa.Schema"]) -> 
         f"The files cannot be read as one dataset: the column {one_line(name)} is {types}. Load them as "
         "list[pathlib.Path] and convert them, or narrow the asset's include_patterns."
     )
-
-
-def _some(files: Sequence[str]) -> str:
-    more = len(files) - _MAX_NAMED_FILES
-    named = ", ".join(files[:_MAX_NAMED_FILES])
-    return f"{named} and {more} more" if more > 0 else named

@@ -9,8 +9,10 @@ is kept as it is in records and on disk, and escaped once, where it becomes a me
 - `markdown_text`: for a sentence inside Markdown.
 """
 
+import itertools
 import re
 import unicodedata
+from collections.abc import Collection
 
 # Cc: controls. Cf: invisible formats, the bidirectional overrides among them. Cs: lone surrogates, which
 # no output can encode. Zl, Zp: line and paragraph separators.
@@ -65,3 +67,14 @@ def _escaped(character: str) -> str:
     if unicodedata.category(character) not in _UNSAFE_CATEGORIES:
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def some(names: Collection[str], most: int = 5) -> str:
+    """Return the first few names in one line, and how many more there are.
+
+    Args:
+        names: As they come from outside.
+        most: How many are named. Default 5.
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(one_line, itertools.islice(names, most))) + more

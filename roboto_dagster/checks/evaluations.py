@@ -26,7 +26,9 @@ from roboto_dagster.errors import RobotoDagsterError
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning
+from roboto_dagster.step.recording import is_direct
 from roboto_dagster.step.side_by_side import SideBySide
+from roboto_dagster.step.version_tags import latest_materialization
 
 SAMPLE_FILES = "roboto/sample_files"
 MAX_AGE_SECONDS = "roboto/max_age_seconds"
@@ -190,11 +192,9 @@ def _target(instance: dg.DagsterInstance, asset_key: dg.AssetKey, partition_key:
         make: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
         return None
-    only = dg.AssetRecordsFilter(asset_key=asset_key, asset_partitions=[partition_key])
-    records = instance.fetch_materializations(only, limit=1).records
-    if not records:
+    latest = latest_materialization(instance, asset_key, partition_key)
+    if latest is None:
         return None
-    (latest,) = records
     return make(
         storage_id=latest.storage_id,
         run_id=latest.run_id,
@@ -257,10 +257,7 @@ def _keys_of_run(context: dg.OpExecutionContext, partitioning: Partitioning) -> 
 
 def _run_id(context: dg.AssetCheckExecutionContext) -> str | None:
     """Return what chooses the sample: one a run, and the same again if its step is repeated; None without a run."""
-    try:
-        return context.run.run_id or None
-    except dg.DagsterError:
-        return None
+    return None if is_direct(context) else context.run.run_id
 
 
 def _evaluate(

@@ -59,7 +59,11 @@ class Platform:
         self._roboto = roboto
         self._lock = threading.Lock()
         self._client: RobotoClient | None = None
-        self.org_id = roboto.org_id
+
+    @property
+    def org_id(self) -> str | None:
+        """Organization to act for; None for the one that owns a dataset."""
+        return self._roboto.org_id
 
     @property
     def client(self) -> "RobotoClient":

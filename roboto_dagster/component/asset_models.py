@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from roboto_dagster.component.fields import SettingsModel, setting
+from roboto_dagster.component.fields import SettingsModel, hours, no_hours, setting
 from roboto_dagster.component.framework import Tags
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.source_asset import DEFAULT_SOURCE_KEY, build_roboto_source_asset
@@ -120,14 +120,7 @@ class Freshness(SettingsModel):
 
 
 def _hours(name: str, number: float | None) -> dt.timedelta:
-    try:
-        found = dt.timedelta(hours=number or 0)
-    except (ValueError, OverflowError) as error:
-        raise ConfigurationError(
-            f"freshness: {name} must be a number of hours above 0, not {number!r}."
-        ) from error
+    found = hours(f"freshness: {name}", number or 0)
     if found <= dt.timedelta(0):
-        raise ConfigurationError(
-            f"freshness: {name} must be a number of hours above 0, not {number!r}."
-        )
+        raise no_hours(f"freshness: {name}", number)
     return found

@@ -10,6 +10,7 @@ class SyncSchedule(SettingsModel):
 """
 
 import dataclasses
+import datetime as dt
 import functools
 import inspect
 import re
@@ -19,6 +20,8 @@ from typing import Any, get_args
 import dagster as dg
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic.fields import FieldInfo
+
+from roboto_dagster.errors import ConfigurationError
 
 _SECTION = re.compile(r"^(?:Args|Attributes):\n((?:(?: .*)?\n)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^ {4}(\w+): (.*(?:\n {6,}\S.*)*)", re.MULTILINE)
@@ -96,3 +99,29 @@ def _entries(source: Source) -> Mapping[str, str]:
     found = _SECTION.search(f"{inspect.getdoc(source) or ''}\n")
     entries = _ENTRY.findall(found[1]) if found else []
     return {name: " ".join(text.split()) for name, text in entries}
+
+
+def hours(setting_name: str, number: float) -> dt.timedelta:
+    """Return a number of hours as a length of time.
+
+    Args:
+        setting_name: Where it was set; the message starts with it.
+        number: As YAML gives it.
+
+    Raises:
+        ConfigurationError: It is none that a length of time can have.
+    """
+    try:
+        return dt.timedelta(hours=number)
+    except (ValueError, OverflowError) as error:
+        raise no_hours(setting_name, number) from error
+
+
+def no_hours(setting_name: str, number: object) -> ConfigurationError:
+    """Return what is raised for a number of hours that cannot work.
+
+    Args:
+        setting_name: Where it was set.
+        number: As YAML gives it.
+    """
+    return ConfigurationError(f"{setting_name} must be a number of hours above 0, not {number!r}.")

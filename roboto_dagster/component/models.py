@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from roboto_dagster.checks import build_roboto_dataset_checks
-from roboto_dagster.component.fields import SettingsModel, setting
+from roboto_dagster.component.fields import SettingsModel, hours, setting
 from roboto_dagster.component.framework import Tags
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.retry import RetryConfig
@@ -201,7 +201,9 @@ class DeliveryChecks(SettingsModel):
         return build_roboto_dataset_checks(
             asset,
             **self.model_dump(exclude={"max_age_hours"}),
-            max_age=None if self.max_age_hours is None else _hours(self.max_age_hours),
+            max_age=None
+            if self.max_age_hours is None
+            else hours("checks: max_age_hours", self.max_age_hours),
             roboto_resource_key=roboto_resource_key,
         )
 
@@ -228,15 +230,6 @@ class Shards(SettingsModel):
     def options(self) -> ShardOptions:
         """Return the options."""
         return ShardOptions(**self.model_dump())
-
-
-def _hours(number: float) -> dt.timedelta:
-    try:
-        return dt.timedelta(hours=number)
-    except (ValueError, OverflowError) as error:
-        raise ConfigurationError(
-            f"checks: max_age_hours must be a number of hours above 0, not {number!r}."
-        ) from error
 
 
 def _time(text: str) -> dt.datetime:

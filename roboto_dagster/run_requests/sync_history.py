@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from roboto_dagster.step.version_tags import CODE_VERSION
 from roboto_dagster.sync.values import SyncMetadata
 
 _PAGE = 500
-_CODE_VERSION_TAG = "dagster/code_version"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,4 +75,4 @@ def _last_sync(entry: dg.EventLogEntry) -> LastSync | None:
     if values is None or values.files_failed or values.listed_at is None:
         return None
     listed_at = dt.datetime.fromtimestamp(values.listed_at, dt.timezone.utc)
-    return LastSync(listed_at=listed_at, code_version=(event.tags or {}).get(_CODE_VERSION_TAG))
+    return LastSync(listed_at=listed_at, code_version=(event.tags or {}).get(CODE_VERSION))

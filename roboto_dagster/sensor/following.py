@@ -13,8 +13,8 @@ from roboto_dagster.sensor.changes import ChangeCollection, DatasetSink, FileSin
 from roboto_dagster.sensor.cursor import SensorCursor
 from roboto_dagster.sensor.feed import ChangeFeed
 from roboto_dagster.sensor.options import SensorOptions
-from roboto_dagster.sensor.requests import some
 from roboto_dagster.sensor.walk import ChangeWalker, Deadline
+from roboto_dagster.text import some
 
 _MAX_IDS_OF_QUERY = 100
 _MAX_LOOKED_UP = 500

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 import dagster as dg
 
-from roboto_dagster.partition_existence import Existence, ExistingPartitions, keys_by_dimension
+from roboto_dagster.partition_existence import Existence, ExistingPartitions
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.run_requests.partition_windows import WindowFinder
 from roboto_dagster.run_requests.requests import (
@@ -17,9 +17,7 @@ from roboto_dagster.run_requests.requests import (
 )
 from roboto_dagster.sensor.cursor import Change, PendingPartition
 from roboto_dagster.sensor.options import SensorOptions
-from roboto_dagster.text import one_line
-
-_MAX_NAMED = 5
+from roboto_dagster.text import some
 
 
 class RunRequester:
@@ -78,7 +76,11 @@ class RunRequester:
             self._log(
                 f"Datasets created in no window of the asset's partitions, so no run is requested: {some(outside)}."
             )
-        return {key: each for key, each in found.items() if self._dataset_of(key) not in gone}
+        return {
+            key: each
+            for key, each in found.items()
+            if self._partitioning.ids_of(key)[0] not in gone
+        }
 
     def choose(
         self, pending: Mapping[str, PendingPartition]
@@ -132,7 +134,11 @@ class RunRequester:
             keys: The partitions that are run.
             settled: Changes that have settled in this tick.
         """
-        run = {dataset_id for key in keys if (dataset_id := self._split(key)[0]) is not None}
+        run = {
+            dataset_id
+            for key in keys
+            if (dataset_id := self._partitioning.ids_of(key)[0]) is not None
+        }
         return run | {each.dataset_id for each in settled}
 
     def requested(self, keys: Iterable[str], settled: Iterable[Change]) -> set[str]:
@@ -155,27 +161,12 @@ class RunRequester:
             yield self._partitioning.key_for(change.dataset_id, window)
 
     def _state_of(self, key: str) -> Existence:
-        dataset_id, window = self._split(key)
+        dataset_id, window = self._partitioning.ids_of(key)
         if dataset_id is not None and not self._partitioning.accepts(dataset_id):
             return "never"
         if window is not None:
             return self._existing.state_of(window)
         return "never" if dataset_id is None else "exists"
-
-    def _split(self, key: str) -> tuple[str | None, str | None]:
-        """Return dataset and window of a key, which may come from an edited cursor."""
-        partitions_def = self._partitioning.partitions_def
-        if partitions_def is None:
-            return (self._partitioning.config.dataset_id, None) if key == "" else (None, None)
-        if isinstance(partitions_def, dg.MultiPartitionsDefinition):
-            keys = keys_by_dimension(partitions_def, key)
-            assert self._partitioning.dimensions is not None  # noqa: S101 -- it has two
-            of_datasets, of_windows = self._partitioning.dimensions
-            return (keys[of_datasets], keys[of_windows]) if keys is not None else (None, None)
-        return (None, key) if self._windows is not None else (key, None)
-
-    def _dataset_of(self, key: str) -> str | None:
-        return self._split(key)[0]
 
     def _request(
         self,
@@ -200,13 +191,3 @@ def _joined(run_keys: Sequence[str]) -> str:
         return run_keys[0]
     digest = hashlib.sha256("\n".join(run_keys).encode()).hexdigest()[:16]
     return f"{run_keys[0]}...{run_keys[-1]}#{digest}"
-
-
-def some(names: Collection[str]) -> str:
-    """Return the first few names, and how many more there are.
-
-    Args:
-        names: Names of datasets or partitions, as they come.
-    """
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(one_line(name) for name in list(names)[:_MAX_NAMED]) + more

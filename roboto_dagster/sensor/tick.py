@@ -19,15 +19,13 @@ from typing import Any
 import dagster as dg
 
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.partition_existence import keys_by_dimension
-from roboto_dagster.partitions import MANY_PARTITIONS, partitioning_of_asset
-from roboto_dagster.platform.changes import ChangeQueries
+from roboto_dagster.partitions import MANY_PARTITIONS, Partitioning
 from roboto_dagster.platform.datasets import RemoteDataset, dataset_exists, find_datasets
 from roboto_dagster.platform.queries import Query
 from roboto_dagster.resources import RobotoResource
 from roboto_dagster.run_requests.partition_windows import WindowFinder
 from roboto_dagster.run_requests.requests import partitions_per_run
-from roboto_dagster.run_requests.tick_limits import with_short_limits
+from roboto_dagster.run_requests.tick_limits import change_queries
 from roboto_dagster.sensor.changes import ChangeCollection, dataset_revision
 from roboto_dagster.sensor.cursor import MAX_SEARCHED, Change, SensorCursor
 from roboto_dagster.sensor.deletions import DeletionScan, DeletionScanner
@@ -49,6 +47,8 @@ class SensorTick:
         context: dg.SensorEvaluationContext,
         roboto: RobotoResource,
         asset: dg.AssetsDefinition,
+        partitioning: Partitioning,
+        *,
         options: SensorOptions,
         now: dt.datetime,
     ) -> None:
@@ -58,6 +58,7 @@ class SensorTick:
             context: Of the evaluation.
             roboto: The platform.
             asset: Of whose partitions runs are requested.
+            partitioning: What they stand for.
             options: Of the sensor.
             now: The time, with its zone.
         """
@@ -66,11 +67,10 @@ class SensorTick:
         self._started = Deadline.after(0)
         self._context = context
         self._asset_keys = asset.keys
-        self._partitioning = partitioning = partitioning_of_asset(asset)
+        self._partitioning = partitioning
         self._options = options
         self._now = now
-        self._client = with_short_limits(roboto).get_client()
-        self._queries = ChangeQueries(client=self._client, org_id=getattr(roboto, "org_id", None))
+        self._queries = change_queries(roboto)
         self._cursor = read_cursor(context)
         windows = partitioning.windows
         self._windows = WindowFinder(windows, now) if windows is not None else None
@@ -142,15 +142,11 @@ class SensorTick:
         """Datasets of which a partition of every asset was materialized, where windows decide on partitions."""
         materialized = map(self._context.instance.get_materialized_partitions, self._asset_keys)
         keys = set[str].intersection(*map(set, materialized))
-        partitions_def = self._partitioning.partitions_def
-        assert isinstance(partitions_def, dg.MultiPartitionsDefinition)  # noqa: S101 -- asked of no others
-        assert self._partitioning.dimensions is not None  # noqa: S101 -- it has two
-        of_datasets = self._partitioning.dimensions[0]
-        found = (keys_by_dimension(partitions_def, key) for key in keys)
-        return frozenset(each[of_datasets] for each in found if each is not None)
+        found = (self._partitioning.ids_of(key)[0] for key in keys)
+        return frozenset(each for each in found if each is not None)
 
     def _find(self, query: Query | None) -> Iterator[RemoteDataset]:
-        return find_datasets(self._client, query, org_id=self._queries.org_id)
+        return find_datasets(self._queries.client, query, org_id=self._queries.org_id)
 
     # --- what is settled, and what is gone ---
 
@@ -181,7 +177,7 @@ class SensorTick:
         scanner = DeletionScanner(
             list_all=lambda: self._find(None),
             list_watched=None if query is None else lambda: self._find(query),
-            exists=lambda dataset_id: dataset_exists(self._client, dataset_id),
+            exists=lambda dataset_id: dataset_exists(self._queries.client, dataset_id),
             since=self._options.since,
             most=self._options.max_datasets_per_tick,
             warn=self._context.log.warning,

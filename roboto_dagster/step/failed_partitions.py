@@ -10,7 +10,6 @@ from roboto_dagster.messages import describe_in_markdown
 from roboto_dagster.metadata import MAX_TABLE_ROWS, outcome_metadata
 from roboto_dagster.outcomes import Outcome
 from roboto_dagster.partitions import Partitioning
-from roboto_dagster.resources import RobotoResource
 from roboto_dagster.sync.report import FailureTotals, SyncReport, Timeline
 from roboto_dagster.text import one_line
 
@@ -21,8 +20,8 @@ class FailedPartitions:
     Args:
         context: Of the op.
         partitioning: Of the asset.
-        roboto: The platform, for the checks.
-        asset_key: The asset. Default: the only one of the op.
+        platform: The platform, for the checks.
+        asset_key: The asset.
 
     Attributes:
         outcomes: Of each that is not complete.
@@ -33,13 +32,13 @@ class FailedPartitions:
         self,
         context: dg.AssetExecutionContext,
         partitioning: Partitioning,
-        roboto: RobotoResource,
-        asset_key: dg.AssetKey | None = None,
+        platform: Platform,
+        asset_key: dg.AssetKey,
     ) -> None:
         self._context = context
-        self._asset_key = asset_key or context.asset_key
+        self._asset_key = asset_key
         self._partitioning = partitioning
-        self._roboto = roboto
+        self._platform = platform
         self.outcomes: dict[str | None, Outcome] = {}
         self.has_reports = False
 
@@ -73,7 +72,7 @@ class FailedPartitions:
             return  # the platform or the settings are the problem: there is nothing to check
         try:
             evaluate_in_failed_step(
-                self._context, self._asset_key, self._partitioning, Platform(self._roboto)
+                self._context, self._asset_key, self._partitioning, self._platform
             )
         except Exception as error:  # noqa: BLE001 -- the failure of the run must not be hidden by another one
             self._context.log.warning(f"The checks could not be evaluated: {one_line(error)}")

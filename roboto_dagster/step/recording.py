@@ -21,6 +21,7 @@ from roboto_dagster.metadata import Metadata, outcome_metadata
 from roboto_dagster.step.unchanged import OnUnchanged, UnchangedPartitions
 from roboto_dagster.step.version_tags import (
     can_omit_events,
+    latest_materialization,
     result_without_events,
     version_tags,
     with_data_version,
@@ -122,11 +123,8 @@ class Recorder:
         """Return whether the event was written before the interrupt came."""
         if any(event.partition_key == partition_key for event in self._waiting):
             return True
-        only = dg.AssetRecordsFilter(
-            asset_key=self._asset_key, asset_partitions=[str(partition_key)]
-        )
-        records = self._context.instance.fetch_materializations(only, limit=1).records
-        return bool(records) and records[0].run_id == self._context.run.run_id
+        latest = latest_materialization(self._context.instance, self._asset_key, partition_key)
+        return latest is not None and latest.run_id == self._context.run.run_id
 
     def _may_observe(self, partition_key: str | None, report: SyncReport) -> bool:
         if self._unchanged is None or not self._can_omit:
@@ -163,8 +161,8 @@ class Recorder:
         )
 
 
-def is_direct(context: dg.AssetExecutionContext) -> bool:
-    """Return whether an asset was called in a unit test, without a run."""
+def is_direct(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> bool:
+    """Return whether an asset or its checks were called in a unit test, without a run."""
     try:
         return not context.run.run_id
     except dg.DagsterError:

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from roboto_dagster.checks.findings import Platform
 from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
 from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.messages import summary
@@ -127,7 +128,7 @@ class ShardOps:
                 metadata=outcome_metadata(outcome),
                 data_version=None if version is None else dg.DataVersion(version),
             )
-        failed = FailedPartitions(context, self._partitioning, roboto)
+        failed = FailedPartitions(context, self._partitioning, Platform(roboto), self._asset_key)
         failed.add(step.key, outcome)
         failed.evaluate_checks()
         raise run_failure({Unit(step.key): outcome}, 1) from run_error([outcome])

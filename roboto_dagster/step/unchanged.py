@@ -17,7 +17,11 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from roboto_dagster.step.version_tags import has_same_versions
+from roboto_dagster.step.version_tags import (
+    has_same_versions,
+    latest_materialization,
+    partition_filter,
+)
 from roboto_dagster.sync.report import SyncReport
 
 OnUnchanged = Literal["materialize", "observe"]
@@ -63,10 +67,8 @@ class UnchangedPartitions:
         )
 
     def _tags_of_last(self, partition_key: str | None) -> Mapping[str, str]:
-        records = self._instance.fetch_materializations(
-            self._filter(partition_key), limit=1
-        ).records
-        return (records[0].event_log_entry.tags or {}) if records else {}
+        latest = latest_materialization(self._instance, self._asset_key, partition_key)
+        return {} if latest is None else latest.event_log_entry.tags or {}
 
     def _last_run_succeeded(self, partition_key: str | None) -> bool:
         """Return whether the run that planned the partition before this one succeeded."""
@@ -76,7 +78,7 @@ class UnchangedPartitions:
             warnings.simplefilter("ignore", DeprecationWarning)
             # This run's own plan is among them, more than once after a retry of the step.
             planned: Any = self._instance.fetch_planned_materializations(
-                self._filter(partition_key), limit=10
+                partition_filter(self._asset_key, partition_key), limit=10
             )
         for record in planned.records:
             if record.run_id != self._run_id:
@@ -88,7 +90,3 @@ class UnchangedPartitions:
             run = self._instance.get_run_by_id(run_id)
             self._successful[run_id] = run is not None and run.status is dg.DagsterRunStatus.SUCCESS
         return self._successful[run_id]
-
-    def _filter(self, partition_key: str | None) -> dg.AssetRecordsFilter:
-        partitions = None if partition_key is None else [partition_key]
-        return dg.AssetRecordsFilter(asset_key=self._asset_key, asset_partitions=partitions)

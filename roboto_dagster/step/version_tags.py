@@ -19,7 +19,7 @@ import dagster as dg
 
 DATA_VERSION = "dagster/data_version"
 _IS_USER_PROVIDED = "dagster/data_version_is_user_provided"
-_CODE_VERSION = "dagster/code_version"
+CODE_VERSION = "dagster/code_version"
 _INPUT_VERSION = "dagster/input_data_version/"
 _INPUT_POINTER = "dagster/input_event_pointer/"
 
@@ -28,6 +28,31 @@ _INITIAL, _NULL = "INITIAL", "NULL"
 
 # As `dagster/_core/definitions/source_asset.py` spells it: a result with this metadata has no events of its own.
 _NO_EVENTS_KEY = "__source_asset_observation__"
+
+
+def partition_filter(asset_key: dg.AssetKey, partition_key: str | None) -> dg.AssetRecordsFilter:
+    """Return what chooses the records of one partition.
+
+    Args:
+        asset_key: The asset.
+        partition_key: The partition; None where there are none.
+    """
+    partitions = None if partition_key is None else [partition_key]
+    return dg.AssetRecordsFilter(asset_key=asset_key, asset_partitions=partitions)
+
+
+def latest_materialization(
+    instance: dg.DagsterInstance, asset_key: dg.AssetKey, partition_key: str | None
+) -> dg.EventLogRecord | None:
+    """Return the newest materialization of one partition, if there is any.
+
+    Args:
+        instance: Where it is recorded.
+        asset_key: The asset.
+        partition_key: The partition; None where there are none.
+    """
+    only = partition_filter(asset_key, partition_key)
+    return next(iter(instance.fetch_materializations(only, limit=1).records), None)
 
 
 def can_omit_events() -> bool:
@@ -61,7 +86,7 @@ def version_tags(context: dg.AssetExecutionContext, asset_key: dg.AssetKey) -> M
     """
     asset = context.assets_def
     code_version = asset.get_asset_spec(asset_key).code_version
-    tags = {_CODE_VERSION: code_version or context.run.run_id}
+    tags = {CODE_VERSION: code_version or context.run.run_id}
     for key in sorted(asset.asset_deps[asset_key]):
         version, pointer = _input_version(context.instance, key)
         tags[f"{_INPUT_VERSION}{key.to_user_string()}"] = version

@@ -163,12 +163,10 @@ def test_many_failures_take_little_memory() -> None:
     class Context:
         """Takes events."""
 
-        asset_key = dg.AssetKey("logs")
-
         def log_event(self, event: Any) -> None:
             """Take an event."""
 
-    failed: Any = FailedPartitions(Context(), None, None)  # type: ignore[arg-type]  # nothing more is needed
+    failed: Any = FailedPartitions(Context(), None, None, dg.AssetKey("logs"))  # type: ignore[arg-type]  # nothing more is needed
     for number in range(150):
         failed.add(str(number), report([failure(number)]))
     kept = [each for each in failed.outcomes.values() if isinstance(each, SyncReport)]
