@@ -88,14 +88,15 @@ bench: $(VENV)/.bench ## measure the engine side by side with its peers
 
 lock: $(VENV)/.uv ## resolve requirements/ again (ARGS=--upgrade for newer versions)
 	$(COMPILE) --group installer -o requirements/uv.txt
-	$(COMPILE) pyproject.toml --extra local --group dev --group bench -o requirements/bench.txt
-	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/bench.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml $(EXTRAS) --group dev --group bench -o requirements/bench.txt
+	$(COMPILE) pyproject.toml $(EXTRAS) --group dev -c requirements/bench.txt -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra local --group demo -c requirements/bench.txt -o requirements/demo.txt
 
 clean: ## remove everything that the targets have made
 	rm -rf $(VENV) .cache .dagster .demo .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+EXTRAS := --extra local --extra topics --extra topics-ros --extra topics-px4
 # For every Python and platform at once, and for any registry: no address gets into the files.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(RUN) uv pip compile --quiet --universal --python-version 3.10 \
 	--generate-hashes --no-emit-index-url --no-annotate $(ARGS)
