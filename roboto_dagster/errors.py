@@ -19,6 +19,7 @@ pickling between processes.
 
 import errno
 import pathlib
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 from roboto_dagster.redaction import mask_secrets
@@ -172,6 +173,12 @@ class DownloadError(RobotoDagsterError):
         self.request_id = request_id
         self.advice = advice or ADVICE[code]
         """What to do next, in one sentence."""
+
+    @property
+    def place(self) -> Mapping[str, str]:
+        """What it is about, by the name of a column: the file's path in its dataset, or where it should have gone."""
+        file: Mapping[str, object] = {**self.file}
+        return {"relative_path": str(file.get("relative_path") or file["destination_path"])}
 
     def __str__(self) -> str:
         attempts = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"

@@ -1,11 +1,14 @@
 """The body of dataset assets: which partitions of which assets a run delivers, and what it yields to Dagster."""
 
+import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from roboto_dagster.checks.dataset_inspector import DatasetInspector
+from roboto_dagster.checks.evaluations import Inspector, evaluate_in_failed_step
 from roboto_dagster.checks.findings import Platform
 from roboto_dagster.checks.outputs import with_check_outputs
 from roboto_dagster.errors import ConfigurationError
@@ -16,11 +19,9 @@ from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.run_requests.requests import named_dataset
 from roboto_dagster.setting_checks import check_count
 from roboto_dagster.step.failed_partitions import FailedPartitions
-from roboto_dagster.step.partition_sync import (
-    PartitionSync,
-)
+from roboto_dagster.step.partition_sync import PartitionSync, SyncWork
 from roboto_dagster.step.recording import Recorder, Results, is_direct
-from roboto_dagster.step.step import Step, StepAsset
+from roboto_dagster.step.step import Step, StepAsset, Work
 from roboto_dagster.step.unchanged import OnUnchanged
 from roboto_dagster.sync.options import SyncOptions
 
@@ -114,18 +115,52 @@ def materialize_assets(
     Raises:
         dagster.Failure: A partition of an asset is not complete; those that are have been materialized.
     """
-    check_concurrent_partitions(max_concurrent_partitions)
-    keys = _keys(context, syncs[0])
     platform = Platform(roboto)
+    yield from run_step(
+        context,
+        SyncWork(syncs),
+        [DatasetInspector(each.partitioning, each.asset_key, platform) for each in syncs],
+        on_unchanged,
+        max_concurrent_partitions=max_concurrent_partitions,
+    )
+
+
+def run_step(
+    context: dg.AssetExecutionContext,
+    work: Work,
+    inspectors: Sequence[Inspector],
+    on_unchanged: OnUnchanged,
+    *,
+    max_concurrent_partitions: int,
+) -> Results:
+    """Work on the partitions of a run, and record the outcome of each: the body of every asset of this package.
+
+    Args:
+        context: Of the op.
+        work: What is done for a partition.
+        inspectors: Of the checks of each asset; all assets have the same partitions.
+        on_unchanged: As of `materialize_partitions`.
+        max_concurrent_partitions: The same.
+
+    Yields:
+        One result for each asset.
+
+    Raises:
+        dagster.Failure: A partition of an asset is not complete; those that are have been materialized.
+    """
+    check_concurrent_partitions(max_concurrent_partitions)
+    keys = _keys(context, inspectors[0])
     assets = [
         StepAsset(
-            sync,
-            Recorder(context, sync.asset_key, on_unchanged, is_range=len(keys) > 1),
-            FailedPartitions(context, sync.partitioning, platform, sync.asset_key),
+            each.asset_key,
+            Recorder(context, each.asset_key, on_unchanged, is_range=len(keys) > 1),
+            FailedPartitions(
+                context, each.asset_key, functools.partial(evaluate_in_failed_step, context, each)
+            ),
         )
-        for sync in syncs
+        for each in inspectors
     ]
-    yield from Step(context, assets, max_concurrent_partitions).materialize(keys)
+    yield from Step(context, assets, work, max_concurrent_partitions).materialize(keys)
 
 
 def check_concurrent_partitions(limit: object) -> None:
@@ -165,12 +200,12 @@ def asset_result(context: dg.AssetExecutionContext, results: Any) -> Any:
     return found[0] if len(found) == 1 else tuple(found)
 
 
-def _keys(context: dg.AssetExecutionContext, sync: PartitionSync) -> Sequence[str | None]:
-    if sync.partitioning.partitions_def is None:
+def _keys(context: dg.AssetExecutionContext, asset: Inspector) -> Sequence[str | None]:
+    if asset.partitions_def is None:
         return [None]
     if not (context.has_partition_key or context.has_partition_key_range):
         raise ConfigurationError(
-            f"The asset {sync.asset_key.to_user_string()} has partitions, and this run is of none of them: give it a "
+            f"The asset {asset.asset_key.to_user_string()} has partitions, and this run is of none of them: give it a "
             "partition key."
         )
     if context.has_partition_key and is_direct(context):

@@ -1,9 +1,10 @@
-"""What a sync's outcome looks like as metadata of Dagster's events: numbers, names and tables.
+"""What the outcome of a partition looks like as metadata of Dagster's events: numbers, names and tables.
 
 Names come from the platform, and whoever uploads a file chooses its name: texts are escaped here,
 where they become metadata.
 """
 
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 import dagster as dg
 
 from roboto_dagster.chart import throughput_markdown
-from roboto_dagster.errors import ADVICE, DownloadError, RobotoDagsterError
-from roboto_dagster.messages import relative_path, summary
+from roboto_dagster.errors import ADVICE, RobotoDagsterError
+from roboto_dagster.partition_report import Report, ReportedFailure
 from roboto_dagster.sync.report import (
     ReportedFile,
     SyncReport,
@@ -29,7 +30,13 @@ MAX_TABLE_ROWS = 100
 """Tables in events are cut here; the manifest has every file."""
 
 
-def _value(key: str, value: object) -> dg.MetadataValue:
+def metadata_value(key: str, value: object) -> dg.MetadataValue:
+    """Return a plain value as Dagster shows it best.
+
+    Args:
+        key: Its key.
+        value: The value.
+    """
     of = dg.MetadataValue
     if key == "roboto/listed_at" and isinstance(value, float):
         return of.timestamp(value)
@@ -43,32 +50,40 @@ def _value(key: str, value: object) -> dg.MetadataValue:
 
 
 def outcome_metadata(
-    outcome: SyncReport | RobotoDagsterError, partition_key: str | None = None
+    outcome: Report | RobotoDagsterError, partition_key: str | None = None
 ) -> Metadata:
     """Return the metadata of a partition: complete, partly failed, or not even planned.
 
     Args:
-        outcome: Its sync's report, or why there is none.
+        outcome: Its report, or why there is none.
         partition_key: The partition. Default None: the asset has none.
     """
-    if isinstance(outcome, SyncReport):
-        return report_metadata(outcome, is_partition=partition_key is not None)
-    return {"roboto/error": dg.MetadataValue.text(one_line(outcome))}
+    if isinstance(outcome, RobotoDagsterError):
+        return {"roboto/error": dg.MetadataValue.text(one_line(outcome))}
+    metadata: Metadata = {"roboto/summary": dg.MetadataValue.text(outcome.summary())}
+    if outcome.failures:
+        metadata |= failure_metadata(outcome.failures, outcome.error_codes, outcome.noun)
+    return metadata | report_metadata(outcome, is_partition=partition_key is not None)
 
 
-def report_metadata(report: SyncReport, *, is_partition: bool) -> Metadata:
-    """Return the metadata of one partition's sync, in the order in which it is to be read: what
-    happened, what failed, how it went, where it is.
+@functools.singledispatch
+def report_metadata(report: Report, *, is_partition: bool) -> Metadata:
+    """Return what is special to a kind of report, in the order in which it is to be read: how it went, where it is.
 
     Args:
-        report: What the sync did.
+        report: Of the partition.
         is_partition: Whether it is one of several partitions.
     """
-    metadata: Metadata = {"roboto/summary": dg.MetadataValue.text(summary(report))}
-    if report.failures:
-        metadata |= failure_metadata(report.failures, report.error_codes)
+    raise NotImplementedError(f"{type(report).__name__}, {is_partition}")
+
+
+@report_metadata.register
+def _sync_metadata(report: SyncReport, *, is_partition: bool) -> Metadata:
+    metadata: Metadata = {}
     if report.skipped:
-        metadata["roboto/skipped"] = _failures_table(report.skipped, len(report.skipped))
+        metadata["roboto/skipped"] = failures_table(
+            report.skipped, len(report.skipped), report.noun
+        )
     if report.bytes_fetched:
         chart = throughput_markdown(report.timeline, report.throughput_mib_s)
         metadata["roboto/throughput"] = dg.MetadataValue.md(chart)
@@ -78,51 +93,61 @@ def report_metadata(report: SyncReport, *, is_partition: bool) -> Metadata:
     if report.attempts:
         metadata["roboto/attempts"] = _attempts_table(report.attempts)
     values = SyncMetadata.of(report).plain_values(is_partition=is_partition)
-    return metadata | {key: _value(key, value) for key, value in values.items()}
+    return metadata | {key: metadata_value(key, value) for key, value in values.items()}
 
 
-def failure_metadata(failures: Sequence[DownloadError], error_codes: Mapping[str, int]) -> Metadata:
-    """Return the metadata of failed files: a table of them, what to do about each kind, and their
-    count by code.
+def failure_metadata(
+    failures: Sequence[ReportedFailure], error_codes: Mapping[str, int], noun: str
+) -> Metadata:
+    """Return the metadata of failures: a table of them, what to do about each kind, and their count by code.
 
     Args:
         failures: Some or all of them.
         error_codes: How many there are of each code, in all.
+        noun: What they are about, such as `file`.
     """
-    advice = dict(ADVICE) | {each.code: each.advice for each in reversed(failures)}
+    advice: dict[str, str] = {**ADVICE, **{each.code: each.advice for each in reversed(failures)}}
     lines = [
-        f"- **{code}** ({count(number, 'file')}): {markdown_text(advice[code])}"
+        f"- **{code}** ({count(number, noun)}): {markdown_text(advice.get(code, ''))}"
         for code, number in error_codes.items()
     ]
     return {
-        "roboto/failures": _failures_table(failures, sum(error_codes.values())),
+        "roboto/failures": failures_table(failures, sum(error_codes.values()), noun),
         "roboto/what_to_do": dg.MetadataValue.md("\n".join(lines)),
         "roboto/error_codes": dg.MetadataValue.json(dict(error_codes)),
     }
 
 
-def _failures_table(failures: Sequence[DownloadError], total: int) -> dg.MetadataValue:
-    """Return a table in which code and message come first: a long path would push them out of sight."""
-    rows: list[tuple[str, str, str, int, bool]] = [
-        (
+def failures_table(failures: Sequence[ReportedFailure], total: int, noun: str) -> dg.MetadataValue:
+    """Return a table in which code and message come first: a long path would push them out of sight.
+
+    Args:
+        failures: Some or all of them; at least one.
+        total: How many there are.
+        noun: What they are about, such as `file`.
+    """
+    places = list(failures[0].place)
+    rows: list[list[Any]] = [
+        [
             each.code,
             one_line(each.reason),
-            one_line(relative_path(each)),
+            *(one_line(each.place[name]) for name in places),
             each.attempts,
             each.transient,
-        )
+        ]
         for each in failures[:MAX_TABLE_ROWS]
     ]
     if total > len(rows):
-        rows.append(("", f"{count(total - len(rows), 'more file')} in the manifest", "…", 0, False))
+        more = f"{count(total - len(rows), f'more {noun}')} in the manifest"
+        rows.append(["", more, *("…" for _ in places), 0, False])
     columns = {
         "error_code": "string",
         "message": "string",
-        "relative_path": "string",
+        **dict.fromkeys(places, "string"),
         "attempts": "int",
         "transient": "bool",
     }
-    return _table(columns, rows)
+    return table_value(columns, rows)
 
 
 def _files_table(files: Sequence[ReportedFile]) -> dg.MetadataValue:
@@ -136,7 +161,7 @@ def _files_table(files: Sequence[ReportedFile]) -> dg.MetadataValue:
         )
         for each in files
     ]
-    return _table(columns, rows)
+    return table_value(columns, rows)
 
 
 def _attempts_table(attempts: Sequence[TransferAttempt]) -> dg.MetadataValue:
@@ -151,10 +176,16 @@ def _attempts_table(attempts: Sequence[TransferAttempt]) -> dg.MetadataValue:
         (each.number, each.files, each.failed, each.bytes_fetched, round(each.duration_seconds, 3))
         for each in attempts[:MAX_TABLE_ROWS]
     ]
-    return _table(columns, rows)
+    return table_value(columns, rows)
 
 
-def _table(columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> dg.MetadataValue:
+def table_value(columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> dg.MetadataValue:
+    """Return a table.
+
+    Args:
+        columns: The type of each column, by name.
+        rows: Their values, in the same order.
+    """
     schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in columns.items()])
     records = [dg.TableRecord(dict(zip(columns, row, strict=True))) for row in rows]
     return dg.MetadataValue.table(records=records, schema=schema)

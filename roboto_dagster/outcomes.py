@@ -1,9 +1,9 @@
 """The outcome of one partition, and what the partitions of a run are together.
 
 ```
-            ┌─ SyncReport without failures ──► complete: materialized
- partition ─┼─ SyncReport with failures ─────┐
-            └─ RobotoDagsterError ───────────┴► not complete: observed; the run ends in one dagster.Failure
+            ┌─ report without failures ──► complete: materialized
+ partition ─┼─ report with failures ─────┐
+            └─ RobotoDagsterError ───────┴► not complete: observed; the run ends in one dagster.Failure
 ```
 """
 
@@ -17,13 +17,13 @@ import dagster as dg
 from roboto_dagster.errors import RobotoDagsterError, is_transient
 from roboto_dagster.messages import describe
 from roboto_dagster.metadata import MAX_TABLE_ROWS, Metadata, failure_metadata, outcome_metadata
-from roboto_dagster.sync.report import SyncReport
+from roboto_dagster.partition_report import Report
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
 
-Outcome = SyncReport | RobotoDagsterError
-"""The report of a partition's sync, or why it could not even be planned."""
+Outcome = Report | RobotoDagsterError
+"""The report of a partition, or why it could not even be planned."""
 
 
 class Unit(NamedTuple):
@@ -42,9 +42,9 @@ class Unit(NamedTuple):
         return ", ".join(each for each in (self.asset, self.partition_key) if each)
 
 
-def is_complete(outcome: Outcome) -> TypeGuard[SyncReport]:
-    """Return whether every file of a partition is on disk."""
-    return isinstance(outcome, SyncReport) and not outcome.files_failed
+def is_complete(outcome: Outcome) -> TypeGuard[Report]:
+    """Return whether everything in a partition is on disk."""
+    return not isinstance(outcome, RobotoDagsterError) and outcome.is_complete
 
 
 def run_failure(failed: Mapping[Unit, Outcome], total: int) -> dg.Failure:
@@ -75,7 +75,7 @@ def run_error(failed: Iterable[Outcome]) -> Exception | None:
     Args:
         failed: Of the partitions that are not complete.
     """
-    errors = [outcome.error() if isinstance(outcome, SyncReport) else outcome for outcome in failed]
+    errors = [each if isinstance(each, RobotoDagsterError) else each.error() for each in failed]
     found = [error for error in errors if error is not None]
     if all(isinstance(error, RobotoDagsterError) for error in found):
         return None  # their messages stand in the failure, word for word
@@ -106,15 +106,17 @@ def _failed_metadata(failed: Mapping[Unit, Outcome]) -> Metadata:
     if len(failed) == 1:
         ((unit, outcome),) = failed.items()
         return outcome_metadata(outcome, unit.partition_key)
-    reports = [outcome for outcome in failed.values() if isinstance(outcome, SyncReport)]
+    reports = [each for each in failed.values() if not isinstance(each, RobotoDagsterError)]
     failures = [failure for report in reports for failure in report.failures]
     codes = collections.Counter[str]()
     for report in reports:
         codes.update(report.error_codes)
     keys = dg.MetadataValue.json([str(unit) for unit in list(failed)[:MAX_TABLE_ROWS]])
     metadata: Metadata = {"roboto/partitions_failed": keys}
-    return metadata | (failure_metadata(failures, codes) if failures else {})
+    return metadata | (failure_metadata(failures, codes, reports[0].noun) if failures else {})
 
 
 def _is_retryable(outcome: Outcome) -> bool:
-    return outcome.is_retryable if isinstance(outcome, SyncReport) else is_transient(outcome)
+    if isinstance(outcome, RobotoDagsterError):
+        return is_transient(outcome)
+    return outcome.is_retryable

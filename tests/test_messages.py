@@ -1,14 +1,14 @@
 """What people read about a sync: a line in the log, sentences about a failure."""
 
 from roboto_dagster import DownloadError
-from roboto_dagster.messages import dataset_label, describe, describe_in_markdown, summary
+from roboto_dagster.messages import dataset_label, describe, describe_in_markdown
 from roboto_dagster.sync.report import TransferAttempt
 from tests.reports import failure, report
 
 
 def test_summary_is_one_line() -> None:
     """What a log should contain of a sync."""
-    assert summary(report([failure()])) == (
+    assert report([failure()]).summary() == (
         "2 files fetched (6.0 MiB at 2.0 MiB/s), 2 unchanged, 1 failed, 1 removed, in 4.2 s"
     )
 
@@ -38,7 +38,7 @@ def test_the_asset_page_gets_the_description_as_a_list() -> None:
 
 def test_summary_counts_retries_removals_and_skipped_files() -> None:
     """Only what there is: a quiet sync has a short line."""
-    text = summary(report(files_retried=2, files_skipped=1))
+    text = report(files_retried=2, files_skipped=1).summary()
     assert text == (
         "3 files fetched (6.0 MiB at 2.0 MiB/s, 2 files after a retry), 2 unchanged, 0 failed, 1 removed, 1 skipped, "
         "in 4.2 s"
@@ -91,5 +91,5 @@ def test_a_reason_is_no_markdown() -> None:
 def test_the_speed_of_small_files_is_not_nothing() -> None:
     """`0.0 MiB/s` would look like a stall."""
     attempt = TransferAttempt(number=1, files=1, failed=0, bytes_fetched=4, duration_seconds=0.5)
-    text = summary(report(bytes_fetched=4, attempts=[attempt]))
+    text = report(bytes_fetched=4, attempts=[attempt]).summary()
     assert text.startswith("3 files fetched (4 B at 8 B/s)")

@@ -13,7 +13,12 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from roboto_dagster.checks.evaluations import MAX_AGE_SECONDS, SAMPLE_FILES, evaluate_checks
+from roboto_dagster.checks.dataset_inspector import (
+    MAX_AGE_SECONDS,
+    SAMPLE_FILES,
+    DatasetInspector,
+)
+from roboto_dagster.checks.evaluations import evaluate_checks
 from roboto_dagster.checks.findings import Platform
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import partitioning_of_asset
@@ -134,7 +139,8 @@ def _checks_of(
         specs = [spec for spec in context.check_specs if spec.name in selected]
         roboto = getattr(context.resources, resource_key, None) if resource_keys else None
         platform = None if roboto is None else Platform(roboto)
-        yield from evaluate_checks(context, partitioning, specs, platform)
+        inspector = DatasetInspector(partitioning, key, platform)
+        yield from evaluate_checks(context, inspector, specs)
 
     return roboto_dataset_checks
 

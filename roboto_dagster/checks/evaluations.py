@@ -10,28 +10,20 @@ Dagster records an `AssetCheckResult` of a range under no partition, so an evalu
 the UI and for conditions only with the materialization that it is about.
 """
 
-import datetime as dt
 import importlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 
-from roboto_dagster.checks.findings import Findings, Platform, Subject, Violation
-from roboto_dagster.checks.inspections import INSPECTIONS
+from roboto_dagster.checks.findings import Findings, Violation
 from roboto_dagster.checks.results import check_result
-from roboto_dagster.delivered import materialized_keys
 from roboto_dagster.errors import RobotoDagsterError
-from roboto_dagster.naming import derived_name
 from roboto_dagster.partition_existence import ExistingPartitions
-from roboto_dagster.partitions import Partitioning
 from roboto_dagster.step.recording import is_direct
 from roboto_dagster.step.side_by_side import SideBySide
 from roboto_dagster.step.version_tags import latest_materialization
-
-SAMPLE_FILES = "roboto/sample_files"
-MAX_AGE_SECONDS = "roboto/max_age_seconds"
 
 _PARTITIONS_AT_ONCE = 16
 
@@ -42,46 +34,73 @@ _TARGETS = (
 )
 
 
+class Inspector(Protocol):
+    """Looks at the partitions of one asset, for the checks of one kind.
+
+    Attributes:
+        asset_key: The asset.
+        partitions_def: Its partitions, or None.
+        op_name: Name of the op that evaluates the checks.
+    """
+
+    asset_key: dg.AssetKey
+    partitions_def: dg.PartitionsDefinition[Any] | None
+    op_name: str
+
+    def knows(self, spec: dg.AssetCheckSpec) -> bool:
+        """Return whether a check is of its kind."""
+
+    def recorded_keys(self) -> list[str]:
+        """Return the partitions that have a manifest; the one key that stands for none where there are none."""
+
+    def inspect(
+        self,
+        spec: dg.AssetCheckSpec,
+        keys: Sequence[str],
+        *,
+        seed: str,
+        is_wanted: Callable[[], bool],
+    ) -> Findings:
+        """Look at some partitions.
+
+        Args:
+            spec: The check.
+            keys: The partitions; at least one.
+            seed: Chooses a sample: the same one for the same seed.
+            is_wanted: Whether the result is still wanted.
+        """
+
+
 def evaluate_checks(
     context: dg.AssetCheckExecutionContext,
-    partitioning: Partitioning,
+    inspector: Inspector,
     specs: Sequence[dg.AssetCheckSpec],
-    platform: Platform | None,
 ) -> Iterator[Any]:
     """Evaluate the selected checks of one asset: the body of their op.
 
     Args:
         context: Of the op.
-        partitioning: Of the asset.
+        inspector: Of the asset.
         specs: The checks.
-        platform: Asked by checks that compare with it; None where there is none of these.
 
     Yields:
         What Dagster takes for the result of each.
     """
-    asset_key = specs[0].asset_key
     run_id = _run_id(context)
     if run_id is None:  # invoked directly
-        keys: Sequence[str] = _recorded_keys(partitioning, asset_key)
+        keys: Sequence[str] = inspector.recorded_keys()
     else:
-        keys = _keys_to_check(context, partitioning, asset_key)
+        keys = _keys_to_check(context, inspector)
     if run_id is None or not is_by_partition(specs[0]):
         for spec in specs:
-            yield _evaluate(spec, partitioning, keys, platform, seed=run_id or "")
+            yield _evaluate(spec, inspector, keys, seed=run_id or "")
         return
-    yield from _evaluations(
-        context.instance, partitioning, specs, keys, platform=platform, run_id=run_id
-    )
+    yield from _evaluations(context.instance, inspector, specs, keys, run_id=run_id)
     for spec in specs:
         yield dg.Output(None, output_name=spec.get_python_identifier())
 
 
-def evaluate_in_failed_step(
-    context: dg.AssetExecutionContext,
-    asset_key: dg.AssetKey,
-    partitioning: Partitioning,
-    platform: Platform,
-) -> None:
+def evaluate_in_failed_step(context: dg.AssetExecutionContext, inspector: Inspector) -> None:
     """Evaluate the checks of a run whose asset is about to fail.
 
     Dagster skips what depends on a failed step, and shows "Execution failed" for all its checks, also
@@ -89,23 +108,18 @@ def evaluate_in_failed_step(
 
     Args:
         context: Of the asset's op.
-        asset_key: The asset.
-        partitioning: Of the asset.
-        platform: Asked by checks that compare with it.
+        inspector: Of the asset.
     """
-    specs = _specs_in_run(context, asset_key)
+    specs = _specs_in_run(context, inspector)
     if not specs:
         return
     run_id = context.run.run_id
-    keys = _keys_of_run(context.op_execution_context, partitioning)
+    keys = _keys_of_run(context.op_execution_context, inspector)
     if is_by_partition(specs[0]):
-        evaluations = _evaluations(
-            context.instance, partitioning, specs, keys, platform=platform, run_id=run_id
-        )
+        evaluations = _evaluations(context.instance, inspector, specs, keys, run_id=run_id)
     else:
         evaluations = (
-            _evaluation(spec, _evaluate(spec, partitioning, keys, platform, seed=run_id))
-            for spec in specs
+            _evaluation(spec, _evaluate(spec, inspector, keys, seed=run_id)) for spec in specs
         )
     for evaluation in evaluations:
         context.log_event(evaluation)
@@ -118,11 +132,10 @@ def is_by_partition(spec: dg.AssetCheckSpec) -> bool:
 
 def _evaluations(
     instance: dg.DagsterInstance,
-    partitioning: Partitioning,
+    inspector: Inspector,
     specs: Sequence[dg.AssetCheckSpec],
     keys: Sequence[str],
     *,
-    platform: Platform | None,
     run_id: str,
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Yield an evaluation of each check for each partition; one without a partition if there is none."""
@@ -132,9 +145,8 @@ def _evaluations(
         return [
             _evaluate(
                 spec,
-                partitioning,
+                inspector,
                 [key],
-                platform,
                 seed=f"{run_id}{key}",
                 is_wanted=lambda: not stop.is_set(),
             )
@@ -147,7 +159,7 @@ def _evaluations(
             yield _evaluation(spec, result, partition_key=key, target=target)
     if not keys:
         for spec in specs:
-            yield _evaluation(spec, _evaluate(spec, partitioning, [], platform, seed=run_id))
+            yield _evaluation(spec, _evaluate(spec, inspector, [], seed=run_id))
 
 
 def _each(
@@ -203,7 +215,7 @@ def _target(instance: dg.DagsterInstance, asset_key: dg.AssetKey, partition_key:
 
 
 def _specs_in_run(
-    context: dg.AssetExecutionContext, asset_key: dg.AssetKey
+    context: dg.AssetExecutionContext, inspector: Inspector
 ) -> list[dg.AssetCheckSpec]:
     """Return the specs of this package's checks of the asset that the run is to execute."""
     try:
@@ -214,21 +226,19 @@ def _specs_in_run(
         spec
         for data in layer.data
         for spec in data.assets_def.check_specs
-        if spec.asset_key == asset_key
-        and spec.name in INSPECTIONS
-        and data.assets_def.op.name == derived_name(asset_key, "_checks")
+        if spec.asset_key == inspector.asset_key
+        and data.assets_def.op.name == inspector.op_name
+        and inspector.knows(spec)
     ]
 
 
-def _keys_to_check(
-    context: dg.AssetCheckExecutionContext, partitioning: Partitioning, asset_key: dg.AssetKey
-) -> Sequence[str]:
-    if asset_key in context.job_def.asset_layer.selected_asset_keys:
-        return _keys_of_run(context.op_execution_context, partitioning)
-    keys = _recorded_keys(partitioning, asset_key)
-    if partitioning.partitions_def is None:
+def _keys_to_check(context: dg.AssetCheckExecutionContext, inspector: Inspector) -> Sequence[str]:
+    if inspector.asset_key in context.job_def.asset_layer.selected_asset_keys:
+        return _keys_of_run(context.op_execution_context, inspector)
+    keys = inspector.recorded_keys()
+    if inspector.partitions_def is None:
         return keys
-    existing = ExistingPartitions(partitioning.partitions_def, instance=context.instance)
+    existing = ExistingPartitions(inspector.partitions_def, instance=context.instance)
     named = _named_partitions(context)
     # The partitions of a run of another asset may be others than this one's.
     if named and len(existing.existing(named)) == len(named):
@@ -244,14 +254,9 @@ def _named_partitions(context: dg.AssetCheckExecutionContext) -> list[str]:
     return [str(key) for key in run.partition_keys] if is_of_partitions else []
 
 
-def _recorded_keys(partitioning: Partitioning, asset_key: dg.AssetKey) -> list[str]:
-    config = partitioning.config
-    return [config.dataset_id] if config.dataset_id else materialized_keys(config, asset_key)
-
-
-def _keys_of_run(context: dg.OpExecutionContext, partitioning: Partitioning) -> Sequence[str]:
-    if partitioning.config.dataset_id is not None:
-        return [partitioning.config.dataset_id]
+def _keys_of_run(context: dg.OpExecutionContext, inspector: Inspector) -> Sequence[str]:
+    if inspector.partitions_def is None:
+        return inspector.recorded_keys()
     return [str(key) for key in context.partition_keys]
 
 
@@ -262,32 +267,17 @@ def _run_id(context: dg.AssetCheckExecutionContext) -> str | None:
 
 def _evaluate(
     spec: dg.AssetCheckSpec,
-    partitioning: Partitioning,
+    inspector: Inspector,
     keys: Sequence[str],
-    platform: Platform | None,
     *,
     seed: str,
     is_wanted: Callable[[], bool] = lambda: True,
 ) -> dg.AssetCheckResult:
-    settings = spec.metadata or {}
-    seconds = settings.get(MAX_AGE_SECONDS)
-    subject = Subject(
-        partitioning=partitioning,
-        asset_key=spec.asset_key,
-        keys=keys,
-        sample_files=settings.get(SAMPLE_FILES),
-        max_age=None if seconds is None else dt.timedelta(seconds=seconds),
-        seed=seed,
-        platform=platform,
-        is_wanted=is_wanted,
-    )
-    return check_result(spec, len(keys), _findings(spec.name, subject))
-
-
-def _findings(name: str, subject: Subject) -> Findings:
-    if not subject.keys:
-        return Findings(0, [Violation("no partition was ever materialized here")], "")
+    if not keys:
+        found = Findings(0, [Violation("no partition was ever materialized here")], "")
+        return check_result(spec, 0, found)
     try:
-        return INSPECTIONS[name](subject)
+        found = inspector.inspect(spec, keys, seed=seed, is_wanted=is_wanted)
     except RobotoDagsterError as error:
-        return Findings(0, [Violation(f"could not be checked: {error}")], "", "")
+        found = Findings(0, [Violation(f"could not be checked: {error}")], "", "")
+    return check_result(spec, len(keys), found)

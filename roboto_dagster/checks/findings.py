@@ -36,16 +36,18 @@ class Findings(NamedTuple):
     """The result of one inspection.
 
     Attributes:
-        files_checked: How many files it has checked.
+        checked: How much it has checked.
         violations: All that it has found.
         verified: What is true if there is no violation, such as `3 files`.
         advice: What to do about violations.
+        unit: What `checked` counts. Default: files.
     """
 
-    files_checked: int
+    checked: int
     violations: Sequence[Violation]
     verified: str
     advice: str = RUN_AGAIN
+    unit: str = "files"
 
 
 class Platform:

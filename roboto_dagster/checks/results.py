@@ -23,7 +23,7 @@ def check_result(spec: dg.AssetCheckSpec, partitions: int, found: Findings) -> d
     value = dg.MetadataValue
     metadata: dict[str, dg.MetadataValue] = {
         "roboto/partitions_checked": value.int(partitions),
-        "roboto/files_checked": value.int(found.files_checked),
+        f"roboto/{found.unit}_checked": value.int(found.checked),
         "roboto/violation_count": value.int(len(found.violations)),
     }
     if found.violations:

@@ -1,16 +1,13 @@
 """The partitions of one asset in a run that are not complete, and how they are recorded."""
 
-import dataclasses
+from collections.abc import Callable
 
 import dagster as dg
 
-from roboto_dagster.checks.evaluations import evaluate_in_failed_step
-from roboto_dagster.checks.findings import Platform
+from roboto_dagster.errors import RobotoDagsterError
 from roboto_dagster.messages import describe_in_markdown
 from roboto_dagster.metadata import MAX_TABLE_ROWS, outcome_metadata
 from roboto_dagster.outcomes import Outcome
-from roboto_dagster.partitions import Partitioning
-from roboto_dagster.sync.report import FailureTotals, SyncReport, Timeline
 from roboto_dagster.text import one_line
 
 
@@ -19,26 +16,23 @@ class FailedPartitions:
 
     Args:
         context: Of the op.
-        partitioning: Of the asset.
-        platform: The platform, for the checks.
         asset_key: The asset.
+        evaluate: Evaluates the checks of the asset that the run has.
 
     Attributes:
         outcomes: Of each that is not complete.
-        has_reports: Whether any partition could be synced, so that there is something to check.
+        has_reports: Whether there is a report of any partition, so that there is something to check.
     """
 
     def __init__(
         self,
         context: dg.AssetExecutionContext,
-        partitioning: Partitioning,
-        platform: Platform,
         asset_key: dg.AssetKey,
+        evaluate: Callable[[], None],
     ) -> None:
         self._context = context
         self._asset_key = asset_key
-        self._partitioning = partitioning
-        self._platform = platform
+        self._evaluate = evaluate
         self.outcomes: dict[str | None, Outcome] = {}
         self.has_reports = False
 
@@ -49,12 +43,12 @@ class FailedPartitions:
 
         Args:
             partition_key: The partition; None where there are none.
-            outcome: Of its sync.
+            outcome: Its outcome.
         """
-        self.has_reports |= isinstance(outcome, SyncReport)
+        self.has_reports |= not isinstance(outcome, RobotoDagsterError)
         self._observe(partition_key, outcome)
         is_named = len(self.outcomes) < MAX_TABLE_ROWS
-        self.outcomes[partition_key] = outcome if is_named else _without_files(outcome)
+        self.outcomes[partition_key] = outcome if is_named else _without_details(outcome)
 
     def _observe(self, key: str | None, outcome: Outcome) -> None:
         self._context.log_event(
@@ -71,24 +65,13 @@ class FailedPartitions:
         if not self.has_reports:
             return  # the platform or the settings are the problem: there is nothing to check
         try:
-            evaluate_in_failed_step(
-                self._context, self._asset_key, self._partitioning, self._platform
-            )
+            self._evaluate()
         except Exception as error:  # noqa: BLE001 -- the failure of the run must not be hidden by another one
             self._context.log.warning(f"The checks could not be evaluated: {one_line(error)}")
 
 
-def _without_files(outcome: Outcome) -> Outcome:
+def _without_details(outcome: Outcome) -> Outcome:
     """Return an outcome that takes little memory: the failure of a run names the first hundred partitions only."""
-    if not isinstance(outcome, SyncReport):
+    if isinstance(outcome, RobotoDagsterError):
         return outcome.with_traceback(None)
-    totals = FailureTotals(error_codes=outcome.error_codes, is_retryable=outcome.is_retryable)
-    return dataclasses.replace(
-        outcome,
-        failure_totals=totals,
-        failures=(),
-        skipped=(),
-        top_files=(),
-        attempts=(),
-        timeline=Timeline(),
-    )
+    return outcome.without_details()

@@ -156,83 +156,71 @@ class PartitionSync:
         return self._roboto.get_client()
 
 
-def sync_cancellable(
-    syncs: Sequence[PartitionSync],
-    partition_key: str | None,
-    log_of: Callable[[str | None, PartitionSync], Log],
-) -> list[tuple[PartitionSync, Outcome]]:
-    """Deliver one partition in a thread of its own: as `sync_together`, until the syncs are cancelled.
-
-    Args:
-        syncs: Of the assets, all of which have the same partitions.
-        partition_key: The partition; None where there are none.
-        log_of: Returns where the lines of a partition of an asset go.
-
-    Returns:
-        The outcomes; of those assets that were reached.
-    """
-    found: list[tuple[PartitionSync, Outcome]] = []
-    with contextlib.suppress(SyncCancelledError):
-        for sync in syncs:
-            sync.cancellation.check()
-        found.extend(sync_together(syncs, partition_key, functools.partial(log_of, partition_key)))
-    return found
-
-
-@contextlib.contextmanager
-def sharing_engine(syncs: Sequence[PartitionSync]) -> Iterator[None]:
-    """Let several syncs share one set of event loops and connections, and one client of the platform.
+class SyncWork:
+    """What a step of dataset assets does for each partition; all of them have the same partitions.
 
     Args:
         syncs: Of the assets.
     """
-    # What is made once is made before the threads ask for it; what goes wrong is the outcome of each partition.
-    with contextlib.suppress(RobotoDagsterError):
-        client = syncs[0].client
-        for each in syncs:
-            each.client = client
-    with SharedEngine() as engine:
-        for each in syncs:
-            each.share(engine)
-        try:
-            yield
-        finally:
-            for each in syncs:
-                each.share(None)
 
+    def __init__(self, syncs: Sequence[PartitionSync]) -> None:
+        self._syncs = syncs
 
-def sync_together(
-    syncs: Sequence[PartitionSync],
-    partition_key: str | None,
-    log_of: Callable[[PartitionSync], Log],
-) -> Iterator[tuple[PartitionSync, Outcome]]:
-    """Deliver one partition for several assets, one after another: what two of them want is fetched once.
+    def outcomes(
+        self, partition_key: str | None, log_of: Callable[[dg.AssetKey], Log]
+    ) -> Iterator[tuple[dg.AssetKey, Outcome]]:
+        """Deliver one partition for several assets, one after another: what two of them want is fetched once.
 
-    Args:
-        syncs: Of the assets, all of which have the same partitions.
-        partition_key: The partition; None where there are none.
-        log_of: Returns where the lines of an asset go.
+        Args:
+            partition_key: The partition; None where there are none.
+            log_of: Returns where the lines of an asset go.
 
-    Yields:
-        The outcome of each asset, as soon as it is known. An error about the partition itself is that of all.
-    """
-    try:
-        scopes = syncs[0].scopes(partition_key)
-    except RobotoDagsterError as error:
-        yield from ((sync, error) for sync in syncs)
-        return
-    with _catalog_for(syncs) as catalog:
-        for sync in syncs:
-            yield sync, sync.sync(partition_key, scopes, catalog, log_of(sync))
+        Yields:
+            The outcome of each asset, as soon as it is known; of those that were reached before all was cancelled. An
+            error about the partition itself is that of all.
+        """
+        with contextlib.suppress(SyncCancelledError):
+            for sync in self._syncs:
+                sync.cancellation.check()
+            try:
+                scopes = self._syncs[0].scopes(partition_key)
+            except RobotoDagsterError as error:
+                yield from ((sync.asset_key, error) for sync in self._syncs)
+                return
+            with self._catalog() as catalog:
+                for sync in self._syncs:
+                    log = log_of(sync.asset_key)
+                    yield sync.asset_key, sync.sync(partition_key, scopes, catalog, log)
 
+    @contextlib.contextmanager
+    def sharing(self) -> Iterator[None]:
+        """Let several partitions share one set of event loops and connections, and one client of the platform."""
+        # What is made once is made before the threads ask for it; what goes wrong is the outcome of each partition.
+        with contextlib.suppress(RobotoDagsterError):
+            client = self._syncs[0].client
+            for each in self._syncs:
+                each.client = client
+        with SharedEngine() as engine:
+            for each in self._syncs:
+                each.share(engine)
+            try:
+                yield
+            finally:
+                for each in self._syncs:
+                    each.share(None)
 
-@contextlib.contextmanager
-def _catalog_for(syncs: Sequence[PartitionSync]) -> Iterator[DatasetCatalog]:
-    client = syncs[0].client
-    if len(syncs) == 1:  # nobody to share a listing with: it need not be kept
-        yield PlatformCatalog(client)
-        return
-    configs = [each.partitioning.config for each in syncs]
-    patterns = [(each.include_patterns, each.exclude_patterns) for each in configs]
-    with SharedCatalog(client, patterns) as catalog:
-        yield catalog
+    def cancel(self) -> None:
+        """Ask what is under way in other threads to stop."""
+        for sync in self._syncs:
+            sync.cancellation.cancel()
+
+    @contextlib.contextmanager
+    def _catalog(self) -> Iterator[DatasetCatalog]:
+        client = self._syncs[0].client
+        if len(self._syncs) == 1:  # nobody to share a listing with: it need not be kept
+            yield PlatformCatalog(client)
+            return
+        configs = [each.partitioning.config for each in self._syncs]
+        patterns = [(each.include_patterns, each.exclude_patterns) for each in configs]
+        with SharedCatalog(client, patterns) as catalog:
+            yield catalog

@@ -18,6 +18,7 @@ from typing import Any
 import dagster as dg
 
 from roboto_dagster.metadata import Metadata, outcome_metadata
+from roboto_dagster.partition_report import Report
 from roboto_dagster.step.unchanged import OnUnchanged, UnchangedPartitions
 from roboto_dagster.step.version_tags import (
     can_omit_events,
@@ -26,7 +27,6 @@ from roboto_dagster.step.version_tags import (
     version_tags,
     with_data_version,
 )
-from roboto_dagster.sync.report import SyncReport
 
 Results = Iterator[dg.MaterializeResult[Any]]
 
@@ -72,12 +72,12 @@ class Recorder:
         self._has_begun = False
         self._last: str | None = None
 
-    def add(self, partition_key: str | None, report: SyncReport) -> None:
+    def add(self, partition_key: str | None, report: Report) -> None:
         """Record a complete partition, now or at the end. The last one may be added again after an interrupt.
 
         Args:
             partition_key: The partition; None where there are none.
-            report: What its sync did.
+            report: What was done for it.
         """
         if self._has_begun and partition_key == self._last and self._is_recorded(partition_key):
             return
@@ -126,7 +126,7 @@ class Recorder:
         latest = latest_materialization(self._context.instance, self._asset_key, partition_key)
         return latest is not None and latest.run_id == self._context.run.run_id
 
-    def _may_observe(self, partition_key: str | None, report: SyncReport) -> bool:
+    def _may_observe(self, partition_key: str | None, report: Report) -> bool:
         if self._unchanged is None or not self._can_omit:
             return False
         tags = with_data_version(self._tags, report.data_version)

@@ -4,9 +4,9 @@ import dataclasses
 import logging
 from typing import Protocol
 
-from roboto_dagster.messages import dataset_label, summary
+from roboto_dagster.errors import RobotoDagsterError
+from roboto_dagster.messages import dataset_label
 from roboto_dagster.outcomes import Outcome
-from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.text import one_line
 
 
@@ -51,10 +51,11 @@ def log_outcome(log: RunLog, key: str | None, outcome: Outcome, *, is_one: bool)
         outcome: Its outcome.
         is_one: Whether the run has no other; then its error is the failure of the run, which follows at once.
     """
-    if isinstance(outcome, SyncReport):
+    if not isinstance(outcome, RobotoDagsterError):
         if key in outcome.dataset_ids:  # the label has the id, too
             log = dataclasses.replace(log, partition_key=None)
         label = f"{dataset_label(outcome)}: " if outcome.dataset_ids else ""
-        log(logging.WARNING if outcome.files_failed else logging.INFO, f"{label}{summary(outcome)}")
+        level = logging.INFO if outcome.is_complete else logging.WARNING
+        log(level, f"{label}{outcome.summary()}")
     elif not is_one:
         log(logging.ERROR, str(outcome))

@@ -1,14 +1,16 @@
 """What the three ops of a sharded asset do: plan, transfer a shard, merge; `sharded_asset` joins them."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
 
+from roboto_dagster.checks.dataset_inspector import DatasetInspector
+from roboto_dagster.checks.evaluations import evaluate_in_failed_step
 from roboto_dagster.checks.findings import Platform
 from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
 from roboto_dagster.fs.retry import RetryConfig
-from roboto_dagster.messages import summary
 from roboto_dagster.metadata import outcome_metadata
 from roboto_dagster.outcomes import Outcome, Unit, is_complete, run_error, run_failure
 from roboto_dagster.partitions import Partitioning
@@ -98,7 +100,7 @@ class ShardOps:
             lambda: transfer_shard(step.settings, step.folder, plan_hash, int(number))
         )
         if is_complete(outcome):
-            context.log.info(f"Shard {int(number)}: {summary(outcome)}")
+            context.log.info(f"Shard {int(number)}: {outcome.summary()}")
             return dg.Output(None, metadata=outcome_metadata(outcome))
         raise run_failure({Unit(step.key): outcome}, 1) from run_error([outcome])
 
@@ -121,14 +123,16 @@ class ShardOps:
         step = self._step(context, roboto, object_store)
         outcome = step.outcome(lambda: merge_shards(step.settings, step.folder))
         if is_complete(outcome):
-            context.log.info(summary(outcome))
+            context.log.info(outcome.summary())
             version = outcome.data_version
             return dg.Output(
                 None,
                 metadata=outcome_metadata(outcome),
                 data_version=None if version is None else dg.DataVersion(version),
             )
-        failed = FailedPartitions(context, self._partitioning, Platform(roboto), self._asset_key)
+        inspector = DatasetInspector(self._partitioning, self._asset_key, Platform(roboto))
+        evaluate = functools.partial(evaluate_in_failed_step, context, inspector)
+        failed = FailedPartitions(context, self._asset_key, evaluate)
         failed.add(step.key, outcome)
         failed.evaluate_checks()
         raise run_failure({Unit(step.key): outcome}, 1) from run_error([outcome])

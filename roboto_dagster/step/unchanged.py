@@ -2,7 +2,7 @@
 
 ```
                            ┌─ in a backfill, which counts partitions without a materialization as failed
-complete, nothing fetched ─┼─ another version of data, code or an input than the last materialization ─┐
+complete, nothing changed ─┼─ another version of data, code or an input than the last materialization ─┐
                            ├─ never materialized, or the run that last planned it did not succeed ─────┼─► materialized
                            ├─ another partition of the run is not complete ────────────────────────────┘
                            └─ otherwise ───────────────────────────────────────────────────────────────► observed
@@ -17,12 +17,12 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from roboto_dagster.partition_report import Report
 from roboto_dagster.step.version_tags import (
     has_same_versions,
     latest_materialization,
     partition_filter,
 )
-from roboto_dagster.sync.report import SyncReport
 
 OnUnchanged = Literal["materialize", "observe"]
 """What is recorded for a partition without any change."""
@@ -49,19 +49,18 @@ class UnchangedPartitions:
         self._successful: dict[str, bool] = {}
 
     def may_observe(
-        self, partition_key: str | None, report: SyncReport, tags: Mapping[str, str]
+        self, partition_key: str | None, report: Report, tags: Mapping[str, str]
     ) -> bool:
         """Return whether a complete partition may be observed, provided that the run succeeds.
 
         Args:
             partition_key: The partition; None where there are none.
-            report: What the sync did.
+            report: What was done for it.
             tags: The versions that its materialization would have.
         """
         return (
             self._is_wanted
-            and not report.files_fetched
-            and not report.files_removed
+            and report.is_unchanged
             and has_same_versions(self._tags_of_last(partition_key), tags)
             and self._last_run_succeeded(partition_key)
         )

@@ -6,6 +6,9 @@ import datetime as dt
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from typing_extensions import Self
 
 from roboto_dagster.errors import DownloadError, is_transient
 from roboto_dagster.fs.core.settings import MIB
@@ -158,6 +161,8 @@ class SyncReport:
         data_version: A hash over what was delivered (see `sync.data_version`); None if a file is not complete.
     """
 
+    noun: ClassVar[str] = "file"
+
     dataset_ids: Sequence[str]
     root: pathlib.Path
     manifest: pathlib.Path
@@ -181,6 +186,16 @@ class SyncReport:
     dataset_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     dataset_url: str | None = None
     data_version: str | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every file is on disk."""
+        return not self.files_failed
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether nothing was fetched and nothing removed."""
+        return not self.files_fetched and not self.files_removed
 
     @property
     def files_failed(self) -> int:
@@ -214,4 +229,53 @@ class SyncReport:
         files = count(self.files_failed, "file")
         return ExceptionGroup(
             f"{files} of {', '.join(self.dataset_ids)} could not be delivered", list(self.failures)
+        )
+
+    def summary(self) -> str:
+        """Return one line, such as `3 files fetched (6.0 MiB at 2.0 MiB/s), 2 unchanged, 0 failed, in 4.2 s`."""
+        notes = []
+        if self.bytes_fetched:
+            speed = size_text(self.throughput_mib_s * MIB)
+            notes.append(f"{size_text(self.bytes_fetched)} at {speed}/s")
+        if self.files_retried:
+            notes.append(f"{count(self.files_retried, 'file')} after a retry")
+        parts = [
+            f"{count(self.files_fetched, 'file')} fetched"
+            + (f" ({', '.join(notes)})" if notes else ""),
+            f"{self.files_unchanged} unchanged",
+            f"{self.files_failed} failed",
+        ]
+        if self.files_removed:
+            parts.append(f"{self.files_removed} removed")
+        if self.files_skipped:
+            parts.append(f"{self.files_skipped} skipped")
+        return f"{', '.join(parts)}, in {duration_text(self.duration_seconds)}"
+
+    def verdict(self, subject: str) -> str:
+        """Return the sentence with which a failure starts.
+
+        Args:
+            subject: The partition and its datasets, by name.
+        """
+        codes = ", ".join(f"{number} {code}" for code, number in self.error_codes.items())
+        files = count(self.files_total, "file")
+        return f"{self.files_failed} of {files} of {subject} could not be delivered ({codes})."
+
+    def kept(self) -> str:
+        """Return a sentence about the complete files, ending in a space; empty if there is none."""
+        complete = self.files_fetched + self.files_unchanged
+        verb = "is" if complete == 1 else "are"
+        return f"{count(complete, 'other file')} {verb} complete on disk. " if complete else ""
+
+    def without_details(self) -> Self:
+        """Return a copy that takes little memory: counts, and no lists."""
+        totals = FailureTotals(error_codes=self.error_codes, is_retryable=self.is_retryable)
+        return dataclasses.replace(
+            self,
+            failure_totals=totals,
+            failures=(),
+            skipped=(),
+            top_files=(),
+            attempts=(),
+            timeline=Timeline(),
         )

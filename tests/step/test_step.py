@@ -166,7 +166,7 @@ def test_many_failures_take_little_memory() -> None:
         def log_event(self, event: Any) -> None:
             """Take an event."""
 
-    failed: Any = FailedPartitions(Context(), None, None, dg.AssetKey("logs"))  # type: ignore[arg-type]  # nothing more is needed
+    failed: Any = FailedPartitions(Context(), dg.AssetKey("logs"), lambda: None)  # type: ignore[arg-type]  # nothing more is needed
     for number in range(150):
         failed.add(str(number), report([failure(number)]))
     kept = [each for each in failed.outcomes.values() if isinstance(each, SyncReport)]
