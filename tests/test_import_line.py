@@ -26,7 +26,7 @@ PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
 LEAVES = {"errors", "types", "uri", "text", "redaction", "setting_checks", "version"}
 STORES = {"fs.s3_store"}
 ENGINE = {"fs", "fs.core"} | STORES
-SURFACE = {"surface", "sync", "platform", "disk"} | ENGINE | LEAVES
+SURFACE = {"surface", "sync", "topics", "platform", "disk"} | ENGINE | LEAVES
 SERVER = {"testing.server"}
 ALLOWED: dict[str, set[str]] = {
     "text": set(),
@@ -45,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "fs.boto": {"fs.boto", "fs.engine", "fs.core", "fs", "disk"} | LEAVES,
     "fs.s3_store": {"fs.curl", "fs.boto", "fs"} | LEAVES,
     "sync": {"sync", "platform", "disk"} | ENGINE | LEAVES,
+    "topics": {"topics", "sync", "disk"} | LEAVES,
     "surface": SURFACE,
     "sensors": {"sensor"} | SURFACE,
     "sensor": {"sensor"} | SURFACE,
@@ -63,7 +64,9 @@ EXCEPTIONS = {
     ("resources", "fs.boto.aws_credentials"),
 }
 # What may be imported where Dagster is not installed.
-WITHOUT_DAGSTER = sorted(LEAVES | ENGINE | {"disk", "platform", "fs.boto", "fs.curl", "sync"})
+WITHOUT_DAGSTER = sorted(
+    LEAVES | ENGINE | {"disk", "platform", "fs.boto", "fs.curl", "sync", "topics"}
+)
 
 
 def _name_of(path: pathlib.Path) -> str:

@@ -17,7 +17,10 @@ import roboto_dagster
 
 ROOT = pathlib.Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
-HEAVY_IMPORTS = {"awscrt", "boto3", "botocore", "moto", "pyarrow", "pycurl", "roboto", "s3transfer"}
+HEAVY_IMPORTS = {
+    *("awscrt", "boto3", "botocore", "moto", "pyarrow", "pycurl", "roboto", "s3transfer"),
+    *("mcap", "mcap_codec", "mcap_protobuf", "rosbags", "pyulog"),
+}
 TARGETS = {
     *("bench", "clean", "demo", "help", "images", "lint", "lock", "types", "ui"),
     *("test", "test-bounds", "test-fast", "test-programs"),

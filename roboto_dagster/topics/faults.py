@@ -1,0 +1,60 @@
+"""What can be wrong with a log or with one of its topics: the codes, and what to do next."""
+
+from typing import Literal, get_args
+
+FaultCode = Literal[
+    "TRUNCATED",
+    "CORRUPT",
+    "COUNT_MISMATCH",
+    "UNFINISHED",
+    "UNINDEXED",
+    "ENCRYPTED",
+    "UNSUPPORTED_VERSION",
+    "UNSUPPORTED_COMPRESSION",
+    "UNSUPPORTED_ENCODING",
+    "UNSUPPORTED_TYPE",
+    "MISSING_DEFINITION",
+    "INVALID_DEFINITION",
+    "UNKNOWN_FIELD",
+    "TYPE_MISMATCH",
+    "NO_TIMESTAMP",
+    "TIME_RANGE",
+    "TOO_LARGE",
+    "EXTRA_MISSING",
+    "LOG_IO",
+    "PROCESS_DIED",
+    "DECODER_FAILED",
+]
+"""What went wrong with a log or a topic, for programs. Codes are never renamed."""
+
+FAULT_CODES: tuple[str, ...] = get_args(FaultCode)
+
+FAULT_ADVICE: dict[str, str] = {
+    "TRUNCATED": "The log ends too early: record or upload it again, or take what can be read with keep_partial=True.",
+    "CORRUPT": "Bytes of the log are damaged: upload it again, or take what can be read with keep_partial=True.",
+    "COUNT_MISMATCH": "The log holds another number of messages than it states: write it again with its format's own tool.",
+    "UNFINISHED": "The recorder did not close the log: open and close it with its own tool, then upload it again.",
+    "UNINDEXED": "The recorder did not close the bag: run `rosbag reindex` on it, then upload it again.",
+    "ENCRYPTED": "Decrypt the log, then upload it again.",
+    "UNSUPPORTED_VERSION": "The log is of a version of its format that is not read: convert it with the format's own tool.",
+    "UNSUPPORTED_COMPRESSION": "Unpack the log, or write it again with a compression of its format, then upload it.",
+    "UNSUPPORTED_ENCODING": "Exclude the topic, take its bytes with raw=True, or give a decoder of your own.",
+    "UNSUPPORTED_TYPE": "Exclude the topic, take its bytes with raw=True, or give a decoder of your own.",
+    "MISSING_DEFINITION": "Record the log with complete definitions, give them with ros_definitions, or exclude the topic.",
+    "INVALID_DEFINITION": "Correct the definition where the log is recorded, or exclude the topic.",
+    "UNKNOWN_FIELD": "Correct the option fields: the message shows what the type has.",
+    "TYPE_MISMATCH": "Correct the topic's schema where the log is recorded, or exclude the topic.",
+    "NO_TIMESTAMP": "Exclude the topic: its rows cannot be placed in time.",
+    "TIME_RANGE": "A time lies outside of the years 1677 to 2262: correct the recorder's clock, or exclude the topic.",
+    "TOO_LARGE": "Exclude the topic, or record it in smaller messages.",
+    "EXTRA_MISSING": "Install the named extra where the assets run.",
+    "LOG_IO": "Check the log's permissions and its disk, then run it again.",
+    "PROCESS_DIED": "Give the run more memory or fewer processes, then run it again.",
+    "DECODER_FAILED": "Report it as a bug of the decoder, with the log's format.",
+}
+"""What to do next, by code; ends every message about a log or a topic."""
+
+
+def fault_advice(code: str) -> str:
+    """Return what to do next; a code of somebody else's decoder has none of its own."""
+    return FAULT_ADVICE.get(code, "See the documentation of the decoder.")

@@ -1,0 +1,83 @@
+"""Which topics of a log are decoded, and which fields of them."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Mapping, Sequence
+
+from roboto_dagster.errors import ConfigurationError
+
+_TOKENS = re.compile(r"\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TopicFilter:
+    """What a decoder is asked for.
+
+    Args:
+        topics: Patterns of topics, the last one that matches decides; `!` in front excludes. `*` stands for
+            any characters but `/`, `**` for any at all; a pattern without `/` matches a name at any level.
+            If all patterns exclude, the rest is included. Default empty: all topics.
+        fields: By pattern of topic, the fields to keep, nested ones with dots. Default empty: all fields.
+        raw: Whether topics that cannot be decoded are delivered as they are, with the bytes of each message in
+            the column `data`, instead of being reported as failures. Default False.
+        ros_definitions: By type name, definitions of ROS messages that logs do not carry themselves. Default
+            empty.
+    """
+
+    topics: Sequence[str] = ()
+    fields: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    raw: bool = False
+    ros_definitions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.topics, str):
+            raise ConfigurationError("topics is one text: give a list of patterns.")
+        if any(isinstance(names, str) for names in self.fields.values()):
+            raise ConfigurationError("fields has a text for a topic: give a list of names.")
+        for pattern in (*self.topics, *self.fields):
+            _expression(pattern.removeprefix("!"))
+
+    def includes(self, topic: str) -> bool:
+        """Return whether a topic is to be decoded."""
+        included = all(pattern.startswith("!") for pattern in self.topics)
+        for pattern in self.topics:
+            if pattern_matches(pattern.removeprefix("!"), topic):
+                included = not pattern.startswith("!")
+        return included
+
+    def fields_of(self, topic: str) -> tuple[str, ...] | None:
+        """Return the fields of a topic to keep, nested ones with dots; None keeps all."""
+        found = [names for pattern, names in self.fields.items() if pattern_matches(pattern, topic)]
+        return tuple(dict.fromkeys(name for names in found for name in names)) if found else None
+
+
+def pattern_matches(pattern: str, topic: str) -> bool:
+    """Return whether a pattern of topics matches a name.
+
+    Args:
+        pattern: Without `!`.
+        topic: Verbatim.
+    """
+    expression = _expression(pattern)
+    if "/" in pattern or "**" in pattern:
+        return expression.fullmatch(topic) is not None
+    return any(expression.fullmatch(name) for name in topic.split("/") if name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _expression(pattern: str) -> re.Pattern[str]:
+    if not pattern:
+        raise ConfigurationError("A pattern of topics is empty: name a topic, or leave it out.")
+    try:
+        return re.compile("".join(map(_translated, _TOKENS.findall(pattern))), re.DOTALL)
+    except re.error as error:
+        raise ConfigurationError(
+            f"Pattern of topics {pattern!r} cannot be read: {error}."
+        ) from None
+
+
+def _translated(token: str) -> str:
+    if token.startswith("["):
+        return "[^" + token[2:] if token.startswith("[!") else token
+    return {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(token, re.escape(token))
