@@ -12,8 +12,13 @@ import pytest
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the rule where it applies."""
-    if os.environ.get("CI", "").lower() not in {"", "0", "false"}:
+    if in_ci():
         config.pluginmanager.register(SkipIsFailure(), "skip-is-failure")
+
+
+def in_ci() -> bool:
+    """Report whether the variable CI is set."""
+    return os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 
 class SkipIsFailure:

@@ -54,6 +54,12 @@ def local(platform: LocalRoboto) -> Iterator[LocalRoboto]:
     platform.faults.clear()
 
 
+@pytest.fixture(params=["curl", "boto3"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn."""
+    return str(request.param)
+
+
 @pytest.fixture
 def environment(local: LocalRoboto, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment that leads the SDK, boto3 and our defaults to the platform."""

@@ -4,17 +4,18 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from typing_extensions import Self
+
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 _SETTINGS = """\
 nux: {enabled: false}
@@ -142,20 +143,3 @@ class DagsterDev:
     def terminate(self, run_id: str) -> None:
         """Ask for the end of a run, as the UI's button does."""
         self.ask(_TERMINATE, r=run_id)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def wait_until(
-    condition: Callable[[], bool], seconds: float, why: Callable[[], str] = lambda: ""
-) -> None:
-    """Wait until something that another process does is so, or fail."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so within {seconds} s\n{why()}"
-        time.sleep(0.05)

@@ -4,12 +4,13 @@ pytest loads this as a plugin (`-p tests.memory_plugin`, in pyproject.toml). Wit
 reports its own peak to the process that started it.
 """
 
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+
+from tests.ci_plugin import in_ci
 
 LIMIT_MIB = 1280
 _PEAKS = pytest.StashKey[dict[str, int]]()
@@ -30,7 +31,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     peaks = session.config.stash[_PEAKS]
     peaks["main"] = peak
-    if os.environ.get("CI", "").lower() not in {"", "0", "false"} and above_limit(peaks):
+    if in_ci() and above_limit(peaks):
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 

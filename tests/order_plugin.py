@@ -14,6 +14,8 @@ from typing import Protocol
 
 import pytest
 
+from tests.ci_plugin import in_ci
+
 
 class Placed(Protocol):
     """What the order of a test depends on."""
@@ -31,8 +33,7 @@ class Placed(Protocol):
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose a seed in CI, before the workers start: they inherit it, and so agree on the order."""
-    in_ci = os.environ.get("CI", "").lower() not in {"", "0", "false"}
-    if in_ci and not hasattr(config, "workerinput"):
+    if in_ci() and not hasattr(config, "workerinput"):
         os.environ.setdefault("TESTS_SEED", str(secrets.randbelow(1_000_000)))
 
 

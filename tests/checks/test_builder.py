@@ -4,7 +4,6 @@ import datetime as dt
 import os
 import pathlib
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from roboto_dagster import (
 )
 from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.testing import LocalRoboto, faults
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import Syncer
@@ -711,8 +711,7 @@ def test_a_file_that_a_run_has_just_replaced_is_right(
     run.start()
     try:
         assert held.wait(30)
-        while (folder / dataset_id / "a.bin").stat().st_size != 11:
-            time.sleep(0.01)
+        wait_until(lambda: (folder / dataset_id / "a.bin").stat().st_size == 11)
         found = check(checksums="all", compare_listing=False)
         assert {name: each.passed for name, each in found.items()} == {
             "files_on_disk": True,

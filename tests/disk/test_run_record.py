@@ -15,6 +15,7 @@ import pytest
 from roboto_dagster.disk import owner, run_record
 from roboto_dagster.disk.owner import SILENT_AFTER_SECONDS, this_process
 from roboto_dagster.disk.run_record import RunRecord, acquire, hold
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -192,14 +193,6 @@ def test_the_heartbeat_ends_with_the_record(
         os.utime(path, (0, 0))
         wait_until(lambda: path.stat().st_mtime > 0)
     wait_until(lambda: heartbeats() <= before)
-
-
-def wait_until(condition: Any, seconds: float = 20.0) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_a_record_that_was_forgotten_ends(tmp_path: pathlib.Path) -> None:

@@ -22,12 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.fixture(params=["curl", "boto3"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """Each engine in turn."""
-    return str(request.param)
-
-
 @pytest.fixture(scope="session")
 def instance() -> Iterator[dg.DagsterInstance]:
     """Dagster's memory of all runs; to make one takes as long as a run."""

@@ -16,14 +16,13 @@ import gc
 import hashlib
 import pathlib
 import threading
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from roboto_dagster.disk import owner
 from roboto_dagster.metadata import MAX_TABLE_ROWS
 from roboto_dagster.testing.server.checksums import ChecksumAlgorithm, fingerprint
 from roboto_dagster.testing.server.content import BytesContent
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.faults.lab import Lab, Run
@@ -207,16 +206,6 @@ def open_files() -> int:
         return len(list(pathlib.Path("/proc/self/fd").iterdir()))
     except OSError:
         return 0
-
-
-def eventually(condition: Callable[[], bool], seconds: float = _SETTLE_SECONDS) -> bool:
-    """Report whether something becomes true soon: the other ends of connections close by themselves."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return condition()
 
 
 def _is_ours(place: str) -> bool:

@@ -15,9 +15,6 @@ import dagster as dg
 from roboto_dagster import ObjectStoreResource, RetryConfig, RobotoResource
 from roboto_dagster.assets import build_roboto_dataset_asset
 from roboto_dagster.fs.core.settings import OnRetry
-from roboto_dagster.fs.download_session import DownloadSession
-from roboto_dagster.fs.object_store import ObjectStore, StoreRegistry
-from roboto_dagster.fs.shared_engine import SharedEngine
 from roboto_dagster.sync.manifest import manifest_path, read_manifest
 from roboto_dagster.testing import LocalRoboto, faults
 from roboto_dagster.testing.faults import Fault, Rule
@@ -52,31 +49,9 @@ class SmallPartStore(ObjectStoreResource):
 
     part_size_bytes: int = PART
 
-    def open_store(
-        self,
-        session: DownloadSession,
-        uri: str,
-        retry: RetryConfig | None = None,
-        on_retry: OnRetry | None = None,
-        *,
-        shared: SharedEngine | None = None,
-    ) -> ObjectStore:
-        """Makes the store, with one more option than users have."""
-        provider = self.credentials.provider_for(session, uri.split("/")[2])
-        return StoreRegistry.get_store_for_uri(
-            uri,
-            provider,
-            engine=self.engine,
-            endpoint_url=self.endpoint_url,
-            max_connections=self.max_connections,
-            stall_timeout_seconds=self.stall_timeout_seconds,
-            verify=self.verify,
-            durability=self.durability,
-            retry=retry or RetryConfig(),
-            on_retry=on_retry,
-            part_size_bytes=self.part_size_bytes,
-            shared=shared,
-        )
+    def _s3_options(self, retry: RetryConfig | None, on_retry: OnRetry | None) -> dict[str, Any]:
+        """Adds one option that users do not have."""
+        return {**super()._s3_options(retry, on_retry), "part_size_bytes": self.part_size_bytes}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from tests.faults.invariants import leftovers
 from tests.faults.lab import BIG, SMALL, Lab, noise
 from tests.faults.matrix import covers
 from tests.faults.processes import needs_mounts, run_to_end, started
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +74,7 @@ def test_what_is_there_already_needs_no_room(one_lab: Lab) -> None:
     mount = f"mount -t tmpfs -o size=448k tmpfs '{lab.destination}'"
     with started(lab, mount=mount, **options) as killed:
         seen_from_here = pathlib.Path(f"/proc/{killed.pid}/root{lab.destination}")
-        wait_for(lambda: parts_recorded(seen_from_here) >= 3)
+        wait_until(lambda: parts_recorded(seen_from_here) >= 3)
         with pathlib.Path(f"/proc/{killed.pid}/ns/mnt").open() as namespace:  # outlives the process
             killed.kill()
             path = f"/proc/{os.getpid()}/fd/{namespace.fileno()}"
@@ -296,7 +297,7 @@ def test_what_lies_beside_the_target_is_not_trusted(lab: Lab) -> None:
     lab.add("big.bin", BIG)
     with started(lab, stall_timeout_seconds=20.0) as process:
         lab.fault(faults.trickle(bytes_per_second=100_000), "big.bin")
-        wait_for(lambda: bool(leftovers(lab.destination)))
+        wait_until(lambda: bool(leftovers(lab.destination)))
         time.sleep(0.3)
         process.kill()
     for path in leftovers(lab.destination):
@@ -307,14 +308,6 @@ def test_what_lies_beside_the_target_is_not_trusted(lab: Lab) -> None:
     lab.local.faults.clear()
     assert lab.run().success
     lab.expect_latest()
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.005)
 
 
 @covers("D12")

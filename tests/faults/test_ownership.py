@@ -3,7 +3,6 @@
 import os
 import pathlib
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,16 +13,9 @@ from tests.faults.invariants import leftovers
 from tests.faults.lab import BIG, PART, SMALL, Lab, noise
 from tests.faults.matrix import covers
 from tests.faults.processes import needs_containers, started
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 def logs_of_parts(lab: Lab) -> list[pathlib.Path]:
@@ -41,7 +33,7 @@ def kill_in_the_middle(lab: Lab, path: str, **options: str) -> None:
     """Kill a run when parts of a file have arrived."""
     lab.fault(faults.trickle(bytes_per_second=150_000), path)
     with started(lab, **options, stall_timeout_seconds=20.0, max_connections=1) as process:
-        wait_for(lambda: logs_of_parts(lab))
+        wait_until(lambda: logs_of_parts(lab))
         process.kill()
     lab.local.faults.clear()
 
@@ -100,7 +92,7 @@ def test_a_living_run_of_another_container_is_not_disturbed(lab: Lab) -> None:
     lab.add_small(3)
     lab.fault(faults.trickle(bytes_per_second=100_000), "big.bin", times=1)
     with started(lab, host="slow", stall_timeout_seconds=20.0) as slow:
-        wait_for(lambda: leftovers(lab.destination))
+        wait_until(lambda: leftovers(lab.destination))
         written = set(leftovers(lab.destination))
         assert lab.run_unchecked().success
         assert {path for path in written if "parts" in path.name} <= set(leftovers(lab.destination))
@@ -118,7 +110,7 @@ def test_a_run_that_was_wrongly_given_up_does_not_publish(one_lab: Lab) -> None:
     lab.add("big.bin", BIG)
     lab.fault(faults.trickle(bytes_per_second=200_000), "big.bin", times=1)
     with started(lab, host="stopped", stall_timeout_seconds=20.0) as stopped:
-        wait_for(lambda: logs_of_parts(lab))
+        wait_until(lambda: logs_of_parts(lab))
         silence(lab)
         second = lab.run_unchecked().success
         lab.expect_latest()

@@ -23,6 +23,7 @@ from tests.faults.invariants import leftovers
 from tests.faults.lab import BIG, SMALL, Lab, noise
 from tests.faults.matrix import covers
 from tests.faults.processes import ROOT, started
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ def test_a_signal_ends_a_run_soon(lab: Lab, sent: signal.Signals) -> None:
         lab.add(path, noise(20_000, number))
         lab.fault(faults.trickle(bytes_per_second=3_000), path)
     with started(lab, stall_timeout_seconds=20.0, max_connections=20) as process:
-        wait_for_files(lab, len(quick))
+        wait_until(lambda: published(lab) >= len(quick))
         asked_at = time.monotonic()
         process.send_signal(sent)
         process.wait(timeout=20)
@@ -60,15 +61,10 @@ STARTUP_SLACK = 3.0
 """Dagster itself takes its time to write events and to end; more so on a busy machine."""
 
 
-def wait_for_files(lab: Lab, count: int, seconds: float = 60.0) -> None:
-    """Wait until so many files are published."""
-    deadline = time.monotonic() + seconds
+def published(lab: Lab) -> int:
+    """Count the files that have their final names."""
     folder = lab.destination / lab.dataset_id
-    while (
-        sum(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*")) < count
-    ):
-        assert time.monotonic() < deadline, "the run does not get on"
-        time.sleep(0.005)
+    return sum(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*"))
 
 
 @covers("P3")

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.testing import LocalRoboto
 from roboto_dagster.testing.faults import Fault
 from tests.faults.matrix import covers
+from tests.waiting import wait_until
 
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -180,10 +180,7 @@ def test_a_run_that_was_killed(readers: Readers, local: LocalRoboto) -> None:
 
     def keep_state(_: Any, answer: Any) -> Any:
         published = readers.folder / first / "a.csv"
-        for _ in range(3000):
-            if published.stat().st_size == 6:
-                break
-            time.sleep(0.01)
+        wait_until(lambda: published.stat().st_size == 6)
         state.update({path: path.read_bytes() for path in manifest.parent.glob(".*.publish-log")})
         return answer
 

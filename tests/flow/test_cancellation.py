@@ -15,7 +15,8 @@ from roboto_dagster.testing import LocalRoboto, faults
 from roboto_dagster.testing.server.content import BodyContent
 from roboto_dagster.testing.server.messages import Request, Response
 from tests.conftest import Materializer
-from tests.dagster_dev import DagsterDev, wait_until
+from tests.dagster_dev import DagsterDev
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

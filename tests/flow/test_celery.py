@@ -7,10 +7,8 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 
 import dagster as dg
@@ -18,29 +16,14 @@ import pytest
 
 from roboto_dagster.testing import LocalRoboto, faults
 from tests.flow.sharded_project import Project, files_asked_for
+from tests.ports import can_connect, free_port
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.programs, pytest.mark.slow]
 
 _REDIS = shutil.which("redis-server")
 _POSTGRES = next(iter(sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)), None)  # noqa: PTH207 - at import
 _WORKERS = 2
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for_port(port: int) -> None:
-    """Wait until somebody listens."""
-    end = time.monotonic() + 60
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        assert time.monotonic() < end, "the server did not start"
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -51,7 +34,7 @@ def broker(tmp_path: pathlib.Path) -> Iterator[str]:
     port = free_port()
     arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
     with _running(subprocess.Popen([_REDIS, *arguments], stdout=subprocess.DEVNULL)):
-        wait_for_port(port)
+        wait_until(lambda: can_connect(port))
         yield f"redis://127.0.0.1:{port}/0"
 
 
@@ -70,7 +53,7 @@ def storage() -> Iterator[str]:
     serve = [f"{_POSTGRES}/postgres", "-D", data, "-p", str(port), "-k", folder, "-F"]
     server = subprocess.Popen(serve, stderr=subprocess.DEVNULL, **run)  # type: ignore[call-overload] # the same
     with _running(server):
-        wait_for_port(port)
+        wait_until(lambda: can_connect(port))
         yield f"postgresql+psycopg2://dagster@127.0.0.1:{port}/postgres"
     shutil.rmtree(folder, ignore_errors=True)
 

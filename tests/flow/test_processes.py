@@ -1,19 +1,18 @@
 """Steps in processes of their own, and a code location behind gRPC: nothing is shared, no secret spills."""
 
-import contextlib
 import os
 import pathlib
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import dagster as dg
 import pytest
 import yaml
 
 from roboto_dagster.testing import LocalRoboto
+from tests.ports import can_connect, free_port
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -133,9 +132,7 @@ def test_steps_in_processes_of_their_own(project: Project, local: LocalRoboto) -
 @pytest.fixture
 def served(project: Project) -> Iterator[Project]:
     """The code location behind a gRPC server of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     where = {"host": "127.0.0.1", "port": port, "location_name": "served"}
     text = yaml.safe_dump({"load_from": [{"grpc_server": where}]})
     (project.folder / "workspace.yaml").write_text(text)
@@ -151,21 +148,6 @@ def served(project: Project) -> Iterator[Project]:
     finally:
         server.terminate()
         server.wait(timeout=30)
-
-
-def can_connect(port: int) -> bool:
-    """Report whether somebody listens."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 90.0) -> None:
-    """Wait for something that another process does."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.2)
 
 
 def test_code_location_over_grpc(served: Project, local: LocalRoboto) -> None:

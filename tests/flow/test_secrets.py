@@ -69,12 +69,6 @@ def local(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRoboto]:
         yield platform
 
 
-@pytest.fixture(params=["curl", "boto3"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """Each engine in turn."""
-    return str(request.param)
-
-
 @pytest.fixture
 def dataset_id(local: LocalRoboto) -> str:
     """A dataset of a few files."""

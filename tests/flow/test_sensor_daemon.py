@@ -14,7 +14,7 @@ import pytest
 from typing_extensions import Self
 
 from roboto_dagster.testing import LocalRoboto, faults
-from tests.dagster_dev import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

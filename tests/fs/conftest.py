@@ -45,9 +45,3 @@ def server(request: pytest.FixtureRequest) -> s3_servers.S3Server:
         return s3_servers.Moto(local)
     url = request.getfixturevalue(f"{request.param}_url")
     return next(each(url) for each in s3_servers.FOREIGN if each.name == request.param)
-
-
-@pytest.fixture(params=["curl", "boto3"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """Each of the engines in turn."""
-    return str(request.param)

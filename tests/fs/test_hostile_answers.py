@@ -26,12 +26,6 @@ ENDLESS = 1000 * KIB * KIB
 Answer = Callable[[Asked], Iterable[bytes]]
 
 
-@pytest.fixture(params=["curl", "boto3"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """Each of the engines in turn."""
-    return str(request.param)
-
-
 class Fetched:
     """One file, fetched from a server of scripted answers.
 

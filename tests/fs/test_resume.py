@@ -88,12 +88,6 @@ class Flight:
         return [each.range for each in self.local.requests if each.service == "s3"]
 
 
-@pytest.fixture(params=["curl", "boto3"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """Each engine in turn."""
-    return str(request.param)
-
-
 @pytest.fixture(params=["CRC64NVME", "SHA256", None])
 def flight(
     request: pytest.FixtureRequest, local: LocalRoboto, tmp_path: pathlib.Path, engine: str

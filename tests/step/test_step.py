@@ -13,7 +13,7 @@ import pytest
 
 from roboto_dagster import ConfigurationError, build_roboto_dataset_asset
 from roboto_dagster.testing import LocalRoboto, faults
-from tests.dagster_dev import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import Materializer

@@ -15,6 +15,7 @@ from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.testing import LocalRoboto, faults
 from roboto_dagster.testing.faults import Fault
 from roboto_dagster.testing.server.messages import Request, Response
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import Syncer
@@ -176,8 +177,7 @@ def test_the_later_manifest_describes_what_the_other_run_published(
 ) -> None:
     """Run A publishes version 1 of a file and works on; run B publishes version 2 and ends first: its facts stay."""
     with slow_run(syncer, local, dataset_id, "b.bin") as slow:
-        while not (syncer.destination / dataset_id / "a.bin").exists():
-            threading.Event().wait(0.01)
+        wait_until((syncer.destination / dataset_id / "a.bin").exists)
         version = local.replace_file(dataset_id, "a.bin", b"newer")
         local.add_file(dataset_id, "c.bin", b"c")
         assert syncer.run_beside(dataset_id).failures == []

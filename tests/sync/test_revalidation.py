@@ -10,14 +10,6 @@ if TYPE_CHECKING:
     from tests.conftest import Syncer
 
 
-@pytest.fixture(params=["curl", "boto3"])
-def engine(request: pytest.FixtureRequest) -> str:
-    """Each engine."""
-    if request.param == "curl":
-        pytest.importorskip("pycurl")
-    return str(request.param)
-
-
 @pytest.fixture
 def dataset_id(local: LocalRoboto) -> str:
     """A dataset of two files."""
