@@ -175,6 +175,24 @@ def test_a_store_that_is_left_ends_its_own_files_alone(
         fetch(left, "good", tmp_path, 1)
 
 
+def test_connections_of_cancelled_stores_are_free_again(
+    open_store: OpenStore, tmp_path: pathlib.Path
+) -> None:
+    """Stores that hold every connection and are cancelled leave nothing behind that counts as in use."""
+    hanging = [open_store() for _ in range(CONNECTIONS)]
+    stuck = [
+        transfer
+        for number, store in enumerate(hanging)
+        for transfer in fetch(store, "hangs", tmp_path / str(number), CONNECTIONS)
+    ]
+    for store in hanging:
+        store.cancel()
+    assert {transfer.exception(timeout=30).code for transfer in stuck} == {"CANCELLED"}
+    with open_store() as store:
+        for transfer in fetch(store, "good", tmp_path, 3):
+            transfer.result(timeout=30)
+
+
 def test_the_engine_outlives_its_stores(open_store: OpenStore, tmp_path: pathlib.Path) -> None:
     """A store opened after all others have ended uses the same threads."""
     running = []

@@ -21,7 +21,8 @@ import pycurl
 
 from roboto_dagster.fs.core.bandwidth import Bandwidth
 from roboto_dagster.fs.core.connections import BytesInFlight, Connections
-from roboto_dagster.fs.core.download import Download
+from roboto_dagster.fs.core.coordinator import Coordinator
+from roboto_dagster.fs.core.download import Download, RangeRequest
 from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.curl.active import ActiveRequests
@@ -141,10 +142,7 @@ class CurlLoop:
     def abort(self, download: Download) -> None:
         """End the requests of a file."""
         for request in self._requests.of(download):
-            tenant = request.tenant
-            ranged = self._requests.release(request)
-            if ranged is not None and tenant is not None:
-                tenant.coordinator.released(ranged)
+            self._release(request)
 
     def run_in_worker(
         self, work: Callable[[], T], then: Callable[["concurrent.futures.Future[T]"], None], /
@@ -192,7 +190,10 @@ class CurlLoop:
         self._multi.perform(events, now)
         for curl, number, message in self._multi.ended():
             self._end(curl, number, message)
-        self._admit()
+        arrivals = self._inbox.arrivals()
+        while arrivals:
+            self._tenants.admit(*arrivals.popleft())
+        self._inbox.run_calls()
         self._launch()
         for request, failure in self._requests.to_be_ended(now):
             if request.range is not None:  # not aborted with another range of its file
@@ -226,12 +227,6 @@ class CurlLoop:
             due = min(due, self._now + _LOOK_AGAIN_SECONDS)
         return None if due == NEVER else max(due - time.monotonic(), 0.0)
 
-    def _admit(self) -> None:
-        arrivals = self._inbox.arrivals()
-        while arrivals:
-            self._tenants.admit(*arrivals.popleft())
-        self._inbox.run_calls()
-
     def _launch(self) -> None:
         for tenant, ranged in self._tenants.in_turn(self._now):
             try:
@@ -254,13 +249,10 @@ class CurlLoop:
         self._end_with(request, failure)
 
     def _end_with(self, request: CurlRequest, failure: Failure | BaseException | None) -> None:
-        tenant = request.tenant
-        ranged = self._requests.release(request)
-        if ranged is None or tenant is None:
+        released = self._release(request)
+        if released is None:
             return
-        coordinator = tenant.coordinator
-        coordinator.released(ranged)
-        self._tenants.note_use(tenant, len(self._requests))
+        coordinator, ranged = released
         try:
             if failure is None:
                 coordinator.completed(ranged, self._now)
@@ -270,6 +262,16 @@ class CurlLoop:
                 coordinator.files.fail_on(ranged.download, failure)
         except Exception as error:  # noqa: BLE001 - a bug or a disk: this file's matter alone
             coordinator.files.fail_on(ranged.download, error)
+
+    def _release(self, request: CurlRequest) -> tuple[Coordinator, RangeRequest] | None:
+        """Give a request's connection back, however it ended; return whose it was."""
+        tenant = request.tenant
+        ranged = self._requests.release(request)
+        if ranged is None or tenant is None:
+            return None
+        tenant.coordinator.released(ranged)
+        self._tenants.note_use(tenant, len(self._requests))
+        return tenant.coordinator, ranged
 
     def _end_all(self, error: BaseException) -> None:
         """End every file after the loop broke."""
