@@ -30,8 +30,14 @@ import urllib.parse
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from roboto_dagster.disk.local_file import open_regular
-from roboto_dagster.disk.temp_file import Durability, open_partial
+from roboto_dagster.disk.parquet_file import (
+    ROWS_PER_BATCH,
+    open_parquet,
+    row_groups,
+    table_of,
+    write_parquet,
+)
+from roboto_dagster.disk.temp_file import Durability
 from roboto_dagster.errors import ManifestError, MissingPartitionError
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package, and only a run needs it
@@ -43,7 +49,6 @@ SCHEMA_VERSION = 2
 
 _READABLE_VERSIONS = frozenset({b"1", b"2"})
 _VERSION_KEY = b"roboto_dagster.manifest_version"
-_ROWS_PER_GROUP = 50_000
 
 
 @functools.cache
@@ -110,43 +115,21 @@ def write_manifest(
     Raises:
         ManifestError: It cannot be written; the last manifest is then untouched.
     """
-    import pyarrow.parquet as pq
-
+    columns = schema().with_metadata({**(schema().metadata or {}), **(metadata or {})})
     try:
-        partial = open_partial(path, within, durability=durability)
-        try:
-            with (
-                os.fdopen(os.dup(partial.fd), "wb") as file,
-                pq.ParquetWriter(
-                    file, _with(metadata), compression="zstd", write_page_checksum=True
-                ) as writer,
-            ):
-                for rows in batches:
-                    writer.write_table(_table(rows), row_group_size=_ROWS_PER_GROUP)
-            partial.publish()
-        finally:
-            partial.discard()
+        write_parquet(
+            path,
+            columns,
+            (table_of(rows, columns) for rows in batches),
+            within=within,
+            durability=durability,
+        )
     except OSError as error:
         code = "NO_SPACE: " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise ManifestError(
             f"{code}The manifest {path} cannot be written: {error.strerror or error}. Completed files are on disk, and "
             "the last manifest is unchanged. Make room or correct the permissions, then run it again."
         ) from error
-
-
-def _with(metadata: Mapping[bytes, bytes] | None) -> "pa.Schema":
-    return schema().with_metadata({**(schema().metadata or {}), **(metadata or {})})
-
-
-def _table(rows: Sequence[Sequence[Any]]) -> "pa.Table":
-    import pyarrow as pa
-
-    fields = list(schema())
-    columns = list(zip(*rows, strict=True)) or [()] * len(fields)
-    return pa.Table.from_arrays(
-        [pa.array(column, type=field.type) for column, field in zip(columns, fields, strict=True)],
-        schema=schema(),
-    )
 
 
 def read_manifest(path: str | os.PathLike[str]) -> "pa.Table":
@@ -162,7 +145,7 @@ def read_manifest(path: str | os.PathLike[str]) -> "pa.Table":
         ManifestError: There is none, or it is not one of ours.
     """
     with _open(path) as file:
-        return file.read(use_threads=False)  # see `_open`
+        return file.read(use_threads=False)
 
 
 def read_file_metadata(
@@ -222,25 +205,16 @@ def iterate_columns(
         ManifestError: There is none, or it is not one of ours.
     """
     with _open(path, within) as file:
-        groups = [
-            group
-            for group in range(file.num_row_groups)
-            if dataset_ids is None or _may_hold(file, group, dataset_ids)
-        ]
-        size = _ROWS_PER_GROUP // 5
-        batches = file.iter_batches(size, groups, list(columns), use_threads=False)  # see `_open`
+        groups = list(range(file.num_row_groups))
+        if dataset_ids is not None:
+            groups = row_groups(
+                file,
+                "dataset_id",
+                lambda low, high: any(low <= each <= high for each in dataset_ids),
+            )
+        batches = file.iter_batches(ROWS_PER_BATCH, groups, list(columns), use_threads=False)
         for batch in batches:
             yield [_plain_values(batch.column(name)) for name in columns]
-
-
-def _may_hold(file: "pq.ParquetFile", group: int, dataset_ids: Collection[str]) -> bool:
-    """Return whether a row group may have rows of some datasets, by its statistics."""
-    index = file.schema_arrow.get_field_index("dataset_id")
-    statistics = file.metadata.row_group(group).column(index).statistics
-    if statistics is None or not statistics.has_min_max:
-        return True
-    low, high = str(statistics.min), str(statistics.max)
-    return any(low <= each <= high for each in dataset_ids)
 
 
 def _plain_values(column: "pa.Array[Any]") -> list[Any]:
@@ -273,15 +247,7 @@ _ADVICE = "The next materialization sets it aside and writes a new one."
 def _open(
     path: str | os.PathLike[str], within: pathlib.Path | None = None
 ) -> Iterator["pq.ParquetFile"]:
-    # To be read without Arrow's threads: the bytes are Python's, since the file is opened without following links, and a
-    # thread that lets go of them after the interpreter's end aborts the process (seen with pyarrow 17 on Python 3.10).
-    import pyarrow.parquet as pq
-
-    with (
-        _reading(path),
-        open_regular(pathlib.Path(path), within) as source,
-        pq.ParquetFile(source, page_checksum_verification=True) as file,
-    ):
+    with _reading(path), open_parquet(path, within) as file:
         _check_schema(path, file)
         yield file
 

@@ -16,13 +16,17 @@ import dataclasses
 import datetime as dt
 import functools
 import json
-import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from roboto_dagster.disk.local_file import open_regular
-from roboto_dagster.disk.temp_file import open_partial
+from roboto_dagster.disk.parquet_file import (
+    ROWS_PER_BATCH,
+    open_parquet,
+    row_groups,
+    table_of,
+    write_parquet,
+)
 from roboto_dagster.errors import ConfigurationError, ManifestError
 from roboto_dagster.platform.records import RemoteFile
 from roboto_dagster.platform.scope import Scope, is_dataset_id
@@ -33,7 +37,6 @@ if TYPE_CHECKING:  # pyarrow would cost every import of the package, and only a 
     import pyarrow.parquet as pq
 
 _KEY = b"roboto_dagster.shard_plan_1"
-_ROWS_PER_GROUP = 50_000
 _TIMES = ("created_from", "created_before")
 
 
@@ -105,30 +108,9 @@ def write_plan(
     Raises:
         ManifestError: It cannot be written.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     schema = _schema().with_metadata({_KEY: _to_json(plan)})
     try:
-        partial = open_partial(path, within)
-        try:
-            with (
-                os.fdopen(os.dup(partial.fd), "wb") as file,
-                pq.ParquetWriter(
-                    file, schema, compression="zstd", write_page_checksum=True
-                ) as writer,
-            ):
-                for rows in batches:
-                    columns = zip(*rows, strict=True)
-                    arrays = [
-                        pa.array(column, type=field.type)
-                        for column, field in zip(columns, schema, strict=True)
-                    ]
-                    table = pa.Table.from_arrays(arrays, schema=schema)
-                    writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
-            partial.publish()
-        finally:
-            partial.discard()
+        write_parquet(path, schema, (table_of(rows, schema) for rows in batches), within=within)
     except OSError as error:
         raise ManifestError(
             f"The plan {path} cannot be written: {error.strerror or error}. Nothing was fetched. Make room or correct "
@@ -164,12 +146,10 @@ def planned_rows(
         ManifestError: It cannot be read.
     """
     with _open(path, within) as file:
-        groups = [
-            group
-            for group in range(file.num_row_groups)
-            if shard is None or _may_hold(file, group, shard)
-        ]
-        for batch in file.iter_batches(_ROWS_PER_GROUP // 5, groups, use_threads=False):
+        groups = list(range(file.num_row_groups))
+        if shard is not None:
+            groups = row_groups(file, "shard", lambda low, high: low <= shard <= high)
+        for batch in file.iter_batches(ROWS_PER_BATCH, groups, use_threads=False):
             columns = [batch.column(field.name).to_pylist() for field in _schema()]
             for number, dataset_id, *fields in zip(*columns, strict=True):
                 if shard is None or number == shard:
@@ -179,25 +159,14 @@ def planned_rows(
                     yield PlannedRow(number, dataset_id, listed)
 
 
-def _may_hold(file: "pq.ParquetFile", group: int, shard: int) -> bool:
-    statistics: Any = file.metadata.row_group(group).column(0).statistics
-    if statistics is None or not statistics.has_min_max:
-        return True
-    return bool(statistics.min <= shard <= statistics.max)
-
-
 @contextlib.contextmanager
 def _open(path: pathlib.Path, within: pathlib.Path) -> Iterator["pq.ParquetFile"]:
     """Open a plan, and translate what reading a broken one raises."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     advice = "Run the partition again, from its first step: files that were delivered are kept."
     try:
-        with (
-            open_regular(path, within) as source,
-            pq.ParquetFile(source, page_checksum_verification=True) as file,
-        ):
+        with open_parquet(path, within) as file:
             yield file
     except FileNotFoundError as error:
         raise ManifestError(
