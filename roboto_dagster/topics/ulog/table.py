@@ -1,0 +1,137 @@
+"""Rows of one ULog topic as batches of its table, with their times in UTC."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from roboto_dagster.topics.decoder import TopicBatch, TopicNote
+from roboto_dagster.topics.ulog.arrays import ArrayMaker, fields_of
+from roboto_dagster.topics.ulog.layout import definition_text, layout_of
+from roboto_dagster.topics.ulog.time_base import TimeBase
+
+_TIME = pa.timestamp("ns", "UTC")
+_MAX_TIME_US = (2**63 - 1) // 1000
+
+
+class TimeRangeError(ValueError):
+    """A time does not fit into 64 bits of nanoseconds."""
+
+
+class UlogTable:
+    """One table of a log.
+
+    Attributes:
+        unstamped: How many rows have no time.
+        maker: Counts texts that were not UTF-8.
+
+    Args:
+        topic: Verbatim.
+        type_name: Of the messages.
+        definition: Their format as a text.
+        fields: Their columns; one is called `timestamp`.
+        time_base: Of the log.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        type_name: str,
+        definition: str,
+        fields: list[Any],
+        time_base: TimeBase,
+    ) -> None:
+        self.topic = topic
+        self.unstamped = 0
+        self.maker = ArrayMaker()
+        self._type_name = type_name
+        self._offset_us = time_base.offset_us
+        self._schema_id = hashlib.sha256(f"ulog\0{type_name}\0{definition}".encode()).hexdigest()
+        self._metadata = _metadata(type_name, definition, time_base)
+        times = [pa.field("log_time", _TIME), pa.field("publish_time", _TIME)]
+        self._schema = pa.schema([*times, pa.field("sequence", pa.uint32()), *fields])
+
+    def batch(self, timestamps: Any, arrays: list[Any]) -> TopicBatch:
+        """Return rows with their times.
+
+        Args:
+            timestamps: In microseconds since boot; a numpy array of uint64.
+            arrays: One a field.
+
+        Raises:
+            TimeRangeError: A time does not fit.
+        """
+        count = len(timestamps)
+        times = [self._times(timestamps), pa.nulls(count, _TIME), pa.nulls(count, pa.uint32())]
+        return TopicBatch(
+            topic=self.topic,
+            type_name=self._type_name,
+            schema_id=self._schema_id,
+            rows=pa.RecordBatch.from_arrays([*times, *arrays], schema=self._schema),
+            metadata=self._metadata,
+        )
+
+    def notes(self) -> Iterator[TopicNote]:
+        """Yield what is worth knowing about the rows."""
+        if self.unstamped:
+            text = f"{self.unstamped} rows were never stamped: their log_time is null"
+            yield self._note("unstamped_rows", self.unstamped, text)
+        if self.maker.replaced:
+            text = f"{self.maker.replaced} texts are not UTF-8: such bytes are replaced by U+FFFD"
+            yield self._note("replaced_characters", self.maker.replaced, text)
+
+    def _note(self, kind: str, count: int, text: str) -> TopicNote:
+        return TopicNote(topic=self.topic, kind=kind, count=count, text=text)
+
+    def _times(self, timestamps: Any) -> Any:
+        """Return UTC; a stamp of 0 means never stamped."""
+        unstamped = timestamps == 0
+        self.unstamped += int(unstamped.sum())
+        latest = int(timestamps.max(initial=0))
+        if latest + max(self._offset_us, 0) > _MAX_TIME_US:
+            raise TimeRangeError(f"a row is stamped with {latest} µs")
+        nanoseconds = (timestamps.astype(np.int64) + self._offset_us) * 1000
+        return pa.array(nanoseconds, pa.int64(), mask=unstamped).cast(_TIME)
+
+
+class TopicTable(UlogTable):
+    """The table of a subscribed topic.
+
+    Args:
+        topic: Verbatim.
+        name: Of the format of its messages.
+        formats: pyulog's, by name.
+        time_base: Of the log.
+    """
+
+    def __init__(
+        self, topic: str, name: str, formats: Mapping[str, Any], time_base: TimeBase
+    ) -> None:
+        self._layout = layout_of(formats, name)
+        names = [each.name for each in self._layout.members]
+        self._timestamp = str(names.index("timestamp"))
+        definition = definition_text(formats, name)
+        super().__init__(topic, name, definition, fields_of(self._layout), time_base)
+
+    def rows(self, data: bytearray) -> TopicBatch:
+        """Return rows of messages that stand one after the other.
+
+        Raises:
+            TimeRangeError: A time does not fit.
+        """
+        rows = np.frombuffer(data, self._layout.dtype)
+        return self.batch(rows[self._timestamp], self.maker.arrays(rows, self._layout))
+
+
+def _metadata(type_name: str, definition: str, time_base: TimeBase) -> dict[str, str]:
+    return {
+        "type": type_name,
+        "message_encoding": "ulog",
+        "schema_encoding": "ulog",
+        "schema_sha256": hashlib.sha256(definition.encode()).hexdigest(),
+        "time_base": time_base.name,
+        "time_base_source": time_base.source,
+        "time_offset_us": str(time_base.offset_us),
+    }
