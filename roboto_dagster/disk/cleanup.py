@@ -3,7 +3,7 @@
 ```
  record of an abandoned run ──► its folders, each listed once ──► its temporary files
      file and log, wanted, written within a week ──► Leftovers, for `PartialFile.keep_parts`
-     any other                                   ──► removed
+     any other, temporary folders as well        ──► removed
      nothing left                                ──► its record is removed
 ```
 
@@ -11,6 +11,7 @@ Never touched: what the record of an abandoned run does not prove, and paths tha
 """
 
 import contextlib
+import errno
 import os
 import stat
 import threading
@@ -24,6 +25,7 @@ from roboto_dagster.disk.folder import Folder
 from roboto_dagster.disk.leftovers import Leftover, Leftovers, join
 from roboto_dagster.disk.resume_log import log_name
 from roboto_dagster.disk.run_record import RunRecord
+from roboto_dagster.disk.temp_folder import remove_temporary
 
 RESUMABLE_AGE_SECONDS = 7 * 24 * 3600.0
 """What nobody resumed for so long is removed."""
@@ -157,10 +159,26 @@ class _Cleanup:
                 continue
             with contextlib.suppress(FileNotFoundError):
                 status = folder.lstat(name)
-                if stat.S_ISREG(status.st_mode):
+                if stat.S_ISDIR(status.st_mode) and not parsed.is_log:
+                    self._remove_folder(folder, name, run)
+                elif stat.S_ISREG(status.st_mode):
                     blocks = getattr(status, "st_blocks", 0) * 512
                     is_certain = run.is_certain or parsed.is_released
                     yield _Found(run, name, parsed.target, is_certain, status.st_mtime, blocks)
+
+    def _remove_folder(self, folder: Folder, name: str, run: AbandonedRun) -> None:
+        """Remove a temporary folder: nobody goes on filling it."""
+        if not self._may_remove:
+            self._kept.add(run.token)
+            return
+        try:
+            remove_temporary(folder, name)
+        except OSError as error:
+            # What somebody has put into it stays there.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                self._kept.add(run.token)
+            return
+        self._removed += 1
 
     def _is_protected(self, path: str, name: str) -> bool:
         return self._is_held is not None and self._is_held(join(path, name))

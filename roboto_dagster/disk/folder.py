@@ -13,8 +13,12 @@ import stat
 import threading
 from collections import OrderedDict
 from types import TracebackType
+from typing import Literal
 
 from typing_extensions import Self
+
+Durability = Literal["none", "file", "full"]
+"""What is forced to the disk before a file counts as published: nothing, the file, or its folders too."""
 
 # Where the platform cannot open relative to a folder (Windows), full paths are used.
 HAS_DIR_FD = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd
@@ -118,6 +122,17 @@ class Folder:
         fd, self.fd = getattr(self, "fd", None), None
         if fd is not None:
             os.close(fd)
+
+    def child(self, name: str) -> "Folder":
+        """Open a folder of this folder, without following a link; to be closed by the caller.
+
+        Raises:
+            OSError: There is none, or a link is in its place.
+        """
+        path, where = self.path / name, f"{self.where}/{name}".lstrip("/")
+        if self.fd is None:
+            return Folder(Folder.open(path, self.path, create=False).path, None, where)
+        return Folder(path, _open_without_following(self.fd, name), where)
 
     def name_of(self, name: str) -> str:
         """Return what system calls need for a file of this folder, together with `fd`."""

@@ -13,19 +13,15 @@ has taken it over, or it was removed, nothing is published and nothing overwritt
 import errno
 import os
 import pathlib
-from typing import Literal
 
 from roboto_dagster.disk import owner, run_record
 from roboto_dagster.disk.adoption import LeftParts, adopt
 from roboto_dagster.disk.cleanup import leftovers_of
-from roboto_dagster.disk.folder import Folder, FolderCache
+from roboto_dagster.disk.folder import Durability, Folder, FolderCache
 from roboto_dagster.disk.leftovers import Leftover, join
 from roboto_dagster.disk.local_file import create_in, reject_special
 from roboto_dagster.disk.resume_log import Identity, Part, ResumeLog
 from roboto_dagster.disk.run_record import RunRecord
-
-Durability = Literal["none", "file", "full"]
-"""What is forced to the disk before a file counts as published: nothing, the file, or its folders too."""
 
 _UNRECORDED = owner.new_token()
 """For small files without a boundary: nobody can prove whose they are, so nobody cleans them up."""

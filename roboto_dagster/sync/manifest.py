@@ -30,6 +30,7 @@ import urllib.parse
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from roboto_dagster.disk.folder import Durability
 from roboto_dagster.disk.parquet_file import (
     ROWS_PER_BATCH,
     open_parquet,
@@ -37,7 +38,6 @@ from roboto_dagster.disk.parquet_file import (
     table_of,
     write_parquet,
 )
-from roboto_dagster.disk.temp_file import Durability
 from roboto_dagster.errors import ManifestError, MissingPartitionError
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package, and only a run needs it

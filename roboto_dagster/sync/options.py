@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from roboto_dagster.disk.temp_file import Durability
+from roboto_dagster.disk.folder import Durability
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.core.settings import OnRetry
 from roboto_dagster.fs.download_session import DownloadSession

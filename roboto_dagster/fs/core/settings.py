@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
-from roboto_dagster.disk.temp_file import Durability
+from roboto_dagster.disk.folder import Durability
 from roboto_dagster.errors import ConfigurationError, DownloadError
 from roboto_dagster.fs.core.bandwidth import Bandwidth
 from roboto_dagster.fs.retry import RetryConfig
