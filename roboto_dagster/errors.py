@@ -9,7 +9,8 @@ RobotoDagsterError
 ├── RemovalError         more files would be removed than allowed; none was
 ├── ManifestError        a manifest cannot be read, or its version is unknown
 │   └── MissingPartitionError   the partition was not materialized: no manifest, or files that failed
-└── DownloadError        one file could not be delivered
+├── DownloadError        one file could not be delivered
+└── DecodeError          one log, or one topic of it, could not be decoded
 ```
 
 A batch fails with one `ExceptionGroup` of `DownloadError`s. A message names what failed, which

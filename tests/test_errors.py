@@ -13,6 +13,7 @@ import pytest
 from roboto_dagster import errors
 from roboto_dagster.errors import DownloadError, ErrorCode, PlatformError
 from roboto_dagster.fs.credentials import CredentialsError
+from roboto_dagster.topics.errors import DecodeError
 from roboto_dagster.types import DownloadableFile
 
 if sys.version_info < (3, 11):
@@ -37,6 +38,20 @@ def test_message_names_failure_file_and_next_step() -> None:
 def test_one_attempt_is_singular() -> None:
     """A failure at the first try speaks of one attempt, and of no request id that it has not."""
     assert "(1 attempt)." in str(DownloadError(FILE, "NOT_FOUND", "it is gone"))
+
+
+@pytest.mark.parametrize(
+    ("topic", "where"),
+    [(None, "ds_1/a.mcap"), ("/im\nu", "ds_1/a.mcap, topic /im\\nu")],
+)
+def test_a_log_that_cannot_be_decoded_is_named(topic: str | None, where: str) -> None:
+    """The text holds log, topic, code, reason and advice in one line, also after pickling."""
+    failure = DecodeError(
+        "ds_1", "a.mcap", topic, "CORRUPT", "a chunk's CRC is wrong", "Upload it."
+    )
+    text = f"{where}: CORRUPT: a chunk's CRC is wrong. Upload it."
+    assert [str(failure), str(pickle.loads(pickle.dumps(failure)))] == [text, text]  # noqa: S301 - own
+    assert not failure.transient
 
 
 @pytest.mark.parametrize("code", get_args(ErrorCode))
