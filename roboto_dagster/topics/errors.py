@@ -1,5 +1,7 @@
 """The failure of one log, or of one of its topics."""
 
+from collections.abc import Mapping
+
 from roboto_dagster.errors import ADVICE, TRANSIENT_CODES, RobotoDagsterError
 from roboto_dagster.text import one_line
 from roboto_dagster.topics.faults import fault_advice
@@ -16,6 +18,8 @@ class DecodeError(RobotoDagsterError):
         reason: What happened, in a few words.
         advice: What to do next, in one sentence. Default None: that of the code.
     """
+
+    attempts: int = 1
 
     def __init__(  # noqa: PLR0917 - positional, to survive pickling
         self,
@@ -34,6 +38,11 @@ class DecodeError(RobotoDagsterError):
         self.reason: str = self.args[4]
         self.advice: str = self.args[5] or ADVICE.get(code) or fault_advice(code)
         self.transient = code in TRANSIENT_CODES
+
+    @property
+    def place(self) -> Mapping[str, str]:
+        """What it is about, by the name of a column; an empty topic is all of the log."""
+        return {"relative_path": self.relative_path, "topic": self.topic or ""}
 
     def __str__(self) -> str:
         topic = f", topic {self.topic}" if self.topic is not None else ""

@@ -4,8 +4,11 @@ import dataclasses
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
-from roboto_dagster.sync.report import count
+from typing_extensions import Self
+
+from roboto_dagster.sync.report import count, duration_text, size_text
 from roboto_dagster.topics.errors import DecodeError
 
 if sys.version_info < (3, 11):
@@ -67,7 +70,12 @@ class TopicsReport:
         notes: What is no failure, by kind: how often.
         data_version: A hash over what the tables were made of: the logs' content, the options, the decoders. None
             if something failed for a reason of this machine, and not of the log.
+        on_failure: Whether logs and topics that could not be decoded make the partition fail. Default `"fail"`.
+        may_retry: Whether something transient is among failures that are not named. Default False.
     """
+
+    noun: ClassVar[str] = "failure"
+    dataset_names: ClassVar[Mapping[str, str]] = {}
 
     dataset_ids: Sequence[str]
     root: pathlib.Path
@@ -89,6 +97,19 @@ class TopicsReport:
     error_codes: Mapping[str, int]
     notes: Mapping[str, int]
     data_version: str | None
+    on_failure: Literal["fail", "skip"] = "fail"
+    may_retry: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything was decoded, or what was not may be left out; what failed here on this machine may not."""
+        may_skip = self.on_failure == "skip" and self.data_version is not None
+        return may_skip or not self.error_codes
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether no table was made and none removed."""
+        return not self.logs_decoded and not self.logs_removed and not self.logs_failed
 
     @property
     def rows(self) -> int:
@@ -103,7 +124,7 @@ class TopicsReport:
     @property
     def is_retryable(self) -> bool:
         """Whether a re-run may help without any change."""
-        return any(failure.transient for failure in self.failures)
+        return self.may_retry or any(failure.transient for failure in self.failures)
 
     def error(self) -> "ExceptionGroup[DecodeError] | None":
         """Return one group of the failures, or None if there are none."""
@@ -113,4 +134,43 @@ class TopicsReport:
         datasets = ", ".join(self.dataset_ids)
         return ExceptionGroup(
             f"{failed} while the logs of {datasets} were decoded", list(self.failures)
+        )
+
+    def summary(self) -> str:
+        """Return one line, such as `3 logs decoded (6.0 MiB), 2 unchanged, 0 failed: 1200 rows in 14 tables, in 4.2 s`."""
+        tables = f"{count(self.rows, 'row')} in {count(self.tables, 'table')}"
+        parts = [
+            f"{count(self.logs_decoded, 'log')} decoded"
+            + (f" ({size_text(self.bytes_decoded)})" if self.logs_decoded else ""),
+            f"{self.logs_unchanged} unchanged",
+            f"{self.logs_failed} failed",
+        ]
+        if self.logs_removed:
+            parts.append(f"{self.logs_removed} removed")
+        if self.logs_skipped:
+            parts.append(f"{self.logs_skipped} skipped")
+        return f"{', '.join(parts)}: {tables}, in {duration_text(self.duration_seconds)}"
+
+    def verdict(self, subject: str) -> str:
+        """Return the sentence with which a failure starts.
+
+        Args:
+            subject: The partition and its datasets, by name.
+        """
+        codes = ", ".join(f"{number} {code}" for code, number in self.error_codes.items())
+        logs = count(self.logs_total - self.logs_skipped, "log")
+        return (
+            f"{self.logs_failed} of {logs} of {subject} could not be decoded completely ({codes})."
+        )
+
+    def kept(self) -> str:
+        """Return a sentence about the complete logs, ending in a space; empty if there is none."""
+        complete = self.logs_decoded + self.logs_unchanged
+        verb = "is" if complete == 1 else "are"
+        return f"{count(complete, 'other log')} {verb} complete as tables. " if complete else ""
+
+    def without_details(self) -> Self:
+        """Return a copy that takes little memory: counts, and no lists."""
+        return dataclasses.replace(
+            self, failures=(), topics=(), skipped=(), may_retry=self.is_retryable
         )

@@ -134,7 +134,9 @@ def parse(path: str) -> owner.TemporaryName | None:
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo"])
-def test_what_is_neither_file_nor_folder_is_kept(root: pathlib.Path, record: RunRecord, kind: str) -> None:
+def test_what_is_neither_file_nor_folder_is_kept(
+    root: pathlib.Path, record: RunRecord, kind: str
+) -> None:
     """Our temporary files are regular ones, in folders of ours or beside their targets."""
     (token,) = {found.token for found in map(parse, temporaries(root)) if found}
     path = root / "ds_1" / owner.new_name("a", token)

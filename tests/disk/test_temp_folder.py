@@ -34,11 +34,11 @@ def target(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def filled(
-    target: pathlib.Path, record: RunRecord, names: list[str], durability: Durability = "none"
+    target: pathlib.Path, record: RunRecord, final: list[str], durability: Durability = "none"
 ) -> PartialFolder:
     """Return a folder with files, complete and not yet published."""
     folder = PartialFolder(target, record.destination, record, durability)
-    for number, name in enumerate(names):
+    for number, name in enumerate(final):
         fd = folder.create(f"{number}.part")
         os.write(fd, b"new")
         os.close(fd)
@@ -51,6 +51,11 @@ def content(folder: pathlib.Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
+def names(folder: pathlib.Path) -> list[str]:
+    """Return the names of everything in a folder, hidden ones as well."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.mark.parametrize("durability", ["none", "file", "full"])
 def test_a_new_folder_is_published(
     tmp_path: pathlib.Path, record: RunRecord, durability: Durability
@@ -61,7 +66,7 @@ def test_a_new_folder_is_published(
         assert not target.exists()
         folder.publish([])
     assert content(target) == {"a.parquet": "new"}
-    assert os.listdir(target.parent) == ["log.mcap"]
+    assert names(target.parent) == ["log.mcap"]
 
 
 def test_the_old_files_are_replaced_as_one(target: pathlib.Path, record: RunRecord) -> None:
@@ -69,7 +74,7 @@ def test_the_old_files_are_replaced_as_one(target: pathlib.Path, record: RunReco
     with filled(target, record, ["a.parquet", "c.parquet"]) as folder:
         folder.publish(OLD)
     assert content(target) == {"a.parquet": "new", "c.parquet": "new"}
-    assert os.listdir(target.parent) == ["log.mcap"]
+    assert names(target.parent) == ["log.mcap"]
 
 
 def test_what_is_not_published_is_removed(target: pathlib.Path, record: RunRecord) -> None:
@@ -77,7 +82,7 @@ def test_what_is_not_published_is_removed(target: pathlib.Path, record: RunRecor
     with filled(target, record, ["a.parquet"]):
         pass
     assert content(target) == dict.fromkeys(OLD, "old")
-    assert os.listdir(target.parent) == ["log.mcap"]
+    assert names(target.parent) == ["log.mcap"]
 
 
 def test_the_users_files_stay_in_their_folder(target: pathlib.Path, record: RunRecord) -> None:
@@ -90,7 +95,7 @@ def test_the_users_files_stay_in_their_folder(target: pathlib.Path, record: RunR
     assert content(target) == {"a.parquet": "new", "notes.txt": "mine"}
     assert (target / "plots").is_dir()
     assert (target / "notes.txt").stat().st_ino == inode
-    assert os.listdir(target.parent) == ["log.mcap"]
+    assert names(target.parent) == ["log.mcap"]
 
 
 def test_a_users_file_is_not_replaced(target: pathlib.Path, record: RunRecord) -> None:
@@ -136,7 +141,7 @@ def test_what_comes_into_the_old_folder_meanwhile_is_kept(
     with filled(target, record, ["a.parquet"]) as folder:
         folder.publish(OLD)
     assert content(target) == {"a.parquet": "new", "late.txt": "mine"}
-    assert os.listdir(target.parent) == ["log.mcap"]
+    assert names(target.parent) == ["log.mcap"]
 
 
 def test_two_runs_may_publish_the_same_folder(
@@ -154,7 +159,7 @@ def test_two_runs_may_publish_the_same_folder(
         monkeypatch.setattr(os, "rename", rename_after_the_other)
         folder.publish(OLD)
     assert content(target) == dict.fromkeys(OLD, "new")
-    assert os.listdir(target.parent) == ["log.mcap"]
+    assert names(target.parent) == ["log.mcap"]
 
 
 def test_what_a_killed_run_left_is_removed(target: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -172,7 +177,7 @@ def test_what_a_killed_run_left_is_removed(target: pathlib.Path, tmp_path: pathl
     with hold(tmp_path, "topics/ds_1") as record:
         assert reclaim(record).files_removed == 1
     (left,) = target.parent.glob(".*")
-    assert os.listdir(left) == ["mine.txt"]
+    assert names(left) == ["mine.txt"]
     assert content(target) == dict.fromkeys(OLD, "old")
 
 
@@ -192,5 +197,5 @@ def test_a_link_in_place_of_a_temporary_folder_is_not_followed(
     left.symlink_to("elsewhere")
     with hold(tmp_path, "topics/ds_1") as record:
         reclaim(record)
-    assert sorted(os.listdir(left.with_name("elsewhere"))) == OLD
+    assert names(left.with_name("elsewhere")) == OLD
     assert owner.parse_name(left.name) is not None
