@@ -14,8 +14,8 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from roboto_dagster.disk.local_file import open_regular
 from roboto_dagster.disk.folder import Durability
+from roboto_dagster.disk.local_file import open_regular
 from roboto_dagster.disk.temp_file import open_partial
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package, and only a run needs it
