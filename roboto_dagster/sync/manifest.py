@@ -21,8 +21,6 @@ listed ─► fetched ─► unchanged ─► unchanged … ──────�
 `fetched`, `unchanged` and `failed` rows are the partition's files. A row with an `mtime_ns` is on disk.
 """
 
-import contextlib
-import errno
 import functools
 import os
 import pathlib
@@ -31,24 +29,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from roboto_dagster.disk.folder import Durability
-from roboto_dagster.disk.parquet_file import (
-    ROWS_PER_BATCH,
-    open_parquet,
-    row_groups,
-    table_of,
-    write_parquet,
-)
-from roboto_dagster.errors import ManifestError, MissingPartitionError
+from roboto_dagster.disk.parquet_file import ROWS_PER_BATCH, row_groups
+from roboto_dagster.sync.manifest_format import ManifestFormat, plain_values
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package, and only a run needs it
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 SCHEMA_VERSION = 2
 """Version 2 has the statuses `skipped` and `not_listed`; its columns are those of version 1."""
-
-_READABLE_VERSIONS = frozenset({b"1", b"2"})
-_VERSION_KEY = b"roboto_dagster.manifest_version"
 
 
 @functools.cache
@@ -75,7 +63,15 @@ def schema() -> "pa.Schema":
         pa.field("fetched_at", pa.timestamp("us", tz="UTC")),
         pa.field("dataset_id", pa.string()),
     ]
-    return pa.schema(fields, metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()})
+    return pa.schema(fields)
+
+
+_FORMAT = ManifestFormat(
+    schema=schema,
+    version_key=b"roboto_dagster.manifest_version",
+    version=SCHEMA_VERSION,
+    readable=(1, 2),
+)
 
 
 def manifest_path(destination: pathlib.Path, asset_key: str, partition_key: str) -> pathlib.Path:
@@ -115,21 +111,7 @@ def write_manifest(
     Raises:
         ManifestError: It cannot be written; the last manifest is then untouched.
     """
-    columns = schema().with_metadata({**(schema().metadata or {}), **(metadata or {})})
-    try:
-        write_parquet(
-            path,
-            columns,
-            (table_of(rows, columns) for rows in batches),
-            within=within,
-            durability=durability,
-        )
-    except OSError as error:
-        code = "NO_SPACE: " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise ManifestError(
-            f"{code}The manifest {path} cannot be written: {error.strerror or error}. Completed files are on disk, and "
-            "the last manifest is unchanged. Make room or correct the permissions, then run it again."
-        ) from error
+    _FORMAT.write(path, batches, within=within, durability=durability, metadata=metadata)
 
 
 def read_manifest(path: str | os.PathLike[str]) -> "pa.Table":
@@ -144,7 +126,7 @@ def read_manifest(path: str | os.PathLike[str]) -> "pa.Table":
     Raises:
         ManifestError: There is none, or it is not one of ours.
     """
-    with _open(path) as file:
+    with _FORMAT.open(path) as file:
         return file.read(use_threads=False)
 
 
@@ -160,7 +142,7 @@ def read_file_metadata(
     Raises:
         ManifestError: There is none, or it is not one of ours.
     """
-    with _open(path, within) as file:
+    with _FORMAT.open(path, within) as file:
         return dict(file.schema_arrow.metadata or {})
 
 
@@ -204,7 +186,7 @@ def iterate_columns(
     Raises:
         ManifestError: There is none, or it is not one of ours.
     """
-    with _open(path, within) as file:
+    with _FORMAT.open(path, within) as file:
         groups = list(range(file.num_row_groups))
         if dataset_ids is not None:
             groups = row_groups(
@@ -214,53 +196,4 @@ def iterate_columns(
             )
         batches = file.iter_batches(ROWS_PER_BATCH, groups, list(columns), use_threads=False)
         for batch in batches:
-            yield [_plain_values(batch.column(name)) for name in columns]
-
-
-def _plain_values(column: "pa.Array[Any]") -> list[Any]:
-    import pyarrow as pa
-
-    return (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
-
-
-@contextlib.contextmanager
-def _reading(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Translate what reading a broken file raises, wherever it is broken."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except FileNotFoundError as error:
-        msg = f"There is no manifest at {os.fspath(path)}: materialize the partition first."
-        raise MissingPartitionError(msg) from error
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise ManifestError(
-            f"The manifest {os.fspath(path)} cannot be read: {reason}. {_ADVICE}"
-        ) from error
-
-
-_ADVICE = "The next materialization sets it aside and writes a new one."
-
-
-@contextlib.contextmanager
-def _open(
-    path: str | os.PathLike[str], within: pathlib.Path | None = None
-) -> Iterator["pq.ParquetFile"]:
-    with _reading(path), open_parquet(path, within) as file:
-        _check_schema(path, file)
-        yield file
-
-
-def _check_schema(path: str | os.PathLike[str], file: "pq.ParquetFile") -> None:
-    found = file.schema_arrow
-    version = (found.metadata or {}).get(_VERSION_KEY)
-    if version not in _READABLE_VERSIONS:
-        msg = f"The file {os.fspath(path)} is no manifest of a version that this release reads (1 to {SCHEMA_VERSION})."
-        raise ManifestError(f"{msg} {_ADVICE}")
-    for field in schema():
-        index = found.get_field_index(field.name)
-        if index < 0 or found.field(index).type != field.type:
-            raise ManifestError(
-                f"The manifest {os.fspath(path)} has no column {field.name} of type {field.type}. {_ADVICE}"
-            )
+            yield [plain_values(batch.column(name)) for name in columns]

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from roboto_dagster.topics.tables.encodings import column_types, dictionary_columns
 
-FIELDS: list[pa.Field[Any]] = [
+FIELDS: "list[pa.Field[Any]]" = [
     pa.field("n", pa.float64()),
     pa.field("s", pa.string()),
     pa.field("h", pa.struct([("frame", pa.string()), ("x", pa.int8())])),
