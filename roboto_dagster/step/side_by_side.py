@@ -1,18 +1,23 @@
 """Work on many keys in a few threads; the results come in the order of the keys.
 
 ```
-keys ─► queue ─► at most `limit` threads ─► results, each kept until it is its turn ─► one consumer
-                                                     │
-        an interrupt, or an error of the work: the queue is cancelled, what runs is asked to stop and waited for;
-        `finished` has what was complete by then
+keys ─► short queue ─► at most `limit` threads ─► results, each kept until it is its turn ─► one consumer
+             ▲                                          │
+             ├── refilled, unless enough results wait for the consumer: threads may not outrun it, or memory
+             │   would grow with the number of keys
+             └── refilled in any case while the consumer waits for a key that takes long: it holds no other back
+
+an interrupt, or an error of the work: the queue is cancelled, what runs is asked to stop and waited for;
+`finished` has what was complete by then
 ```
 
 Threads return results; whatever is logged, recorded or raised is the consumer's, in its own thread, which is
-the only one that a signal interrupts. A first key that takes long keeps no other from being worked on.
+the only one that a signal interrupts.
 """
 
 import collections
 import concurrent.futures
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -21,6 +26,9 @@ from typing_extensions import Self
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
+
+MAX_WAITING = 64
+"""So many results may wait for a consumer that is busy."""
 
 
 class SideBySide(Generic[Key, Result]):
@@ -31,8 +39,8 @@ class SideBySide(Generic[Key, Result]):
         work: Does the work of one key, in any thread. An error of it is raised at the key's turn.
         limit: How many threads work at once, at most.
         on_cancel: Asks what runs to stop.
-        on_idle: Called every `idle_seconds` while the next result is waited for. Default: nothing.
-        idle_seconds: How long to wait between two calls of it. Default 0.5.
+        on_idle: Called while the next result is waited for, every `idle_seconds` or more often. Default: nothing.
+        idle_seconds: How long to wait between two calls of it, at most. Default 0.5.
     """
 
     def __init__(
@@ -46,16 +54,17 @@ class SideBySide(Generic[Key, Result]):
         idle_seconds: float = 0.5,
     ) -> None:
         self._work = work
-        self._keys = keys
+        self._keys = iter(keys)
         self._on_cancel = on_cancel
         self._on_idle = on_idle
         self._idle_seconds = idle_seconds
-        self._pool = concurrent.futures.ThreadPoolExecutor(
-            max(1, min(limit, len(keys))), "roboto-partition"
-        )
+        threads = max(1, min(limit, len(keys)))
+        self._pool = concurrent.futures.ThreadPoolExecutor(threads, "roboto-partition")
+        self._max_unfinished = 2 * threads  # one more for each thread, while the consumer is busy
         self._pending: collections.deque[tuple[Key, concurrent.futures.Future[Result]]] = (
             collections.deque()
         )
+        self._unfinished: set[concurrent.futures.Future[Result]] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -73,14 +82,14 @@ class SideBySide(Generic[Key, Result]):
         self._pool.shutdown(wait=True)
 
     def __iter__(self) -> Iterator[tuple[Key, Result]]:
-        for key in self._keys:
-            self._pending.append((key, self._pool.submit(self._work, key)))
+        self._refill()
         while self._pending:
             key, future = self._pending[0]
             self._wait_for(future)
             yield key, future.result()
             del future  # and with it the result
             self._pending.popleft()  # not before: the consumer may have been interrupted
+            self._refill()
 
     def finished(self) -> Iterator[tuple[Key, Result]]:
         """Yield the results of work that has ended well from the last one on that was yielded, which the consumer
@@ -93,5 +102,19 @@ class SideBySide(Generic[Key, Result]):
 
     def _wait_for(self, future: "concurrent.futures.Future[Result]") -> None:
         while not future.done():
-            concurrent.futures.wait([future], self._idle_seconds)
+            concurrent.futures.wait(
+                self._unfinished, self._idle_seconds, concurrent.futures.FIRST_COMPLETED
+            )
+            self._refill()
             self._on_idle()
+
+    def _refill(self) -> None:
+        """Give the threads work, unless the consumer has enough to do."""
+        self._unfinished = {each for each in self._unfinished if not each.done()}
+        waiting = len(self._pending) - len(self._unfinished)
+        if waiting >= MAX_WAITING and self._pending[0][1].done():
+            return
+        for key in itertools.islice(self._keys, self._max_unfinished - len(self._unfinished)):
+            future = self._pool.submit(self._work, key)
+            self._unfinished.add(future)
+            self._pending.append((key, future))

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from roboto_dagster.step.side_by_side import SideBySide
+from roboto_dagster.step.side_by_side import MAX_WAITING, SideBySide
 
 PATIENCE_SECONDS = 30.0
 
@@ -145,3 +145,24 @@ def test_results_are_dropped_once_they_were_taken() -> None:
             if key == 26:
                 gc.collect()
                 assert [each() for each in alive[:25]] == [None] * 25
+
+
+def test_threads_do_not_outrun_a_busy_consumer() -> None:
+    """Results that wait take memory: their number does not grow with that of the keys."""
+    done: list[int] = []
+    most_ahead = 0
+    with SideBySide(range(1000), done.append, 8, on_cancel=nothing) as results:
+        for key, _ in results:
+            if key % 50 == 0:  # busy
+                wait_until_idle(done)
+            most_ahead = max(most_ahead, len(done) - key)
+    assert len(done) == 1000
+    assert most_ahead <= MAX_WAITING + 2 * 8 + 1
+
+
+def wait_until_idle(done: list[int]) -> None:
+    """Return once nothing was done for a moment."""
+    count = -1
+    while count != len(done):
+        count = len(done)
+        threading.Event().wait(0.02)
