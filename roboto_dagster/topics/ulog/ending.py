@@ -1,9 +1,22 @@
-"""Where the last complete message of a ULog ends."""
+"""How a ULog ends: with a complete message, within one, or in the middle of damage."""
 
 import io
+import struct
+from collections.abc import Mapping
 from typing import BinaryIO
 
-_HEADER_BYTES = 3
+HEADER_BYTES = 3
+LONGEST_MESSAGE_BYTES = HEADER_BYTES + 0xFFFF
+
+_HEADER = struct.Struct("<HB")
+# The least sizes of messages that a log may end with, by kind.
+_LEAST_SIZES = {
+    ord(kind): size
+    for kind, size in {"A": 4, "C": 11, "I": 3, "L": 9, "M": 4, "P": 3, "Q": 4}.items()
+}
+_TEXT_STARTS = {"A": 3, "C": 11, "L": 9}
+_KEY_STARTS = {"I": 1, "M": 2, "P": 1, "Q": 2}  # behind the byte with the size of the key
+_FIXED_SIZES = {ord("O"): 2, ord("R"): 2, ord("S"): 8}
 
 
 def position_of(stream: BinaryIO) -> int:
@@ -11,8 +24,8 @@ def position_of(stream: BinaryIO) -> int:
     return stream.seek(0, io.SEEK_CUR)
 
 
-def cut_bytes(stream: BinaryIO, start: int, end: int) -> int:
-    """Return how many bytes there are after the last complete message, and leave the stream at the end.
+def incomplete_message(stream: BinaryIO, start: int, end: int) -> bytes:
+    """Return what there is after the last complete message, and leave the stream at the end.
 
     Args:
         stream: The log.
@@ -22,9 +35,83 @@ def cut_bytes(stream: BinaryIO, start: int, end: int) -> int:
     stream.seek(start)
     data = stream.read(end - start)
     position = 0
-    while position + _HEADER_BYTES <= len(data):
-        following = position + _HEADER_BYTES + (data[position] | data[position + 1] << 8)
+    while position + HEADER_BYTES <= len(data):
+        following = position + HEADER_BYTES + (data[position] | data[position + 1] << 8)
         if following > len(data):
             break
         position = following
-    return len(data) - position
+    return data[position:]
+
+
+def is_plausible(message: bytes, row_sizes: Mapping[int, tuple[int, int]]) -> bool:
+    """Return whether a message may have been cut by a power loss, and is no damage of its header.
+
+    Args:
+        message: What there is of it.
+        row_sizes: The least and the greatest size of rows by message id.
+    """
+    if len(message) < HEADER_BYTES:
+        return True
+    size: int
+    size, kind = _HEADER.unpack_from(message)
+    if kind == ord("D"):
+        sizes = list(row_sizes.values())
+        if len(message) >= HEADER_BYTES + 2:
+            msg_id = message[HEADER_BYTES] | message[HEADER_BYTES + 1] << 8
+            sizes = [row_sizes.get(msg_id, (1, 0))]
+        return any(least <= size - 2 <= most for least, most in sizes)
+    if kind in _FIXED_SIZES:
+        return size == _FIXED_SIZES[kind]
+    least = _LEAST_SIZES.get(kind)
+    return (
+        least is not None
+        and size >= least
+        and _is_text(_text_of(chr(kind), message[HEADER_BYTES:]))
+    )
+
+
+def _text_of(kind: str, payload: bytes) -> bytes:
+    """Return the part of a message that is text: what was logged, or a name."""
+    if kind in _TEXT_STARTS:
+        return payload[_TEXT_STARTS[kind] :]
+    start = _KEY_STARTS[kind]
+    size = payload[start - 1] if len(payload) >= start else 1
+    return payload[start : start + size] if size else b"\0"  # every key has a type and a name
+
+
+def _is_text(text: bytes) -> bool:
+    return all(byte >= ord(" ") or byte in b"\t\r\n" for byte in text)
+
+
+class DefinitionsFile:
+    """A log while its definitions are read; it ends at the first message that is cut.
+
+    pyulog goes back by the size of such a message instead of what there was of it, and may do so forever.
+
+    Args:
+        stream: The log.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._has_ended = False
+
+    def read(self, size: int) -> bytes:
+        """Return that many bytes, or those before the end; after that, none."""
+        if self._has_ended:
+            return b""
+        data = self._stream.read(size)
+        self._has_ended = len(data) < size
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move, unless the log has ended.
+
+        Args:
+            offset: In bytes.
+            whence: As of any file.
+        """
+        return position_of(self._stream) if self._has_ended else self._stream.seek(offset, whence)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)

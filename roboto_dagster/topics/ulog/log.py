@@ -27,7 +27,8 @@ from roboto_dagster.topics.ulog.events import (
     EventTable,
     parameters_of,
 )
-from roboto_dagster.topics.ulog.parser import UlogRows, UlogStream
+from roboto_dagster.topics.ulog.parser import UlogStream
+from roboto_dagster.topics.ulog.subscriptions import UlogRows
 from roboto_dagster.topics.ulog.table import TimeRangeError, TopicTable, UlogTable
 from roboto_dagster.topics.ulog.time_base import TimeBase, time_base_of
 
@@ -108,8 +109,7 @@ class _Log:
     def _topic_rows(self, rows: UlogRows) -> TopicBatch:
         table = self._tables.get(rows.topic)
         if not isinstance(table, TopicTable):
-            name = rows.subscription.message_name
-            table = TopicTable(rows.topic, name, self._stream.message_formats, self._time_base)
+            table = TopicTable(rows.topic, rows.name, self._stream.message_formats, self._time_base)
             self._tables[rows.topic] = table
         return table.rows(rows.data)
 
@@ -122,10 +122,9 @@ class _Log:
             yield from self._batch(topic, partial(table.rows, events))
 
     def _untimed(self) -> Iterator[TopicFault]:
-        for topic in self._stream.untimed:
+        for topic in self._stream.take_untimed():
             if topic not in self._failed:
                 yield self._failure(topic, "NO_TIMESTAMP", "its messages have no 64-bit timestamp")
-        self._stream.untimed.clear()
 
     def _notes(self) -> Iterator[TopicNote]:
         for table in self._tables.values():

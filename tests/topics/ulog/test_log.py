@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from roboto_dagster.topics.topic_filter import TopicFilter
-from roboto_dagster.topics.ulog import parser
+from roboto_dagster.topics.ulog import parser, subscriptions
 from roboto_dagster.topics.ulog.decoder import UlogDecoder
 from tests.topics.decoded import Decoded, decode
 from tests.topics.ulog.writer import SYNC, UlogWriter, gyro_log
@@ -403,21 +403,22 @@ def test_rows_are_handed_over_in_parts(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory does not grow with the log: large buffers leave at a pause, small ones when all are too much."""
-    monkeypatch.setattr(parser, "PART_BYTES", 300)
-    monkeypatch.setattr(parser, "HANDED_OVER_BYTES", 200)
-    monkeypatch.setattr(parser, "HELD_BYTES", 250)
-    log = gyro_log(100)
+    monkeypatch.setattr(parser, "PART_BYTES", 70_000)
+    monkeypatch.setattr(subscriptions, "HANDED_OVER_BYTES", 30_000)
+    monkeypatch.setattr(subscriptions, "HELD_BYTES", 50_000)
+    log = gyro_log(10_000)
     log.subscribe(2, "gyro", 1)
-    for number in range(100):
+    for number in range(10_000):
         log.row(2, "Qf", number + 1, number)
         log.row(1, "Qf", number + 1, number)
-        log.text(number + 1, b"x" * number)
+        log.text(number + 1, b"x" * (number % 50))
     decoded = read(log, tmp_path)
-    assert decoded.column("gyro", "x") == [*map(float, range(100)), *map(float, range(100))]
-    assert decoded.column("gyro/1", "x") == [*map(float, range(100))]
-    assert decoded.column("logged_messages", "message") == ["x" * number for number in range(100)]
-    assert len(decoded.batches) > 30
-    assert decoded.faults == []
+    numbers = list(map(float, range(10_000)))
+    assert decoded.column("gyro", "x") == [*numbers, *numbers]
+    assert decoded.column("gyro/1", "x") == numbers
+    assert len(decoded.column("logged_messages", "message")) == 10_000
+    assert max(len(batch.rows) for batch in decoded.batches) < 70_000 / 12
+    assert (decoded.faults, decoded.notes) == ([], [])
 
 
 def test_claims(tmp_path: pathlib.Path) -> None:
@@ -425,3 +426,26 @@ def test_claims(tmp_path: pathlib.Path) -> None:
     assert UlogDecoder().claims(tmp_path / "a.bin", bytes(gyro_log().data))
     assert UlogDecoder().claims(tmp_path / "a.ULG", b"")
     assert not UlogDecoder().claims(tmp_path / "a.bag", b"#ROSBAG V2.0\n")
+
+
+def test_damage_that_looks_like_a_cut(tmp_path: pathlib.Path) -> None:
+    """A size that leads beyond the end is no power loss if what follows is no such message."""
+    for kind, payload in (("D", b"\1\0"), ("D", b"\7\0"), ("L", b"6" + bytes(80)), ("?", b"x")):
+        log = gyro_log(3)
+        log.data += struct.pack("<Hc", 5000, kind.encode()) + payload
+        log.row(1, "Qf", 9, 9)
+        assert read(log, tmp_path).codes == [(None, "CORRUPT")], kind
+
+
+def test_zeros_from_the_definitions_to_the_end(tmp_path: pathlib.Path) -> None:
+    """With such a log pyulog never comes to an end."""
+    log = gyro_log(30)
+    log.data[60:] = bytes(len(log.data) - 60)
+    assert read(log, tmp_path).codes == [(None, "TRUNCATED")]
+
+
+def test_a_size_in_the_definitions_that_leads_beyond_the_end(tmp_path: pathlib.Path) -> None:
+    """With such a log pyulog goes back in front of its beginning."""
+    log = gyro_log(3)
+    struct.pack_into("<H", log.data, 16 + 3 + 40, 0xFFFF)
+    assert read(log, tmp_path).codes == [(None, "TRUNCATED")]
