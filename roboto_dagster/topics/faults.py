@@ -58,3 +58,17 @@ FAULT_ADVICE: dict[str, str] = {
 def fault_advice(code: str) -> str:
     """Return what to do next; a code of somebody else's decoder has none of its own."""
     return FAULT_ADVICE.get(code, "See the documentation of the decoder.")
+
+
+class UndecodableError(Exception):
+    """A log or a topic cannot be decoded further; a decoder turns it into a `TopicFault`.
+
+    Args:
+        code: One of `FaultCode`.
+        reason: What happened, in a few words.
+    """
+
+    def __init__(self, code: FaultCode, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason

@@ -1,0 +1,231 @@
+"""Decodes ROS messages with roboto-mcap-codec, the platform's own decoder.
+
+```
+payloads of one table ─► a small MCAP in memory ─► open_mcap_file ─► record batches ─► our columns
+                         one schema, channel, chunk                  row number, time    (arrays.py)
+```
+The codec reads files and not messages: a file that holds just these messages costs 0.4 µs each. It is
+young; what it does not do well is listed here and held by tests/topics/test_codec.py:
+
+- It skips a member whose type is not defined: `definitions` and `idl` check that before.
+- It fails on messages without fields inside of others, by a panic (a BaseException).
+- It reads XCDR2 as XCDR1: the encapsulation of each payload is checked here.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from roboto_dagster.topics.faults import FaultCode, UndecodableError
+from roboto_dagster.topics.mcap_in_memory import definition_records, mcap_of
+from roboto_dagster.topics.payloads import Columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from roboto_dagster.topics.arrays import Conversion
+    from roboto_dagster.topics.definitions import RosDefinition
+
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+_MAX_ROWS = 65_536
+_ROW_COLUMNS = 2  # the row's number and its time, which are dropped
+
+_FAULTS: dict[str, FaultCode] = {
+    "corrupt_input": "CORRUPT",
+    "unsupported_materialization": "UNSUPPORTED_TYPE",
+    "invalid_schema_dimension": "UNSUPPORTED_TYPE",
+    "invalid_projection": "UNKNOWN_FIELD",
+}
+
+
+class RosPayloads:
+    """Decodes messages of one ROS 1, ROS 2 or IDL type.
+
+    Args:
+        type_name: Name of the type, as in the log.
+        message_encoding: `ros1` or `cdr`.
+        schema_encoding: `ros1msg`, `ros2msg`, `ros2idl` or `omgidl`.
+        text: The definition, as the codec is to read it.
+        definition: The same, read; None for IDL.
+        fields: Paths of the fields to decode. Default None: all.
+    """
+
+    def __init__(
+        self,
+        *,
+        type_name: str,
+        message_encoding: str,
+        schema_encoding: str,
+        text: bytes,
+        definition: "RosDefinition | None" = None,
+        fields: tuple[str, ...] | None = None,
+    ) -> None:
+        self._is_cdr = message_encoding == "cdr"
+        self._allowed_kinds = (0, 1) if definition is not None else (0, 1, 2, 3)
+        self._definition = definition
+        root = "t/T0" if definition is not None else type_name
+        self._definition_records = definition_records(message_encoding, schema_encoding, root, text)
+        self._is_header_hidden = fields is not None and _needs_header(definition, fields)
+        self._fields = (*(fields or ()), "header.stamp") if self._is_header_hidden else fields
+        self._conversions: list[Conversion] | None = None
+
+    def columns(self, payloads: Sequence[bytes]) -> Iterator[Columns]:
+        """Decode messages, in the order given.
+
+        Args:
+            payloads: Messages, of up to 64 MiB each.
+
+        Yields:
+            The rows; those before one that cannot be decoded, too.
+
+        Raises:
+            UndecodableError: A message cannot be decoded.
+        """
+        good = self._check_encapsulation(payloads)
+        done = 0
+        try:
+            for columns in self._decoded(payloads[:good]):
+                done += columns.rows
+                yield columns
+        except _RowError as error:
+            # The codec drops the batch in which a row fails: its rows before are decoded once more.
+            if error.row > done:
+                yield from self._decoded(payloads[done : error.row])
+            raise error.reason from None
+        if good < len(payloads):
+            raise UndecodableError(*self._encapsulation_fault(payloads[good]))
+
+    def _check_encapsulation(self, payloads: Sequence[bytes]) -> int:
+        """Return how many payloads have an encapsulation that the codec reads."""
+        if not self._is_cdr:
+            return len(payloads)
+        good = {bytes((0, kind)) for kind in self._allowed_kinds}
+        if {payload[:2] for payload in payloads} <= good:
+            return len(payloads)
+        return next(number for number, payload in enumerate(payloads) if payload[:2] not in good)
+
+    def _encapsulation_fault(self, payload: bytes) -> tuple[FaultCode, str]:
+        if len(payload) < 4:
+            return "CORRUPT", f"a message has {len(payload)} bytes, and no CDR header"
+        kind = int.from_bytes(payload[:2], "big")
+        if 2 <= kind <= 11:
+            return (
+                "UNSUPPORTED_TYPE",
+                f"a message is serialized as kind {kind} of CDR (XCDR2 or parameter list)",
+            )
+        return "CORRUPT", f"a message has the unknown CDR header {payload[:4].hex()}"
+
+    def _decoded(self, payloads: Sequence[bytes]) -> Iterator[Columns]:
+        if not payloads:
+            return
+        data = mcap_of(self._definition_records, payloads)
+        try:
+            with _open(data, self._fields) as cursor:
+                schema = cursor.schema
+                for batch in cursor:
+                    yield self._converted(schema, batch)
+        except ValueError as error:
+            raise _translated(error, payloads) from error
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":
+                raise
+            raise UndecodableError("DECODER_FAILED", f"the codec failed: {error}") from None
+
+    def _converted(self, schema: "pa.Schema", batch: "pa.RecordBatch") -> Columns:
+        from roboto_dagster.topics.arrays import conversions, header_time
+
+        if self._conversions is None:
+            self._conversions = conversions(list(schema)[_ROW_COLUMNS:], self._definition)
+        arrays = batch.columns[_ROW_COLUMNS:]
+        fields = [each.field for each in self._conversions]
+        columns = [
+            each.constant(batch.num_rows)
+            if each.source is None
+            else each.apply(arrays[each.source])
+            for each in self._conversions
+        ]
+        times = header_time(fields, columns)
+        if self._is_header_hidden:
+            kept = [number for number, field in enumerate(fields) if field.name != "header"]
+            fields, columns = [fields[each] for each in kept], [columns[each] for each in kept]
+        return Columns(rows=batch.num_rows, fields=fields, arrays=columns, header_time=times)
+
+
+class _RowError(Exception):
+    """A row cannot be decoded."""
+
+    def __init__(self, row: int, reason: UndecodableError) -> None:
+        super().__init__(row, reason)
+        self.row = row
+        self.reason = reason
+
+
+def _needs_header(definition: "RosDefinition | None", fields: tuple[str, ...]) -> bool:
+    """Return whether the header is decoded for its time alone, since nothing of it was asked for."""
+    if definition is None or any(name.split(".")[0] == "header" for name in fields):
+        return False
+    types = {field.name: field.type_name for field in definition.root.fields if not field.is_array}
+    header = definition.types.get(types.get("header", ""))
+    return header is not None and any(field.name == "stamp" for field in header.fields)
+
+
+def _open(data: bytes, fields: tuple[str, ...] | None) -> Any:
+    import mcap_codec  # type: ignore[import-untyped]  # it has no type hints
+
+    projection = None
+    if fields is not None:
+        projection = mcap_codec.Projection(include=[name.split(".") for name in fields])
+    return mcap_codec.open_mcap_file(
+        lambda offset, length: data[offset : offset + length],
+        len(data),
+        timestamp=mcap_codec.TimestampSource("message_log_time"),
+        projection=projection,
+        limits=_limits(),
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _limits() -> Any:
+    import mcap_codec
+
+    return mcap_codec.DecodeLimits(max_batch_bytes=MAX_BATCH_BYTES, max_batch_rows=_MAX_ROWS)
+
+
+def _translated(error: ValueError, payloads: Sequence[bytes]) -> Exception:
+    """Return our error for one of the codec's; a `_RowError` where it names a row."""
+    code = str(getattr(error, "code", "") or "")
+    row = getattr(error, "row_number", None)
+    reason = UndecodableError(_FAULTS.get(code, "DECODER_FAILED"), _first_line(error))
+    if code == "unsupported_encoding":
+        reason = UndecodableError(*_definition_fault(str(error)))
+    elif code == "resource_limit":
+        reason = UndecodableError(*_limit_fault(error, payloads, row))
+    return reason if row is None else _RowError(row, reason)
+
+
+def _definition_fault(text: str) -> tuple[FaultCode, str]:
+    reason = text.partition("schema parse failed: ")[2] or text
+    is_missing = "not found" in reason
+    return ("MISSING_DEFINITION" if is_missing else "INVALID_DEFINITION"), reason.split("\n", 1)[0]
+
+
+def _limit_fault(error: Any, payloads: Sequence[bytes], row: int | None) -> tuple[FaultCode, str]:
+    """Distinguish a wrong length from a large one, by the bytes there are."""
+    abort, size = error.decode_abort, len(payloads[row]) if row is not None else 0
+    if abort is not None and row is not None:
+        per_byte = 1 if "items" in abort.resource else 16  # of memory, for a byte of the message
+        if abort.required is None or abort.required > size * per_byte:
+            return "CORRUPT", f"an array of a message is longer than the message of {size} bytes"
+    return (
+        "TOO_LARGE",
+        f"a message of {size} bytes exceeds what the codec reads: {_first_line(error)}",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    """Return what the codec says, without the numbers of rows and channels of the file in memory."""
+    text = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(
+        r"^\w+(?: row number \d+| chunk \d+| channel \d+| schema \d+)*(?: field [^:]*)?: ", "", text
+    )
