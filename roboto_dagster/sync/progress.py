@@ -17,6 +17,34 @@ Log = Callable[[int, str], None]
 _MAX_RETRY_LINES = 20
 
 
+@contextlib.contextmanager
+def reporting_every(seconds: float, report: Callable[[], None]) -> Iterator[None]:
+    """Call a function from time to time while the body runs, from a thread of its own.
+
+    Args:
+        seconds: Time between two calls.
+        report: The function.
+    """
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(seconds):
+            report()
+
+    thread = threading.Thread(target=run, name="roboto-progress", daemon=True)
+    try:
+        # A signal may come at any line: while the thread starts, and while it is stopped.
+        try:
+            thread.start()
+            yield
+        finally:
+            stop.set()
+    finally:
+        stop.set()
+        with contextlib.suppress(RuntimeError):  # it never got to run
+            thread.join()
+
+
 class Progress:
     """Counts what arrives, and logs it.
 
@@ -57,29 +85,13 @@ class Progress:
 
     @contextlib.contextmanager
     def reporting(self) -> Iterator[None]:
-        """Log a line from time to time while the body runs, from a thread of its own: when no bytes
-        arrive, nothing else runs that could log.
-        """
-        stop = threading.Event()
-        thread = threading.Thread(
-            target=self._report_until, args=(stop,), name="roboto-progress", daemon=True
-        )
-        try:
-            # A signal may come at any line: while the thread starts, and while it is stopped.
-            try:
-                thread.start()
-                yield
-            finally:
-                stop.set()
-        finally:
-            stop.set()
-            with contextlib.suppress(RuntimeError):  # it never got to run
-                thread.join()
+        """Log a line from time to time while the body runs: when no bytes arrive, nothing else runs that could log."""
+        with reporting_every(self._every_seconds, self._report_again):
+            yield
 
-    def _report_until(self, stop: threading.Event) -> None:
-        while not stop.wait(self._every_seconds):
-            self._on_report()
-            self.report()
+    def _report_again(self) -> None:
+        self._on_report()
+        self.report()
 
     def report(self) -> None:
         """Log one line about all so far; the rate is that since the last line."""

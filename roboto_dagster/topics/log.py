@@ -21,7 +21,7 @@ from roboto_dagster.disk.run_record import RunRecord
 from roboto_dagster.disk.temp_folder import PartialFolder
 from roboto_dagster.errors import is_no_space
 from roboto_dagster.topics.decoder import LogDecoder, TopicBatch, TopicFault, TopicNote
-from roboto_dagster.topics.options import LogFile
+from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.published import (
     published_tables,
     remove_empty_folders,

@@ -10,35 +10,8 @@ from roboto_dagster.sync.cancellation import Cancellation
 from roboto_dagster.sync.options import checked_destination
 from roboto_dagster.sync.progress import Log
 from roboto_dagster.topics.decoder import LogDecoder
+from roboto_dagster.topics.pool import DecodePool
 from roboto_dagster.topics.topic_filter import TopicFilter
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class LogFile:
-    """A file of the upstream partition, complete on this disk; it need not be a log.
-
-    Attributes:
-        dataset_id: The dataset that it belongs to.
-        relative_path: Its path there, with `/`.
-        path: Where it is on this disk.
-        file_id: The platform's id.
-        version: Revision of its record.
-        size_bytes: Its size.
-        checksum: Its checksum as `algorithm:value`, where the store has sent one.
-    """
-
-    dataset_id: str
-    relative_path: str
-    path: pathlib.Path
-    file_id: str
-    version: int
-    size_bytes: int
-    checksum: str | None = None
-
-    @property
-    def local_path(self) -> str:
-        """The folder of its tables, below the destination."""
-        return f"{self.dataset_id}/{self.relative_path}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +54,7 @@ class TopicsSettings:
         durability: What is forced to the disk before a table counts as published. Default `"none"`.
         log: Where lines about progress and failures go; called from any thread.
         cancellation: Ends it from another thread.
+        pool: Decodes logs, also those of other partitions. Default None: one of its own.
     """
 
     destination: pathlib.Path
@@ -89,6 +63,7 @@ class TopicsSettings:
     durability: Durability = "none"
     log: Log = _log_nothing
     cancellation: Cancellation = dataclasses.field(default_factory=Cancellation)
+    pool: DecodePool | None = None
 
     def __post_init__(self) -> None:
         check_choice("durability", self.durability, ("none", "file", "full"))

@@ -1,9 +1,32 @@
-"""One partition: its logs decoded to tables, the manifest, the report."""
+"""One partition: its logs decoded to tables, the manifest, the report.
 
-from collections.abc import Iterable
+```
+ files of the upstream partition ─► plan ─┬─► unchanged, skipped ────────────────────┐
+ manifest of the last run ──────────┘     ├─► decode ─► tables or failures ──────────┼─► manifest ─► report
+                                          └─► not upstream any more ─► tables removed ┘
+```
+"""
 
-from roboto_dagster.topics.options import LogFile, TopicsSettings
+import concurrent.futures
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+
+from roboto_dagster.disk.cleanup import reclaim
+from roboto_dagster.disk.run_record import RunRecord
+from roboto_dagster.disk.tree import LocalTree
+from roboto_dagster.sync.cancellation import SyncCancelledError
+from roboto_dagster.sync.temporary_files import recorded_run
+from roboto_dagster.topics.log import LogResult, LogTask
+from roboto_dagster.topics.log_file import LogFile
+from roboto_dagster.topics.options import TopicsSettings
+from roboto_dagster.topics.plan import PlannedLog, tables_of
+from roboto_dagster.topics.planning import PartitionPlan, plan_partition
+from roboto_dagster.topics.pool import DecodePool
+from roboto_dagster.topics.progress import DecodeProgress
 from roboto_dagster.topics.report import TopicsReport
+from roboto_dagster.topics.state import PartitionState
 
 
 def decode_partition(logs: Iterable[LogFile], settings: TopicsSettings) -> TopicsReport:
@@ -18,7 +41,129 @@ def decode_partition(logs: Iterable[LogFile], settings: TopicsSettings) -> Topic
 
     Raises:
         ConfigurationError: A setting cannot work; nothing was touched.
+        DiskSpaceError: There is no room for the record of the run; nothing was touched.
         ManifestError: The manifest cannot be written.
         SyncCancelledError: It was cancelled; tables of complete logs are kept, and in the manifest.
     """
-    raise NotImplementedError  # the next commit
+    started = time.monotonic()
+    settings.cancellation.check()
+    with recorded_run(settings.destination, settings.manifest) as record:
+        state = PartitionState(settings)
+        run = _PartitionRun(settings, state, record)
+        with state.written_at_the_end():
+            run.execute(list(logs))
+    return state.report(time.monotonic() - started)
+
+
+class _PartitionRun:
+    """The decoding of one partition."""
+
+    def __init__(self, settings: TopicsSettings, state: PartitionState, record: RunRecord) -> None:
+        self._settings = settings
+        self._state = state
+        self._record = record
+        self._stopped = threading.Event()
+
+    def execute(self, logs: Sequence[LogFile]) -> None:
+        """Plan, remove, decode."""
+        self._reclaim()
+        with LocalTree(self._settings.destination) as tree:
+            plan = plan_partition(logs, self._settings.options, self._state.known, tree)
+            self._state.start(plan)
+            self._remove(plan, tree)
+        self._decode(plan)
+
+    def _reclaim(self) -> None:
+        """Remove what killed runs and processes left; nothing depends on it."""
+        with contextlib.suppress(OSError):
+            reclaim(self._record)
+
+    def _remove(self, plan: PartitionPlan, tree: LocalTree) -> None:
+        """Remove the tables of logs that are gone: of them only what is still as it was published."""
+        for path, rows in plan.gone.items():
+            results = {
+                tree.remove(
+                    row.table, size_bytes=row.table_bytes or 0, mtime_ns=row.table_mtime_ns or 0
+                )
+                for row in rows
+                if row.table is not None
+            }
+            self._state.note_removed(path, results)
+
+    def _decode(self, plan: PartitionPlan) -> None:
+        due = plan.due
+        progress = DecodeProgress(
+            self._settings.log, len(due), sum(each.log.size_bytes for each in due)
+        )
+        results = self._results(due, progress)
+        with progress.reporting(), contextlib.closing(results):
+            for planned, result in results:
+                progress.add_log(planned.log.size_bytes)
+                self._state.add(planned, result)
+                if any(fault.code == "PROCESS_DIED" for fault in result.faults):
+                    self._reclaim()
+
+    def _results(
+        self, due: Sequence[PlannedLog], progress: DecodeProgress
+    ) -> Generator[tuple[PlannedLog, LogResult], None, None]:
+        """Yield the result of each log as it comes."""
+        with self._pool(due) as pool:
+            work = _Work(pool, self._task, progress, self._check)
+            if len(due) < 2 or pool.size < 2:
+                yield from ((planned, work(planned)) for planned in due)
+                return
+            threads = concurrent.futures.ThreadPoolExecutor(
+                min(pool.size, len(due)), "roboto-decode"
+            )
+            try:
+                futures = {threads.submit(work, planned): planned for planned in due}
+                for future in concurrent.futures.as_completed(futures):
+                    yield futures.pop(future), future.result()
+            finally:
+                # An interrupt, or an error: what runs ends at its next look.
+                self._stopped.set()
+                threads.shutdown(wait=True, cancel_futures=True)
+
+    def _pool(self, due: Sequence[PlannedLog]) -> contextlib.AbstractContextManager[DecodePool]:
+        if self._settings.pool is not None:
+            return contextlib.nullcontext(self._settings.pool)
+        processes = self._settings.options.processes
+        return DecodePool(1 if len(due) < 2 else processes)
+
+    def _check(self) -> None:
+        self._settings.cancellation.check()
+        if self._stopped.is_set():
+            raise SyncCancelledError
+
+    def _task(self, planned: PlannedLog) -> LogTask:
+        settings = self._settings
+        return LogTask(
+            log=planned.log,
+            decoder=planned.decoder,
+            topics=settings.options.topics,
+            keep_partial=settings.options.keep_partial,
+            destination=settings.destination,
+            durability=settings.durability,
+            asset=settings.manifest.parent.name,
+            earlier=tuple(tables_of(planned.known)),
+        )
+
+
+class _Work:
+    """Decodes one log in any thread."""
+
+    def __init__(
+        self,
+        pool: DecodePool,
+        task: Callable[[PlannedLog], LogTask],
+        progress: DecodeProgress,
+        check: Callable[[], None],
+    ) -> None:
+        self._pool = pool
+        self._task = task
+        self._progress = progress
+        self._check = check
+
+    def __call__(self, planned: PlannedLog) -> LogResult:
+        self._check()
+        return self._pool.decode(self._task(planned), self._progress.add_rows, self._check)

@@ -16,7 +16,7 @@ import pytest
 from roboto_dagster.disk.temp_folder import PartialFolder
 from roboto_dagster.topics.decoder import LogDecoder, TopicBatch
 from roboto_dagster.topics.log import LogResult, LogTask, decode_log
-from roboto_dagster.topics.options import LogFile
+from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.tables import table_set, writer
 from roboto_dagster.topics.topic_filter import TopicFilter
 from tests.topics.decoders import LineDecoder, batch, write_log

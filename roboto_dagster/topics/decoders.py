@@ -1,0 +1,45 @@
+"""Which decoder reads a file."""
+
+import importlib
+import pathlib
+from collections.abc import Sequence
+
+from roboto_dagster.disk.local_file import open_regular
+from roboto_dagster.topics.decoder import HEAD_BYTES, LogDecoder, TopicFault
+
+_DEFAULT = (
+    "roboto_dagster.topics.mcap.decoder:McapDecoder",
+    "roboto_dagster.topics.ros.decoder:BagDecoder",
+    "roboto_dagster.topics.ros.decoder:Db3Decoder",
+    "roboto_dagster.topics.ulog.decoder:UlogDecoder",
+)
+
+
+def default_decoders() -> tuple[LogDecoder, ...]:
+    """Return the decoders of this package."""
+    found = []
+    for path in _DEFAULT:
+        module, _, name = path.partition(":")
+        found.append(getattr(importlib.import_module(module), name)())
+    return tuple(found)
+
+
+def decoder_for(
+    path: pathlib.Path, decoders: Sequence[LogDecoder] | None = None
+) -> LogDecoder | TopicFault | None:
+    """Return what decodes a file.
+
+    Args:
+        path: The file.
+        decoders: Asked in this order. Default None: those of this package.
+
+    Returns:
+        The first decoder that claims it; None if none does; a fault if the file cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        return TopicFault(topic=None, code="LOG_IO", reason=f"{error.strerror or error}")
+    chosen = default_decoders() if decoders is None else decoders
+    return next((decoder for decoder in chosen if decoder.claims(path, head)), None)

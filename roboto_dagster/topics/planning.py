@@ -1,0 +1,99 @@
+"""The plan of a partition: which of its files are decoded, which are unchanged, and which are gone."""
+
+import dataclasses
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from roboto_dagster.disk.tree import LocalTree
+from roboto_dagster.topics.decoder import LogDecoder, TopicFault
+from roboto_dagster.topics.decoders import decoder_for
+from roboto_dagster.topics.log_file import LogFile
+from roboto_dagster.topics.manifest import TopicRow
+from roboto_dagster.topics.options import TopicsOptions
+from roboto_dagster.topics.plan import OptionsId, PlannedLog, reason_to_decode
+
+Known = Mapping[str, Sequence[TopicRow]]
+"""The rows of the last manifest, by the folder of a log below the destination."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableLog:
+    """A log that cannot even be tried.
+
+    Attributes:
+        log: The log.
+        fault: Why.
+        known: Its rows in the manifest.
+    """
+
+    log: LogFile
+    fault: TopicFault
+    known: Sequence[TopicRow]
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class PartitionPlan:
+    """What is to be done with the files of a partition.
+
+    Attributes:
+        options: What logs are decoded with.
+        due: Logs to be decoded, the largest ones first: side by side, they end at about the same time.
+        unchanged: Logs whose tables stay as they are.
+        unreadable: Logs that cannot be tried.
+        skipped: Files that no decoder reads.
+        gone: Rows of the manifest whose tables are to be removed, by the folder of their log.
+    """
+
+    options: OptionsId
+    due: list[PlannedLog] = dataclasses.field(default_factory=list)
+    unchanged: list[PlannedLog] = dataclasses.field(default_factory=list)
+    unreadable: list[UnreadableLog] = dataclasses.field(default_factory=list)
+    skipped: list[LogFile] = dataclasses.field(default_factory=list)
+    gone: dict[str, Sequence[TopicRow]] = dataclasses.field(default_factory=dict)
+
+
+def plan_partition(
+    logs: Iterable[LogFile], options: TopicsOptions, known: Known, tree: LocalTree
+) -> PartitionPlan:
+    """Compare the files of a partition with the last manifest and the disk.
+
+    Args:
+        logs: The files.
+        options: What is decoded, and how.
+        known: The rows of the last manifest.
+        tree: The destination.
+    """
+    options_id = OptionsId.of(options.topics, keep_partial=options.keep_partial)
+    plan = PartitionPlan(options=options_id)
+    gone = dict(known)
+    for log in logs:
+        rows = gone.pop(log.local_path, ())
+        decoder = decoder_for(log.path, options.decoders)
+        if decoder is None:
+            plan.skipped.append(log)
+            if any(row.table is not None for row in rows):
+                plan.gone[log.local_path] = rows
+        elif isinstance(decoder, TopicFault):
+            plan.unreadable.append(UnreadableLog(log=log, fault=decoder, known=rows))
+        else:
+            _add(plan, log, decoder, rows, lambda path: _size(tree, path))
+    plan.gone.update(gone)
+    plan.due.sort(key=lambda planned: -planned.log.size_bytes)
+    return plan
+
+
+def _add(
+    plan: PartitionPlan,
+    log: LogFile,
+    decoder: LogDecoder,
+    known: Sequence[TopicRow],
+    table_size: Callable[[str], int | None],
+) -> None:
+    reason = reason_to_decode(log, decoder, plan.options, known=known, table_size=table_size)
+    planned = PlannedLog(log=log, decoder=decoder, reason=reason, known=known)
+    (plan.due if reason else plan.unchanged).append(planned)
+
+
+def _size(tree: LocalTree, path: str) -> int | None:
+    status = tree.lstat(path)
+    return status.st_size if status is not None and stat.S_ISREG(status.st_mode) else None

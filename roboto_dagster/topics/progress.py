@@ -1,0 +1,67 @@
+"""Logs the progress of decoding: one line every few seconds, however many logs or messages there are."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from roboto_dagster.sync.progress import Log, reporting_every
+from roboto_dagster.sync.report import count, duration_text, size_text
+
+
+class DecodeProgress:
+    """Counts what is decoded, and logs it. Any thread may use it.
+
+    Args:
+        log: Where the lines go.
+        logs: How many logs are to be decoded.
+        size_bytes: Their bytes.
+        every_seconds: Time between two lines. Default 10.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        logs: int,
+        size_bytes: int,
+        *,
+        every_seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._logs, self._bytes = logs, size_bytes
+        self._logs_done = self._bytes_done = self._rows = 0
+        self._every_seconds = every_seconds
+        self._clock = clock
+        self._started = clock()
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Log a line from time to time while the body runs."""
+        with reporting_every(self._every_seconds, self.report):
+            yield
+
+    def add_rows(self, rows: int) -> None:
+        """Count rows as they are decoded."""
+        with self._lock:
+            self._rows += rows
+
+    def add_log(self, size_bytes: int) -> None:
+        """Count a log that is done, whatever the result."""
+        with self._lock:
+            self._logs_done += 1
+            self._bytes_done += size_bytes
+
+    def report(self) -> None:
+        """Log one line about all so far."""
+        with self._lock:
+            seconds = self._clock() - self._started
+            share = f" ({100 * self._bytes_done // self._bytes} %)" if self._bytes else ""
+            line = (
+                f"{self._logs_done} of {count(self._logs, 'log')} decoded, {size_text(self._bytes_done)} of "
+                f"{size_text(self._bytes)}{share}, {count(self._rows, 'row')} in {duration_text(seconds)}"
+            )
+        self._log(logging.INFO, line)
