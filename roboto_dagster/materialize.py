@@ -69,7 +69,8 @@ def materialize_partitions(
 
     Yields:
         One result for the step. Of one partition it has the metadata and the data version; of several these are in
-        the logged events.
+        the logged events. In a run of a hundred partitions or more, the events that were logged so far come before it,
+        for Dagster to forget them.
 
     Raises:
         dagster.Failure: A partition is not complete; those that are have been materialized.
@@ -110,7 +111,7 @@ def materialize_assets(
         max_concurrent_partitions: The same.
 
     Yields:
-        One result for each asset.
+        One result for each asset; before them as of `materialize_partitions`.
 
     Raises:
         dagster.Failure: A partition of an asset is not complete; those that are have been materialized.
@@ -143,7 +144,7 @@ def run_step(
         max_concurrent_partitions: The same.
 
     Yields:
-        One result for each asset.
+        One result for each asset; before them as of `materialize_partitions`.
 
     Raises:
         dagster.Failure: A partition of an asset is not complete; those that are have been materialized.

@@ -11,7 +11,10 @@ unchanged, and on_unchanged="observe" ──────────────
 Never two events a partition, and never none: what depends on the asset in the same run goes by the result.
 """
 
+import collections
 import dataclasses
+import pickle
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +22,7 @@ import dagster as dg
 
 from roboto_dagster.metadata import Metadata, outcome_metadata
 from roboto_dagster.partition_report import Report
+from roboto_dagster.step.flat_memory import FlatMemory
 from roboto_dagster.step.unchanged import OnUnchanged, UnchangedPartitions
 from roboto_dagster.step.version_tags import (
     can_omit_events,
@@ -28,17 +32,24 @@ from roboto_dagster.step.version_tags import (
     with_data_version,
 )
 
-Results = Iterator[dg.MaterializeResult[Any]]
+Results = Iterator[dg.MaterializeResult[Any] | dg.DagsterEvent]
+"""What a step yields: its results, and before them events that were logged already (`flat_memory`)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Event:
-    """All that is kept of a report until its event is recorded."""
+    """All that is kept of a report until its event is recorded: little, since thousands may wait."""
 
     partition_key: str | None
-    metadata: Metadata
+    packed_metadata: bytes
     data_version: str | None
     may_be_observation: bool
+
+    @property
+    def metadata(self) -> Metadata:
+        """The metadata of the event."""
+        metadata: Metadata = pickle.loads(zlib.decompress(self.packed_metadata))  # noqa: S301 -- packed by this process
+        return metadata
 
 
 class Recorder:
@@ -68,7 +79,8 @@ class Recorder:
             None if self._is_direct else UnchangedPartitions(context, asset_key, on_unchanged)
         )
         self._can_omit = not self._is_direct and can_omit_events()
-        self._waiting: list[_Event] = []
+        self._waiting = collections.deque[_Event]()
+        self._memory = FlatMemory(context, is_direct=self._is_direct)
         self._has_begun = False
         self._last: str | None = None
 
@@ -84,7 +96,7 @@ class Recorder:
         self._has_begun, self._last = True, partition_key
         event = _Event(
             partition_key,
-            outcome_metadata(report, partition_key),
+            zlib.compress(pickle.dumps(outcome_metadata(report, partition_key)), level=1),
             report.data_version,
             self._may_observe(partition_key, report),
         )
@@ -108,6 +120,7 @@ class Recorder:
                 self._observe(event)
             else:
                 self._materialize(event)
+            yield from self._memory.after_partition()
 
     def fail(self) -> None:
         """Record what waits, since the step is about to fail."""
@@ -117,7 +130,7 @@ class Recorder:
     def _take_waiting(self) -> Iterator[_Event]:
         # One by one, so that `fail` after an interrupt records just what is left.
         while self._waiting:
-            yield self._waiting.pop(0)
+            yield self._waiting.popleft()
 
     def _is_recorded(self, partition_key: str | None) -> bool:
         """Return whether the event was written before the interrupt came."""

@@ -1,0 +1,95 @@
+"""Steps of many partitions: every event once, and nothing that grows with their number."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from roboto_dagster.outcomes import Outcome
+from roboto_dagster.step.failed_partitions import FailedPartitions
+from roboto_dagster.step.recording import Recorder
+from roboto_dagster.step.step import LogOf, Step, StepAsset
+from roboto_dagster.step.unchanged import OnUnchanged
+from tests.reports import report
+
+KEYS = [f"ds_{number:04}" for number in range(150)]
+
+
+class Work:
+    """Reports every partition as complete at once, and counts what is alive meanwhile."""
+
+    def __init__(self) -> None:
+        self.context: Any = None
+        self.most_events = 0
+
+    def outcomes(self, partition_key: str | None, log_of: LogOf) -> Iterator[Any]:
+        """Yield a report, which nothing has changed."""
+        events = self.context.op_execution_context._events  # noqa: SLF001 -- Dagster's own: what it keeps is the question
+        self.most_events = max(self.most_events, len(events))
+        found: Outcome = report(
+            dataset_ids=[str(partition_key)], files_fetched=0, files_removed=0, data_version="1"
+        )
+        log_of(self.context.asset_key)(10, "done")
+        yield self.context.asset_key, found
+
+    @contextlib.contextmanager
+    def sharing(self) -> Iterator[None]:
+        """Share nothing."""
+        yield
+
+    def cancel(self) -> None:
+        """Do nothing."""
+
+
+def run(
+    work: Work, instance: dg.DagsterInstance, limit: int, on_unchanged: OnUnchanged = "materialize"
+) -> dg.ExecuteInProcessResult:
+    """Materialize all partitions in one step."""
+
+    @dg.asset(
+        code_version="1",
+        partitions_def=dg.StaticPartitionsDefinition(KEYS),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def logs(context: dg.AssetExecutionContext) -> Any:
+        work.context = context
+        asset = StepAsset(
+            context.asset_key,
+            Recorder(context, context.asset_key, on_unchanged, is_range=True),
+            FailedPartitions(context, context.asset_key, lambda: None),
+        )
+        yield from Step(context, [asset], work, limit).materialize(context.partition_keys)
+
+    tags = {
+        "dagster/asset_partition_range_start": KEYS[0],
+        "dagster/asset_partition_range_end": KEYS[-1],
+    }
+    return dg.materialize([logs], instance=instance, tags=tags)
+
+
+@pytest.mark.parametrize("limit", [1, 4])
+def test_dagster_is_handed_its_events_as_they_come(limit: int) -> None:
+    """It keeps a hundred of them at most, and the run has each of them once, in order."""
+    work = Work()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(work, instance, limit)
+    assert work.most_events <= 100
+    found = [each.partition for each in result.get_asset_materialization_events()]
+    assert (result.success, found) == (True, KEYS)
+
+
+def test_what_is_observed_at_the_end_is_observed_once() -> None:
+    """Observations wait until the step succeeds; then they come in order, with all of their metadata."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = run(Work(), instance, 4)
+        second = run(Work(), instance, 4, "observe")
+    assert (second.success, second.get_asset_materialization_events()) == (True, [])
+    found = [
+        each.asset_observation_data.asset_observation
+        for each in second.get_asset_observation_events()
+    ]
+    assert [each.partition for each in found] == KEYS
+    materialized = first.get_asset_materialization_events()[0].materialization
+    assert found[0].metadata == materialized.metadata
