@@ -42,11 +42,11 @@ class ConflictResolver:
         )
         self._facts.adopt_all()
         known = {file.seq: facts for file, facts in self._known.on_disk()}
-        kept = [
+        kept = {
             file.seq
             for file in planned
             if file.seq in known and is_same_record(file.remote, known[file.seq])
-        ]
+        }
         self._inventory.plan_keeps(kept)
         for file in planned:
             if file.seq not in kept:

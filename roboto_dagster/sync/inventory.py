@@ -205,12 +205,12 @@ class Inventory:
     def files(self, numbers: Iterable[int]) -> Iterator[PlannedFile]:
         """Yield files by their numbers, in that order."""
         for batch in batched(numbers, 500):
-            rows = self.db.execute(sql.FILES, (json.dumps(batch),))
-            by_number = {row[0]: row for row in rows}
+            (text,) = self.db.execute(sql.FILES, (json.dumps(batch),)).fetchone()
+            by_number = {row[0]: row for row in json.loads(text)}
             for number in batch:
                 row = by_number[number]
                 found = row[FILE_WIDTH:]
-                yield planned_file(row)._replace(on_disk=None if found[0] is None else found)
+                yield planned_file(row, None if found[0] is None else tuple(found))
 
     def folders_to_fill(self) -> Iterator[str]:
         """Yield every folder into which something is to be fetched, below the destination."""
@@ -243,20 +243,15 @@ class Inventory:
             last = rows[-1][0]
 
 
-def planned_file(row: Sequence[Any]) -> PlannedFile:
-    """Make a file of a row that starts with `inventory_sql.FILE_COLUMNS`."""
-    seq, dataset_id, file_id, version, relative_path, size_bytes, uri, association_id = row[
-        :FILE_WIDTH
-    ]
-    remote = RemoteFile(
-        file_id=file_id,
-        version=version,
-        relative_path=relative_path,
-        size_bytes=size_bytes,
-        uri=uri,
-        association_id=association_id,
-    )
-    return PlannedFile(seq, dataset_id, remote)
+def planned_file(row: Sequence[Any], on_disk: tuple[int, int, int] | None = None) -> PlannedFile:
+    """Make a file of a row that starts with `inventory_sql.FILE_COLUMNS`.
+
+    Args:
+        row: The row.
+        on_disk: Size, modification time and inode of what is in its place. Default None: nothing is, or it is not known.
+    """
+    seq, dataset_id, *fields = row[:FILE_WIDTH]  # in the order of `RemoteFile`
+    return PlannedFile(seq, dataset_id, RemoteFile(*fields), on_disk)
 
 
 def known_file(columns: Sequence[Any]) -> KnownFile | None:

@@ -6,6 +6,7 @@ known   facts about files that earlier runs published: from the manifest, the pu
         destination's other manifests; `fate` is set for those that are not listed now
 folder  every folder that a listed file needs, by its place
 on_disk what was on disk, when the plan was made, in the place of files to fetch
+fetched files that were published, on their way into `file`
 ```
 """
 
@@ -25,6 +26,8 @@ CREATE TABLE known (
 CREATE TABLE folder (place TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE on_disk (seq INTEGER PRIMARY KEY, dataset_id TEXT, relative_path TEXT, size_bytes INTEGER, mtime_ns INTEGER,
     inode INTEGER);
+CREATE TABLE fetched (seq INTEGER PRIMARY KEY, attempts INTEGER, duration_seconds REAL, disk_bytes INTEGER,
+    mtime_ns INTEGER, etag TEXT, checksum TEXT, verified TEXT, fetched_at INTEGER);
 CREATE UNIQUE INDEX on_disk_path ON on_disk (dataset_id, relative_path);
 """
 
@@ -118,6 +121,19 @@ NOTE_ON_DISK = """
 INSERT OR REPLACE INTO on_disk SELECT seq, dataset_id, relative_path, ?, ?, ? FROM file WHERE seq = ?
 """
 
+ADD_FETCHED = f"""
+INSERT OR REPLACE INTO fetched SELECT {", ".join(f"json_extract(value, '$[{n}]')" for n in range(9))} FROM json_each(?)
+"""  # noqa: S608 - put together from constants alone
+"""The value is a JSON array of `FetchedFile`s."""
+
+NOTE_FETCHED = """
+UPDATE file SET status = 'fetched', error_code = NULL, error = NULL,
+    (attempts, duration_seconds, disk_bytes, mtime_ns, etag, checksum, verified, fetched_at) = (
+        SELECT file.attempts + new.attempts, new.duration_seconds, new.disk_bytes, new.mtime_ns, new.etag,
+            new.checksum, new.verified, new.fetched_at FROM fetched AS new WHERE new.seq = file.seq
+    ) WHERE seq IN (SELECT seq FROM fetched)
+"""
+
 PLAN_KEEP = """
 UPDATE file SET action = 'keep', status = 'unchanged', error_code = NULL, error = NULL WHERE seq = ?
 """
@@ -191,8 +207,9 @@ WHERE action = 'fetch' AND association_id = ? AND bucket = ? AND known.dataset_i
     AND on_disk.size_bytes = file.size_bytes AND seq > ? ORDER BY seq LIMIT ?
 """  # noqa: S608 - see above
 
+# One row, a JSON array: read while files are fetched, and each row would be one more turn of the interpreter's lock.
 FILES = f"""
-SELECT {FILE_COLUMNS}, on_disk.size_bytes, on_disk.mtime_ns, on_disk.inode
+SELECT json_group_array(json_array({FILE_COLUMNS}, on_disk.size_bytes, on_disk.mtime_ns, on_disk.inode))
 FROM file LEFT JOIN on_disk USING (seq, dataset_id, relative_path) WHERE seq IN (SELECT value FROM json_each(?))
 """  # noqa: S608 - see above
 

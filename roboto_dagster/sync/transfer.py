@@ -32,7 +32,7 @@ from roboto_dagster.sync.downloads import (
 )
 from roboto_dagster.sync.inventory import Inventory, Source
 from roboto_dagster.sync.options import SyncSettings
-from roboto_dagster.sync.outcomes import Outcomes
+from roboto_dagster.sync.outcomes import FetchedFile, Outcomes
 from roboto_dagster.sync.progress import Log, Progress
 from roboto_dagster.sync.publish_log import PublishLog
 from roboto_dagster.sync.publisher import Published, Publisher
@@ -42,6 +42,8 @@ from roboto_dagster.types import DownloadableFile
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
+
+_NOTED_TOGETHER = 500
 
 
 class TransferPhase:
@@ -76,6 +78,7 @@ class TransferPhase:
         self._publisher = Publisher(settings.destination, log, self._progress)
         self._downloads = Downloads(settings.destination)
         self._failed_now = 0
+        self._fetched: list[FetchedFile] = []
         self._conflicts: list[int] = []
         self._unusable: ConfigurationError | None = None
         self.bytes_fetched = 0
@@ -118,8 +121,11 @@ class TransferPhase:
         self._settings.cancellation.check()
         started, bytes_before = time.monotonic(), self.bytes_fetched
         files, self._failed_now = sum(map(len, work.values())), 0
-        for source, numbers in work.items():
-            self._fetch(source, numbers)
+        try:
+            for source, numbers in work.items():
+                self._fetch(source, numbers)
+        finally:
+            self._note_all_fetched()
         self._resolve_conflicts()
         for source in work:
             work[source] = self._outcomes.to_retry(source, self._settings.retry.max_attempts)
@@ -204,15 +210,21 @@ class TransferPhase:
             self._note_fetched(planned.seq, published)
 
     def _note_fetched(self, seq: int, published: Published) -> None:
-        self._outcomes.note_fetched(
-            seq, published.receipt, published.mtime_ns, time.time_ns() // 1000
-        )
+        receipt, now_us = published.receipt, time.time_ns() // 1000
+        self._fetched.append(FetchedFile.of(seq, receipt, published.mtime_ns, now_us))
         self.bytes_fetched += published.size_bytes
+        if len(self._fetched) >= _NOTED_TOGETHER:
+            self._note_all_fetched()
+
+    def _note_all_fetched(self) -> None:
+        if self._fetched:
+            self._outcomes.note_fetched(self._fetched)
+            self._fetched.clear()
 
     def _note_failed(self, seq: int, failure: DownloadError) -> None:
         if self._publisher.take_conflict(seq):
             self._conflicts.append(seq)
-        failure.attempts = self._outcomes.note_failed(seq, failure)
+        self._outcomes.note_failed(seq, failure)
         self._failed_now += 1
 
     def _resolve_conflicts(self) -> None:

@@ -7,7 +7,7 @@ from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.sync.inventory import Inventory, Source
 from roboto_dagster.sync.known import KnownRow
 from roboto_dagster.sync.known_files import KnownFiles
-from roboto_dagster.sync.outcomes import Outcomes
+from roboto_dagster.sync.outcomes import FetchedFile, Outcomes
 from roboto_dagster.types import DownloadableFile
 from tests.sync.inventories import manifest_row, plan_fetches, remote
 
@@ -47,7 +47,7 @@ def test_a_fetched_file_has_its_own_facts(inventory: Inventory) -> None:
         attempts=2,
         duration_seconds=0.5,
     )
-    Outcomes(inventory).note_fetched(1, receipt, 99, 2_000_000)
+    Outcomes(inventory).note_fetched([FetchedFile.of(1, receipt, 99, 2_000_000)])
     row = manifest_row(inventory)
     names = ("file_id", "size_bytes", "mtime_ns", "uri", "etag", "checksum", "status", "error")
     assert tuple(row[name] for name in names) == (
@@ -69,7 +69,7 @@ def test_top_files_are_the_slowest_then_the_largest(inventory: Inventory) -> Non
     receipt = Receipt(
         size_bytes=7, etag=None, checksum=None, verified="size", attempts=2, duration_seconds=1.5
     )
-    Outcomes(inventory).note_fetched(1, receipt, 0, 0)
+    Outcomes(inventory).note_fetched([FetchedFile.of(1, receipt, 0, 0)])
     assert Outcomes(inventory).top_files(2) == [
         ("a", "fetched", 7, 1.5, 2),
         ("d", "unchanged", 4, 0.0, 0),
@@ -91,8 +91,8 @@ def test_what_is_transient_is_retried_until_its_attempts_are_used(inventory: Inv
     outcomes = Outcomes(inventory)
     outcomes.note_failed(1, failure("STALLED"))
     outcomes.note_failed(2, failure("NOT_FOUND"))
-    assert outcomes.note_failed(3, failure("STALLED", 2)) == 2
-    assert outcomes.note_failed(3, failure("STALLED", 1)) == 3
+    outcomes.note_failed(3, failure("STALLED", 2))
+    outcomes.note_failed(3, failure("STALLED", 1))
     outcomes.note_changed(4, "outdated", may_retry=False)
     assert list(outcomes.to_retry(Source("ds_1", "b"), 3)) == [1]
 
