@@ -27,9 +27,25 @@ def split_s3_uri(uri: str) -> tuple[str, str]:
         ConfigurationError: It is not an S3 URI with a bucket and a key.
     """
     scheme, _, rest = uri.partition("://")
-    arn = _ARN.fullmatch(rest)
-    bucket, key = arn.groups() if arn else rest.partition("/")[::2]
+    bucket, key = _split(rest)
     if scheme != "s3" or not bucket or not key:
         msg = f"Not an S3 URI with a bucket and a key: {uri!r}"
         raise ConfigurationError(msg)
+    return bucket, key
+
+
+def bucket_of(uri: str) -> str:
+    """Return the bucket of an object's URI, of whatever scheme; empty where there is none.
+
+    Args:
+        uri: The URI; in place of the bucket may stand the ARN of an access point.
+    """
+    return _split(uri.partition("://")[2])[0]
+
+
+def _split(rest: str) -> tuple[str, str]:
+    arn = _ARN.fullmatch(rest) if rest.startswith("arn:") else None
+    if arn is not None:
+        return arn[1], arn[2]
+    bucket, _, key = rest.partition("/")
     return bucket, key

@@ -3,7 +3,7 @@
 import pytest
 
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.uri import split_s3_uri
+from roboto_dagster.uri import bucket_of, split_s3_uri
 
 ACCESS_POINT = "arn:aws:s3:us-west-2:123456789012:accesspoint/logs"
 OUTPOST = "arn:aws:s3-outposts:us-west-2:123456789012:outpost/op-01234567890123456/accesspoint/logs"
@@ -32,6 +32,15 @@ OUTPOST = "arn:aws:s3-outposts:us-west-2:123456789012:outpost/op-012345678901234
 def test_bucket_and_key_are_exact(uri: str, bucket: str, key: str) -> None:
     """Neither is decoded; an ARN has slashes of its own."""
     assert split_s3_uri(uri) == (bucket, key)
+    assert bucket_of(uri) == bucket
+
+
+@pytest.mark.parametrize(
+    ("uri", "bucket"), [("gs://b/k", "b"), ("s3://b", "b"), ("mem:///k", ""), ("key", ""), ("", "")]
+)
+def test_any_uri_has_a_bucket_or_none(uri: str, bucket: str) -> None:
+    """Also where there is no key, or the scheme is that of a store of the user's."""
+    assert bucket_of(uri) == bucket
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket", "s3://bucket/", "s3:///key", "gs://b/k", "key", ""])

@@ -6,6 +6,7 @@ from typing import Any
 from roboto_dagster.fs.credentials import CredentialProvider
 from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import ObjectStore, StoreRegistry
+from roboto_dagster.uri import bucket_of
 
 ProviderFor = Callable[[DownloadSession, str], CredentialProvider]
 """Returns the credential provider for a session and the name of a bucket."""
@@ -32,7 +33,6 @@ def open_store(
     Raises:
         ConfigurationError: No store is registered for the scheme, or an option cannot work.
     """
-    scheme, _, rest = uri.partition("://")
-    provider = provider_for(session, rest.partition("/")[0])
-    options = s3_options or {} if scheme == "s3" else {}
+    provider = provider_for(session, bucket_of(uri))
+    options = s3_options or {} if uri.startswith("s3://") else {}
     return StoreRegistry.get_store_for_uri(uri, provider, **options)

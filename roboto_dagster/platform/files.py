@@ -14,8 +14,9 @@ altogether on one bad record and follows a looping page token forever.
 
 import collections
 import datetime as dt
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from roboto_dagster.errors import PlatformError
 from roboto_dagster.platform.datasets import parse_time
@@ -23,7 +24,14 @@ from roboto_dagster.platform.errors import platform_errors
 from roboto_dagster.platform.links import LinkResolver, file_record
 from roboto_dagster.platform.pages import date_of
 from roboto_dagster.platform.pagination import walk_pages
-from roboto_dagster.platform.records import RemoteFile, bad_record, is_id, plain_file, problem_of
+from roboto_dagster.platform.plain_pages import plain_page
+from roboto_dagster.platform.records import (
+    RemoteFile,
+    bad_record,
+    is_id,
+    plain_file,
+    problem_of,
+)
 from roboto_dagster.platform.scope import Matcher, Scope
 
 if TYPE_CHECKING:
@@ -77,13 +85,16 @@ class FileListing:
         matcher = scope.matcher()
 
         def fetch(token: str | None) -> tuple[Sequence[Any], str | None]:
-            page, next_token, answered_at = _page(self._client, scope, token)
-            self.listed_at = self.listed_at or answered_at
-            return page, next_token
+            page = _page(self._client, scope, token)
+            self.listed_at = self.listed_at or page.answered_at
+            self.org_id = self.org_id or page.org_id
+            return page.records, page.next_token
 
         for page in walk_pages(fetch, f"listing the files of {scope.dataset_id}"):
-            self.org_id = self.org_id or _owner_of(page, scope.dataset_id)
-            found = seen.without_repetitions(list(_wanted(page, scope, matcher)))
+            found = seen.without_repetitions(_wanted(page, scope, matcher))
+            if _are_files(found):  # as most pages
+                yield from found
+                continue
             resolved = links.resolve([each for each in found if _is_good_link(each)])
             for each in found:
                 if isinstance(each, RemoteFile):
@@ -179,8 +190,20 @@ def _key_of(record: object) -> _Key | None:
     return file_id, version, path
 
 
-def _wanted(page: Sequence[Any], scope: Scope, matcher: Matcher) -> Iterator[_Found]:
-    """Yield what is wanted of a page: a file where the record is as most are, else the record."""
+def _wanted(page: Sequence[_Found], scope: Scope, matcher: Matcher) -> list[_Found]:
+    """Return what is wanted of a page: a file where the record is as most are, else the record."""
+    if not _are_files(page):
+        return list(_wanted_one_by_one(page, scope, matcher))
+    if not scope.has_patterns:
+        return list(page)
+    return [file for file in page if matcher.matches(file.relative_path)]
+
+
+def _are_files(found: Sequence[_Found]) -> bool:
+    return all(isinstance(each, RemoteFile) for each in found)
+
+
+def _wanted_one_by_one(page: Sequence[Any], scope: Scope, matcher: Matcher) -> Iterator[_Found]:
     has_window = scope.has_window
     for record in page:
         file = plain_file(record)
@@ -225,9 +248,16 @@ def _is_good_link(record: object) -> bool:
     return problem_of(record) is None
 
 
-def _page(
-    client: "RobotoClient", scope: Scope, page_token: str | None
-) -> tuple[list[Any], str | None, dt.datetime | None]:
+class _Page(NamedTuple):
+    """One page: files, or records as the platform sent them."""
+
+    records: Sequence[_Found]
+    next_token: str | None
+    org_id: str | None
+    answered_at: dt.datetime | None
+
+
+def _page(client: "RobotoClient", scope: Scope, page_token: str | None) -> _Page:
     from roboto.domain.files.operations import QueryDatasetFilesRequest
 
     request = QueryDatasetFilesRequest(
@@ -243,11 +273,17 @@ def _page(
             query={"page_token": page_token} if page_token else None,
             idempotent=True,
         )
-        page = response.to_dict(json_path=["data"])
+        answered_at = date_of(response.headers)
+        with response.readable_response as answer:
+            body = answer.read()
+        plain = None if scope.has_window else plain_page(body, scope.dataset_id)
+        if plain is not None:
+            return _Page(plain.files, plain.next_token, plain.org_id, answered_at)
+        page = json.loads(body)["data"]
         items, next_token = list(page["items"]), page["next_token"]
         if next_token is not None and not isinstance(next_token, str):
             raise TypeError(next_token)
-        return items, next_token, date_of(response.headers)
+        return _Page(items, next_token, _owner_of(items, scope.dataset_id), answered_at)
 
 
 def _file(record: Any) -> RemoteFile:

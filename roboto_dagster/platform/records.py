@@ -9,16 +9,18 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from roboto_dagster.errors import ErrorCode
-from roboto_dagster.uri import split_s3_uri
+from roboto_dagster.uri import bucket_of, split_s3_uri
 
-_MAX_VERSION = 2**63 - 1  # of SQLite and Parquet
-_MAX_SIZE_BYTES = 2**47  # above the largest object of any store; the sum of many still fits 63 bits
+MAX_VERSION = 2**63 - 1  # of SQLite and Parquet
+MAX_SIZE_BYTES = 2**47  # above the largest object of any store; the sum of many still fits 63 bits
 # Ids go into URLs and headers of the API.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _BUCKET = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 _PLAIN_URI = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{0,254}/.", re.DOTALL)
-_ARN = re.compile(r"arn:[A-Za-z0-9:._-]+")
+_ARN = re.compile(
+    r"arn:[A-Za-z0-9:._/-]+"
+)  # has slashes only if it is one that `split_s3_uri` knows
 
 _NO_PATH = "?"
 
@@ -49,10 +51,8 @@ class RemoteFile(NamedTuple):  # made by the million, in a third of the time tha
 
     @property
     def bucket_name(self) -> str:
-        """The bucket of its object, taken from the URI by hand: a URL parser would mistake `?` and
-        `#` in keys.
-        """
-        return self.uri.partition("://")[2].partition("/")[0]
+        """The bucket of its object."""
+        return bucket_of(self.uri)
 
     @property
     def has_path(self) -> bool:
@@ -91,9 +91,9 @@ def plain_file(record: Any) -> RemoteFile | None:
         and status == "available"
         and path
         and type(version) is int  # a bool is one, too
-        and 0 <= version <= _MAX_VERSION
+        and 0 <= version <= MAX_VERSION
         and type(size) is int
-        and 0 <= size <= _MAX_SIZE_BYTES
+        and 0 <= size <= MAX_SIZE_BYTES
         and _ID.fullmatch(file_id)
         and _ID.fullmatch(association_id)
         and _PLAIN_URI.match(uri)
@@ -146,7 +146,7 @@ def _text_problem(record: Mapping[str, Any]) -> str | None:
 
 
 def _number_problem(record: Mapping[str, Any]) -> str | None:
-    for name, most in (("size", _MAX_SIZE_BYTES), ("version", _MAX_VERSION)):
+    for name, most in (("size", MAX_SIZE_BYTES), ("version", MAX_VERSION)):
         value = record.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
             return f"{name} is {value!r}"

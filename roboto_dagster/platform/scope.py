@@ -51,6 +51,11 @@ class Scope:
         return Matcher(self.include_patterns, self.exclude_patterns)
 
     @property
+    def has_patterns(self) -> bool:
+        """Whether it matters how a file is named."""
+        return bool(self.include_patterns or self.exclude_patterns)
+
+    @property
     def has_window(self) -> bool:
         """Whether it matters when a file was created."""
         return self.created_from is not None or self.created_before is not None

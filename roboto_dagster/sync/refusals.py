@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from roboto_dagster.disk.paths import MAX_PATH_BYTES
 from roboto_dagster.sync import inventory_sql as sql
-from roboto_dagster.sync.inventory import MARKER_REASON, Inventory
+from roboto_dagster.sync.inventory import Inventory
+from roboto_dagster.sync.listed_rows import MARKER_REASON
 from roboto_dagster.sync.plan import place_of
 
 _BLOCKED_ADVICE = (

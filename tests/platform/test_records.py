@@ -22,6 +22,7 @@ USABLE: list[dict[str, Any]] = [
     {"uri": "s3://bucket/ä"},
     {"uri": "gs://bucket/key"},
     {"uri": "s3://arn:aws:s3:us-east-1:123456789012:accesspoint:ap/key"},
+    {"uri": "s3://arn:aws:s3:us-east-1:123456789012:accesspoint/ap/key"},
     {"fs_type": "link"},
     {"status": "reserved"},
 ]
@@ -72,3 +73,10 @@ def test_a_record_without_a_field_is_not_plain(name: str) -> None:
 def test_what_is_no_record_is_not_plain(value: Any) -> None:
     """A page may hold anything."""
     assert plain_file(value) is None
+
+
+def test_an_access_point_is_a_bucket() -> None:
+    """Its ARN has a slash of its own, at which it must not be cut: credentials are asked for by its name."""
+    arn = "arn:aws:s3:us-east-1:123456789012:accesspoint/ap"
+    file = RemoteFile("fl_1", 1, "a", 1, f"s3://{arn}/a/b", "ds_1")
+    assert file.bucket_name == arn
