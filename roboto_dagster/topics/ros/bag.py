@@ -1,0 +1,284 @@
+"""Messages of a ROS 1 bag (version 2.0), in the order of the file.
+
+rosbags' reader keeps an index of all messages in memory and yields them by time; here the records are read
+one after the other, by its functions. So memory does not grow with the bag, and a bag that was cut or
+never closed yields what it has:
+
+```
+version ─► bag header ─► chunks: connections and messages ─► index: connections, counts by chunk
+   │           │            │                                  │
+UNSUPPORTED_  ENCRYPTED   TRUNCATED, CORRUPT, UNSUPPORTED_   TRUNCATED, COUNT_MISMATCH;
+VERSION                   COMPRESSION                        no index: UNINDEXED
+```
+"""
+
+import collections
+import io
+import os
+import pathlib
+import re
+import struct
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from rosbags.rosbag1.reader import Header, RecordType
+
+from roboto_dagster.topics.faults import UndecodableError
+from roboto_dagster.topics.ros.bag_records import (
+    MAX_CHUNK_BYTES,
+    MAX_HEADER_BYTES,
+    MessageHeaders,
+    decompressed,
+    field,
+    header_of,
+    read_exactly,
+    read_size,
+)
+from roboto_dagster.topics.ros.container import BagConnection
+
+_VERSION = re.compile(rb"#ROSBAG V(\d{1,3})\.(\d{1,3})\n")
+_BUFFER_BYTES = 1024 * 1024
+_COUNT = struct.Struct("<II")
+
+
+def bag_messages(
+    path: pathlib.Path, wanted: Callable[[str], bool]
+) -> Iterator[tuple[BagConnection, int, bytes]]:
+    """Yield connection, time in nanoseconds and payload of each message of a bag.
+
+    Args:
+        path: The bag.
+        wanted: Which topics.
+
+    Raises:
+        UndecodableError: What is wrong with the bag, after all messages that could be read.
+    """
+    with path.open("rb", buffering=_BUFFER_BYTES) as stream:
+        yield from BagReader(stream, wanted).messages()
+
+
+class BagReader:
+    """One bag, read once.
+
+    Args:
+        stream: The bag, opened for reading in binary mode.
+        wanted: Which topics.
+    """
+
+    def __init__(self, stream: BinaryIO, wanted: Callable[[str], bool]) -> None:
+        self._stream = stream
+        self._wanted = wanted
+        self._size = os.fstat(stream.fileno()).st_size
+        self._connections: dict[int, BagConnection | None] = {}  # None: not wanted
+        self._message_headers = MessageHeaders()
+        self._read: collections.Counter[int] = collections.Counter()
+
+    def messages(self) -> Iterator[tuple[BagConnection, int, bytes]]:
+        """Yield connection, time in nanoseconds and payload of each message.
+
+        Raises:
+            UndecodableError: What is wrong with the bag, after all messages that could be read.
+        """
+        self._check_version()
+        index, connections, chunks = self._bag_header()
+        start = self._stream.seek(0, io.SEEK_CUR)
+        is_indexed = start <= index <= self._size
+        if is_indexed:
+            self._read_connections_ahead(index, connections)
+            self._stream.seek(start)
+        yield from self._records(index if is_indexed else self._size)
+        if index == 0:
+            raise UndecodableError("UNINDEXED", "it has no index, as its recorder did not close it")
+        if not is_indexed:
+            raise UndecodableError("TRUNCATED", f"it ends before its index at byte {index}")
+        self._check_index(index, connections, chunks)
+
+    def _check_version(self) -> None:
+        line = self._stream.readline(64)
+        found = _VERSION.fullmatch(line)
+        if not line:
+            raise UndecodableError("TRUNCATED", "it is empty")
+        if found is None:
+            is_cut = self._size < len(b"#ROSBAG V2.0\n")
+            raise UndecodableError(
+                "TRUNCATED" if is_cut else "CORRUPT", "its first line is not a bag's"
+            )
+        if found.groups() != (b"2", b"0"):
+            version = line.decode().strip()
+            raise UndecodableError(
+                "UNSUPPORTED_VERSION", f"it is {version}; `rosbag fix` converts it"
+            )
+
+    def _bag_header(self) -> tuple[int, int, int]:
+        """Return where the index begins, how many connections there are, and how many chunks."""
+        header = self._next_header()
+        if header is None:
+            raise UndecodableError("TRUNCATED", "it ends after its first line")
+        if field(header, "uint8", "op") != RecordType.BAGHEADER:
+            raise UndecodableError("CORRUPT", "it does not begin with the header of a bag")
+        if header.get("encryptor"):
+            raise UndecodableError(
+                "ENCRYPTED", f"it is encrypted by {field(header, 'string', 'encryptor')}"
+            )
+        self._skip_data()
+        counts = (field(header, "uint32", name) for name in ("conn_count", "chunk_count"))
+        return field(header, "uint64", "index_pos"), *counts
+
+    def _next_header(self) -> Header | None:
+        size = read_size(self._stream)
+        return (
+            None if size is None else header_of(read_exactly(self._stream, size, MAX_HEADER_BYTES))
+        )
+
+    def _data_size(self) -> int:
+        size = read_size(self._stream)
+        if size is None:
+            raise UndecodableError("TRUNCATED", "it ends within a record")
+        return size
+
+    def _skip_data(self) -> None:
+        size = self._data_size()
+        if self._stream.seek(size, io.SEEK_CUR) > self._size:
+            raise UndecodableError("TRUNCATED", "it ends within a record")
+
+    def _read_connections_ahead(self, index: int, count: int) -> None:
+        """Read the connections of the index, as some writers put them nowhere else; damage is found later."""
+        self._stream.seek(index)
+        try:
+            for _ in range(count):
+                header = self._next_header()
+                if header is None or field(header, "uint8", "op") != RecordType.CONNECTION:
+                    return
+                self._add_connection(header, self._data())
+        except UndecodableError:
+            return
+
+    def _data(self) -> bytes:
+        return read_exactly(self._stream, self._data_size(), MAX_CHUNK_BYTES)
+
+    def _add_connection(self, header: Header, data: bytes) -> None:
+        number, topic = field(header, "uint32", "conn"), field(header, "string", "topic")
+        if number in self._connections:
+            return
+        details = header_of(data)
+        connection = BagConnection(
+            topic=topic,
+            type_name=field(details, "string", "type"),
+            message_encoding="ros1",
+            schema_encoding="ros1msg",
+            definition=details.get("message_definition", b""),
+        )
+        self._connections[number] = connection if self._wanted(topic) else None
+
+    def _records(self, end: int) -> Iterator[tuple[BagConnection, int, bytes]]:
+        """Yield messages of all records up to an offset; a damaged chunk does not keep others from being read."""
+        damage: UndecodableError | None = None
+        while self._stream.seek(0, io.SEEK_CUR) < end:
+            header = self._next_header()
+            if header is None:
+                break
+            kind = field(header, "uint8", "op")
+            if kind == RecordType.CHUNK:
+                try:
+                    yield from self._chunk(header)
+                except _DamagedChunkError as error:
+                    damage = damage or error.reason
+            elif kind == RecordType.MSGDATA:
+                yield from self._message(header, self._data())
+            elif kind == RecordType.CONNECTION:
+                self._add_connection(header, self._data())
+            else:
+                self._skip_data()
+        if damage is not None:
+            raise damage
+
+    def _chunk(self, header: Header) -> Iterator[tuple[BagConnection, int, bytes]]:
+        compression, size = field(header, "string", "compression"), field(header, "uint32", "size")
+        stored = self._data_size()
+        if compression == "none" and stored > MAX_CHUNK_BYTES:
+            return  # its records are read as those around it, one by one
+        data = read_exactly(self._stream, stored, MAX_CHUNK_BYTES)
+        try:
+            yield from self._chunk_messages(decompressed(data, compression, size))
+        except UndecodableError as error:
+            raise _DamagedChunkError(error) from None
+
+    def _chunk_messages(self, chunk: bytes) -> Iterator[tuple[BagConnection, int, bytes]]:
+        position = 0
+        while position < len(chunk):
+            found = self._message_headers.match(chunk, position) or self._other(chunk, position)
+            number, time_ns, start, size = found
+            position = start + size
+            if position > len(chunk):
+                raise UndecodableError("CORRUPT", "a record is longer than its chunk")
+            if number >= 0:
+                self._read[number] += 1
+                connection = self._connection(number)
+                if connection is not None:
+                    yield connection, time_ns, chunk[start:position]
+
+    def _other(self, chunk: bytes, position: int) -> tuple[int, int, int, int]:
+        """Return what `MessageHeaders.match` does, for any record; the connection is -1 if it is no message."""
+        stream = io.BytesIO(chunk)
+        stream.seek(position)
+        try:
+            header_size = read_size(stream) or 0
+            header = header_of(read_exactly(stream, header_size, MAX_HEADER_BYTES))
+            size = read_size(stream) or 0
+            start = stream.seek(0, io.SEEK_CUR)
+            kind = field(header, "uint8", "op")
+            if kind == RecordType.MSGDATA:
+                self._message_headers.learn(header)
+                return field(header, "uint32", "conn"), field(header, "time", "time"), start, size
+            if kind == RecordType.CONNECTION:
+                self._add_connection(header, read_exactly(stream, size, MAX_HEADER_BYTES))
+        except UndecodableError as error:
+            raise UndecodableError("CORRUPT", f"a chunk is damaged: {error.reason}") from None
+        return -1, 0, start, size
+
+    def _message(self, header: Header, data: bytes) -> Iterator[tuple[BagConnection, int, bytes]]:
+        """Yield a message that is in no chunk."""
+        number = field(header, "uint32", "conn")
+        connection = self._connection(number)
+        if connection is not None:
+            yield connection, field(header, "time", "time"), data
+
+    def _connection(self, number: int) -> BagConnection | None:
+        try:
+            return self._connections[number]
+        except KeyError:
+            raise UndecodableError("CORRUPT", f"connection {number} is not defined") from None
+
+    def _check_index(self, index: int, connections: int, chunks: int) -> None:
+        """Compare the messages read with those that the index counts by chunk."""
+        self._stream.seek(index)
+        for _ in range(connections):
+            self._index_header(RecordType.CONNECTION)
+            self._skip_data()
+        stated: collections.Counter[int] = collections.Counter()
+        for _ in range(chunks):
+            self._index_header(RecordType.CHUNK_INFO)
+            data = self._data()
+            for number, count in _COUNT.iter_unpack(data[: len(data) // 8 * 8]):
+                stated[number] += count
+        if stated != self._read:
+            raise UndecodableError(
+                "COUNT_MISMATCH",
+                f"it holds {sum(self._read.values())} messages, and states {sum(stated.values())}",
+            )
+
+    def _index_header(self, expected: RecordType) -> Header:
+        header = self._next_header()
+        if header is None:
+            raise UndecodableError("TRUNCATED", "it ends within its index")
+        if field(header, "uint8", "op") != expected:
+            raise UndecodableError("CORRUPT", "its index is damaged")
+        return header
+
+
+class _DamagedChunkError(Exception):
+    """A chunk cannot be read; those after it can."""
+
+    def __init__(self, reason: UndecodableError) -> None:
+        super().__init__(reason)
+        self.reason = reason
