@@ -28,13 +28,18 @@ TARGETS = {
 
 pytestmark = pytest.mark.xdist_group("packaging")  # wheel and sdist are built once
 
+TOPICS = {"topics", "topics-ros", "topics-px4"}
 # What a declared dependency is made of, or in step with: import name of the part, and of the complete one.
 PARTS = {
     "awscrt": "boto3",
     "botocore": "boto3",
     "dagster_shared": "dagster",
+    "lz4": "rosbags",
+    "mcap_codec": "roboto_mcap_codec",
+    "numpy": "pyulog",
     "s3transfer": "boto3",
     "werkzeug": "flask",
+    "zstandard": "mcap",
 }
 
 
@@ -140,25 +145,34 @@ def test_components_are_registered_with_dg() -> None:
     assert entry_points["roboto_dagster"].load() is roboto_dagster
 
 
-def declared(*, extra: str | None = None) -> set[str]:
-    """The import names of the dependencies that everybody gets, and of those of *extra*."""
+def declared(extras: set[str]) -> set[str]:
+    """The import names of the dependencies that everybody gets, and of those of *extras*."""
     names = set()
     for requirement in importlib.metadata.requires("roboto-dagster") or []:
         _, _, needed_by = requirement.partition("extra == ")
-        if not needed_by or needed_by.strip("'\"") == extra:
+        if not needed_by or needed_by.strip("'\"") in extras:
             names.add(re.split(r"[^\w.-]", requirement)[0].replace("-", "_").lower())
     return names
 
 
 @pytest.mark.parametrize(
-    ("folder", "extra"),
-    [("", "local"), ("fs", None), ("sync", None), ("testing", "local")],
-    ids=["everything", "fs", "sync", "testing"],
+    ("folder", "extras"),
+    [
+        ("", {"local", *TOPICS}),
+        ("fs", set()),
+        ("sync", set()),
+        ("testing", {"local"}),
+        ("topics", TOPICS),
+        ("topics/mcap", {"topics"}),
+        ("topics/ros", {"topics", "topics-ros"}),
+        ("topics/ulog", {"topics", "topics-px4"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_every_import_is_a_declared_dependency(folder: str, extra: str | None) -> None:
+def test_every_import_is_a_declared_dependency(folder: str, extras: set[str]) -> None:
     """Nothing works only because some dependency happens to install something."""
     imports = imported_by(ROOT / "roboto_dagster" / folder)
-    assert {PARTS.get(name, name) for name in imports} - declared(extra=extra) == set()
+    assert {PARTS.get(name, name) for name in imports} - declared(extras) == set()
 
 
 def test_import_is_light() -> None:

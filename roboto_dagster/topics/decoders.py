@@ -11,6 +11,7 @@ _DEFAULT = (
     "roboto_dagster.topics.mcap.decoder:McapDecoder",
     "roboto_dagster.topics.ros.decoder:BagDecoder",
     "roboto_dagster.topics.ros.decoder:Db3Decoder",
+    "roboto_dagster.topics.ros.decoder:CompressedBagDecoder",
     "roboto_dagster.topics.ulog.decoder:UlogDecoder",
 )
 
