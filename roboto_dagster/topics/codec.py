@@ -82,6 +82,8 @@ class RosPayloads:
         Raises:
             UndecodableError: A message cannot be decoded.
         """
+        if self._definition is not None and not self._definition.root.fields:
+            _check_empty(payloads, 8 if self._is_cdr else 0)
         good = self._check_encapsulation(payloads)
         done = 0
         try:
@@ -122,9 +124,9 @@ class RosPayloads:
         data = mcap_of(self._definition_records, payloads)
         try:
             with _open(data, self._fields) as cursor:
-                schema = cursor.schema
+                self._prepare(cursor.schema)
                 for batch in cursor:
-                    yield self._converted(schema, batch)
+                    yield self._converted(batch)
         except ValueError as error:
             raise _translated(error, payloads) from error
         except BaseException as error:
@@ -132,24 +134,40 @@ class RosPayloads:
                 raise
             raise UndecodableError("DECODER_FAILED", f"the codec failed: {error}") from None
 
-    def _converted(self, schema: "pa.Schema", batch: "pa.RecordBatch") -> Columns:
-        from roboto_dagster.topics.arrays import conversions, header_time
+    def _prepare(self, schema: "pa.Schema") -> None:
+        """Plan the columns, before the codec meets a message: it fails on structures without members."""
+        from roboto_dagster.topics.arrays import conversions
 
         if self._conversions is None:
             self._conversions = conversions(list(schema)[_ROW_COLUMNS:], self._definition)
+
+    def _converted(self, batch: "pa.RecordBatch") -> Columns:
+        from roboto_dagster.topics.arrays import header_time
+
+        planned = self._conversions or ()
         arrays = batch.columns[_ROW_COLUMNS:]
-        fields = [each.field for each in self._conversions]
+        fields = [each.field for each in planned]
         columns = [
             each.constant(batch.num_rows)
             if each.source is None
             else each.apply(arrays[each.source])
-            for each in self._conversions
+            for each in planned
         ]
         times = header_time(fields, columns)
         if self._is_header_hidden:
             kept = [number for number, field in enumerate(fields) if field.name != "header"]
             fields, columns = [fields[each] for each in kept], [columns[each] for each in kept]
         return Columns(rows=batch.num_rows, fields=fields, arrays=columns, header_time=times)
+
+
+def _check_empty(payloads: Sequence[bytes], most: int) -> None:
+    """Raise where messages have bytes and their definition has no fields."""
+    longest = max(map(len, payloads), default=0)
+    if longest > most:  # CDR has a header, a byte in place of no field, and padding
+        raise UndecodableError(
+            "MISSING_DEFINITION",
+            f"the definition is empty, and messages have up to {longest} bytes",
+        )
 
 
 class _RowError(Exception):

@@ -1,28 +1,18 @@
-"""Which decoder reads a file."""
+"""Which decoder reads a file: the first that claims it, by its first bytes or its name."""
 
-import importlib
 import pathlib
 from collections.abc import Sequence
 
 from roboto_dagster.disk.local_file import open_regular
 from roboto_dagster.topics.decoder import HEAD_BYTES, LogDecoder, TopicFault
-
-_DEFAULT = (
-    "roboto_dagster.topics.mcap.decoder:McapDecoder",
-    "roboto_dagster.topics.ros.decoder:BagDecoder",
-    "roboto_dagster.topics.ros.decoder:Db3Decoder",
-    "roboto_dagster.topics.ros.decoder:CompressedBagDecoder",
-    "roboto_dagster.topics.ulog.decoder:UlogDecoder",
-)
+from roboto_dagster.topics.mcap.decoder import McapDecoder
+from roboto_dagster.topics.ros.decoder import BagDecoder, CompressedBagDecoder, Db3Decoder
+from roboto_dagster.topics.ulog.decoder import UlogDecoder
 
 
 def default_decoders() -> tuple[LogDecoder, ...]:
-    """Return the decoders of this package."""
-    found = []
-    for path in _DEFAULT:
-        module, _, name = path.partition(":")
-        found.append(getattr(importlib.import_module(module), name)())
-    return tuple(found)
+    """Return the decoders of this package, in the order in which they are asked."""
+    return (McapDecoder(), BagDecoder(), Db3Decoder(), CompressedBagDecoder(), UlogDecoder())
 
 
 def decoder_for(

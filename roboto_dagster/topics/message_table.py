@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 TIME_COLUMNS = ("log_time", "publish_time", "sequence", "header_time")
 _MAX_TIME = 2**63 - 1
+_DEFINITION_FAULTS = frozenset({"MISSING_DEFINITION", "INVALID_DEFINITION", "UNSUPPORTED_TYPE"})
 # Faults of one message, whose number helps to find it.
 _MESSAGE_FAULTS = frozenset({"CORRUPT", "TIME_RANGE", "TOO_LARGE", "TYPE_MISMATCH"})
 
@@ -30,6 +31,8 @@ class MessageTable:
         definition: The definition, as it stands in the log.
         payloads: Decodes the messages.
         metadata: More metadata of the table, such as its constants; empty texts are left out. Default None.
+        or_raw: Whether messages are delivered as they are if it turns out that their definition does not do.
+            Default False.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class MessageTable:
         definition: bytes,
         payloads: PayloadDecoder,
         metadata: Mapping[str, str] | None = None,
+        or_raw: bool = False,
     ) -> None:
         self.topic = topic
         self.type_name = type_name
@@ -52,16 +56,22 @@ class MessageTable:
         self._schema: pa.Schema | None = None
         self._rows = 0
         self._replaced = 0
+        self._or_raw = or_raw
         facts = {
             "type": type_name,
             "message_encoding": message_encoding,
             "schema_encoding": schema_encoding,
             "schema_sha256": hashlib.sha256(definition).hexdigest() if definition else "",
             "time_base": "utc",
-            "raw": "true" if isinstance(payloads, RawPayloads) else "",
             **(metadata or {}),
         }
         self._metadata = {key: value for key, value in facts.items() if value}
+        if isinstance(payloads, RawPayloads):
+            self._deliver_raw()
+
+    def _deliver_raw(self) -> None:
+        self._payloads = RawPayloads()
+        self._metadata = {**self._metadata, "raw": "true"}
 
     def batches(self, messages: RawMessages) -> Iterator[TopicBatch | TopicFault]:
         """Decode messages; a fault of the topic ends them, after the rows before it.
@@ -74,20 +84,27 @@ class MessageTable:
         """
         if self.failed:
             return
-        done = 0
-        fault = _first_unusable(messages)
-        payloads = messages.payloads if fault is None else messages.payloads[: fault[0]]
         try:
-            for columns in self._payloads.columns(payloads):
-                yield self._batch(columns, messages, done)
-                done += columns.rows
-                self._rows += columns.rows
-            if fault is not None:
-                raise fault[1]
+            yield from self._decoded(messages)
         except UndecodableError as error:
+            if self._or_raw and not self._rows and error.code in _DEFINITION_FAULTS:
+                self._deliver_raw()
+                yield from self.batches(messages)
+                return
             self.failed = True
             number = f"message {self._rows + 1}: " if error.code in _MESSAGE_FAULTS else ""
             yield TopicFault(topic=self.topic, code=error.code, reason=number + error.reason)
+
+    def _decoded(self, messages: RawMessages) -> Iterator[TopicBatch]:
+        done = 0
+        fault = _first_unusable(messages)
+        payloads = messages.payloads if fault is None else messages.payloads[: fault[0]]
+        for columns in self._payloads.columns(payloads):
+            yield self._batch(columns, messages, done)
+            done += columns.rows
+            self._rows += columns.rows
+        if fault is not None:
+            raise fault[1]
 
     def notes(self) -> Iterator[TopicNote]:
         """Yield what is worth knowing of all messages decoded."""

@@ -11,7 +11,8 @@ from roboto_dagster.topics.payloads import PayloadDecoder, RawPayloads
 from roboto_dagster.topics.topic_filter import TopicFilter
 
 _MESSAGES = {"ros1msg": "ros1", "ros2msg": "cdr", "ros2idl": "cdr", "omgidl": "cdr"}
-IDL_ENCODINGS = frozenset({"ros2idl", "omgidl"})
+ROS_ENCODINGS = frozenset(_MESSAGES)
+_IDL_ENCODINGS = frozenset({"ros2idl", "omgidl"})
 
 
 def ros_table(
@@ -48,6 +49,7 @@ def ros_table(
         definition=definition,
         payloads=payloads,
         metadata=metadata,
+        or_raw=topics.raw,
     )
 
 
@@ -56,7 +58,7 @@ def _payloads(
 ) -> tuple[PayloadDecoder, Mapping[str, str]]:
     fields = topics.fields_of(topic)
     encoding = _MESSAGES[schema_encoding]
-    if schema_encoding in IDL_ENCODINGS:
+    if schema_encoding in _IDL_ENCODINGS:
         check_idl(type_name, definition)
         payloads = RosPayloads(
             type_name=type_name,

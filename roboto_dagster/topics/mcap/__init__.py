@@ -1,0 +1,1 @@
+"""MCAP logs: the container, and messages in protobuf and JSON."""

@@ -1,0 +1,262 @@
+"""Reads an MCAP in the order of the file, once, and checks what can be checked on the way.
+
+```
+magic  Header ─► Schema, Channel, Message, Chunk, Attachment … ─► DataEnd ─► summary ─► Footer ─► magic
+                 └───────── CRC of the data section ─────────┘              └─ CRC of the summary ─┘
+       records in a chunk: Schema, Channel, Message (CRC of the chunk)       Statistics: numbers of messages
+```
+Neither footer nor index is needed to find a message, so messages beside chunks are not missed. A file
+that ends before its closing magic is cut, wherever that is.
+"""
+
+import io
+import pathlib
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from roboto_dagster.topics.faults import UndecodableError
+from roboto_dagster.topics.mcap.chunks import MAX_CHUNK_BYTES, chunk_records
+
+if TYPE_CHECKING:
+    from mcap.records import Channel, Schema
+
+MAGIC = b"\x89MCAP0\r\n"
+_MAX_RECORD_BYTES = MAX_CHUNK_BYTES + 1024
+_PIECE_BYTES = 1024 * 1024
+_RECORD = struct.Struct("<BQ")
+_MESSAGE = struct.Struct("<HIQQ")
+_HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE_RECORD, _CHUNK = 1, 2, 3, 4, 5, 6
+_STATISTICS, _DATA_END = 0x0B, 0x0F
+_CRC_OF_DATA_END = struct.Struct("<I")
+_PARSED = frozenset(
+    {_HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE_RECORD, _CHUNK, _STATISTICS, _DATA_END}
+)
+
+MessageTuple = tuple[int, int, int, int, bytes]
+"""Number of the channel, sequence, log time, publish time, payload."""
+
+
+class McapLog:
+    """The messages of an MCAP, with the channels they belong to.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self.schemas: dict[int, Schema] = {}
+        self.channels: dict[int, Channel] = {}
+        self.skipped: set[int] = set()
+        """Numbers of the channels whose messages are counted, and not yielded."""
+        self._counts: Counter[int] = Counter()
+        self._declared: dict[tuple[int, bytes], bytes] = {}
+        self._stated: dict[int, int] | None = None
+        self._stated_total = 0
+
+    def messages(self, includes: Any) -> Iterator[MessageTuple]:
+        """Yield the messages in the order of the file.
+
+        Args:
+            includes: Returns for a topic whether its messages are wanted.
+
+        Yields:
+            Messages of wanted channels.
+
+        Raises:
+            UndecodableError: The file is damaged; what was yielded before is right.
+        """
+        with self._path.open("rb", buffering=_PIECE_BYTES) as stream:
+            source = _Source(stream, self._path.stat().st_size)
+            for opcode, body in source.records():
+                if opcode == _MESSAGE_RECORD:
+                    yield from self._message(body, includes)
+                elif opcode == _CHUNK:
+                    yield from self._chunk(chunk_records(body), includes)
+                elif opcode in {_SCHEMA, _CHANNEL}:
+                    self._declare(opcode, body, includes)
+                elif opcode == _STATISTICS:
+                    self._read_statistics(body)
+        self._check_counts()
+
+    def _message(self, body: bytes, includes: Any) -> Iterator[MessageTuple]:
+        yield from self._chunk(_RECORD.pack(_MESSAGE_RECORD, len(body)) + body, includes)
+
+    def _chunk(self, records: bytes, includes: Any) -> Iterator[MessageTuple]:
+        offset, end = 0, len(records)
+        head, message = _RECORD.unpack_from, _MESSAGE.unpack_from
+        counts, channels, skipped = self._counts, self.channels, self.skipped
+        while offset < end:
+            if end - offset < 9:
+                raise UndecodableError("CORRUPT", "a chunk ends within a record")
+            opcode, length = head(records, offset)
+            start = offset + 9
+            offset = start + length
+            if offset > end:
+                raise UndecodableError("CORRUPT", "a record of a chunk is longer than the chunk")
+            if opcode == _MESSAGE_RECORD:
+                if length < 22:
+                    raise UndecodableError("CORRUPT", "a message is shorter than its head")
+                channel_id, sequence, log_time, publish_time = message(records, start)
+                if channel_id not in channels:
+                    raise UndecodableError(
+                        "CORRUPT", f"a message is of channel {channel_id}, which is not declared"
+                    )
+                counts[channel_id] += 1
+                if channel_id not in skipped:
+                    yield channel_id, sequence, log_time, publish_time, records[start + 22 : offset]
+            elif opcode in {_SCHEMA, _CHANNEL}:
+                self._declare(opcode, records[start:offset], includes)
+
+    def _declare(self, opcode: int, body: bytes, includes: Any) -> None:
+        from mcap.records import Channel, Schema
+
+        key = (opcode, body[:2])
+        if self._declared.get(key) == body:
+            return  # writers repeat all declarations in each chunk
+        if opcode == _SCHEMA:
+            schema = _parsed(Schema, body)
+            if self.schemas.setdefault(schema.id, schema) != schema:
+                raise UndecodableError(
+                    "CORRUPT", f"schema {schema.id} is declared twice, differently"
+                )
+        else:
+            channel = _parsed(Channel, body)
+            if self.channels.setdefault(channel.id, channel) != channel:
+                raise UndecodableError(
+                    "CORRUPT", f"channel {channel.id} is declared twice, differently"
+                )
+            if not includes(channel.topic):
+                self.skipped.add(channel.id)
+        self._declared[key] = body
+
+    def _read_statistics(self, body: bytes) -> None:
+        from mcap.records import Statistics
+
+        statistics = _parsed(Statistics, body)
+        self._stated = dict(statistics.channel_message_counts)
+        self._stated_total = statistics.message_count
+
+    def _check_counts(self) -> None:
+        if self._stated is None:
+            return
+        total = (
+            self._counts.total() if hasattr(self._counts, "total") else sum(self._counts.values())
+        )
+        if total != self._stated_total:
+            raise UndecodableError(
+                "COUNT_MISMATCH", f"the log states {self._stated_total} messages and holds {total}"
+            )
+        for channel_id, stated in self._stated.items():
+            if self._counts[channel_id] != stated:
+                topic = (
+                    self.channels[channel_id].topic
+                    if channel_id in self.channels
+                    else f"channel {channel_id}"
+                )
+                raise UndecodableError(
+                    "COUNT_MISMATCH",
+                    f"the log states {stated} messages of {topic} and holds {self._counts[channel_id]}",
+                )
+
+
+class _Source:
+    """Reads records one by one, with the CRC of what was read."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream = stream
+        self._left = size
+        self._crc = 0
+
+    def records(self) -> Iterator[tuple[int, bytes]]:
+        """Yield type and body of each record that is of use here."""
+        self._read_magic("first")
+        is_ended = False
+        while True:
+            crc = self._crc
+            head = self._read(9)
+            opcode, length = _RECORD.unpack(head)
+            if opcode == 0:
+                raise UndecodableError(
+                    "CORRUPT", "a record has the type 0, as where zeros were written"
+                )
+            if opcode not in _PARSED:
+                self._skip(length)
+                continue
+            if length > _MAX_RECORD_BYTES and length <= self._left:
+                raise UndecodableError(
+                    "TOO_LARGE",
+                    f"a record has {length} bytes; {_MAX_RECORD_BYTES} are read at most",
+                )
+            body = self._read(length)
+            if opcode == _DATA_END:
+                _check_crc(body[:4], crc, "data section")
+                is_ended, self._crc = True, 0
+            elif opcode == _FOOTER:
+                if not is_ended:
+                    raise UndecodableError(
+                        "CORRUPT", "the footer comes before the end of the data section"
+                    )
+                if len(body) >= 20:
+                    _check_crc(body[16:20], zlib.crc32(head + body[:16], crc), "summary")
+                self._read_magic("last")
+                return
+            elif is_ended == (opcode == _STATISTICS):
+                yield opcode, body
+
+    def _read_magic(self, which: str) -> None:
+        magic = self._read(len(MAGIC))
+        if magic != MAGIC:
+            raise UndecodableError(
+                "CORRUPT", f"the {which} bytes of the file are not those of MCAP"
+            )
+
+    def _read(self, length: int) -> bytes:
+        if length > self._left:
+            raise UndecodableError(
+                "TRUNCATED", f"the file ends {length - self._left} bytes before the end of a record"
+            )
+        data = self._stream.read(length)
+        if len(data) < length:
+            raise UndecodableError("TRUNCATED", "the file was cut while it was read")
+        self._left -= length
+        self._crc = zlib.crc32(data, self._crc)
+        return data
+
+    def _skip(self, length: int) -> None:
+        if length > self._left:
+            self._read(length)  # raises
+        while length:
+            length -= len(self._read(min(length, _PIECE_BYTES)))
+
+
+def _check_crc(stated: bytes, actual: int, what: str) -> None:
+    crc = _CRC_OF_DATA_END.unpack(stated)[0] if len(stated) == 4 else 0
+    if crc not in {0, actual}:
+        raise UndecodableError("CORRUPT", f"the CRC of the {what} is wrong")
+
+
+def _parsed(kind: Any, body: bytes) -> Any:
+    """Return a record read by mcap; a text that is longer than its record fails."""
+    from mcap.data_stream import ReadDataStream
+    from mcap.exceptions import McapError
+
+    try:
+        return kind.read(ReadDataStream(_Exact(body)))
+    except (McapError, EOFError, ValueError, struct.error) as error:
+        raise UndecodableError(
+            "CORRUPT", f"a record of type {kind.__name__} cannot be read: {error}"
+        ) from None
+
+
+class _Exact(io.BytesIO):
+    """A stream that fails where it has less than was asked for."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if size is not None and len(data) < size:
+            raise EOFError("it is longer than stated")
+        return data
