@@ -15,6 +15,8 @@ from roboto_dagster.version import __version__
 if TYPE_CHECKING:
     from roboto_dagster.assets import build_roboto_dataset_asset
     from roboto_dagster.checks import build_roboto_dataset_checks
+    from roboto_dagster.checks.topic_checks import build_topic_checks
+    from roboto_dagster.checks.topic_inspector import TopicCheck
     from roboto_dagster.component import RobotoDatasetComponent
     from roboto_dagster.errors import (
         ConfigurationError,
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from roboto_dagster.fs.retry import RetryConfig
     from roboto_dagster.fs.s3_store import S3Store
     from roboto_dagster.inputs.dataset_files import DatasetFiles
+    from roboto_dagster.inputs.dotted import dotted_columns
     from roboto_dagster.inputs.input_types import InputLoader, register_input_type
+    from roboto_dagster.inputs.topic_tables import TopicData, TopicTables
     from roboto_dagster.io_managers import RobotoFilesIOManager
     from roboto_dagster.jobs import build_roboto_dataset_job
     from roboto_dagster.multi_asset import build_roboto_dataset_assets
@@ -49,6 +53,11 @@ if TYPE_CHECKING:
     from roboto_dagster.sync.manifest import manifest_path, read_manifest
     from roboto_dagster.sync.shards.division import ShardOptions
     from roboto_dagster.sync.values import SyncMetadata
+    from roboto_dagster.topic_assets.builder import build_roboto_topics_asset
+    from roboto_dagster.topic_assets.metadata import TopicsMetadata
+    from roboto_dagster.topics.decoder import LogDecoder, TopicBatch, TopicFault, TopicNote
+    from roboto_dagster.topics.errors import DecodeError
+    from roboto_dagster.topics.topic_filter import TopicFilter
     from roboto_dagster.types import DownloadableFile
 
 __all__ = [
@@ -58,12 +67,14 @@ __all__ = [
     "CredentialProviderResource",
     "Credentials",
     "DatasetFiles",
+    "DecodeError",
     "DownloadError",
     "DownloadSession",
     "DownloadableFile",
     "FailedFile",
     "FutureLike",
     "InputLoader",
+    "LogDecoder",
     "ManifestError",
     "MissingPartitionError",
     "ObjectStore",
@@ -81,6 +92,14 @@ __all__ = [
     "ShardOptions",
     "StoreRegistry",
     "SyncMetadata",
+    "TopicBatch",
+    "TopicCheck",
+    "TopicData",
+    "TopicFault",
+    "TopicFilter",
+    "TopicNote",
+    "TopicTables",
+    "TopicsMetadata",
     "__version__",
     "build_roboto_dataset_asset",
     "build_roboto_dataset_assets",
@@ -90,6 +109,9 @@ __all__ = [
     "build_roboto_failure_sensor",
     "build_roboto_source_asset",
     "build_roboto_sync_schedule",
+    "build_roboto_topics_asset",
+    "build_topic_checks",
+    "dotted_columns",
     "failures_of_run",
     "manifest_path",
     "read_manifest",
@@ -104,12 +126,14 @@ _MODULE_OF = {
     "CredentialProviderResource": "resources",
     "Credentials": "fs.credentials",
     "DatasetFiles": "inputs.dataset_files",
+    "DecodeError": "topics.errors",
     "DownloadError": "errors",
     "DownloadSession": "fs.download_session",
     "DownloadableFile": "types",
     "FailedFile": "failures",
     "FutureLike": "fs.object_store",
     "InputLoader": "inputs.input_types",
+    "LogDecoder": "topics.decoder",
     "ManifestError": "errors",
     "MissingPartitionError": "errors",
     "ObjectStore": "fs.object_store",
@@ -127,6 +151,14 @@ _MODULE_OF = {
     "ShardOptions": "sync.shards.division",
     "StoreRegistry": "fs.object_store",
     "SyncMetadata": "sync.values",
+    "TopicBatch": "topics.decoder",
+    "TopicCheck": "checks.topic_inspector",
+    "TopicData": "inputs.topic_tables",
+    "TopicFault": "topics.decoder",
+    "TopicFilter": "topics.topic_filter",
+    "TopicNote": "topics.decoder",
+    "TopicTables": "inputs.topic_tables",
+    "TopicsMetadata": "topic_assets.metadata",
     "build_roboto_dataset_asset": "assets",
     "build_roboto_dataset_assets": "multi_asset",
     "build_roboto_dataset_checks": "checks",
@@ -135,6 +167,9 @@ _MODULE_OF = {
     "build_roboto_failure_sensor": "failure_sensor",
     "build_roboto_source_asset": "source_asset",
     "build_roboto_sync_schedule": "schedules",
+    "build_roboto_topics_asset": "topic_assets.builder",
+    "build_topic_checks": "checks.topic_checks",
+    "dotted_columns": "inputs.dotted",
     "failures_of_run": "failures",
     "manifest_path": "sync.manifest",
     "read_manifest": "sync.manifest",

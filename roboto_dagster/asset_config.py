@@ -103,10 +103,7 @@ class DatasetAssetConfig:
     @property
     def destination(self) -> pathlib.Path:
         """The folder of this process: that of the definition, or a copy of it below `DESTINATION_ROOT`."""
-        root = os.environ.get(DESTINATION_ROOT)
-        if not root:
-            return self.folder
-        return checked_destination(root) / self.folder.relative_to(self.folder.anchor)
+        return process_folder(self.folder)
 
     def to_metadata(self) -> dict[str, dg.MetadataValue]:
         """Return it as definition metadata."""
@@ -214,6 +211,18 @@ class DatasetAssetConfig:
         del settings["folder"]
         text = json.dumps([_GENERATION, settings], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def process_folder(folder: pathlib.Path) -> pathlib.Path:
+    """Return the folder of this process: that of the definition, or a copy of it below `DESTINATION_ROOT`.
+
+    Args:
+        folder: The absolute folder as an asset defines it.
+    """
+    root = os.environ.get(DESTINATION_ROOT)
+    if not root:
+        return folder
+    return checked_destination(root) / folder.relative_to(folder.anchor)
 
 
 def _patterns(name: str, patterns: Any) -> tuple[str, ...]:

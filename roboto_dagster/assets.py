@@ -17,6 +17,7 @@ from roboto_dagster.materialize import (
     check_concurrent_partitions,
     materialize_partitions,
 )
+from roboto_dagster.naming import asset_key_of
 from roboto_dagster.partitions import partitioning_of
 from roboto_dagster.platform.queries import Query
 from roboto_dagster.resource_params import with_resources
@@ -232,7 +233,7 @@ def build_roboto_dataset_asset(
         tags=tags,
         metadata={**config.to_metadata(), **(metadata or {})},
         code_version=code_version or config.code_version(),
-        deps=deps_with_source(_key(name, key_prefix), deps, source),
+        deps=deps_with_source(asset_key_of(name, key_prefix), deps, source),
         automation_condition=ignoring_source(automation_condition, source),
         freshness_policy=freshness_policy,
         retry_policy=retry_policy,
@@ -251,11 +252,6 @@ def build_roboto_dataset_asset(
     ops = ShardOps(partitioning, asset.key, retry=retry, options=options, shards=shards)
     of_steps = StepSettings(retry_policy, of_op, pool, hooks, io_manager_key)
     return sharded_asset(asset, ops, resources=resources, settings=of_steps)
-
-
-def _key(name: str, prefix: str | Sequence[str] | None) -> dg.AssetKey:
-    parts = [prefix] if isinstance(prefix, str) else list(prefix or ())
-    return dg.AssetKey([*parts, name])
 
 
 def _check_retry(retry: object) -> None:

@@ -10,6 +10,7 @@ import dagster as dg
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.setting_checks import check_resource_key
+from roboto_dagster.topic_assets.config import TopicsAssetConfig
 
 
 def check_definition(
@@ -76,7 +77,8 @@ def _check_hooks(hooks: Any) -> None:
 
 
 def _check_metadata(metadata: Mapping[str, Any] | None) -> None:
-    taken = sorted(DatasetAssetConfig.METADATA_KEYS.intersection(metadata or ()))
+    ours = DatasetAssetConfig.METADATA_KEYS | TopicsAssetConfig.METADATA_KEYS
+    taken = sorted(ours.intersection(metadata or ()))
     if taken:
         raise ConfigurationError(
             f"metadata must not hold {', '.join(taken)}, which this package sets: use another key."

@@ -184,7 +184,17 @@ def materialized_keys(config: DatasetAssetConfig, asset_key: dg.AssetKey) -> lis
         config: The asset's.
         asset_key: The asset's.
     """
-    folder = config.destination / ".roboto" / file_name(asset_key.to_user_string())
+    return keys_with_manifest(config.destination, asset_key)
+
+
+def keys_with_manifest(destination: pathlib.Path, asset_key: dg.AssetKey) -> list[str]:
+    """Return the keys of all partitions that have a manifest below a destination.
+
+    Args:
+        destination: The folder.
+        asset_key: The asset's.
+    """
+    folder = destination / ".roboto" / file_name(asset_key.to_user_string())
     return sorted(urllib.parse.unquote(path.stem) for path in folder.glob("[!.]*.parquet"))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from roboto_dagster.errors import ConfigurationError
-from roboto_dagster.failures import PartitionFailure, failures_of_run
+from roboto_dagster.failures import FailedFile, PartitionFailure, failures_of_run
 from roboto_dagster.setting_checks import check_http_url
 from roboto_dagster.sync.report import count
 from roboto_dagster.text import one_line
@@ -95,7 +95,8 @@ def failure_text(
         webserver_url: URL of Dagster's UI. Default None: the text has the run's id alone.
     """
     run = f"{webserver_url}/runs/{run_id}" if webserver_url else f"run {run_id}"
-    head = f"Not delivered: {count(len(failures), 'partition')} in {run}"
+    verb = "decoded" if all(each.of_topics for each in failures) else "delivered"
+    head = f"Not {verb}: {count(len(failures), 'partition')} in {run}"
     shown = [line for each in failures[:MAX_PARTITIONS] for line in _partition_lines(each)]
     hidden = len(failures) - MAX_PARTITIONS
     return "\n".join([head, *shown, *([f"… and {hidden} more"] if hidden > 0 else [])])
@@ -107,15 +108,21 @@ def _partition_lines(failure: PartitionFailure) -> Sequence[str]:
     if not failure.files:
         return [f"• {title}: {one_line(' '.join(failure.description.split()))}"]
     total = sum(failure.error_codes.values())
+    noun = "log or topic" if failure.of_topics else "file"
     files = [
-        f"    {file.error_code} {one_line(file.relative_path)}: {one_line(file.message)}"
+        f"    {file.error_code} {_place(file)}: {one_line(file.message)}"
         for file in failure.files[:MAX_FILES]
     ]
     hidden = total - len(files)
     advice = dict.fromkeys(file.advice for file in failure.files if file.advice)
     return [
-        f"• {title}: {count(total, 'file')} failed",
+        f"• {title}: {count(total, noun)} failed",
         *files,
-        *([f"    … and {count(hidden, 'more file')}"] if hidden > 0 else []),
+        *([f"    … and {count(hidden, f'more {noun}')}"] if hidden > 0 else []),
         *(f"    → {each}" for each in advice),
     ]
+
+
+def _place(file: FailedFile) -> str:
+    names = [file.relative_path, file.topic]
+    return ", ".join(one_line(each) for each in names if each)

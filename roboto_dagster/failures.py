@@ -9,14 +9,17 @@ def alert(context: dg.RunFailureSensorContext) -> None:
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from roboto_dagster.errors import ADVICE, ManifestError
-from roboto_dagster.run_history import EVENT_TYPES, Planned, Reason, RunHistory, dataset_ops
+from roboto_dagster.run_history import EVENT_TYPES, Planned, Reason, RunHistory, own_ops
 from roboto_dagster.sync.manifest import iterate_manifest
+from roboto_dagster.topics.faults import FAULT_ADVICE
+from roboto_dagster.topics.manifest import read_topics_manifest
 
 _COLUMNS = ("relative_path", "error_code", "attempts", "error", "status")
 _ENDED_WITHOUT_SUCCESS = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
@@ -25,14 +28,16 @@ _ELLIPSIS = "…"  # the last row of a table that was cut
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FailedFile:
-    """One file that could not be delivered.
+    """One file that could not be delivered, or one log or topic that could not be decoded.
 
     Attributes:
         relative_path: Its path in the dataset.
-        error_code: One of `roboto_dagster.errors.ERROR_CODES`.
+        error_code: One of `roboto_dagster.errors.ERROR_CODES`; of a log one of `roboto_dagster.topics.faults.FAULT_CODES`,
+            or that of a decoder of your own.
         attempts: How often it was tried, in all.
         transient: Whether a re-run may succeed; None where that is not known.
         message: What happened.
+        topic: The topic of the log that failed; None for a file or all of a log.
     """
 
     relative_path: str
@@ -40,11 +45,12 @@ class FailedFile:
     attempts: int
     transient: bool | None
     message: str
+    topic: str | None = None
 
     @property
     def advice(self) -> str:
-        """What to do next, in one sentence; empty for a code of a newer release."""
-        return ADVICE.get(self.error_code, "")
+        """What to do next, in one sentence; empty for a code of a newer release, or of a decoder of your own."""
+        return ADVICE.get(self.error_code) or FAULT_ADVICE.get(self.error_code, "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +68,7 @@ class PartitionFailure:
         manifest: Path of the manifest, which names every file; None if it was not even planned.
         reason: `"failed"`; or `"canceled"` and `"interrupted"` (its process was killed) of a partition that the
             run did not get to.
+        of_topics: Whether its logs could not be decoded: it is of a topics asset.
     """
 
     asset_key: dg.AssetKey
@@ -73,6 +80,7 @@ class PartitionFailure:
     files: Sequence[FailedFile]
     manifest: str | None
     reason: Reason = "failed"
+    of_topics: bool = False
 
     @property
     def transient(self) -> bool:
@@ -90,6 +98,8 @@ class PartitionFailure:
                 f"{self.partition_key or self.asset_key.to_user_string()} has no manifest: it was not planned. Read "
                 "description for the reason."
             )
+        if self.of_topics:
+            return _failed_topics(self.manifest)
         return [
             FailedFile(
                 relative_path=path,
@@ -121,7 +131,7 @@ def failures_of_run(instance: dg.DagsterInstance, run_id: str) -> list[Partition
     run = instance.get_run_by_id(run_id)
     found = _failures(history)
     if run is not None and run.status in _ENDED_WITHOUT_SUCCESS:
-        ops = dataset_ops(instance, run)
+        ops = own_ops(instance, run)
         was_canceled = run.status is dg.DagsterRunStatus.CANCELED
         found += [
             _unfinished(planned, history.end_of(planned, was_canceled=was_canceled))
@@ -130,6 +140,21 @@ def failures_of_run(instance: dg.DagsterInstance, run_id: str) -> list[Partition
             and not history.was_skipped(planned, was_canceled=was_canceled)
         ]
     return found
+
+
+def _failed_topics(manifest: str) -> list[FailedFile]:
+    return [
+        FailedFile(
+            relative_path=row.relative_path,
+            error_code=row.code,
+            attempts=1,
+            transient=None,
+            message=row.reason or "",
+            topic=row.topic,
+        )
+        for row in read_topics_manifest(pathlib.Path(manifest))
+        if row.code is not None
+    ]
 
 
 def _failures(history: RunHistory) -> list[PartitionFailure]:
@@ -179,6 +204,7 @@ def _failure(observation: dg.AssetObservation) -> PartitionFailure | None:
         if table
         else [],
         manifest=plain.get("roboto/manifest"),
+        of_topics="roboto/rows_by_topic" in plain,
     )
 
 
@@ -189,4 +215,5 @@ def _file(row: Mapping[str, Any]) -> FailedFile:
         attempts=int(row["attempts"]),
         transient=bool(row["transient"]),
         message=str(row["message"]),
+        topic=str(row["topic"]) if row.get("topic") else None,
     )

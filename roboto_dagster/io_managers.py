@@ -9,14 +9,18 @@ import dagster as dg
 from pydantic import Field
 
 from roboto_dagster.asset_config import DatasetAssetConfig
-from roboto_dagster.delivered import complete_files, materialized_keys
+from roboto_dagster.delivered import complete_files, keys_with_manifest
 from roboto_dagster.errors import ConfigurationError, MissingPartitionError
 from roboto_dagster.inputs.dataset_files import DatasetFiles
 from roboto_dagster.inputs.input_types import input_type
+from roboto_dagster.inputs.topic_tables import TopicTables
+from roboto_dagster.inputs.topic_types import TOPIC_LOADERS
 from roboto_dagster.resource_checks import checked_fields, is_variable
 from roboto_dagster.sync.options import checked_destination
 from roboto_dagster.sync.report import count
 from roboto_dagster.text import one_line
+from roboto_dagster.topic_assets.config import TopicsAssetConfig
+from roboto_dagster.topic_assets.tables import complete_tables
 
 _ALLOW_MISSING = "allow_missing_partitions"
 _MAX_NAMED_PARTITIONS = 3
@@ -41,7 +45,20 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
     | `dict[str, …]` of one of those | the same by partition key |
     | `… | None` of one of those | None if there is no partition to load |
 
-    Of an `AssetIn`'s metadata it reads `format` (which files of data), `content` (`manifest` or `data`,
+    Of an upstream topics asset it loads tables:
+
+    | annotation | value |
+    |---|---|
+    | `TopicTables`, or none | the tables of all topics, by topic |
+    | `TopicData` | the rows of a topic from all logs, unread |
+    | `pyarrow.Table`, `polars.DataFrame` | the same in memory |
+    | `pyarrow.dataset.Dataset`, `polars.LazyFrame`, `duckdb.DuckDBPyRelation` | the same, read as far as needed |
+    | `list[pathlib.Path]` | the paths of the tables |
+
+    The topic is that of `AssetIn(metadata={"topic": "/imu"})`, a topic or a list of patterns; it may be left out where
+    there is one. `{"columns": "dotted"}` gives the fields of nested messages as columns of their own.
+
+    Of an `AssetIn`'s metadata it reads besides `format` (which files of data), `content` (`manifest` or `data`,
     where a table is loaded) and `allow_missing_partitions`.
 
     Data is what Parquet, CSV, Arrow or Feather files hold, with the columns of all of them.
@@ -96,17 +113,22 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
             MissingPartitionError: A partition was never materialized, or its last sync failed.
             ManifestError: A file that was delivered is missing, or of another size.
         """
-        wanted = input_type(_annotation(context))
-        loaded = self._load(context, self._config_of(context))
+        config = self._config_of(context)
+        is_topics = isinstance(config, TopicsAssetConfig)
+        wanted = input_type(_annotation(context), TOPIC_LOADERS if is_topics else None)
+        loaded = self._load(context, config)
         if wanted.optional and not loaded.partitions:
             return None
         if wanted.by_key:
-            return {key: wanted.loader(files, context) for key, files in loaded.partitions.items()}
-        return wanted.loader(_together(loaded), context)
+            return {key: wanted.loader(value, context) for key, value in loaded.partitions.items()}
+        together = _topics_together(loaded) if is_topics else _together(loaded)
+        return wanted.loader(together, context)
 
-    def _load(self, context: dg.InputContext, config: DatasetAssetConfig) -> "_Loaded":
+    def _load(
+        self, context: dg.InputContext, config: DatasetAssetConfig | TopicsAssetConfig
+    ) -> "_Loaded":
         missing: dict[str, MissingPartitionError] = {}
-        partitions: dict[str, DatasetFiles] = {}
+        partitions: dict[str, Any] = {}
         allow_missing = self._allow_missing(context)
         try:
             keys = _keys(context, config)
@@ -115,13 +137,13 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
                 return _Loaded({}, ())
             raise
         for key in keys:
-            files = _files_of(config, context.asset_key, key)
-            if isinstance(files, DatasetFiles):
-                partitions[key] = files
+            value = _value_of(config, context.asset_key, key)
+            if not isinstance(value, MissingPartitionError):
+                partitions[key] = value
             elif allow_missing:
-                missing[key] = files
+                missing[key] = value
             else:
-                raise files
+                raise value
         if missing:
             context.log.warning(_left_out(context.asset_key, missing, len(keys)))
         return _Loaded(partitions, tuple(missing))
@@ -137,9 +159,13 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
             )
         return value
 
-    def _config_of(self, context: dg.InputContext) -> DatasetAssetConfig:
+    def _config_of(self, context: dg.InputContext) -> DatasetAssetConfig | TopicsAssetConfig:
         upstream = context.upstream_output
         metadata = dict(upstream.definition_metadata or {}) if upstream is not None else {}
+        topics = TopicsAssetConfig.from_metadata(metadata)
+        if topics is not None:
+            folder = checked_destination(self.destination) if self.destination else topics.folder
+            return dataclasses.replace(topics, folder=folder)
         config = DatasetAssetConfig.from_metadata(metadata)
         if self.destination is not None:
             folder = checked_destination(self.destination)
@@ -160,14 +186,14 @@ def _annotation(context: dg.InputContext) -> Any:
         return Any
 
 
-def _keys(context: dg.InputContext, config: DatasetAssetConfig) -> list[str]:
+def _keys(context: dg.InputContext, config: DatasetAssetConfig | TopicsAssetConfig) -> list[str]:
     """Return the partitions to load; the dataset's id where there are none."""
     if context.has_asset_partitions:
         return sorted(context.asset_partition_keys)  # sets of keys have no order of their own
     if config.dataset_id is not None:
         return [config.dataset_id]
     # Defined in another code location, which is known by its key alone: the disk knows more.
-    found = materialized_keys(config, context.asset_key)
+    found = keys_with_manifest(config.destination, context.asset_key)
     if len(found) == 1:
         return found
     name = context.asset_key.to_user_string()
@@ -184,14 +210,17 @@ def _keys(context: dg.InputContext, config: DatasetAssetConfig) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Loaded:
-    partitions: Mapping[str, DatasetFiles]
+    partitions: Mapping[str, Any]
     missing: tuple[str, ...]
 
 
-def _files_of(
-    config: DatasetAssetConfig, asset_key: dg.AssetKey, key: str
-) -> DatasetFiles | MissingPartitionError:
+def _value_of(
+    config: DatasetAssetConfig | TopicsAssetConfig, asset_key: dg.AssetKey, key: str
+) -> DatasetFiles | TopicTables | MissingPartitionError:
     try:
+        if isinstance(config, TopicsAssetConfig):
+            rows = tuple(complete_tables(config, asset_key, key))
+            return TopicTables(partition_keys=(key,), rows=rows)
         files = tuple(complete_files(config, asset_key, key))
     except MissingPartitionError as error:
         return error
@@ -205,6 +234,15 @@ def _together(loaded: _Loaded) -> DatasetFiles:
         partition_keys=_joined(files.partition_keys for files in each),
         manifests=_joined(files.manifests for files in each),
         files=_joined(files.files for files in each),
+        missing_partition_keys=loaded.missing,
+    )
+
+
+def _topics_together(loaded: _Loaded) -> TopicTables:
+    each = loaded.partitions.values()
+    return TopicTables(
+        partition_keys=_joined(tables.partition_keys for tables in each),
+        rows=_joined(tables.rows for tables in each),
         missing_partition_keys=loaded.missing,
     )
 

@@ -44,6 +44,16 @@ def derived_name(asset_key: dg.AssetKey | Sequence[str], suffix: str = "") -> st
     return f"{plain_name(plain)}_{digest}{suffix}"
 
 
+def asset_key_of(name: str, prefix: str | Sequence[str] | None) -> dg.AssetKey:
+    """Return the key of an asset as Dagster makes it.
+
+    Args:
+        name: The asset's name.
+        prefix: Its `key_prefix`.
+    """
+    return dg.AssetKey([*([prefix] if isinstance(prefix, str) else prefix or ()), name])
+
+
 def label_of(asset: dg.AssetsDefinition) -> str:
     """Return what messages call an asset; several of one op go by the name of that.
 

@@ -21,6 +21,9 @@ Reason = Literal["failed", "canceled", "interrupted"]
 DATASET_OP_TAGS: Mapping[str, str] = {"roboto/dataset_asset": "true"}
 """Tags of the op of each dataset asset: by them a run's steps are recognized, even if they never started."""
 
+TOPICS_OP_TAGS: Mapping[str, str] = {"roboto/topics_asset": "true"}
+"""The same of each topics asset."""
+
 _TYPE = dg.DagsterEventType
 EVENT_TYPES = (
     _TYPE.ASSET_MATERIALIZATION_PLANNED,
@@ -146,8 +149,8 @@ def _root(error: Any) -> Any:
 _NEXT = "Completed files are kept: run it again."
 
 
-def dataset_ops(instance: dg.DagsterInstance, run: dg.DagsterRun) -> frozenset[str]:
-    """Return the names of the ops of a run that deliver datasets.
+def own_ops(instance: dg.DagsterInstance, run: dg.DagsterRun) -> frozenset[str]:
+    """Return the names of the ops of a run that deliver datasets or decode their logs.
 
     Args:
         instance: Where the run's job is kept.
@@ -156,4 +159,5 @@ def dataset_ops(instance: dg.DagsterInstance, run: dg.DagsterRun) -> frozenset[s
     if run.job_snapshot_id is None:
         return frozenset()
     ops = instance.get_job_snapshot(run.job_snapshot_id).node_defs_snapshot.op_def_snaps
-    return frozenset(op.name for op in ops if op.tags.items() >= DATASET_OP_TAGS.items())
+    ours = (DATASET_OP_TAGS.items(), TOPICS_OP_TAGS.items())
+    return frozenset(op.name for op in ops if any(op.tags.items() >= each for each in ours))

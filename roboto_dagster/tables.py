@@ -1,9 +1,10 @@
 """Delivered files as Arrow tables: the manifests' rows, and the data in Parquet, CSV, Arrow and Feather files."""
 
 import concurrent.futures
+import functools
 import itertools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 from roboto_dagster.errors import ConfigurationError
@@ -80,7 +81,11 @@ def empty_dataset() -> "pad.Dataset":
     return pad.dataset(pa.schema([]).empty_table())
 
 
-def open_dataset(paths: Sequence[pathlib.Path], data_format: DataFormat) -> "pad.Dataset":
+def open_dataset(
+    paths: Sequence[pathlib.Path],
+    data_format: DataFormat,
+    constants: Sequence[Mapping[str, str]] | None = None,
+) -> "pad.Dataset":
     """Return the data of files of one format, with the columns of all of them.
 
     Arrow alone takes the columns of the first file, and drops those that only others have.
@@ -88,6 +93,7 @@ def open_dataset(paths: Sequence[pathlib.Path], data_format: DataFormat) -> "pad
     Args:
         paths: The files, one or more.
         data_format: Their format.
+        constants: Of each file, columns that are added to its rows, the same ones for all. Default: none.
 
     Raises:
         ConfigurationError: A file cannot be read, or a column has types that do not go together; the
@@ -104,7 +110,41 @@ def open_dataset(paths: Sequence[pathlib.Path], data_format: DataFormat) -> "pad
         unified = pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ConfigurationError(_conflict(paths, schemas)) from error
-    return pad.dataset([str(path) for path in paths], schema=unified, format=data_format)
+    if constants is None:
+        return pad.dataset([str(path) for path in paths], schema=unified, format=data_format)
+    return _with_constants(paths, unified, data_format, constants)
+
+
+def _with_constants(
+    paths: Sequence[pathlib.Path],
+    schema: "pa.Schema",
+    data_format: DataFormat,
+    constants: Sequence[Mapping[str, str]],
+) -> "pad.Dataset":
+    """Add columns as Arrow adds those of a partition: they cost nothing, and filters on them choose files."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.dataset as pad
+    from pyarrow import fs
+
+    for name in constants[0]:
+        schema = schema.append(pa.field(name, pa.string()))
+    expressions = [
+        functools.reduce(
+            lambda left, right: left & right,
+            [pc.field(name) == value for name, value in each.items()],
+        )
+        for each in constants
+    ]
+    return pad.FileSystemDataset.from_paths(
+        [str(path) for path in paths],
+        schema=schema,
+        format={"parquet": pad.ParquetFileFormat, "csv": pad.CsvFileFormat}.get(
+            data_format, pad.IpcFileFormat
+        )(),
+        filesystem=fs.LocalFileSystem(),
+        partitions=expressions,
+    )
 
 
 def _schema_of(path: pathlib.Path, data_format: DataFormat) -> "pa.Schema":

@@ -15,8 +15,11 @@ from roboto_dagster import (
     ObjectStoreResource,
     RobotoDatasetComponent,
     StoreRegistry,
+    TopicCheck,
     build_roboto_dataset_asset,
     build_roboto_dataset_checks,
+    build_roboto_topics_asset,
+    build_topic_checks,
     failures_of_run,
 )
 from roboto_dagster.testing import LocalRoboto
@@ -118,6 +121,39 @@ def materialize_range(local: LocalRoboto, folder: pathlib.Path) -> None:
     assert [old == new for old, new in zip(*versions, strict=True)] == [True, False, True], versions
 
 
+def decode_range(local: LocalRoboto, folder: pathlib.Path) -> None:
+    """Decode a range of partitions in the run that delivers them; the files are no logs."""
+    keys = [local.add_dataset(name) for name in "ab"]
+    for key in keys:
+        local.add_file(key, "x.csv", key.encode())
+    logs = build_roboto_dataset_asset(
+        "logs",
+        destination=folder / "logs",
+        partitions_def=dg.StaticPartitionsDefinition(keys),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    topics = build_roboto_topics_asset(
+        "topics",
+        upstream=logs,
+        destination=folder / "topics",
+        decoders=[],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    checks = build_topic_checks(topics, {"/imu": TopicCheck(monotonic=True)})
+    result = dg.materialize(
+        [logs, topics, *checks],
+        resources=local.resources(),
+        tags={
+            "dagster/asset_partition_range_start": keys[0],
+            "dagster/asset_partition_range_end": keys[1],
+        },
+    )
+    made = [event.partition for event in result.get_asset_materialization_events()]
+    assert made == [*keys, *keys], made
+    evaluated = [(each.partition, each.passed) for each in result.get_asset_check_evaluations()]
+    assert evaluated == [(key, False) for key in keys], evaluated
+
+
 def load_component(folder: pathlib.Path) -> None:
     """Describe the component as `dg` does, and load what it builds."""
     assert RobotoDatasetComponent.get_spec().tags
@@ -132,6 +168,13 @@ def load_component(folder: pathlib.Path) -> None:
             "sensor": {"owners": ["team:robots"]},
             "schedule": {"cron_schedule": "@daily", "owners": ["team:robots"]},
             "checks": {},
+            "topics": [
+                {
+                    "name": "topics",
+                    "destination": str(folder / "component topics"),
+                    "checks": {"topics": {"/imu": {"monotonic": True}}},
+                }
+            ],
         }
     )
     dg.Definitions.validate_loadable(dg.component_defs(component=component))
@@ -158,6 +201,7 @@ def main() -> None:
             download(local, dataset_id, engine, pathlib.Path(folder))
             materialize(local, dataset_id, engine, pathlib.Path(folder, engine))
         materialize_range(local, pathlib.Path(folder))
+        decode_range(local, pathlib.Path(folder, "decoded"))
         load_component(pathlib.Path(folder))
         cancel_a_run(local, pathlib.Path(folder))
 

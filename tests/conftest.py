@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pytest
@@ -20,6 +20,9 @@ from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.sync.run import sync
 from roboto_dagster.testing import LocalRoboto
+
+if TYPE_CHECKING:
+    from tests.topic_assets.lab import Topics
 
 AT_ONCE = RetryConfig(max_attempts=3, wait_initial_seconds=0.0, wait_max_seconds=0.0)
 
@@ -254,6 +257,19 @@ def materialize(resources: dict[str, Any], tmp_path: pathlib.Path) -> Iterator[M
     """Runs assets with an instance of their own."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield Materializer(resources, tmp_path / "logs", instance)
+
+
+@pytest.fixture
+def topics(materialize: Materializer, local: LocalRoboto) -> "Topics":
+    """Two datasets of a log and a file that is none."""
+    from tests.topic_assets.lab import LOG, Topics
+
+    keys = []
+    for number in range(2):
+        keys.append(local.add_dataset(f"flight {number}"))
+        local.add_file(keys[-1], "drive.lines", LOG)
+        local.add_file(keys[-1], "notes.txt", b"no log")
+    return Topics(materialize, local, keys)
 
 
 @pytest.fixture

@@ -70,6 +70,34 @@ def test_yaml_example() -> None:
             check_definitions(definitions)
 
 
+def check_topics(definitions: dg.Definitions) -> None:
+    """Both examples decode the same logs, and check the same."""
+    graph = definitions.resolve_asset_graph()
+    node = graph.get(dg.AssetKey("robot_topics"))
+    assert node.parent_keys == {dg.AssetKey("robot_logs")}
+    assert node.partitions_def == dg.DynamicPartitionsDefinition(name="drives")
+    assert {key.name for key in graph.asset_check_keys} == {
+        *("imu_rate", "imu_max_gap", "imu_monotonic")
+    }
+    assert node.automation_condition is not None
+
+
+def test_topics_example() -> None:
+    """The asset of topics, its checks, and one downstream that loads a topic."""
+    check_topics(run(block("python", "build_topic_checks"))["defs"])
+
+
+def test_yaml_example_of_topics() -> None:
+    """The same as a field of the component."""
+    contents = yaml.safe_load(block("yaml", "robot_topics"))
+    with create_defs_folder_sandbox() as sandbox:
+        path = sandbox.scaffold_component(
+            component_cls=RobotoDatasetComponent, defs_yaml_contents=contents
+        )
+        with sandbox.load_component_and_build_defs(defs_path=path) as (_, definitions):
+            check_topics(definitions)
+
+
 def test_instance_example() -> None:
     """Dagster accepts the settings of pools and monitoring."""
     with dg.instance_for_test(

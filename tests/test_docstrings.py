@@ -5,9 +5,11 @@ import inspect
 import pathlib
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.dataset
 import pytest
 from roboto import Association
 
@@ -21,10 +23,15 @@ from roboto_dagster import (
     ShardOptions,
     StoreRegistry,
     SyncMetadata,
+    TopicCheck,
+    TopicsMetadata,
     build_roboto_dataset_asset,
     build_roboto_dataset_assets,
     build_roboto_dataset_job,
     build_roboto_sync_schedule,
+    build_roboto_topics_asset,
+    build_topic_checks,
+    dotted_columns,
     failures_of_run,
     register_input_type,
 )
@@ -34,6 +41,10 @@ from roboto_dagster.component.fields import SettingsModel, setting
 from roboto_dagster.inputs.input_types import input_type
 from roboto_dagster.partitions import partitioning_of
 from roboto_dagster.testing import LocalRoboto, faults
+
+if TYPE_CHECKING:
+    from tests.conftest import Materializer
+    from tests.topic_assets.lab import Topics
 
 PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
 
@@ -172,6 +183,37 @@ def test_metadata(dataset: str, flights: dg.AssetsDefinition, local: LocalRoboto
     with dg.DagsterInstance.ephemeral() as instance:
         materialize(flights, local, dataset, instance)
         run("sync.values.SyncMetadata", SyncMetadata=SyncMetadata, instance=instance, asset=flights)
+
+
+def test_topics(topics: "Topics", materialize: "Materializer") -> None:
+    """Topics are decoded and checked, their numbers read by name, and nested columns one by one."""
+    asset = topics.asset()
+    assert topics.run(asset).success
+    run(
+        "topic_assets.metadata.TopicsMetadata",
+        TopicsMetadata=TopicsMetadata,
+        instance=materialize.instance,
+        asset=asset,
+    )
+    tables = {"robot_logs": topics.logs, "robot_topics": asset}
+    run(
+        "topic_assets.builder.build_roboto_topics_asset",
+        build_roboto_topics_asset=build_roboto_topics_asset,
+        **tables,
+    )
+    run(
+        "checks.topic_checks.build_topic_checks",
+        TopicCheck=TopicCheck,
+        build_topic_checks=build_topic_checks,
+        **tables,
+    )
+    pose = {"pose": [{"position": {"x": 1.0}}]}
+    names = run(
+        "inputs.dotted.dotted_columns",
+        dotted_columns=dotted_columns,
+        dataset=pyarrow.dataset.dataset(pa.table(pose)),
+    )
+    assert names["poses"].to_pydict() == {"x": [1.0]}
 
 
 def test_an_own_asset(dataset: str, local: LocalRoboto, tmp_path: pathlib.Path) -> None:

@@ -16,11 +16,14 @@ from roboto_dagster import (
     RetryConfig,
     RobotoDatasetComponent,
     RobotoResource,
+    TopicCheck,
     build_roboto_dataset_asset,
     build_roboto_dataset_checks,
     build_roboto_dataset_sensor,
     build_roboto_source_asset,
     build_roboto_sync_schedule,
+    build_roboto_topics_asset,
+    build_topic_checks,
 )
 from roboto_dagster.component.asset_models import SourceAsset
 from roboto_dagster.component.framework import DatasetOp
@@ -33,6 +36,7 @@ from roboto_dagster.component.models import (
     SyncSchedule,
 )
 from roboto_dagster.component.partitions import DatasetPartitions
+from roboto_dagster.component.topics import TopicChecks, TopicExpectation, TopicsFields
 
 Surface = Callable[..., Any]
 
@@ -56,6 +60,7 @@ ASSET = {
         )
     },
 }
+TOPICS_ASSET = set(ASSET) - {"query", "partitions_def"}
 STATUS = {"default_status": ["running"]}
 OF_COMPONENT: dict[str, list[str]] = {"asset": [], "roboto_resource_key": []}
 SURFACES: list[tuple[Surface, type[BaseModel], Mapping[str, list[str]]]] = [
@@ -68,6 +73,13 @@ SURFACES: list[tuple[Surface, type[BaseModel], Mapping[str, list[str]]]] = [
     ),
     (build_roboto_dataset_checks, DeliveryChecks, {**OF_COMPONENT, "max_age": ["max_age_hours"]}),
     (build_roboto_source_asset, SourceAsset, {}),
+    (
+        build_roboto_topics_asset,
+        TopicsFields,
+        {name: fields for name, fields in ASSET.items() if name in TOPICS_ASSET},
+    ),
+    (build_topic_checks, TopicChecks, {"asset": []}),
+    (TopicCheck, TopicExpectation, {}),
     (RobotoResource, RobotoConnection, {"api_key": ["api_key_env"]}),
     (ObjectStoreResource, StoreConnection, {}),
     (RetryConfig, Repetition, {}),
@@ -77,9 +89,10 @@ IDS = [model.__name__ for _, model, _ in SURFACES]
 # Fields of YAML for which Python has an object, a resource or a method to override.
 YAML_ONLY = {
     RobotoDatasetComponent: {
-        *("roboto", "object_store", "sensor", "schedule", "checks"),
+        *("roboto", "object_store", "sensor", "schedule", "checks", "topics"),
         *("op", "translation", "partitions", "assets"),
     },
+    TopicsFields: {"op", "translation", "checks", "freshness"},
     StoreConnection: {f"aws_{name}" for name in AwsCredentialsResource.model_fields},
 }
 
@@ -113,7 +126,7 @@ def settings_of(source: Surface) -> dict[str, Any]:
 def fields_of(model: type[BaseModel]) -> set[str]:
     """Return the fields of a part of YAML; those of parts that belong to the asset have a prefix."""
     found = set(model.model_fields)
-    if model is RobotoDatasetComponent:
+    if model in (RobotoDatasetComponent, TopicsFields):
         found |= {f"op.{name}" for name in DatasetOp.model_fields}
         found |= {f"partitions.{name}" for name in DatasetPartitions.model_fields}
         found |= {f"translation.{name}" for name in AssetSpecUpdateKwargs.model().model_fields}
@@ -155,6 +168,7 @@ def test_defaults_are_the_same(
             "retry",
             "deps",
             "credentials",
+            "severity",
         ),  # objects in Python, parts or texts in YAML
         *(
             "roboto_resource_key",
@@ -174,3 +188,5 @@ def test_the_builder_takes_what_dagsters_asset_takes() -> None:
     dagsters = set(inspect.signature(dg.asset).parameters)
     ours = set(inspect.signature(build_roboto_dataset_asset).parameters)
     assert dagsters - ours == set(LEFT_OUT)
+    of_topics = set(inspect.signature(build_roboto_topics_asset).parameters)
+    assert dagsters - of_topics == {*LEFT_OUT, "partitions_def"}  # those of the upstream asset

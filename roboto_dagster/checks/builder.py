@@ -5,8 +5,6 @@ All checks of an asset are one op, since a process for each would cost more than
 """
 
 import datetime as dt
-import inspect
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +18,7 @@ from roboto_dagster.checks.dataset_inspector import (
 )
 from roboto_dagster.checks.evaluations import evaluate_checks
 from roboto_dagster.checks.findings import Platform
+from roboto_dagster.checks.specs import check_specs
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import partitioning_of_asset
 from roboto_dagster.setting_checks import (
@@ -157,25 +156,5 @@ def _specs(
         metadata["in_step_with_platform"] = {}
     if age is not None:
         metadata["recently_synced"] = {MAX_AGE_SECONDS: age.total_seconds()}
-    partitions = (
-        {"partitions_def": partitions_def} if partitions_def and _can_be_by_partition() else {}
-    )
-    with (
-        warnings.catch_warnings()
-    ):  # that it is a preview: older releases do without, and tests try the newest
-        warnings.simplefilter("ignore", dg.PreviewWarning)
-        return [
-            dg.AssetCheckSpec(
-                name,
-                asset=asset_key,
-                description=_DESCRIPTIONS[name],
-                blocking=settings.blocking,
-                metadata=values,
-                **partitions,
-            )
-            for name, values in metadata.items()
-        ]
-
-
-def _can_be_by_partition() -> bool:
-    return "partitions_def" in inspect.signature(dg.AssetCheckSpec).parameters
+    checks = {name: (_DESCRIPTIONS[name], values) for name, values in metadata.items()}
+    return check_specs(asset_key, checks, partitions_def=partitions_def, blocking=settings.blocking)

@@ -12,6 +12,10 @@ MAX_LISTED_VIOLATIONS = 20
 """So many of them are in a check's metadata."""
 
 
+SEVERITY = "roboto/severity"
+"""Of the metadata of a check: what a violation is shown as. Default: an error."""
+
+
 def check_result(spec: dg.AssetCheckSpec, partitions: int, found: Findings) -> dg.AssetCheckResult:
     """Return the result of a check.
 
@@ -32,6 +36,7 @@ def check_result(spec: dg.AssetCheckSpec, partitions: int, found: Findings) -> d
         asset_key=spec.asset_key,
         check_name=spec.name,
         passed=not found.violations,
+        severity=dg.AssetCheckSeverity((spec.metadata or {}).get(SEVERITY, "ERROR")),
         description=_describe(partitions, found),
         metadata=metadata,
     )

@@ -25,6 +25,7 @@ from roboto_dagster.component.models import (
 from roboto_dagster.component.op import StepFields
 from roboto_dagster.component.scaffolder import RobotoDatasetScaffolder
 from roboto_dagster.component.sources import source_definitions
+from roboto_dagster.component.topics import TopicsFields
 from roboto_dagster.materialize import asset_result, materialize_assets, materialize_partitions
 from roboto_dagster.multi_asset import AssetDelivery, syncs_of
 from roboto_dagster.naming import derived_name
@@ -78,6 +79,10 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings, StepFields):
     )
     checks: DeliveryChecks | None = Field(
         default=None, description="The checks of what was delivered. Default: none."
+    )
+    topics: list[TopicsFields] = Field(
+        default_factory=list,
+        description="Assets that decode the logs into tables, a table a log and topic. Default: none.",
     )
 
     @classmethod
@@ -178,13 +183,15 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings, StepFields):
         key = parts[0][1].key if self.assets is None else self.plain_key()
         roboto_key, store_key = self._resource_keys(key)
         asset = self._asset(derived_name(key), parts, roboto_key, store_key)
-        return dg.Definitions(
+        delivered = dg.Definitions(
             assets=[asset, *source_definitions(self, RobotoDatasetComponent, context)],
             asset_checks=self.checks.build(asset, roboto_key) if self.checks else [],
             sensors=[self.sensor.build(asset, roboto_key)] if self.sensor else [],
             schedules=[self.schedule.build(asset, roboto_key)] if self.schedule else [],
             resources=self._own_resources(roboto_key, store_key),
         )
+        topics = [each.build(asset, self) for each in self.topics]
+        return dg.Definitions.merge(delivered, *topics) if topics else delivered
 
     def _parts(self) -> "Sequence[tuple[Self, dg.AssetSpec]]":
         """Return each asset, as a component of its own, and what it looks like."""

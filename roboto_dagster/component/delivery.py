@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.assets import build_roboto_dataset_asset
-from roboto_dagster.component.fields import SettingsModel, setting
+from roboto_dagster.component.fields import SettingsModel, key_of_name, setting
 from roboto_dagster.component.framework import PartitionsDefinition, Translation
 from roboto_dagster.component.models import Repetition, Shards
 from roboto_dagster.component.partitions import DatasetPartitions
@@ -113,12 +113,7 @@ class DeliverySettings(SettingsModel):
         Raises:
             ConfigurationError: A part of it is empty.
         """
-        parts = self.name.split("/")
-        if not all(map(str.strip, parts)):
-            raise ConfigurationError(
-                f"name must be the asset's name, or several separated by single slashes, not {self.name!r}."
-            )
-        return dg.AssetKey(parts)
+        return key_of_name(self.name)
 
     def options(self) -> SyncOptions:
         """Return how what is not as it should be is treated."""

@@ -117,6 +117,23 @@ def hours(setting_name: str, number: float) -> dt.timedelta:
         raise no_hours(setting_name, number) from error
 
 
+def key_of_name(name: str) -> dg.AssetKey:
+    """Return the key that a name stands for.
+
+    Args:
+        name: As YAML gives it.
+
+    Raises:
+        ConfigurationError: A part of it is empty.
+    """
+    parts = name.split("/")
+    if not all(map(str.strip, parts)):
+        raise ConfigurationError(
+            f"name must be the asset's name, or several separated by single slashes, not {name!r}."
+        )
+    return dg.AssetKey(parts)
+
+
 def no_hours(setting_name: str, number: object) -> ConfigurationError:
     """Return what is raised for a number of hours that cannot work.
 

@@ -28,7 +28,13 @@ from roboto_dagster.assets import build_roboto_dataset_asset
 from roboto_dagster.component.fields import description_of
 
 
-def _template_value(context: dg.ResolutionContext, value: Any) -> Any:
+def template_value(context: dg.ResolutionContext, value: Any) -> Any:
+    """Return the object of Python that a template variable names.
+
+    Args:
+        context: Of the field.
+        value: What YAML has.
+    """
     return context.resolve_value(value)
 
 
@@ -60,7 +66,7 @@ CheckSpec = Annotated[
 Hooks = Annotated[
     frozenset[InstanceOf[dg.HookDefinition]] | None,
     dg.Resolver(
-        _template_value,
+        template_value,
         model_field_type=str,
         description=f"{description_of(build_roboto_dataset_asset, 'hooks')} A template variable.",
     ),

@@ -1,6 +1,6 @@
 """The fields of the component about the step that delivers, and how the step is made of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 from pydantic import Field
@@ -43,7 +43,11 @@ class StepFields(SettingsModel):
         return self.op or DatasetOp()
 
     def build_step(
-        self, name: str, specs: Sequence[dg.AssetSpec], body: Body
+        self,
+        name: str,
+        specs: Sequence[dg.AssetSpec],
+        body: Body,
+        tags: Mapping[str, str] = DATASET_OP_TAGS,
     ) -> dg.AssetsDefinition:
         """Make the step.
 
@@ -51,6 +55,7 @@ class StepFields(SettingsModel):
             name: Of its op, if none is set.
             specs: The assets that it materializes; of several any can be selected.
             body: What it does.
+            tags: Of its op, by which it is recognized. Default: those of dataset assets.
 
         Raises:
             ConfigurationError: A setting cannot work.
@@ -63,7 +68,7 @@ class StepFields(SettingsModel):
             specs=[each.replace_attributes(skippable=has_several) for each in specs],
             can_subset=has_several,
             description=op.description,
-            op_tags={**(op.tags or {}), **DATASET_OP_TAGS},
+            op_tags={**(op.tags or {}), **tags},
             pool=op.pool,
             backfill_policy=self.policy_of_backfills(),
             retry_policy=self.retry_policy(),

@@ -13,7 +13,7 @@ import importlib.util
 import pathlib
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, overload
 
 import dagster as dg
@@ -27,8 +27,8 @@ from roboto_dagster.tables import checked_format
 if TYPE_CHECKING:  # pyarrow would cost every import of the package
     from roboto_dagster.inputs.frames import ArrowData
 
-InputLoader = Callable[[DatasetFiles, dg.InputContext], Any]
-"""Makes the value of an input of the files of its partitions."""
+InputLoader = Callable[[Any, dg.InputContext], Any]
+"""Makes the value of an input of the `DatasetFiles` of its partitions; of a topics asset of the `TopicTables`."""
 
 LoaderT = TypeVar("LoaderT", bound=InputLoader)
 
@@ -101,34 +101,37 @@ def register_input_type(annotation: Any, loader: InputLoader | None = None) -> A
     return loader
 
 
-def input_type(annotation: Any) -> InputType:
+def input_type(annotation: Any, built_in: Mapping[str, InputLoader] | None = None) -> InputType:
     """Return how an annotation is loaded.
 
     Args:
         annotation: Of the input.
+        built_in: The loaders of this package, by name; the first is that of an input without an annotation. Default:
+            those of dataset assets.
 
     Raises:
         ConfigurationError: There is no loader of it; the message has those that there are.
     """
     wanted = _optional(annotation)
     of_each = _value_type(wanted)
-    loader = _loader(wanted if of_each is None else _optional(of_each))
+    built_in = built_in or _BUILT_IN
+    loader = _loader(wanted if of_each is None else _optional(of_each), built_in)
     if loader is None:
         raise ConfigurationError(
-            f"RobotoFilesIOManager cannot load {_name(annotation)}: annotate the input with {', '.join(_known())}, "
+            f"RobotoFilesIOManager cannot load {_name(annotation)}: annotate the input with {', '.join(_known(built_in))}, "
             "or a dict[str, …] of one of them, or register a loader of it with register_input_type()."
         )
     return InputType(loader=loader, by_key=of_each is not None, optional=wanted is not annotation)
 
 
-def _loader(wanted: Any) -> InputLoader | None:
+def _loader(wanted: Any, built_in: Mapping[str, InputLoader]) -> InputLoader | None:
     if wanted is Any:
-        wanted = DatasetFiles
+        return _REGISTERED.get(_default(built_in)) or next(iter(built_in.values()))
     try:
         own = _REGISTERED.get(_plain(wanted))
     except TypeError:  # not hashable: nobody has registered it
         return None
-    return own or next((load for name, load in _BUILT_IN.items() if _is(wanted, name)), None)
+    return own or next((load for name, load in built_in.items() if _is(wanted, name)), None)
 
 
 def _optional(annotation: Any) -> Any:
@@ -163,9 +166,15 @@ def _is(wanted: Any, name: str) -> bool:
     return wanted is getattr(sys.modules.get(module), attribute, module)
 
 
-def _known() -> list[str]:
+def _default(built_in: Mapping[str, InputLoader]) -> Any:
+    """Return the type that stands for an input without an annotation; some may have registered it."""
+    module, _, attribute = next(iter(built_in)).partition(":")
+    return getattr(sys.modules.get(module), attribute, None)
+
+
+def _known(built_in: Mapping[str, InputLoader]) -> list[str]:
     known = []
-    for name in _BUILT_IN:
+    for name in built_in:
         module, _, attribute = name.rpartition(":")
         package = module.partition(".")[0]
         is_installed = not package or importlib.util.find_spec(package) is not None

@@ -25,10 +25,10 @@ from roboto_dagster.partition_report import Report
 from roboto_dagster.step.flat_memory import FlatMemory
 from roboto_dagster.step.unchanged import OnUnchanged, UnchangedPartitions
 from roboto_dagster.step.version_tags import (
+    VersionTags,
     can_omit_events,
     latest_materialization,
     result_without_events,
-    version_tags,
     with_data_version,
 )
 
@@ -74,7 +74,7 @@ class Recorder:
         self._asset_key = asset_key
         self._is_range = is_range
         self._is_direct = is_direct(context)
-        self._tags: Mapping[str, str] = {} if self._is_direct else version_tags(context, asset_key)
+        self._tags = None if self._is_direct else VersionTags(context, asset_key)
         self._unchanged = (
             None if self._is_direct else UnchangedPartitions(context, asset_key, on_unchanged)
         )
@@ -142,8 +142,11 @@ class Recorder:
     def _may_observe(self, partition_key: str | None, report: Report) -> bool:
         if self._unchanged is None or not self._can_omit:
             return False
-        tags = with_data_version(self._tags, report.data_version)
+        tags = with_data_version(self._tags_of(partition_key), report.data_version)
         return self._unchanged.may_observe(partition_key, report, tags)
+
+    def _tags_of(self, partition_key: str | None) -> Mapping[str, str]:
+        return {} if self._tags is None else self._tags.of(partition_key)
 
     def _result(self, event: _Event) -> dg.MaterializeResult[Any]:
         version = event.data_version
@@ -159,7 +162,7 @@ class Recorder:
                 asset_key=self._asset_key,
                 partition=event.partition_key,
                 metadata=event.metadata,
-                tags=with_data_version(self._tags, event.data_version),
+                tags=with_data_version(self._tags_of(event.partition_key), event.data_version),
             )
         )
 

@@ -11,6 +11,7 @@ events itself, with the tags that a step's own event would have:
 | `dagster/input_data_version/…`, `dagster/input_event_pointer/…` | every partition is stale, "has a new dependency" |
 """
 
+import hashlib
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -75,30 +76,62 @@ def result_without_events(asset_key: dg.AssetKey) -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(asset_key=asset_key, metadata={_NO_EVENTS_KEY: True})
 
 
-def version_tags(context: dg.AssetExecutionContext, asset_key: dg.AssetKey) -> Mapping[str, str]:
-    """Return the tags that are the same for all partitions of a step: code and input versions.
+class VersionTags:
+    """The code and input versions of a step, as tags of the events of its partitions.
 
-    To be asked for as the step starts: what changes upstream while it works has not been seen by it.
+    To be made as the step starts: what changes upstream while it works has not been seen by it.
 
     Args:
         context: Of the step, which is one of a run.
         asset_key: The asset.
     """
-    asset = context.assets_def
-    code_version = asset.get_asset_spec(asset_key).code_version
-    tags = {CODE_VERSION: code_version or context.run.run_id}
-    for key in sorted(asset.asset_deps[asset_key]):
-        version, pointer = _input_version(context.instance, key)
-        tags[f"{_INPUT_VERSION}{key.to_user_string()}"] = version
-        tags[f"{_INPUT_POINTER}{key.to_user_string()}"] = pointer
-    return tags
+
+    def __init__(self, context: dg.AssetExecutionContext, asset_key: dg.AssetKey) -> None:
+        asset = context.assets_def
+        self._instance = context.instance
+        code_version = asset.get_asset_spec(asset_key).code_version
+        self._tags = {CODE_VERSION: code_version or context.run.run_id}
+        self._partitioned: dict[dg.AssetKey, int] = {}
+        for key in sorted(asset.asset_deps[asset_key]):
+            record = _latest_record(context.instance, key)
+            version = _INITIAL if record is None else _version_of(record)
+            self._tags[f"{_INPUT_VERSION}{key.to_user_string()}"] = version
+            self._tags[f"{_INPUT_POINTER}{key.to_user_string()}"] = (
+                _NULL if record is None else str(record.storage_id)
+            )
+            if record is not None and record.partition_key is not None:
+                self._partitioned[key] = record.storage_id
+
+    def of(self, partition_key: str | None) -> Mapping[str, str]:
+        """Return the tags of one partition.
+
+        Args:
+            partition_key: The partition; None where there are none.
+        """
+        tags = dict(self._tags)
+        if partition_key is not None:
+            for key, newest in self._partitioned.items():
+                version = self._of_partition(key, partition_key, newest)
+                if version is not None:
+                    tags[f"{_INPUT_VERSION}{key.to_user_string()}"] = version
+        return tags
+
+    def _of_partition(self, key: dg.AssetKey, partition_key: str, newest: int) -> str | None:
+        """Return the version of an input's partition of the same key, as Dagster makes one of several."""
+        only = dg.AssetRecordsFilter(
+            asset_key=key, asset_partitions=[partition_key], before_storage_id=newest + 1
+        )
+        records = self._instance.fetch_materializations(only, limit=1).records
+        if not records:
+            return None
+        return hashlib.sha256(_version_of(records[0]).encode()).hexdigest()
 
 
 def with_data_version(tags: Mapping[str, str], data_version: str | None) -> dict[str, str]:
     """Return the tags of one partition.
 
     Args:
-        tags: From `version_tags`.
+        tags: From `VersionTags`.
         data_version: Of the partition; None where there is none.
     """
     if data_version is None:
@@ -120,13 +153,14 @@ def has_same_versions(found: Mapping[str, str], tags: Mapping[str, str]) -> bool
     )
 
 
-def _input_version(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[str, str]:
-    """Return version and event of an input, as Dagster finds them: its newest materialization, else observation."""
+def _latest_record(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.EventLogRecord | None:
+    """Return the event of an input that Dagster goes by: its newest materialization, else observation."""
     records = (
         instance.fetch_materializations(key, limit=1).records
         or instance.fetch_observations(key, limit=1).records
     )
-    if not records:
-        return _INITIAL, _NULL
-    tags = records[0].event_log_entry.tags or {}
-    return tags.get(DATA_VERSION, _INITIAL), str(records[0].storage_id)
+    return next(iter(records), None)
+
+
+def _version_of(record: dg.EventLogRecord) -> str:
+    return (record.event_log_entry.tags or {}).get(DATA_VERSION, _INITIAL)

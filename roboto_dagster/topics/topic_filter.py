@@ -3,9 +3,10 @@
 import dataclasses
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.setting_checks import check_flag
 
 _TOKENS = re.compile(r"\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", re.DOTALL)
 
@@ -31,10 +32,19 @@ class TopicFilter:
     ros_definitions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.topics, str):
-            raise ConfigurationError("topics is one text: give a list of patterns.")
-        if any(isinstance(names, str) for names in self.fields.values()):
-            raise ConfigurationError("fields has a text for a topic: give a list of names.")
+        check_flag("raw", self.raw)
+        if not _is_texts(self.topics):
+            raise ConfigurationError(
+                f"topics must be a list of patterns such as ['/imu*', '!/camera/**'], not {self.topics!r}."
+            )
+        if not _is_by_text(self.fields, _is_texts):
+            raise ConfigurationError(
+                f"fields must be lists of names by topic, such as {{'/odom': ['pose.pose']}}, not {self.fields!r}."
+            )
+        if not _is_by_text(self.ros_definitions, lambda given: isinstance(given, str)):
+            raise ConfigurationError(
+                "ros_definitions must be definitions, as texts, by the name of their type."
+            )
         for pattern in (*self.topics, *self.fields):
             _expression(pattern.removeprefix("!"))
 
@@ -50,6 +60,19 @@ class TopicFilter:
         """Return the fields of a topic to keep, nested ones with dots; None keeps all."""
         found = [names for pattern, names in self.fields.items() if pattern_matches(pattern, topic)]
         return tuple(dict.fromkeys(name for names in found for name in names)) if found else None
+
+
+def _is_texts(given: object) -> bool:
+    is_list = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+    return is_list and all(isinstance(each, str) for each in given)  # type: ignore[attr-defined]  # it is a list
+
+
+def _is_by_text(given: object, is_value: Callable[[object], bool]) -> bool:
+    is_mapping = isinstance(given, Mapping)
+    return is_mapping and all(
+        isinstance(name, str) and is_value(value)
+        for name, value in given.items()  # type: ignore[attr-defined]  # it is a mapping
+    )
 
 
 def pattern_matches(pattern: str, topic: str) -> bool:

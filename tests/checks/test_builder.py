@@ -496,7 +496,7 @@ def test_releases_without_partitions_of_checks_have_one_evaluation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of all partitions of the run together, as before."""
-    monkeypatch.setattr("roboto_dagster.checks.builder._can_be_by_partition", lambda: False)
+    monkeypatch.setattr("roboto_dagster.checks.specs._can_be_by_partition", lambda: False)
     first, last, logs = two
     (checks,) = build_roboto_dataset_checks(logs)
     result = materialize_range([logs, checks], first, last, resources=resources)

@@ -23,6 +23,7 @@ from roboto_dagster.component.models import (
     SyncSchedule,
 )
 from roboto_dagster.component.partitions import DatasetPartitions
+from roboto_dagster.component.topics import TopicChecks, TopicExpectation, TopicsFields
 from roboto_dagster.testing import LocalRoboto
 
 # Dagster's own loading of YAML uses old names of pydantic's.
@@ -127,6 +128,35 @@ checks:
   sample_files: 5
   compare_listing: false
   max_age_hours: 48
+topics:
+  - name: tables/flight_topics
+    upstream: raw/flight_logs
+    destination: "{{ env.DESTINATION }}/topics"
+    topics: ["/imu*", "!/camera/**"]
+    fields: {/odom: [pose.pose]}
+    decoders: "{{ my_decoders }}"
+    on_failure: skip
+    keep_partial: true
+    raw: true
+    ros_definitions: {my_msgs/msg/Wheel: float64 speed}
+    processes: 2
+    durability: file
+    on_unchanged: observe
+    max_concurrent_partitions: 2
+    deps: [raw/maps]
+    freshness: {fail_window_hours: 24}
+    step_retries: 1
+    step_retry_delay_seconds: 2
+    backfill_policy: {type: single_run}
+    hooks: "{{ my_hooks }}"
+    check_specs: [{name: plotted, asset: tables/flight_topics}]
+    io_manager_key: files
+    op: {name: my_decoding, tags: {tier: 1}, pool: decoders}
+    checks:
+      topics: {/imu: {rate: [90, 110], max_gap: 0.5, monotonic: true, required: false}}
+      blocking: true
+      severity: WARN
+    translation: {group_name: tables}
 op:
   name: my_op
   tags: {dagster-k8s/config: {container_config: {resources: {limits: {cpu: 2}}}}}
@@ -161,6 +191,13 @@ HOOKS = """
     @dg.template_var
     def my_hooks():
         return {cheer}
+
+
+    @dg.template_var
+    def my_decoders():
+        from tests.topic_assets.lines import LinesDecoder
+
+        return [LinesDecoder()]
 """
 
 
@@ -213,6 +250,9 @@ def test_every_field_is_used() -> None:
         SyncSchedule: given["schedule"],
         DeliveryChecks: given["checks"],
         DatasetOp: given["op"],
+        TopicsFields: given["topics"][0],
+        TopicChecks: given["topics"][0]["checks"],
+        TopicExpectation: given["topics"][0]["checks"]["topics"]["/imu"],
     }
     unused = {
         model.__name__: set(model.model_fields) - set(fields)
@@ -249,7 +289,8 @@ def test_every_field_arrives(definitions: dg.Definitions) -> None:
     assert (schedule.name, list(schedule.owners or ())) == ("my_schedule", ["team:robots"])
     assert (dict(sensor.tags or {})["tier"], dict(schedule.tags or {})["tier"]) == ("1", "1")
     assert {each.name for each in definitions.resolve_asset_graph().asset_check_keys} == {
-        *("files_on_disk", "checksums", "recently_synced", "reviewed")
+        *("files_on_disk", "checksums", "recently_synced", "reviewed"),
+        *("imu_rate", "imu_max_gap", "imu_monotonic", "plotted"),
     }
     (source,) = (
         each
@@ -257,6 +298,28 @@ def test_every_field_arrives(definitions: dg.Definitions) -> None:
         if each.key == dg.AssetKey(["roboto", "acme"])
     )
     assert (source.group_name, source.description) == ("origin", "The platform of Acme.")
+
+
+def test_every_field_of_topics_arrives(definitions: dg.Definitions) -> None:
+    """The asset that decodes depends on that of the logs, and has its partitions."""
+    key = dg.AssetKey(["tables", "flight_topics"])
+    asset, logs = (
+        definitions.get_assets_def(each) for each in (key, dg.AssetKey(["raw", "flight_logs"]))
+    )
+    spec = asset.get_asset_spec(key)
+    assert {dep.asset_key.to_user_string() for dep in spec.deps} == {
+        *("raw/maps", "raw/flight_logs")
+    }
+    assert (spec.group_name, spec.kinds) == ("tables", {"roboto", "parquet"})
+    assert spec.freshness_policy is not None
+    assert asset.partitions_def == logs.partitions_def
+    assert asset.backfill_policy == dg.BackfillPolicy.single_run()
+    assert {hook.name for hook in asset.hook_defs} == {"cheer"}
+    op = asset.op
+    assert isinstance(op, dg.OpDefinition)
+    assert (op.name, op.pool, op.tags["tier"]) == ("my_decoding", "decoders", "1")
+    assert op.retry_policy == dg.RetryPolicy(max_retries=1, delay=2)
+    assert "files" in asset.required_resource_keys
 
 
 def test_the_file_runs(
@@ -267,7 +330,8 @@ def test_the_file_runs(
         "flight 7", created=dt.datetime(2026, 1, 2, 12, tzinfo=dt.timezone.utc)
     )
     local.add_file(dataset_id, "a.mcap", b"hello")
-    job = definitions.resolve_implicit_job_def_def_for_assets([dg.AssetKey(["raw", "flight_logs"])])
+    keys = [dg.AssetKey(["raw", "flight_logs"]), dg.AssetKey(["tables", "flight_topics"])]
+    job = definitions.resolve_implicit_job_def_def_for_assets(keys)
     assert job is not None
     result = job.execute_in_process(partition_key="2026-01-02")
     assert result.success

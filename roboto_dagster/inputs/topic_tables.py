@@ -1,0 +1,176 @@
+"""The tables of topics of some partitions as a value: what the IO manager loads of a topics asset.
+
+```
+TopicTables ─► tables["/imu"] ─► TopicData ─► pyarrow, polars, duckdb: the rows of all logs, and which log each is from
+```
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.inputs.frames import data_frame, lazy_frame, relation
+from roboto_dagster.tables import empty_dataset, open_dataset
+from roboto_dagster.text import some
+from roboto_dagster.topic_assets.tables import RecordedTopic
+from roboto_dagster.topics.topic_filter import TopicFilter
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+    import pyarrow as pa
+    import pyarrow.dataset as pad
+
+ORIGIN_COLUMNS = ("_partition", "_dataset_id", "_log", "_topic")
+"""Columns that are added to the rows of a table: where each row is from."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TopicData:
+    """The rows of one topic, or of several, from all logs of some partitions.
+
+    Columns that only some of the logs have are null for the others. Four columns are added, which cost nothing if they
+    are not read: `_partition`, `_dataset_id`, `_log` and `_topic`.
+
+    Attributes:
+        topics: The topics.
+        rows: What the manifests record of each table.
+    """
+
+    topics: tuple[str, ...]
+    rows: tuple[RecordedTopic, ...]
+
+    def __len__(self) -> int:
+        return sum(each.rows for each in self.rows)
+
+    @property
+    def paths(self) -> list[pathlib.Path]:
+        """The path of every table, in the order of the logs."""
+        return [each.path for each in self.rows if each.path is not None]
+
+    def dataset(self) -> "pad.Dataset":
+        """Return the rows, to be read as far as they are needed.
+
+        Raises:
+            ConfigurationError: A column has types that do not go together.
+        """
+        if not self.paths:
+            return empty_dataset()
+        return open_dataset(self.paths, "parquet", [_origin(each) for each in self.rows])
+
+    def table(self) -> "pa.Table":
+        """Return the rows as an Arrow table in memory.
+
+        Raises:
+            ConfigurationError: As of `dataset`.
+        """
+        return self.dataset().to_table()
+
+    def data_frame(self) -> "pl.DataFrame":
+        """Return the rows as a polars frame in memory.
+
+        Raises:
+            ConfigurationError: As of `dataset`, or polars is not installed.
+        """
+        return data_frame(self.dataset())
+
+    def lazy_frame(self) -> "pl.LazyFrame":
+        """Return the rows as a polars frame, which reads them when it is collected.
+
+        Raises:
+            ConfigurationError: As of `dataset`, or polars is not installed.
+        """
+        return lazy_frame(self.dataset())
+
+    def relation(
+        self, connection: "duckdb.DuckDBPyConnection | None" = None
+    ) -> "duckdb.DuckDBPyRelation":
+        """Return the rows as a duckdb relation, which reads them when it is executed.
+
+        Args:
+            connection: Where it is to be queried. Default: duckdb's own, that of `duckdb.sql`.
+
+        Raises:
+            ConfigurationError: As of `dataset`, or duckdb is not installed.
+        """
+        return relation(self.dataset(), connection)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TopicTables(Mapping[str, TopicData]):
+    """The topics of one or several partitions by name, all of which are complete on this disk.
+
+    Attributes:
+        partition_keys: The partitions; the dataset's id where there are none.
+        rows: What the manifests record of each table.
+        missing_partition_keys: The partitions that were asked for and left out, since they are not
+            materialized and `allow_missing_partitions` is set.
+    """
+
+    partition_keys: tuple[str, ...]
+    rows: tuple[RecordedTopic, ...]
+    missing_partition_keys: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def _by_topic(self) -> Mapping[str, tuple[RecordedTopic, ...]]:
+        found: dict[str, list[RecordedTopic]] = {}
+        for row in self.rows:
+            if row.topic is not None and row.path is not None:
+                found.setdefault(row.topic, []).append(row)
+        return {topic: tuple(found[topic]) for topic in sorted(found)}
+
+    def __getitem__(self, topic: str) -> TopicData:
+        if topic not in self._by_topic:
+            raise KeyError(f"{topic!r}: {self._known()}")
+        return TopicData(topics=(topic,), rows=self._by_topic[topic])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_topic)
+
+    def __len__(self) -> int:
+        return len(self._by_topic)
+
+    def matching(self, *patterns: str) -> TopicData:
+        """Return the rows of all topics that patterns match, as one table.
+
+        Args:
+            *patterns: As of `build_roboto_topics_asset`, such as `/imu*` or `!/camera/**`.
+
+        Raises:
+            ConfigurationError: No topic matches, or a pattern cannot be read.
+        """
+        wanted = TopicFilter(topics=patterns)
+        topics = tuple(each for each in self if wanted.includes(each))
+        if not topics and self.partition_keys:
+            raise ConfigurationError(f"No topic matches {some(patterns)}: {self._known()}")
+        rows = tuple(row for topic in topics for row in self._by_topic[topic])
+        return TopicData(topics=topics, rows=rows)
+
+    def only(self) -> TopicData:
+        """Return the rows of the only topic.
+
+        Raises:
+            ConfigurationError: There are several.
+        """
+        if len(self) > 1:
+            raise ConfigurationError(
+                f"There are {len(self)} topics, and one table was asked for: name one by AssetIn(metadata="
+                f'{{"topic": "/imu"}}). {self._known()}'
+            )
+        return self.matching("**")
+
+    def _known(self) -> str:
+        return f"the topics are {some(list(self)) or 'none'}."
+
+
+def _origin(row: RecordedTopic) -> Mapping[str, str]:
+    values: Sequence[str] = (
+        row.partition_key,
+        row.dataset_id,
+        row.relative_path,
+        row.topic or "",
+    )
+    return dict(zip(ORIGIN_COLUMNS, values, strict=True))

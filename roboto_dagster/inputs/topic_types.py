@@ -1,0 +1,81 @@
+"""The types that assets may annotate for an input from a topics asset, each with the function that loads it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.inputs.dotted import dotted_columns
+from roboto_dagster.inputs.topic_tables import TopicData, TopicTables
+
+TOPIC = "topic"
+COLUMNS = "columns"
+_DOTTED = "dotted"
+
+TopicLoader = Callable[[TopicTables, dg.InputContext], Any]
+
+
+def _chosen(tables: TopicTables, context: dg.InputContext) -> TopicData:
+    """Return the topics that the metadata of an input names; the only one where it names none."""
+    given = _plain((context.definition_metadata or {}).get(TOPIC))
+    if given is None:
+        return tables.only()
+    patterns = [given] if isinstance(given, str) else given
+    is_list = isinstance(patterns, Sequence) and bool(patterns)
+    if not is_list or not all(isinstance(each, str) for each in patterns):
+        raise ConfigurationError(
+            f"{TOPIC} in the metadata of an AssetIn must be a topic, or a list of patterns, not {given!r}."
+        )
+    if isinstance(given, str) and given in tables:
+        return tables[given]
+    return tables.matching(*patterns)
+
+
+def _is_dotted(context: dg.InputContext) -> bool:
+    given = _plain((context.definition_metadata or {}).get(COLUMNS))
+    if given not in (None, _DOTTED, "nested"):
+        raise ConfigurationError(
+            f"{COLUMNS} in the metadata of an AssetIn must be 'nested' or 'dotted', not {given!r}."
+        )
+    return bool(given == _DOTTED)
+
+
+def _plain(given: Any) -> Any:
+    return given.value if isinstance(given, dg.MetadataValue) else given
+
+
+def _loading(read: Callable[[TopicData], Any]) -> TopicLoader:
+    def load(tables: TopicTables, context: dg.InputContext) -> Any:
+        value = read(_chosen(tables, context))
+        return dotted_columns(value) if _is_dotted(context) else value
+
+    return load
+
+
+def _dataset(tables: TopicTables, context: dg.InputContext) -> Any:
+    if _is_dotted(context):
+        raise ConfigurationError(
+            "A pyarrow.dataset.Dataset has nested columns: take dotted_columns(dataset.schema), or annotate pyarrow.Table."
+        )
+    return _chosen(tables, context).dataset()
+
+
+def _paths(tables: TopicTables, context: dg.InputContext) -> Any:
+    if (context.definition_metadata or {}).get(TOPIC) is None:
+        return tables.matching("**").paths
+    return _chosen(tables, context).paths
+
+
+# By name, since an import of pyarrow, polars or duckdb would cost every code location.
+TOPIC_LOADERS: Mapping[str, TopicLoader] = {
+    "roboto_dagster.inputs.topic_tables:TopicTables": lambda tables, _: tables,
+    "roboto_dagster.inputs.topic_tables:TopicData": _chosen,
+    ":list[pathlib.Path]": _paths,
+    "pyarrow:Table": _loading(TopicData.table),
+    "pyarrow.dataset:Dataset": _dataset,
+    "polars:DataFrame": _loading(TopicData.data_frame),
+    "polars:LazyFrame": _loading(TopicData.lazy_frame),
+    "duckdb:DuckDBPyRelation": _loading(TopicData.relation),
+}
+"""What is built in; the first is what an input without an annotation gets."""

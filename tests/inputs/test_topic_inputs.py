@@ -1,0 +1,168 @@
+"""Topics as inputs of other assets: by annotation, by topic, from the logs of several partitions."""
+
+import pathlib
+from typing import Any
+
+import dagster as dg
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as pad
+import pytest
+
+from roboto_dagster import (
+    ConfigurationError,
+    RobotoFilesIOManager,
+    TopicData,
+    TopicTables,
+    dotted_columns,
+    register_input_type,
+)
+from tests.topic_assets.lab import LOG, Topics
+
+IMU = {"topic": "/imu"}
+
+
+class Loader:
+    """Loads all partitions of the topics into an asset downstream."""
+
+    def __init__(self, topics: Topics) -> None:
+        self.topics = topics
+        self.asset = topics.asset()
+        assert topics.run(self.asset).success
+
+    def __call__(
+        self, kind: Any, metadata: Any = None, *, key: str | None = None, **io: Any
+    ) -> Any:
+        """Return what an input of a type is."""
+        found: list[Any] = []
+
+        def downstream(topics: Any) -> None:
+            found.append(topics)
+
+        downstream.__annotations__["topics"] = kind
+        asset = dg.asset(
+            ins={"topics": dg.AssetIn(input_manager_key="files", metadata=metadata)},
+            partitions_def=self.asset.partitions_def,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+        )(downstream)
+        tags = {
+            "dagster/asset_partition_range_start": self.topics.keys[0],
+            "dagster/asset_partition_range_end": self.topics.keys[-1],
+        }
+        dg.materialize(
+            [self.topics.logs, self.asset, asset],
+            selection=[asset],
+            partition_key=key,
+            tags=tags if key is None else {},
+            resources={
+                **self.topics.resources,
+                "files": RobotoFilesIOManager(**io),
+            },
+        )
+        return found[0]
+
+
+@pytest.fixture
+def load(topics: Topics) -> Loader:
+    """Topics of two partitions, materialized."""
+    return Loader(topics)
+
+
+def test_every_type_has_the_rows_of_all_logs(load: Loader) -> None:
+    """In memory or not; with the partition, the dataset, the log and the topic of each row."""
+    table = load(pa.Table, IMU)
+    assert table.num_rows == 202
+    assert table.column_names[-4:] == ["_partition", "_dataset_id", "_log", "_topic"]
+    assert set(table["_partition"].to_pylist()) == set(load.topics.keys)
+    assert set(table["_log"].to_pylist()) == {"drive.lines"}
+    dataset = load(pad.Dataset, IMU)
+    first = pad.field("_partition") == load.topics.keys[0]
+    assert dataset.count_rows(filter=first) == 101
+    assert load(pl.DataFrame, IMU).height == 202
+    lazy = load(pl.LazyFrame, IMU).filter(pl.col("_partition") == load.topics.keys[1])
+    assert lazy.select(pl.col("value").struct.field("x").max()).collect().item() == 100.0
+    relation = load(duckdb.DuckDBPyRelation, IMU)
+    assert relation.aggregate("count(*), max(value.x)").fetchall() == [(202, 100.0)]
+    assert len(load(list[pathlib.Path])) == 4
+
+
+def test_without_an_annotation_it_is_all_topics(load: Loader) -> None:
+    """A mapping by topic."""
+    tables = load(Any)
+    assert isinstance(tables, TopicTables)
+    assert list(tables) == ["/gps", "/imu"]
+    assert [len(each) for each in tables.values()] == [4, 202]
+    assert len(tables["/imu"].paths) == 2
+    assert tables.matching("/*").topics == ("/gps", "/imu")
+    assert tables.matching("**").table()["_topic"].to_pylist().count("/gps") == 4
+    with pytest.raises(KeyError, match="the topics are /gps, /imu"):
+        tables["/odom"]
+    with pytest.raises(ConfigurationError, match="No topic matches"):
+        tables.matching("/odom")
+    table = load(TopicData, {"topic": ["/i*"]})
+    assert table.topics == ("/imu",)
+
+
+def test_one_table_needs_one_topic(load: Loader) -> None:
+    """The message shows how to name it."""
+    with pytest.raises(ConfigurationError, match=r'AssetIn\(metadata=\{"topic": "/imu"\}\)'):
+        load(pl.DataFrame)
+    with pytest.raises(ConfigurationError, match="topic in the metadata"):
+        load(pl.DataFrame, {"topic": 3})
+
+
+def test_nested_columns_may_be_dotted(load: Loader) -> None:
+    """In every type that has columns."""
+    dotted = {**IMU, "columns": "dotted"}
+    names = ["log_time", "publish_time", "sequence", "value.x", "value.y"]
+    assert load(pa.Table, dotted).column_names[:5] == names
+    assert load(pl.LazyFrame, dotted).collect_schema().names()[:5] == names
+    assert load(duckdb.DuckDBPyRelation, dotted).columns[:5] == names
+    columns = dotted_columns(load(pad.Dataset, IMU).schema)
+    assert load(pad.Dataset, IMU).to_table(columns={"x": columns["value.x"]}).column_names == ["x"]
+    with pytest.raises(ConfigurationError, match=r"annotate pyarrow\.Table"):
+        load(pad.Dataset, dotted)
+    with pytest.raises(ConfigurationError, match="'nested' or 'dotted'"):
+        load(pa.Table, {**IMU, "columns": "flat"})
+
+
+def test_partitions_may_be_loaded_by_key(load: Loader) -> None:
+    """As of dataset assets."""
+    found = load(dict[str, pl.DataFrame], IMU)
+    assert {key: frame.height for key, frame in found.items()} == dict.fromkeys(
+        load.topics.keys, 101
+    )
+    assert load(pl.DataFrame, IMU, key=load.topics.keys[0]).height == 101
+
+
+def test_a_failed_partition_is_not_loaded(load: Loader) -> None:
+    """Or is left out, if that is allowed."""
+    load.topics.local.replace_file(load.topics.keys[0], "drive.lines", LOG + b"! CORRUPT cut\n")
+    load.topics.sync()
+    assert not load.topics.run(load.asset).success
+    with pytest.raises(Exception, match="could not be decoded by the last run"):
+        load(pl.DataFrame, IMU)
+    frame = load(pl.DataFrame, IMU, allow_missing_partitions=True)
+    assert set(frame["_partition"]) == {load.topics.keys[1]}
+
+
+def test_a_lost_table_is_named(load: Loader) -> None:
+    """It would be missing rows without an error."""
+    lost = load.topics.folder / load.topics.keys[0] / "drive.lines" / "%2Fimu.parquet"
+    lost.unlink()
+    with pytest.raises(Exception, match=r"1 table of 2 missing .*drive.lines /imu"):
+        load(pl.DataFrame, IMU)
+
+
+def test_a_type_of_ones_own(load: Loader) -> None:
+    """Its loader gets the tables."""
+
+    class Trajectory(list[float]):
+        """Of a test."""
+
+    @register_input_type(Trajectory)
+    def load_trajectory(tables: TopicTables, context: dg.InputContext) -> Trajectory:  # noqa: ARG001
+        return Trajectory(dotted_columns(tables["/gps"].table())["value.x"].to_pylist())
+
+    assert load(Trajectory) == [0.0, 1.0, 0.0, 1.0]
