@@ -18,8 +18,9 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 PYTEST = $(RUN) pytest -n $(WORKERS) --dist loadgroup
 
-# The environment of whoever calls must not decide which interpreter or which packages are used.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
+# The environment of whoever calls must not decide which interpreter or which packages are used, nor (as in some images of
+# containers) that each of the many processes of the tests compiles all of them again.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Certificates of the system, as pip uses them: behind a company's proxy only those know its authority.
 export UV_SYSTEM_CERTS := 1

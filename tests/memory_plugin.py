@@ -31,7 +31,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     peaks = session.config.stash[_PEAKS]
     peaks["main"] = peak
-    if in_ci() and above_limit(peaks):
+    if is_failure(peaks):
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
@@ -63,6 +63,11 @@ def above_limit(peaks: Mapping[str, int]) -> list[str]:
         peaks: The peaks in MiB by name.
     """
     return sorted(name for name, mib in peaks.items() if mib > LIMIT_MIB)
+
+
+def is_failure(peaks: Mapping[str, int]) -> bool:
+    """Return whether the run fails for its memory: in CI, above the limit."""
+    return in_ci() and bool(above_limit(peaks))
 
 
 def peak_mib() -> int:

@@ -128,17 +128,21 @@ def test_the_demo_takes_logs_of_your_own(demo: Demo, tmp_path: pathlib.Path) -> 
     assert "sample" not in out
 
 
-@pytest.mark.parametrize("logs", ["missing", "empty"])
-def test_the_demo_names_logs_that_it_cannot_use(
-    demo: Demo, tmp_path: pathlib.Path, logs: str
-) -> None:
-    """A folder that is not there, or has no logs, is one line that names it."""
+def test_the_demo_names_logs_that_it_cannot_use(demo: Demo, tmp_path: pathlib.Path) -> None:
+    """A folder that is not there is one line that names it."""
+    missing = tmp_path / "missing"
+    out, error = (process := demo(ROBOTO_DEMO_LOGS=str(missing))).communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert error.startswith(f"make demo: ROBOTO_DEMO_LOGS={missing} is not a folder.")
+    assert len(error.splitlines()) == 1
+
+
+def test_a_folder_without_logs_is_refused(quickstart: ModuleType, tmp_path: pathlib.Path) -> None:
+    """Other files do not make it one of logs."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("no log")
-    out, error = (process := demo(ROBOTO_DEMO_LOGS=str(tmp_path / logs))).communicate(timeout=60)
-    assert (process.returncode, out) == (1, "")
-    assert error.startswith(f"make demo: ROBOTO_DEMO_LOGS={tmp_path / logs} ")
-    assert len(error.splitlines()) == 1
+    with pytest.raises(ValueError, match=r"ROBOTO_DEMO_LOGS=.*empty has no \.bag, "):
+        quickstart.add_logs(tmp_path / "empty")
 
 
 @pytest.mark.slow

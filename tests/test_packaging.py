@@ -225,28 +225,3 @@ def test_make_help_lists_each_target() -> None:
     """`make` alone lists the targets."""
     output = run("make", "--no-print-directory", MAKEFLAGS="")
     assert set(re.findall(r"^  ([\w-]+) +\S", output, flags=re.MULTILINE)) == TARGETS
-
-
-@pytest.mark.parametrize(("ci", "fails"), [("", False), ("true", True)], ids=["here", "in CI"])
-@pytest.mark.parametrize(
-    "text",
-    ["def test(): pytest.skip('no browser')", "pytest.importorskip('no_such_package')"],
-    ids=["test", "file"],
-)
-def test_skipped_test_fails_in_ci(
-    tmp_path: pathlib.Path, *, text: str, ci: str, fails: bool
-) -> None:
-    """A test that CI cannot run is a failure there, and only there."""
-    (tmp_path / "test_it.py").write_text(f"import pytest\n{text}\n")
-    (tmp_path / "test_other.py").write_text("def test(): pass\n")
-    (tmp_path / "pytest.ini").touch()
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.ci_plugin", "--rootdir", tmp_path, tmp_path],
-        cwd=ROOT,
-        env={**os.environ, "CI": ci},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (result.returncode != 0) == fails, result.stdout
-    assert ("CI is set" in result.stdout) == fails

@@ -372,11 +372,10 @@ def test_dg_finds_the_component(project: pathlib.Path) -> None:
 def test_scaffolded_project_passes_dgs_checks(project: pathlib.Path) -> None:
     """What the scaffolder writes loads as it is, beside the example's own definitions."""
     name = "roboto_dagster.RobotoDatasetComponent"
-    dg_command("scaffold", "defs", name, "all_logs", project=project)
     dg_command("scaffold", "defs", name, "one_log", "--dataset-id", "ds_abc", project=project)
     written = (project / "src/component_project/defs/one_log/defs.yaml").read_text()
     assert 'dataset_id: "ds_abc"' in written
-    assert "validated successfully" in dg_command("check", "yaml", project=project)
+    # It checks the YAML against the schema first.
     assert "loaded successfully" in dg_command("check", "defs", project=project)
 
 
