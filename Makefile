@@ -68,7 +68,7 @@ test: $(VENV)/.dev ## run the tests, side by side (ARGS goes to pytest)
 test-fast: $(VENV)/.dev ## run the tests without the slow ones
 	$(PYTEST) -m "not programs and not slow" $(ARGS)
 
-test-programs: $(VENV)/.dev ## run the tests that need Chromium, nginx, Redis or PostgreSQL
+test-programs: $(VENV)/.dev ## run the tests that need Chromium, nginx, Redis, PostgreSQL or SeaweedFS
 	$(PYTEST) -m programs $(ARGS)
 
 test-bounds: $(VENV)/.uv ## try the oldest and the newest dependencies (ARGS=--all: on each Python)

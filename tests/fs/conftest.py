@@ -31,11 +31,8 @@ def pys3local_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(
     params=[
-        s3_servers.Moto.name,
-        *(
-            pytest.param(each.name, marks=[pytest.mark.xdist_group(each.name), pytest.mark.slow])
-            for each in s3_servers.FOREIGN
-        ),
+        pytest.param(name, marks=s3_servers.marks_of(name))
+        for name in (s3_servers.Moto.name, *(each.name for each in s3_servers.FOREIGN))
     ]
 )
 def server(request: pytest.FixtureRequest) -> s3_servers.S3Server:

@@ -158,14 +158,19 @@ def servers(*names: str) -> pytest.MarkDecorator:
     Args:
         *names: Their names.
     """
-    foreign = {each.name for each in FOREIGN}
-    params = [
-        pytest.param(
-            name, marks=[pytest.mark.xdist_group(name), pytest.mark.slow] if name in foreign else []
-        )
-        for name in names
-    ]
+    params = [pytest.param(name, marks=marks_of(name)) for name in names]
     return pytest.mark.parametrize("server", params, indirect=True)
+
+
+def marks_of(name: str) -> list[pytest.MarkDecorator]:
+    """Return the marks of tests that use a server: one worker runs all of a foreign one's.
+
+    SeaweedFS takes as long to start and to stop as all tests of a server take.
+    """
+    if name == Moto.name:
+        return []
+    own = [pytest.mark.programs] if name == SeaweedFs.name else [pytest.mark.slow]
+    return [pytest.mark.xdist_group(name), *own]
 
 
 def client_for(url: str) -> Any:
