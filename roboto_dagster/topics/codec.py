@@ -17,9 +17,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from roboto_dagster.topics.decoder import TopicNote
 from roboto_dagster.topics.faults import FaultCode, UndecodableError
 from roboto_dagster.topics.mcap_in_memory import definition_records, mcap_of
 from roboto_dagster.topics.payloads import Columns
+from roboto_dagster.topics.trailing_bytes import TrailingBytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,6 +71,9 @@ class RosPayloads:
         self._is_header_hidden = fields is not None and _needs_header(definition, fields)
         self._fields = (*(fields or ()), "header.stamp") if self._is_header_hidden else fields
         self._conversions: list[Conversion] | None = None
+        self._trailing: TrailingBytes | None = None
+        if definition is not None and definition.root.fields:
+            self._trailing = TrailingBytes(definition, schema_encoding, message_encoding)
 
     def columns(self, payloads: Sequence[bytes]) -> Iterator[Columns]:
         """Decode messages, in the order given.
@@ -83,13 +88,15 @@ class RosPayloads:
             UndecodableError: A message cannot be decoded.
         """
         if self._definition is not None and not self._definition.root.fields:
-            _check_empty(payloads, 8 if self._is_cdr else 0)
+            _check_empty(payloads, is_cdr=self._is_cdr)
         good = self._check_encapsulation(payloads)
         done = 0
         try:
             for columns in self._decoded(payloads[:good]):
                 done += columns.rows
                 yield columns
+            if self._trailing is not None:
+                self._trailing.look_at(payloads[:good])
         except _RowError as error:
             # The codec drops the batch in which a row fails: its rows before are decoded once more.
             if error.row > done:
@@ -97,6 +104,19 @@ class RosPayloads:
             raise error.reason from None
         if good < len(payloads):
             raise UndecodableError(*self._encapsulation_fault(payloads[good]))
+
+    def notes(self, topic: str) -> Iterator[TopicNote]:
+        """Yield what is worth knowing of all messages decoded.
+
+        Args:
+            topic: Name of the topic.
+        """
+        count = self._trailing.count if self._trailing is not None else 0
+        if count:
+            text = (
+                f"{count} messages have 8 bytes or more behind the last field of their definition"
+            )
+            yield TopicNote(topic=topic, kind="longer_payloads", count=count, text=text)
 
     def _check_encapsulation(self, payloads: Sequence[bytes]) -> int:
         """Return how many payloads have an encapsulation that the codec reads."""
@@ -160,14 +180,16 @@ class RosPayloads:
         return Columns(rows=batch.num_rows, fields=fields, arrays=columns, header_time=times)
 
 
-def _check_empty(payloads: Sequence[bytes], most: int) -> None:
+def _check_empty(payloads: Sequence[bytes], *, is_cdr: bool) -> None:
     """Raise where messages have bytes and their definition has no fields."""
-    longest = max(map(len, payloads), default=0)
-    if longest > most:  # CDR has a header, a byte in place of no field, and padding
-        raise UndecodableError(
-            "MISSING_DEFINITION",
-            f"the definition is empty, and messages have up to {longest} bytes",
-        )
+    for payload in set(payloads):
+        content = payload[4:] if is_cdr else payload
+        # CDR has a byte in place of no field, and padding.
+        if len(content) > (4 if is_cdr else 0) or any(content):
+            raise UndecodableError(
+                "MISSING_DEFINITION",
+                f"the definition is empty, and a message has {len(payload)} bytes",
+            )
 
 
 class _RowError(Exception):

@@ -28,6 +28,8 @@ _FIELD = re.compile(
 )
 # What rosidl puts into a message without fields, since a C structure has at least one.
 _DUMMY = "structure_needs_at_least_one_member"
+TRAILING_FIELD = "_trailing_bytes"
+"""What `RosDefinition.codec_text` calls the field that it may add."""
 _MAX_TEXT_BYTES = 1024 * 1024
 
 
@@ -79,10 +81,15 @@ class RosDefinition:
         found = {each.name: dict(each.constants) for each in self.types.values() if each.constants}
         return json.dumps(found, sort_keys=True) if found else ""
 
-    def codec_text(self) -> str:
-        """Return the definition as the codec reads it: no comments, constants, defaults or bounds."""
+    def codec_text(self, trailing_bytes: int = 0) -> str:
+        """Return the definition as the codec reads it: no comments, constants, defaults or bounds.
+
+        Args:
+            trailing_bytes: Length of an array of bytes to add at the end. Default 0: none.
+        """
         names = {name: f"t/T{number}" for number, name in enumerate(self.types)}
-        sections = [self._section(self.root, names)]
+        trailing = f"uint8[{trailing_bytes}] {TRAILING_FIELD}\n" if trailing_bytes else ""
+        sections = [self._section(self.root, names) + trailing]
         for name, message in self.types.items():
             if name != self.root.name:
                 sections.append(f"MSG: {names[name]}\n{self._section(message, names)}")

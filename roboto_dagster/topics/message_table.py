@@ -100,7 +100,8 @@ class MessageTable:
         fault = _first_unusable(messages)
         payloads = messages.payloads if fault is None else messages.payloads[: fault[0]]
         for columns in self._payloads.columns(payloads):
-            yield self._batch(columns, messages, done)
+            if columns.rows:
+                yield self._batch(columns, messages, done)
             done += columns.rows
             self._rows += columns.rows
         if fault is not None:
@@ -129,7 +130,7 @@ class MessageTable:
         if columns.header_time is not None:
             arrays.append(columns.header_time)
         if self._schema is None:
-            self._schema = _schema_of(columns)
+            self._schema = schema_of(columns)
         self._replaced += _rows_with_replacements(columns)
         rows = pa.RecordBatch.from_arrays([*arrays, *columns.arrays], schema=self._schema)
         return TopicBatch(
@@ -189,8 +190,13 @@ def _time_type() -> Any:
     return pa.timestamp("ns", "UTC")
 
 
-def _schema_of(columns: Columns) -> "pa.Schema":
-    """Return the schema of a table: our columns, then the message's, renamed if they are named the same."""
+def schema_of(columns: Columns) -> "pa.Schema":
+    """Return the schema of a table: our columns, then the message's.
+
+    Args:
+        columns: Of the message; one that is named as ours is renamed: it gets an underscore more, and its name
+            stands in its metadata.
+    """
     import pyarrow as pa
 
     own = [

@@ -272,3 +272,33 @@ def test_definitions_that_logs_do_not_carry() -> None:
     assert rows(decode("", [CDR + struct.pack("<iiI", 1, 2, 3)], topics=topics)) == [
         {"x": 1, "t": {"sec": 2, "nanosec": 3}}
     ]
+
+
+@pytest.mark.parametrize("encoding", ["ros1msg", "ros2msg"])
+def test_messages_longer_than_their_definition(encoding: str) -> None:
+    """They are decoded, and counted if there are 8 bytes or more behind the last field."""
+    head = CDR if encoding == "ros2msg" else b""
+    good = head + struct.pack("<I2sxxi" if head else "<I2si", 2, b"a\0", 7)
+    payloads = [good, good + bytes(7), good + bytes(8), good + bytes(100)]
+    found = decode("string s\nint32 x\n", payloads, encoding=encoding, type_name="a/B")
+    assert [row["x"] for row in rows(found)] == [7] * 4
+    assert [(each.kind, each.count) for each in found[1:]] == [("longer_payloads", 2)]  # type: ignore[union-attr]  # notes
+
+
+@pytest.mark.parametrize(
+    ("encoding", "payload", "expected"),
+    [
+        ("ros1msg", b"", []),
+        ("ros1msg", b"\0", ["MISSING_DEFINITION"]),
+        ("ros2msg", CDR + b"\0", []),
+        ("ros2msg", CDR + bytes(4), []),
+        ("ros2msg", CDR + b"\7\0\0\0", ["MISSING_DEFINITION"]),
+        ("ros2msg", CDR + bytes(5), ["MISSING_DEFINITION"]),
+    ],
+)
+def test_a_message_type_without_fields(encoding: str, payload: bytes, expected: list[str]) -> None:
+    """Its rows are times; where messages have content, their definition is missing."""
+    found = decode("# nothing\n", [payload], encoding=encoding, type_name="std_msgs/Empty")
+    assert faults(found) == expected
+    assert rows(found) == ([] if expected else [{}])
+    assert times(found) == ([] if expected else [0])

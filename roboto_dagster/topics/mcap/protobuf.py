@@ -21,6 +21,7 @@ import pyarrow as pa
 from roboto_dagster.topics.arrays import header_time
 from roboto_dagster.topics.faults import UndecodableError
 from roboto_dagster.topics.fields import selected_fields
+from roboto_dagster.topics.mcap.protobuf_values import EMPTY, build_bytes, build_empty, build_json
 from roboto_dagster.topics.payloads import Columns
 
 # Of google.protobuf.descriptor.FieldDescriptor: CPPTYPE_*.
@@ -42,7 +43,6 @@ _WRAPPERS = frozenset(
     f"google.protobuf.{name}Value"
     for name in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
 )
-_EMPTY = pa.struct([pa.field("_empty", pa.bool_())])
 
 Build = Callable[[list[Any]], Any]
 """Makes a column of values; None stands for null."""
@@ -206,7 +206,7 @@ class _Builder:
         descriptor = field.message_type
         metadata = {"type": descriptor.full_name}
         if descriptor.full_name in _JSON_TYPES:
-            return pa.string(), _build_json, {**metadata, "format": "json"}
+            return pa.string(), build_json, {**metadata, "format": "json"}
         if descriptor.full_name in _WRAPPERS:
             kind = _scalar_type(descriptor.fields_by_name["value"])
             return (
@@ -217,10 +217,10 @@ class _Builder:
                 None,
             )
         if descriptor.full_name in self._parents:
-            return pa.binary(), _build_bytes, {**metadata, "format": "protobuf"}
+            return pa.binary(), build_bytes, {**metadata, "format": "protobuf"}
         members = self.members(descriptor, below)
         if not members:
-            return _EMPTY, _build_empty, metadata
+            return EMPTY, build_empty, metadata
         kind = pa.struct([field for field, _ in members])
         return kind, _struct_builder(members, descriptor), metadata
 
@@ -277,23 +277,3 @@ def _blank(descriptor: Any) -> Any:
     from google.protobuf.message_factory import GetMessageClass
 
     return GetMessageClass(descriptor)()
-
-
-def _build_json(values: list[Any]) -> Any:
-    from google.protobuf.json_format import MessageToJson
-
-    texts = [None if each is None else MessageToJson(each, indent=None) for each in values]
-    return pa.array(texts, pa.string())
-
-
-def _build_bytes(values: list[Any]) -> Any:
-    return pa.array(
-        [None if each is None else each.SerializeToString() for each in values], pa.binary()
-    )
-
-
-def _build_empty(values: list[Any]) -> Any:
-    mask = pa.array([each is None for each in values], pa.bool_())
-    return pa.StructArray.from_arrays(
-        [pa.repeat(pa.scalar(value=True), len(values))], fields=list(_EMPTY), mask=mask
-    )
