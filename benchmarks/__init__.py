@@ -11,6 +11,7 @@ contenders/   those that are Python: modules that run in a process of their own
 measure       runs one command in a fresh process; checks what it downloaded; seconds, CPU, memory
 schedule      who runs when: interleaved, in rounds
 sync_cases    what is not about bytes: unchanged files, many datasets
+topics/       logs decoded into tables, beside the libraries' own loops
 results       medians, ratios and the bounds of the project
 report chart  RESULTS.md and its pictures
 tools         finds what is installed

@@ -1,4 +1,7 @@
-"""`python -m benchmarks`: serves, measures, reports. The parts datasets, files and shards are `benchmarks.scaling`."""
+"""`python -m benchmarks`: serves, measures, reports.
+
+The parts datasets, files and shards are `benchmarks.scaling`, topics is `benchmarks.topics`.
+"""
 
 import argparse
 import contextlib
@@ -23,9 +26,11 @@ from benchmarks.server import NoServerError, serve
 from benchmarks.shapes import Scheme, Shape
 from benchmarks.source import Source
 from benchmarks.tools import has_module
+from benchmarks.topics import __main__ as topics
 from benchmarks.workspace import workspace
 
-PARTS = ("shapes", "growth", "sync", *cases.PARTS)
+TOPICS = "topics"
+PARTS = ("shapes", "growth", "sync", *cases.PARTS, TOPICS)
 # Growth takes minutes with the slow ones, and shows nothing new about them.
 _GROWTH_CONTENDERS = ("ours, curl", "asset, curl", "s5cmd", "obstore", "SDK")
 _SLOW = {"SDK": 10_000}
@@ -40,12 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     parts = options.parts.split(",")
     of_scaling = [part for part in parts if part in cases.PARTS]
-    code = 0 if parts == of_scaling else _compare(options)
+    shared = ["--output", str(options.output), *(["--quick"] if options.quick else [])]
+    code = _compare(options) if set(parts) - {*cases.PARTS, TOPICS} else 0
     if of_scaling:
-        quick = ["--quick"] if options.quick else []
-        code |= scaling.main(
-            ["--parts", ",".join(of_scaling), "--output", str(options.output), *quick]
-        )
+        code |= scaling.main(["--parts", ",".join(of_scaling), *shared])
+    if TOPICS in parts:
+        code |= topics.main(shared)
     return code
 
 
@@ -80,7 +85,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--output",
         type=pathlib.Path,
         default=pathlib.Path(__file__).parent,
-        help="folder for RESULTS.md, SCALING.md and the pictures (default: benchmarks)",
+        help="folder for RESULTS.md, SCALING.md, TOPICS.md and the pictures (default: benchmarks)",
     )
     return parser.parse_args(arguments)
 

@@ -6,6 +6,10 @@ import pathlib
 
 _ROBOTS = {"rover": 3, "arm": 2, "drone": 1}
 _POSES_PER_SECOND = 10
+_SCHEMA = {
+    "type": "object",
+    "properties": {name: {"type": "number"} for name in ("x", "y", "heading")},
+}
 
 
 def write_sample_logs(folder: pathlib.Path) -> pathlib.Path:
@@ -36,7 +40,7 @@ def _write_mcap(path: pathlib.Path, *, duration_seconds: int, radius: float) -> 
     with temporary.open("wb") as stream:
         writer = Writer(stream)
         writer.start()
-        schema_id = writer.register_schema("Pose", "jsonschema", b'{"type": "object"}')
+        schema_id = writer.register_schema("Pose", "jsonschema", json.dumps(_SCHEMA).encode())
         channel_id = writer.register_channel("/pose", "json", schema_id)
         for tick in range(duration_seconds * _POSES_PER_SECOND):
             angle = tick / 50

@@ -49,17 +49,21 @@ _WELL_KNOWN = {
 
 
 @functools.cache
-def message_class() -> Any:
-    """Return the class of a message with every kind of field."""
+def message_class(name: str = "State") -> Any:
+    """Return the class of a message: `State` has every kind of field, `Point` and `Scan` are small.
+
+    Args:
+        name: Of the message.
+    """
     file = descriptor_pb2.FileDescriptorProto(name="robot.proto", package="robot", syntax="proto3")
     file.dependency.extend(sorted({each.DESCRIPTOR.file.name for each in _WELL_KNOWN.values()}))
     mode = file.enum_type.add(name="Mode")
-    for number, name in enumerate(("OFF", "ON", "FAULT")):
-        mode.value.add(name=name, number=number)
+    for number, value in enumerate(("OFF", "ON", "FAULT")):
+        mode.value.add(name=value, number=number)
     point = file.message_type.add(name="Point")
-    for number, name in enumerate("xyz", 1):
+    for number, axis in enumerate("xyz", 1):
         point.field.add(
-            name=name, number=number, type=Field.TYPE_DOUBLE, label=Field.LABEL_OPTIONAL
+            name=axis, number=number, type=Field.TYPE_DOUBLE, label=Field.LABEL_OPTIONAL
         )
     tree = file.message_type.add(name="Node")  # recursive
     tree.field.add(name="id", number=1, type=Field.TYPE_INT32, label=Field.LABEL_OPTIONAL)
@@ -71,13 +75,14 @@ def message_class() -> Any:
         label=Field.LABEL_REPEATED,
     )
     _state(file.message_type.add(name="State"))
+    _scan(file.message_type.add(name="Scan"))
     pool = descriptor_pool.DescriptorPool()
     for known in _WELL_KNOWN.values():
         copy = descriptor_pb2.FileDescriptorProto()
         known.DESCRIPTOR.file.CopyToProto(copy)
         pool.Add(copy) if copy.name not in _names(pool) else None
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("robot.State"))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"robot.{name}"))
 
 
 def _names(pool: Any) -> Any:
@@ -90,6 +95,22 @@ def _names(pool: Any) -> Any:
             return True
 
     return Found()
+
+
+def _scan(scan: Any) -> None:
+    stamp = ".google.protobuf.Timestamp"
+    scan.field.add(
+        name="stamp", number=1, type=Field.TYPE_MESSAGE, type_name=stamp, label=Field.LABEL_OPTIONAL
+    )
+    scan.field.add(name="frame_id", number=2, type=Field.TYPE_STRING, label=Field.LABEL_OPTIONAL)
+    scan.field.add(name="ranges", number=3, type=Field.TYPE_FLOAT, label=Field.LABEL_REPEATED)
+    scan.field.add(
+        name="at",
+        number=4,
+        type=Field.TYPE_MESSAGE,
+        type_name=".robot.Point",
+        label=Field.LABEL_OPTIONAL,
+    )
 
 
 def _state(state: Any) -> None:
@@ -157,6 +178,30 @@ def _presence_and_map(state: Any, numbers: Any) -> None:
         type_name=".robot.State.GainsEntry",
         label=Field.LABEL_REPEATED,
     )
+
+
+def random_point(seed: int) -> Any:
+    """Return a point.
+
+    Args:
+        seed: The same one gives the same message.
+    """
+    numbers = random.Random(seed)  # noqa: S311 - test data
+    return message_class("Point")(x=numbers.gauss(0, 1), y=numbers.gauss(0, 1), z=1.0)
+
+
+def random_scan(seed: int) -> Any:
+    """Return a scan of up to 20 ranges.
+
+    Args:
+        seed: The same one gives the same message.
+    """
+    numbers = random.Random(seed)  # noqa: S311 - test data
+    scan = message_class("Scan")(frame_id="laser")
+    scan.stamp.seconds = numbers.randrange(2**31)
+    scan.ranges.extend(numbers.random() for _ in range(numbers.randrange(20)))
+    scan.at.x = numbers.random()
+    return scan
 
 
 def random_state(seed: int) -> Any:

@@ -1,0 +1,106 @@
+"""The Parquet files of decoded topics, read by pyarrow, polars and DuckDB: the same rows, of every type there is."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.topics.logs import mcap_logs, protobuf, ros, ulog
+from benchmarks.topics.logs.streams import Stream
+from roboto_dagster.topics.log import LogTask, decode_log
+from roboto_dagster.topics.log_file import LogFile
+from roboto_dagster.topics.topic_filter import TopicFilter
+from tests.topics.comparison.reading import Row, decode, decoder_of, differences, rows_of
+from tests.topics.comparison.test_ros import every_type
+
+
+def tables_of(log: pathlib.Path, destination: pathlib.Path) -> list[pathlib.Path]:
+    """Decode a log into Parquet files, and return them."""
+    file = LogFile(
+        dataset_id="ds_1",
+        relative_path=log.name,
+        path=log,
+        file_id="fl_1",
+        version=1,
+        size_bytes=log.stat().st_size,
+    )
+    result = decode_log(
+        LogTask(
+            log=file,
+            decoder=decoder_of(log),
+            topics=TopicFilter(),
+            keep_partial=False,
+            destination=destination,
+            durability="none",
+            asset="topics",
+        )
+    )
+    assert list(result.faults) == []
+    return sorted(destination.rglob("*.parquet"))
+
+
+def assert_all_read_the_same(paths: Sequence[pathlib.Path]) -> None:
+    """Compare the rows of polars and DuckDB with those of pyarrow."""
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    wrong: dict[str, Any] = {}
+    for path in paths:
+        arrow = pq.read_table(path)
+        expected = rows_of(arrow)
+        by_polars = rows_of(_as(pl.read_parquet(path).to_arrow(), arrow.schema))
+        relation = connection.sql(f"SELECT * FROM read_parquet('{path}')")  # noqa: S608 - a path of the test's
+        by_duckdb = rows_of(_as(relation.to_arrow_table(), arrow.schema))
+        found = differences(by_polars, expected) + differences(by_duckdb, expected)
+        if found:
+            wrong[path.name] = found
+    assert wrong == {}
+
+
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return times with nanoseconds, which DuckDB reads as microseconds where they have a zone."""
+    assert table.column_names == schema.names
+    for name in ("log_time", "publish_time", "header_time"):
+        if name in table.column_names:
+            at = table.column_names.index(name)
+            table = table.set_column(at, name, table.column(name).cast(schema.field(name).type))
+    return table
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_types_of_ros(tmp_path: pathlib.Path, version: ros.RosVersion) -> None:
+    """Nested, arrays of arrays, texts, bytes, times, messages without fields."""
+    log = mcap_logs.write_mcap(tmp_path / "a.mcap", every_type(version)[::3], 4)
+    paths = tables_of(log, tmp_path / "tables")
+    assert len(paths) == len(every_type(version)[::3])
+    assert_all_read_the_same(paths)
+
+
+def test_protobuf_and_json(tmp_path: pathlib.Path) -> None:
+    """Maps, wrappers, absent messages, JSON."""
+    streams: list[Stream] = [protobuf.protobuf_stream(), protobuf.json_stream()]
+    log = mcap_logs.write_mcap(tmp_path / "a.mcap", streams, 60)
+    assert_all_read_the_same(tables_of(log, tmp_path / "tables"))
+
+
+def test_ulog(tmp_path: pathlib.Path) -> None:
+    """Booleans, texts and arrays."""
+    log = ulog.write_ulog(tmp_path / "a.ulg", 100)
+    assert_all_read_the_same(tables_of(log, tmp_path / "tables"))
+
+
+def test_the_tables_have_the_rows_that_were_decoded(tmp_path: pathlib.Path) -> None:
+    """In their order, over several row groups; the topic is in the file's metadata."""
+    log = mcap_logs.write_mcap(
+        tmp_path / "a.mcap", [ros.ros_stream(2, "/a", "geometry_msgs/msg/PointStamped", 7)], 6_000
+    )
+    decoded = decode(log)
+    for path in tables_of(log, tmp_path / "tables"):
+        table = pq.read_table(path)
+        topic = (table.schema.metadata or {})[b"roboto.topic"].decode()
+        rows: list[Row] = decoded.rows(topic)
+        assert differences(rows_of(table), rows) == []
