@@ -15,13 +15,14 @@ run starts ─► log made ─► a line per file, and a new modification time e
 """
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from roboto_dagster.disk.folder import Folder
 from roboto_dagster.disk.local_file import open_in
@@ -95,20 +96,20 @@ class PublishLog:
         """
         remote = planned.remote
         row = KnownRow(
-            dataset_id=planned.dataset_id,
-            relative_path=remote.relative_path,
-            file_id=remote.file_id,
-            version=remote.version,
-            size_bytes=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-            uri=remote.uri,
-            etag=receipt.etag,
-            checksum=receipt.checksum,
-            verified=receipt.verified,
-            fetched_at=time.time_ns() // 1000,
+            planned.dataset_id,
+            remote.relative_path,
+            remote.file_id,
+            remote.version,
+            status.st_size,
+            status.st_mtime_ns,
+            remote.uri,
+            receipt.etag,
+            receipt.checksum,
+            receipt.verified,
+            time.time_ns() // 1000,
         )
         # One write of one line, so that threads do not tear each other's lines.
-        os.write(self._fd, json.dumps(row).encode() + b"\n")
+        os.write(self._fd, _json()(row) + b"\n")
 
     def beat(self) -> None:
         """Show that the run is alive, although it publishes nothing just now."""
@@ -220,6 +221,14 @@ def _rows(file: BinaryIO) -> Iterator[KnownRow]:
         row = _parse(line)
         if row is not None:
             yield row
+
+
+@functools.cache
+def _json() -> Callable[[object], bytes]:
+    """Return what makes JSON: pydantic, in half the time of `json`, which counts where a line is written for each file."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Any).dump_json
 
 
 def _parse(line: bytes) -> KnownRow | None:
