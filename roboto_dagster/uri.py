@@ -40,7 +40,8 @@ def bucket_of(uri: str) -> str:
     Args:
         uri: The URI; in place of the bucket may stand the ARN of an access point.
     """
-    return _split(uri.partition("://")[2])[0]
+    rest = uri.partition("://")[2]
+    return _split(rest)[0] if rest.startswith("arn:") else rest.partition("/")[0]
 
 
 def _split(rest: str) -> tuple[str, str]:

@@ -38,7 +38,7 @@ failure or None.
 """
 
 _SWEEP_EVERY = 1000
-_MAX_LOGGED = 20
+_MAX_LOGGED = 5
 _MAX_KEPT = 100  # failures in the group of a session whose `on_settled` gets every one
 
 

@@ -134,6 +134,11 @@ UPDATE file SET status = 'fetched', error_code = NULL, error = NULL,
     ) WHERE seq IN (SELECT seq FROM fetched)
 """
 
+NOTE_FAILED = """
+UPDATE file SET status = 'failed', error_code = ?, error = ?, transient = ?, request_id = ?, advice = ?,
+    attempts = attempts + ? WHERE seq IN (SELECT value FROM json_each(?))
+"""
+
 PLAN_KEEP = """
 UPDATE file SET action = 'keep', status = 'unchanged', error_code = NULL, error = NULL WHERE seq = ?
 """

@@ -11,7 +11,14 @@ from typing_extensions import Self
 from roboto_dagster.errors import ADVICE, DownloadError, ErrorCode
 from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.sync import inventory_sql as sql
-from roboto_dagster.sync.inventory import FILE_WIDTH, Inventory, PlannedFile, Source, planned_file
+from roboto_dagster.sync.inventory import (
+    FILE_WIDTH,
+    Inventory,
+    PlannedFile,
+    Source,
+    batched,
+    planned_file,
+)
 
 
 class FetchedFile(NamedTuple):
@@ -108,26 +115,26 @@ class Outcomes:
         self._db.execute(sql.NOTE_FETCHED)
         self._db.execute("DELETE FROM fetched")
 
-    def note_failed(self, seq: int, failure: DownloadError) -> None:
-        """Note that a file could not be fetched.
+    def note_failed(self, numbers: Sequence[int], failure: DownloadError) -> None:
+        """Note that files could not be fetched, all for one reason.
 
         Args:
-            seq: The file.
+            numbers: The files.
             failure: Why; its attempts are added to those before.
         """
-        self._db.execute(
-            "UPDATE file SET status = 'failed', error_code = ?, error = ?, transient = ?, request_id = ?,"
-            " advice = ?, attempts = attempts + ? WHERE seq = ?",
-            (
-                failure.code,
-                failure.reason,
-                failure.transient,
-                failure.request_id,
-                None if failure.advice == ADVICE[failure.code] else failure.advice,
-                failure.attempts,
-                seq,
-            ),
-        )
+        for batch in batched(numbers):
+            self._db.execute(
+                sql.NOTE_FAILED,
+                (
+                    failure.code,
+                    failure.reason,
+                    failure.transient,
+                    failure.request_id,
+                    None if failure.advice == ADVICE[failure.code] else failure.advice,
+                    failure.attempts,
+                    json.dumps(batch),
+                ),
+            )
 
     def note_changed(self, seq: int, reason: str, *, may_retry: bool) -> None:
         """Note that a file was not published because another run had changed its place.

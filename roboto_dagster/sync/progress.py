@@ -14,7 +14,7 @@ from roboto_dagster.sync.report import Timeline, duration_text, size_text
 Log = Callable[[int, str], None]
 """Takes a level of `logging` and a line; called from any thread."""
 
-_MAX_RETRY_LINES = 20
+_MAX_RETRY_LINES = 5
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 ```
 to fetch ─► attempt 1 ─┬─ published ──► fetched
                        ├─ conflict with another run ──► resolved (see `publisher`)
+                       ├─ every file would fail at once (`EngineStore.standstill`) ──► the rest fails untried, all at once
                        ├─ transient failure ──► attempt 2, 3 … until `max_attempts` or the deadline ──► failed
                        └─ permanent failure ──► failed
 ```
@@ -14,12 +15,13 @@ import inspect
 import logging
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tenacity
 
 from roboto_dagster.errors import ConfigurationError, DownloadError
+from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.download_errors import as_download_error
 from roboto_dagster.fs.object_store import FutureLike, ObjectStore
 from roboto_dagster.sync.conflicts import ConflictResolver
@@ -30,13 +32,13 @@ from roboto_dagster.sync.downloads import (
     published_by_store,
     start,
 )
-from roboto_dagster.sync.inventory import Inventory, Source
+from roboto_dagster.sync.inventory import Inventory, PlannedFile, Source
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.outcomes import FetchedFile, Outcomes
 from roboto_dagster.sync.progress import Log, Progress
 from roboto_dagster.sync.publish_log import PublishLog
 from roboto_dagster.sync.publisher import Published, Publisher
-from roboto_dagster.sync.report import Timeline, TransferAttempt
+from roboto_dagster.sync.report import Timeline, TransferAttempt, count
 from roboto_dagster.sync.sessions import Sessions
 from roboto_dagster.types import DownloadableFile
 
@@ -77,7 +79,7 @@ class TransferPhase:
         self._progress = Progress(settings.log, on_report=log.beat)
         self._publisher = Publisher(settings.destination, log, self._progress)
         self._downloads = Downloads(settings.destination)
-        self._failed_now = 0
+        self._failed_now = self._failures_seen = 0
         self._fetched: list[FetchedFile] = []
         self._conflicts: list[int] = []
         self._unusable: ConfigurationError | None = None
@@ -120,7 +122,7 @@ class TransferPhase:
         """
         self._settings.cancellation.check()
         started, bytes_before = time.monotonic(), self.bytes_fetched
-        files, self._failed_now = sum(map(len, work.values())), 0
+        files, self._failed_now, self._failures_seen = sum(map(len, work.values())), 0, 0
         try:
             for source, numbers in work.items():
                 self._fetch(source, numbers)
@@ -145,13 +147,12 @@ class TransferPhase:
         if not numbers:
             return
         first_uri = next(self._inventory.files(numbers[:1])).remote.uri
+        opened: list[ObjectStore] = []
         # Every member of the group that the session raises was noted in `_settled`.
         with contextlib.suppress(ExceptionGroup), contextlib.ExitStack() as stack:
             try:
                 session = self._sessions.make(
-                    source.association_id,
-                    map(self._downloads.of, self._inventory.files(numbers)),
-                    self._settled,
+                    source.association_id, self._items(numbers, opened), self._settled
                 )
                 store = stack.enter_context(
                     self._sessions.open_store(session, first_uri, self._progress.retry)
@@ -161,12 +162,53 @@ class TransferPhase:
                     self._unusable = self._unusable or error
                 self._fail_all(numbers, error)
                 return
+            opened.append(store)
             stack.enter_context(session)
             stack.enter_context(self._settings.cancellation.covering(session))
             get = self._getter(store)
             for file in session:
                 self._settings.cancellation.check()
                 session.register_download(file, start(get, file))
+
+    def _items(
+        self, numbers: Sequence[int], opened: Sequence[ObjectStore]
+    ) -> Iterator[DownloadableFile]:
+        """Yield the files as long as there is any point in asking for one; what is left then fails together.
+
+        Args:
+            numbers: The files.
+            opened: Their store, once the first of them is wanted.
+        """
+        for position, planned in enumerate(self._inventory.files(numbers)):
+            failure = self._standstill(opened[0])
+            if failure is not None:
+                self._fail_rest(numbers[position:], planned, failure)
+                return
+            yield self._downloads.of(planned)
+
+    def _standstill(self, store: ObjectStore) -> Failure | None:
+        """Return why all files fail, asked for only after some have; stores that others wrote need not know."""
+        if self._failed_now == self._failures_seen:
+            return None
+        self._failures_seen = self._failed_now
+        failure = getattr(store, "standstill", None)
+        return failure if isinstance(failure, Failure) else None
+
+    def _fail_rest(self, numbers: Sequence[int], first: PlannedFile, failure: Failure) -> None:
+        self._settings.log(
+            logging.WARNING,
+            f"{count(len(numbers), 'file')} not tried for now, since each would fail: {failure.code} ({failure.reason})",
+        )
+        error = DownloadError(
+            self._downloads.of(first),
+            failure.code,
+            failure.reason,
+            failure.transient,
+            0,
+            failure.request_id,
+            failure.advice,
+        )
+        self._note_failed(numbers, error)
 
     def _getter(self, store: ObjectStore) -> Get:
         """Return how this store is asked for a file: our engines use what is known of it, others
@@ -205,7 +247,7 @@ class TransferPhase:
         elif failure is not None and published is not None:  # the rename failed
             self._progress.add_files(-1)
         if failure is not None:
-            self._note_failed(planned.seq, failure)
+            self._note_failed([planned.seq], failure)
         elif published is not None:
             self._note_fetched(planned.seq, published)
 
@@ -221,20 +263,19 @@ class TransferPhase:
             self._outcomes.note_fetched(self._fetched)
             self._fetched.clear()
 
-    def _note_failed(self, seq: int, failure: DownloadError) -> None:
-        if self._publisher.take_conflict(seq):
-            self._conflicts.append(seq)
-        self._outcomes.note_failed(seq, failure)
-        self._failed_now += 1
+    def _note_failed(self, numbers: Sequence[int], failure: DownloadError) -> None:
+        self._conflicts += filter(self._publisher.take_conflict, numbers)
+        self._outcomes.note_failed(numbers, failure)
+        self._failed_now += len(numbers)
 
     def _resolve_conflicts(self) -> None:
         conflicts, self._conflicts = self._conflicts, []
         if conflicts:
             self._failed_now -= self._resolver.resolve(conflicts)
 
-    def _fail_all(self, numbers: Iterable[int], error: Exception) -> None:
-        for planned in self._inventory.files(numbers):
-            self._note_failed(planned.seq, as_download_error(self._downloads.of(planned), error))
+    def _fail_all(self, numbers: Sequence[int], error: Exception) -> None:
+        first = self._downloads.of(next(self._inventory.files(numbers[:1])))
+        self._note_failed(numbers, as_download_error(first, error))
 
 
 def _log_wait(

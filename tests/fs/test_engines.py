@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from roboto_dagster.errors import DownloadError
+from roboto_dagster.errors import DownloadError, PlatformError
 from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.fs.retry import RetryConfig
 from tests.fs.scripted_server import (
@@ -568,3 +568,51 @@ def test_no_secret_is_in_any_message(serve: Serve, fetch: Fetch) -> None:
     failure = failure_of(fetch(serve(answer), 10))
     assert "scripted-token" not in str(failure)
     assert "Malformed" in str(failure)
+
+
+# Standstill
+
+
+def test_a_store_in_order_is_at_no_standstill(serve: Serve, engine: str) -> None:
+    """Neither before the first file nor after one that failed by itself."""
+    server = serve(lambda _: error(404, "NoSuchKey"))
+    store = opened(server, engine)
+    with store:
+        assert store.standstill is None
+        failure_of(store.get("s3://bucket/key", pathlib.Path("never"), size_bytes=1))
+        assert store.standstill is None
+
+
+def test_a_store_that_nobody_answers_is_at_a_standstill(
+    engine: str, tmp_path: pathlib.Path
+) -> None:
+    """Whoever has more files can leave them for later."""
+    with ScriptedServer(lambda _: []) as server:
+        store = opened(server, engine)
+    with store:
+        for number in range(3):
+            failure_of(store.get("s3://bucket/key", tmp_path / str(number), size_bytes=1))
+        assert store.standstill is not None
+        assert store.standstill.code == "CONNECTION"
+
+
+def test_a_store_without_credentials_is_at_a_standstill(
+    serve: Serve, engine: str, tmp_path: pathlib.Path
+) -> None:
+    """Its failure has the words of who was asked for them."""
+
+    def refuse() -> Any:
+        raise PlatformError("the association is gone", transient=False)
+
+    store = opened(serve(silent), engine, refuse)
+    with store:
+        failure = failure_of(store.get("s3://bucket/key", tmp_path / "a", size_bytes=1))
+        assert store.standstill is not None
+        assert (store.standstill.code, store.standstill.reason) == (failure.code, failure.reason)
+
+
+def opened(server: ScriptedServer, engine: str, provider: Any = credentials) -> Any:
+    """Return a store that tries three times at once."""
+    return StoreRegistry.get_store_for_uri(
+        "s3://bucket/key", provider, engine=engine, endpoint_url=server.url, retry=AT_ONCE
+    )

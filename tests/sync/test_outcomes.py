@@ -29,7 +29,7 @@ def test_a_failed_file_keeps_the_last_good_facts(inventory: Inventory) -> None:
     file = DownloadableFile(
         bucket_name="b", source_uri="s3://b/a", destination_path=pathlib.Path("a")
     )
-    Outcomes(inventory).note_failed(1, DownloadError(file, "STALLED", "slow", None, 2))
+    Outcomes(inventory).note_failed([1], DownloadError(file, "STALLED", "slow", None, 2))
     row = manifest_row(inventory)
     kept = ("file_id", "version", "size_bytes", "mtime_ns", "uri", "etag", "checksum", "verified")
     assert tuple(row[name] for name in kept) == (*KNOWN[2:6], *KNOWN[6:10])
@@ -89,10 +89,10 @@ def test_what_is_transient_is_retried_until_its_attempts_are_used(inventory: Inv
     inventory.add_remote("ds_1", [remote(path, number) for number, path in enumerate("abcd", 1)])
     plan_fetches(inventory)
     outcomes = Outcomes(inventory)
-    outcomes.note_failed(1, failure("STALLED"))
-    outcomes.note_failed(2, failure("NOT_FOUND"))
-    outcomes.note_failed(3, failure("STALLED", 2))
-    outcomes.note_failed(3, failure("STALLED", 1))
+    outcomes.note_failed([1], failure("STALLED"))
+    outcomes.note_failed([2], failure("NOT_FOUND"))
+    outcomes.note_failed([3], failure("STALLED", 2))
+    outcomes.note_failed([3], failure("STALLED", 1))
     outcomes.note_changed(4, "outdated", may_retry=False)
     assert list(outcomes.to_retry(Source("ds_1", "b"), 3)) == [1]
 
@@ -103,6 +103,6 @@ def test_failures_are_counted_and_a_few_are_named(inventory: Inventory) -> None:
     plan_fetches(inventory)
     outcomes = Outcomes(inventory)
     for number, code in ((1, "NOT_FOUND"), (2, "STALLED"), (3, "STALLED")):
-        outcomes.note_failed(number, failure(code))  # type: ignore[arg-type]  # they are codes
+        outcomes.note_failed([number], failure(code))  # type: ignore[arg-type]  # they are codes
     assert list(outcomes.error_codes().items()) == [("STALLED", 2), ("NOT_FOUND", 1)]
     assert (outcomes.is_retryable, len(list(outcomes.failures("failed", 2)))) == (True, 2)

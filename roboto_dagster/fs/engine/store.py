@@ -7,6 +7,7 @@
 ```
 """
 
+import dataclasses
 import os
 import pathlib
 import threading
@@ -16,10 +17,10 @@ from typing import Literal, Protocol
 
 from typing_extensions import Self
 
-from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.errors import ConfigurationError, PlatformError
 from roboto_dagster.fs.admission import AdmissionLimit
 from roboto_dagster.fs.core.download import Download
-from roboto_dagster.fs.core.failure import Failure
+from roboto_dagster.fs.core.failure import Failure, credentials_failure
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.credential_cache import CredentialCache
@@ -134,6 +135,20 @@ class EngineStore:
 
     def _close(self, *, cancel: bool) -> None:
         """Close what only this kind of store has."""
+
+    @property
+    def standstill(self) -> Failure | None:
+        """Why every file that is asked for now fails at once: the store is out of order, there are no credentials, or the
+        disk is full; None if that is not so.
+        """
+        state = self._state
+        try:
+            state.credentials.get_nowait()
+        except PlatformError as error:
+            failure = credentials_failure(error)
+            advice = failure.advice or state.credentials.advice_for(failure.code)
+            return dataclasses.replace(failure, advice=advice)
+        return state.disk_full or state.outage.failure
 
     def cancel(self) -> None:
         """End every transfer under way with `CANCELLED`; what is published stays."""
