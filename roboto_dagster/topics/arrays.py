@@ -11,7 +11,7 @@
 
 import array
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -51,12 +51,15 @@ class Conversion:
         return _empties(rows)
 
 
-def conversions(fields: Sequence[Any], definition: RosDefinition | None) -> list[Conversion]:
+def conversions(
+    fields: Sequence[Any], definition: RosDefinition | None, kept: Collection[str] | None = None
+) -> list[Conversion]:
     """Return the columns of a table, in the order of the definition.
 
     Args:
         fields: The codec's columns of it.
         definition: The ROS definition; None for IDL, where the codec's types are enough.
+        kept: Names of the columns to keep. Default None: all.
     """
     sources = {field.name: number for number, field in enumerate(fields)}
     if definition is None:
@@ -67,7 +70,7 @@ def conversions(fields: Sequence[Any], definition: RosDefinition | None) -> list
     converter = _Converter(definition)
     made = []
     for each in definition.root.fields:
-        if definition.is_left_out(each):
+        if definition.is_left_out(each) and (kept is None or each.name in kept):
             made.append(Conversion(field=pa.field(each.name, _EMPTY), apply=_unchanged))
         elif each.name in sources:
             source = sources[each.name]

@@ -21,6 +21,7 @@ from roboto_dagster.topics.decoder import TopicNote
 from roboto_dagster.topics.faults import FaultCode, UndecodableError
 from roboto_dagster.topics.mcap_in_memory import definition_records, mcap_of
 from roboto_dagster.topics.payloads import Columns
+from roboto_dagster.topics.ros_fields import codec_fields, is_header_hidden
 from roboto_dagster.topics.trailing_bytes import TrailingBytes
 
 if TYPE_CHECKING:
@@ -68,8 +69,9 @@ class RosPayloads:
         self._definition = definition
         root = "t/T0" if definition is not None else type_name
         self._definition_records = definition_records(message_encoding, schema_encoding, root, text)
-        self._is_header_hidden = fields is not None and _needs_header(definition, fields)
-        self._fields = (*(fields or ()), "header.stamp") if self._is_header_hidden else fields
+        self._fields = codec_fields(definition, fields)
+        self._kept = None if fields is None else {path.partition(".")[0] for path in fields}
+        self._is_header_hidden = is_header_hidden(definition, fields)
         self._conversions: list[Conversion] | None = None
         self._trailing: TrailingBytes | None = None
         if definition is not None and definition.root.fields:
@@ -159,7 +161,9 @@ class RosPayloads:
         from roboto_dagster.topics.arrays import conversions
 
         if self._conversions is None:
-            self._conversions = conversions(list(schema)[_ROW_COLUMNS:], self._definition)
+            self._conversions = conversions(
+                list(schema)[_ROW_COLUMNS:], self._definition, self._kept
+            )
 
     def _converted(self, batch: "pa.RecordBatch") -> Columns:
         from roboto_dagster.topics.arrays import header_time
@@ -199,15 +203,6 @@ class _RowError(Exception):
         super().__init__(row, reason)
         self.row = row
         self.reason = reason
-
-
-def _needs_header(definition: "RosDefinition | None", fields: tuple[str, ...]) -> bool:
-    """Return whether the header is decoded for its time alone, since nothing of it was asked for."""
-    if definition is None or any(name.split(".")[0] == "header" for name in fields):
-        return False
-    types = {field.name: field.type_name for field in definition.root.fields if not field.is_array}
-    header = definition.types.get(types.get("header", ""))
-    return header is not None and any(field.name == "stamp" for field in header.fields)
 
 
 def _open(data: bytes, fields: tuple[str, ...] | None) -> Any:

@@ -205,7 +205,7 @@ def _resolve(field: FieldDefinition, message: MessageDefinition, texts: Mapping[
     package = message.name.rpartition("/")[0]
     candidates = [wanted] if "/" in wanted else [f"{package}/{wanted}".strip("/"), wanted]
     if wanted == "Header":
-        candidates.append("std_msgs/Header")
+        candidates += ["std_msgs/Header", "roslib/Header"]  # the latter in bags of before 2011
     if wanted in {"time", "duration"}:  # as ROS 2 reads definitions of ROS 1
         candidates.append(f"builtin_interfaces/{wanted.capitalize()}")
     for candidate in candidates:

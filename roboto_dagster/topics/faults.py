@@ -29,6 +29,11 @@ FaultCode = Literal[
 
 FAULT_CODES: tuple[str, ...] = get_args(FaultCode)
 
+DEFINITION_FAULTS = frozenset(
+    {"MISSING_DEFINITION", "INVALID_DEFINITION", "UNSUPPORTED_TYPE", "UNSUPPORTED_ENCODING"}
+)
+"""Codes of topics that cannot be decoded, and can be delivered as bytes instead."""
+
 FAULT_ADVICE: dict[str, str] = {
     "TRUNCATED": "The log ends too early: record or upload it again, or take what can be read with keep_partial=True.",
     "CORRUPT": "Bytes of the log are damaged: upload it again, or take what can be read with keep_partial=True.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from roboto_dagster.topics.batching import RawMessages
 from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
-from roboto_dagster.topics.faults import UndecodableError
+from roboto_dagster.topics.faults import DEFINITION_FAULTS, UndecodableError
 from roboto_dagster.topics.payloads import Columns, PayloadDecoder, RawPayloads
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 TIME_COLUMNS = ("log_time", "publish_time", "sequence", "header_time")
 _MAX_TIME = 2**63 - 1
-_DEFINITION_FAULTS = frozenset({"MISSING_DEFINITION", "INVALID_DEFINITION", "UNSUPPORTED_TYPE"})
 # Faults of one message, whose number helps to find it.
 _MESSAGE_FAULTS = frozenset({"CORRUPT", "TIME_RANGE", "TOO_LARGE", "TYPE_MISMATCH"})
 
@@ -87,7 +86,7 @@ class MessageTable:
         try:
             yield from self._decoded(messages)
         except UndecodableError as error:
-            if self._or_raw and not self._rows and error.code in _DEFINITION_FAULTS:
+            if self._or_raw and not self._rows and error.code in DEFINITION_FAULTS:
                 self._deliver_raw()
                 yield from self.batches(messages)
                 return

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from roboto_dagster.topics.codec import RosPayloads
 from roboto_dagster.topics.definitions import read_definition
-from roboto_dagster.topics.faults import UndecodableError
+from roboto_dagster.topics.faults import DEFINITION_FAULTS, UndecodableError
 from roboto_dagster.topics.idl import check_idl
 from roboto_dagster.topics.message_table import MessageTable
 from roboto_dagster.topics.payloads import PayloadDecoder, RawPayloads
@@ -37,8 +37,8 @@ def ros_table(
     payloads: PayloadDecoder
     try:
         payloads, metadata = _payloads(topic, type_name, schema_encoding, definition, topics)
-    except UndecodableError:
-        if not topics.raw:
+    except UndecodableError as error:
+        if not topics.raw or error.code not in DEFINITION_FAULTS:
             raise
         payloads = RawPayloads()
     return MessageTable(

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from mcap.writer import CompressionType, Writer
 
+from roboto_dagster.topics.faults import UndecodableError
 from roboto_dagster.topics.topic_filter import TopicFilter
 from tests.topics.ros_data import (
     CDR,
@@ -233,9 +234,10 @@ def test_only_the_fields_asked_for() -> None:
 
 def test_a_field_that_is_not_there() -> None:
     """A wrong name in the options is a failure of the topic that names it."""
-    found = decode("int32 x\n", [CDR + bytes(4)], topics=TopicFilter(fields={"/t": ["y"]}))
-    assert faults(found) == ["UNKNOWN_FIELD"]
-    assert '"y"' in str(found[0])
+    for is_raw in (False, True):
+        topics = TopicFilter(fields={"/t": ["y"]}, raw=is_raw)
+        with pytest.raises(UndecodableError, match=r"UNKNOWN_FIELD.*'y'; it has x"):
+            decode("int32 x\n", [CDR + bytes(4)], topics=topics)
 
 
 def test_times_beyond_what_a_timestamp_holds() -> None:
@@ -302,3 +304,20 @@ def test_a_message_type_without_fields(encoding: str, payload: bytes, expected: 
     assert faults(found) == expected
     assert rows(found) == ([] if expected else [{}])
     assert times(found) == ([] if expected else [0])
+
+
+def test_fields_of_ros1() -> None:
+    """Times have the names of their columns, and messages without fields can be asked for."""
+    definition = f"Header header\nEmpty e\nint32 x\n{HEADER1}{SEPARATOR}MSG: a/Empty\n"
+    payload = struct.pack("<IIII1si", 9, 4, 5, 1, b"m", 7)
+
+    def of(*names: str) -> list[Any]:
+        topics = TopicFilter(fields={"/t": names})
+        return decode(definition, [payload], encoding="ros1msg", type_name="a/B", topics=topics)
+
+    assert rows(of("x")) == [{"x": 7}]
+    assert rows(of("e")) == [{"e": {"_empty": True}}]
+    found = of("header.stamp.nanosec", "e")
+    assert rows(found) == [{"header": {"stamp": {"nanosec": 5}}, "e": {"_empty": True}}]
+    with pytest.raises(UndecodableError, match="UNKNOWN_FIELD"):
+        of("header.stamp.nsec")

@@ -125,7 +125,7 @@ class McapLog:
                 )
         else:
             channel = _parsed(Channel, body)
-            if self.channels.setdefault(channel.id, channel) != channel:
+            if _identity(self.channels.setdefault(channel.id, channel)) != _identity(channel):
                 raise UndecodableError(
                     "CORRUPT", f"channel {channel.id} is declared twice, differently"
                 )
@@ -143,9 +143,7 @@ class McapLog:
     def _check_counts(self) -> None:
         if self._stated is None:
             return
-        total = (
-            self._counts.total() if hasattr(self._counts, "total") else sum(self._counts.values())
-        )
+        total = self._counts.total()
         if total != self._stated_total:
             raise UndecodableError(
                 "COUNT_MISMATCH", f"the log states {self._stated_total} messages and holds {total}"
@@ -237,6 +235,11 @@ def _check_crc(stated: bytes, actual: int, what: str) -> None:
     crc = _CRC_OF_DATA_END.unpack(stated)[0] if len(stated) == 4 else 0
     if crc not in {0, actual}:
         raise UndecodableError("CORRUPT", f"the CRC of the {what} is wrong")
+
+
+def _identity(channel: "Channel") -> tuple[str, str, int]:
+    """Return what its messages depend on; its metadata may change within a log."""
+    return channel.topic, channel.message_encoding, channel.schema_id
 
 
 def _parsed(kind: Any, body: bytes) -> Any:

@@ -108,7 +108,10 @@ class _McapDecoding:
         definition = (schema.name, schema.encoding, schema.data) if schema is not None else ()
         key = (channel.topic, channel.message_encoding, *definition)
         if key not in self._tables:
-            self._tables[key] = channel_table(channel, schema, self._topics)
+            try:
+                self._tables[key] = channel_table(channel, schema, self._topics)
+            except RecursionError:
+                raise UndecodableError("INVALID_DEFINITION", "it is nested too deeply") from None
         self._by_channel[channel_id] = self._tables[key]
         return self._tables[key]
 

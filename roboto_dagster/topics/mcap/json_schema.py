@@ -90,7 +90,7 @@ class _SchemaReader:
             )
         schema, references = self._resolved(schema, references)
         kind = _kind_of(schema)
-        if kind is None or path.count(".") > _MAX_DEPTH:
+        if kind is None or path.count(".") + path.count("[]") > _MAX_DEPTH:
             return JsonProperty(path, "json", arrow_type=pa.string())
         if kind in SCALAR_TYPES:
             return JsonProperty(path, kind, arrow_type=SCALAR_TYPES[kind])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from roboto_dagster.topics.definitions import canonical_name
 from roboto_dagster.topics.extras import missing_extra
-from roboto_dagster.topics.faults import UndecodableError
+from roboto_dagster.topics.faults import DEFINITION_FAULTS, UndecodableError
 from roboto_dagster.topics.message_table import MessageTable
 from roboto_dagster.topics.payloads import PayloadDecoder, RawPayloads
 from roboto_dagster.topics.ros_messages import ROS_ENCODINGS, ros_table
@@ -42,8 +42,8 @@ def channel_table(channel: "Channel", schema: "Schema | None", topics: TopicFilt
     try:
         make = _payloads_for(channel.message_encoding, encoding)
         payloads = make(name, data, topics.fields_of(channel.topic))
-    except UndecodableError:
-        if not topics.raw:
+    except UndecodableError as error:
+        if not topics.raw or error.code not in DEFINITION_FAULTS:
             raise
         payloads = RawPayloads()
     return MessageTable(
