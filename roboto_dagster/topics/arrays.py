@@ -20,6 +20,8 @@ import pyarrow.compute as pc
 from roboto_dagster.topics.definitions import FieldDefinition, MessageDefinition, RosDefinition
 from roboto_dagster.topics.faults import UndecodableError
 
+_STAMPS = (["sec", "nanosec"], ["seconds", "nanos"])
+_MAX_SECONDS = 2**63 // 10**9 - 5  # with up to 2**32 nanoseconds
 _EMPTY = pa.struct([pa.field("_empty", pa.bool_())])
 
 
@@ -242,12 +244,7 @@ def header_time(fields: Sequence[Any], columns: Sequence[Any]) -> Any:
     """
     for field, column in zip(fields, columns, strict=True):
         if field.name == "header" and _has_stamp(field.type):
-            stamp = column.field("stamp")
-            seconds = pc.multiply(stamp.field("sec").cast(pa.int64()), pa.scalar(10**9, pa.int64()))
-            nanoseconds = pc.add(seconds, stamp.field("nanosec").cast(pa.int64()))
-            is_set = pc.not_equal(nanoseconds, pa.scalar(0, pa.int64()))
-            is_null = pa.scalar(None, pa.int64())
-            return pc.if_else(is_set, nanoseconds, is_null).cast(pa.timestamp("ns", "UTC"))
+            return _as_time(*column.field("stamp").flatten())
     return None
 
 
@@ -255,4 +252,18 @@ def _has_stamp(kind: Any) -> bool:
     if not pa.types.is_struct(kind) or kind.get_field_index("stamp") < 0:
         return False
     stamp = kind.field("stamp").type
-    return pa.types.is_struct(stamp) and [each.name for each in stamp] == ["sec", "nanosec"]
+    if not pa.types.is_struct(stamp) or not all(pa.types.is_integer(each.type) for each in stamp):
+        return False
+    return [each.name for each in stamp] in _STAMPS
+
+
+def _as_time(seconds: Any, nanoseconds: Any) -> Any:
+    """Return times; null for 0, which stands for never stamped, and for what no timestamp can hold."""
+    kind, empty = pa.int64(), pa.scalar(None, pa.int64())
+    seconds, nanoseconds = seconds.cast(kind), nanoseconds.cast(kind)
+    fits = pc.less(pc.abs(seconds), pa.scalar(_MAX_SECONDS, kind))
+    values = pc.add(
+        pc.multiply(pc.if_else(fits, seconds, empty), pa.scalar(10**9, kind)), nanoseconds
+    )
+    is_set = pc.not_equal(values, pa.scalar(0, kind))
+    return pc.if_else(is_set, values, empty).cast(pa.timestamp("ns", "UTC"))

@@ -14,7 +14,7 @@ import pathlib
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from roboto_dagster.topics.faults import UndecodableError
@@ -35,6 +35,7 @@ _PARSED = frozenset(
     {_HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE_RECORD, _CHUNK, _STATISTICS, _DATA_END}
 )
 
+Includes = Callable[[str], bool]
 MessageTuple = tuple[int, int, int, int, bytes]
 """Number of the channel, sequence, log time, publish time, payload."""
 
@@ -57,7 +58,7 @@ class McapLog:
         self._stated: dict[int, int] | None = None
         self._stated_total = 0
 
-    def messages(self, includes: Any) -> Iterator[MessageTuple]:
+    def messages(self, includes: Includes) -> Iterator[MessageTuple]:
         """Yield the messages in the order of the file.
 
         Args:
@@ -73,7 +74,9 @@ class McapLog:
             source = _Source(stream, self._path.stat().st_size)
             for opcode, body in source.records():
                 if opcode == _MESSAGE_RECORD:
-                    yield from self._message(body, includes)
+                    message = self._message(body, 0, len(body))
+                    if message is not None:
+                        yield message
                 elif opcode == _CHUNK:
                     yield from self._chunk(chunk_records(body), includes)
                 elif opcode in {_SCHEMA, _CHANNEL}:
@@ -82,36 +85,39 @@ class McapLog:
                     self._read_statistics(body)
         self._check_counts()
 
-    def _message(self, body: bytes, includes: Any) -> Iterator[MessageTuple]:
-        yield from self._chunk(_RECORD.pack(_MESSAGE_RECORD, len(body)) + body, includes)
+    def _message(self, records: bytes, start: int, end: int) -> MessageTuple | None:
+        """Return one message, unless its topic is skipped; it is counted in any case."""
+        if end - start < _MESSAGE.size:
+            raise UndecodableError("CORRUPT", "a message is shorter than its head")
+        head: tuple[int, int, int, int] = _MESSAGE.unpack_from(records, start)
+        channel_id = head[0]
+        if channel_id not in self.channels:
+            raise UndecodableError(
+                "CORRUPT", f"a message is of channel {channel_id}, which is not declared"
+            )
+        self._counts[channel_id] += 1
+        if channel_id in self.skipped:
+            return None
+        return (*head, records[start + _MESSAGE.size : end])
 
-    def _chunk(self, records: bytes, includes: Any) -> Iterator[MessageTuple]:
-        offset, end = 0, len(records)
-        head, message = _RECORD.unpack_from, _MESSAGE.unpack_from
-        counts, channels, skipped = self._counts, self.channels, self.skipped
-        while offset < end:
-            if end - offset < 9:
+    def _chunk(self, records: bytes, includes: Includes) -> Iterator[MessageTuple]:
+        offset, size = 0, len(records)
+        while offset < size:
+            if size - offset < _RECORD.size:
                 raise UndecodableError("CORRUPT", "a chunk ends within a record")
-            opcode, length = head(records, offset)
-            start = offset + 9
+            opcode, length = _RECORD.unpack_from(records, offset)
+            start = offset + _RECORD.size
             offset = start + length
-            if offset > end:
+            if offset > size:
                 raise UndecodableError("CORRUPT", "a record of a chunk is longer than the chunk")
             if opcode == _MESSAGE_RECORD:
-                if length < 22:
-                    raise UndecodableError("CORRUPT", "a message is shorter than its head")
-                channel_id, sequence, log_time, publish_time = message(records, start)
-                if channel_id not in channels:
-                    raise UndecodableError(
-                        "CORRUPT", f"a message is of channel {channel_id}, which is not declared"
-                    )
-                counts[channel_id] += 1
-                if channel_id not in skipped:
-                    yield channel_id, sequence, log_time, publish_time, records[start + 22 : offset]
+                message = self._message(records, start, offset)
+                if message is not None:
+                    yield message
             elif opcode in {_SCHEMA, _CHANNEL}:
                 self._declare(opcode, records[start:offset], includes)
 
-    def _declare(self, opcode: int, body: bytes, includes: Any) -> None:
+    def _declare(self, opcode: int, body: bytes, includes: Includes) -> None:
         from mcap.records import Channel, Schema
 
         key = (opcode, body[:2])

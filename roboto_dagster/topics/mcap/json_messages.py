@@ -18,6 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from roboto_dagster.topics.arrays import header_time
 from roboto_dagster.topics.decoder import TopicNote
 from roboto_dagster.topics.faults import UndecodableError
 from roboto_dagster.topics.mcap.json_schema import (
@@ -154,7 +155,8 @@ class JsonPayloads:
         ]
         if self._has_extra:
             arrays.append(pa.array([_extra(value, self._root) for value in values], pa.string()))
-        return Columns(rows=len(values), fields=self._fields, arrays=arrays)
+        times = header_time(self._fields, arrays)
+        return Columns(rows=len(values), fields=self._fields, arrays=arrays, header_time=times)
 
     def _array(self, node: JsonProperty, values: list[Any]) -> Any:
         if node.kind in SCALAR_TYPES:

@@ -249,7 +249,7 @@ def _offsets(values: list[Any]) -> Any:
 
 def _list_builder(get: Callable[[Any], Any], build: Build, kind: Any) -> Build:
     def made(messages: list[Any]) -> Any:
-        lists = list(map(get, messages))
+        lists = [get(each)[:] for each in messages]  # Python's own lists are faster from here on
         items = build(list(itertools.chain.from_iterable(lists)))
         return pa.ListArray.from_arrays(_offsets(lists), items, type=kind)
 

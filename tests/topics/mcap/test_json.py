@@ -110,6 +110,23 @@ def test_nested_values(tmp_path: pathlib.Path) -> None:
     assert found.table("/j").schema.field("any").metadata == {b"format": b"json"}
 
 
+def test_the_time_of_a_header(tmp_path: pathlib.Path) -> None:
+    """It is null where it is 0 or missing, or beyond what a timestamp holds."""
+    integers = {name: {"type": "integer"} for name in ("sec", "nanosec")}
+    stamp = {"type": "object", "properties": integers}
+    header = {"type": "object", "properties": {"stamp": stamp}}
+    schema = {"type": "object", "properties": {"header": header}}
+    stamps: list[Any] = [
+        {"sec": 1, "nanosec": 2},
+        {"sec": 0, "nanosec": 0},
+        None,
+        {"sec": 2**62, "nanosec": 0},
+    ]
+    found = _decode(tmp_path, schema, *({"header": {"stamp": each}} for each in stamps), {})
+    times = found.table("/j")["header_time"].cast(pa.int64()).to_pylist()
+    assert (found.codes, times) == ([], [1_000_000_002, None, None, None, None])
+
+
 def test_what_no_property_names_is_kept(tmp_path: pathlib.Path) -> None:
     """As JSON, nested members in their place."""
     schema = {
