@@ -53,7 +53,7 @@ class Db3Reader:
         try:
             with contextlib.closing(self._opened()) as database:
                 yield from self._rows(database, self._connections(database))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise known or UndecodableError("CORRUPT", f"SQLite: {error}") from None
         except UndecodableError as error:
             raise known or error from None

@@ -5,8 +5,11 @@ import pathlib
 from collections.abc import Iterator
 
 from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.extras import missing_extra
 from roboto_dagster.topics.topic_filter import TopicFilter
 
+EXTRA = "topics-ros"
+_MODULES = ("mcap", "mcap_codec", "pyarrow")
 _BAG_START = b"#ROSBAG V"
 
 
@@ -38,10 +41,14 @@ class BagDecoder:
         Yields:
             Rows, and what was wrong.
         """
+        fault = missing_extra(EXTRA, *_MODULES, "rosbags.rosbag1", "lz4.frame")
+        if fault is not None:
+            yield fault
+            return
         from roboto_dagster.topics.ros.bag import bag_messages
         from roboto_dagster.topics.ros.tables import decode_messages
 
-        return decode_messages(bag_messages(path, topics.includes), topics)
+        yield from decode_messages(bag_messages(path, topics.includes), topics)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,10 +79,14 @@ class Db3Decoder:
         Yields:
             Rows, and what was wrong.
         """
+        fault = missing_extra(EXTRA, *_MODULES, "zstandard")
+        if fault is not None:
+            yield fault
+            return
         from roboto_dagster.topics.ros.db3 import Db3Reader
         from roboto_dagster.topics.ros.tables import decode_messages
 
-        return decode_messages(Db3Reader(path, topics.includes).messages(), topics)
+        yield from decode_messages(Db3Reader(path, topics.includes).messages(), topics)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Iterator
 
 from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.extras import missing_extra
 from roboto_dagster.topics.topic_filter import TopicFilter
 
 _MAGIC = b"ULog\x01\x12\x35"
@@ -39,6 +40,10 @@ class UlogDecoder:
         Yields:
             Rows, and what was wrong.
         """
+        fault = missing_extra("topics-px4", "pyarrow", "pyulog")
+        if fault is not None:
+            yield fault
+            return
         from roboto_dagster.topics.ulog.log import read_ulog
 
-        return read_ulog(path, topics)
+        yield from read_ulog(path, topics)

@@ -2,6 +2,7 @@
 
 import pathlib
 import struct
+import sys
 
 import pytest
 
@@ -265,6 +266,14 @@ def test_headers_are_learned_once() -> None:
     assert headers.match(b"??" + chunk, 2) == (3, 5_000_000_001, 2 + 4 + size + 4, 4)
     assert headers.match(record({"op": b"\7", "conn": bytes(4), "time": bytes(8)}), 0) is None
     assert header({}) == bytes(4)
+
+
+def test_without_the_extra(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log fails, and the message says how to install what is missing."""
+    monkeypatch.setitem(sys.modules, "lz4.frame", None)
+    decoded = decode(BagDecoder(), small_bag().save(tmp_path / "log.bag"))
+    assert decoded.codes == [(None, "EXTRA_MISSING")]
+    assert "pip install 'roboto-dagster[topics-ros]'" in decoded.faults[0].reason
 
 
 def test_claims(tmp_path: pathlib.Path) -> None:

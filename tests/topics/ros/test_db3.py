@@ -3,6 +3,7 @@
 import pathlib
 import sqlite3
 import struct
+import sys
 from collections.abc import Iterable
 
 import pytest
@@ -183,6 +184,20 @@ def test_what_is_no_database(tmp_path: pathlib.Path, content: bytes) -> None:
     assert decode(Db3Decoder(), path).codes == [(None, "CORRUPT")]
 
 
+@pytest.mark.parametrize("text", [b"DEFINITION", b"/topic", b"a/msg/Type"])
+def test_text_that_is_not_utf8(tmp_path: pathlib.Path, text: bytes) -> None:
+    """A damaged name or definition is named."""
+    path = write(
+        tmp_path / "a.db3",
+        [(1, 1, cdr(1))],
+        topics=[(1, "/topic", "a/msg/Type", "cdr")],
+        definitions=[("a/msg/Type", "ros2msg", "# DEFINITION\nint32 x\n")],
+    )
+    data = path.read_bytes()
+    path.write_bytes(data.replace(text, b"\xff" * len(text)))
+    assert decode(Db3Decoder(), path).codes == [(None, "CORRUPT")]
+
+
 def test_another_database(tmp_path: pathlib.Path) -> None:
     """It has other tables."""
     with sqlite3.connect(tmp_path / "a.db3") as database:
@@ -235,6 +250,14 @@ def test_bags_compressed_as_a_file(tmp_path: pathlib.Path, name: str) -> None:
     assert CompressedBagDecoder().claims(path, b"")
     assert not Db3Decoder().claims(path, b"")
     assert decode(CompressedBagDecoder(), path).codes == [(None, "UNSUPPORTED_COMPRESSION")]
+
+
+def test_without_the_extra(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log fails, and the message says how to install what is missing."""
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    decoded = decode(Db3Decoder(), write(tmp_path / "a.db3", [(1, 1, cdr(1))]))
+    assert decoded.codes == [(None, "EXTRA_MISSING")]
+    assert "pip install 'roboto-dagster[topics-ros]'" in decoded.faults[0].reason
 
 
 def test_claims(tmp_path: pathlib.Path) -> None:

@@ -5,6 +5,7 @@ import datetime as dt
 import io
 import pathlib
 import struct
+import sys
 
 import pyarrow as pa
 import pytest
@@ -419,6 +420,14 @@ def test_rows_are_handed_over_in_parts(
     assert len(decoded.column("logged_messages", "message")) == 10_000
     assert max(len(batch.rows) for batch in decoded.batches) < 70_000 / 12
     assert (decoded.faults, decoded.notes) == ([], [])
+
+
+def test_without_the_extra(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log fails, and the message says how to install what is missing."""
+    monkeypatch.setitem(sys.modules, "pyulog", None)
+    decoded = decode(UlogDecoder(), gyro_log().save(tmp_path / "log.ulg"))
+    assert decoded.codes == [(None, "EXTRA_MISSING")]
+    assert "pip install 'roboto-dagster[topics-px4]'" in decoded.faults[0].reason
 
 
 def test_claims(tmp_path: pathlib.Path) -> None:
