@@ -57,7 +57,7 @@ class ArrayMaker:
             rows: A numpy array of the layout's type, with one dimension.
             layout: Of the message.
         """
-        return [self._array(rows[str(number)], each) for number, each in enumerate(layout.members)]
+        return [self._array(rows[each.key], each) for each in layout.members]
 
     def texts(self, texts: Sequence[bytes]) -> Any:
         """Return texts as strings; bytes that are not UTF-8 are replaced by U+FFFD.

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from roboto_dagster.topics.decoder import TopicBatch
+from roboto_dagster.topics.fields import selected_fields
 from roboto_dagster.topics.ulog.parser import UlogStream
 from roboto_dagster.topics.ulog.table import UlogTable
 from roboto_dagster.topics.ulog.time_base import TimeBase
@@ -43,6 +44,7 @@ class _Column(NamedTuple):
     unit: str | None = None
 
 
+_TIMESTAMP = _Column(pa.uint64(), lambda event: event.timestamp)
 _COLUMNS: dict[str, dict[str, _Column]] = {
     LOGGED_MESSAGES: {
         "log_level": _Column(pa.uint8(), lambda text: text.level),
@@ -66,15 +68,23 @@ class EventTable(UlogTable):
     Args:
         topic: `logged_messages`, `parameters` or `dropouts`.
         time_base: Of the log.
+        paths: The columns to keep; None keeps all.
+
+    Raises:
+        UndecodableError: UNKNOWN_FIELD.
     """
 
-    def __init__(self, topic: str, time_base: TimeBase) -> None:
-        self._columns = _COLUMNS[topic]
-        fields: list[Any] = [pa.field("timestamp", pa.uint64())]
+    def __init__(self, topic: str, time_base: TimeBase, paths: Sequence[str] | None) -> None:
+        self._columns = {"timestamp": _TIMESTAMP, **_COLUMNS[topic]}
+        fields: list[Any] = []
         for name, column in self._columns.items():
             metadata = {"unit": column.unit} if column.unit else None
             fields.append(pa.field(name, column.type, metadata=metadata))
         definition = ";".join(f"{field.type} {field.name}" for field in fields)
+        if paths is not None:
+            kept = selected_fields(paths, self._columns, topic)
+            self._columns = {name: self._columns[name] for name in kept}
+            fields = [field for field in fields if field.name in kept]
         super().__init__(topic, topic, f"{topic}:{definition}", fields, time_base)
 
     def rows(self, events: Sequence[Any]) -> TopicBatch:
@@ -84,11 +94,11 @@ class EventTable(UlogTable):
             events: Each has a `timestamp`.
 
         Raises:
-            TimeRangeError: A time does not fit.
+            UndecodableError: TIME_RANGE.
         """
         stamps = np.array([event.timestamp for event in events], np.uint64)
         arrays = [self._array(column, events) for column in self._columns.values()]
-        return self.batch(stamps, [pa.array(stamps), *arrays])
+        return self.batch(stamps, arrays)
 
     def _array(self, column: _Column, events: Sequence[Any]) -> Any:
         values = [column.value_of(event) for event in events]

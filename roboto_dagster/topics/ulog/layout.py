@@ -5,10 +5,12 @@ Padding is left out.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from roboto_dagster.topics.fields import selected_fields
 
 MAX_MESSAGE_BYTES = 0xFFFF
 """The size of a message is 16 bits wide."""
@@ -32,6 +34,7 @@ _NUMBERS = {
 class Member(NamedTuple):
     """One field of a message: the type as the log writes it, and the message's layout where it is nested."""
 
+    key: str  # its name in the numpy type
     name: str
     type_name: str
     length: int  # 0: no array
@@ -44,7 +47,7 @@ class Layout:
 
     Attributes:
         dtype: Of one message; its fields are named by their positions, as names of a log may be anything.
-        members: The fields, without padding.
+        members: The fields that are kept, without padding.
     """
 
     dtype: "np.dtype[np.void]"
@@ -118,11 +121,33 @@ def _nested_layout(formats: Mapping[str, Any], name: str) -> Layout:
         nested = None if type_name in _NUMBERS else _nested_layout(formats, type_name)
         item = nested.dtype if nested else np.dtype(_NUMBERS[type_name])
         if not field_name.startswith("_padding"):
-            members.append(Member(field_name, type_name, length, nested))
+            members.append(Member(str(len(members)), field_name, type_name, length, nested))
             offsets.append(offset)
             types.append(np.dtype((item, (length,))) if length else item)
         offset += item.itemsize * max(length, 1)
     return Layout(_record_type(types, offsets, offset), tuple(members))
+
+
+def selected(layout: Layout, paths: Iterable[str], where: str) -> Layout:
+    """Return a layout with some of the fields.
+
+    Args:
+        layout: Of a message.
+        paths: Names of fields, nested ones with dots.
+        where: Name of the message, for errors.
+
+    Raises:
+        UndecodableError: UNKNOWN_FIELD.
+    """
+    by_name = {member.name: member for member in layout.members}
+    members = []
+    for name, below in selected_fields(paths, by_name, where).items():
+        member = by_name[name]
+        if below is not None:
+            nested = member.nested or Layout(layout.dtype, ())  # has no fields: each is unknown
+            member = member._replace(nested=selected(nested, below, f"{where}.{name}"))
+        members.append(member)
+    return Layout(layout.dtype, tuple(members))
 
 
 def definition_text(formats: Mapping[str, Any], name: str) -> str:

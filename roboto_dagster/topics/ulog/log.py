@@ -19,6 +19,7 @@ from pyulog.core import (
 )
 
 from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.faults import UndecodableError
 from roboto_dagster.topics.topic_filter import TopicFilter
 from roboto_dagster.topics.ulog.events import (
     DROPOUTS,
@@ -29,7 +30,7 @@ from roboto_dagster.topics.ulog.events import (
 )
 from roboto_dagster.topics.ulog.parser import UlogStream
 from roboto_dagster.topics.ulog.subscriptions import UlogRows
-from roboto_dagster.topics.ulog.table import TimeRangeError, TopicTable, UlogTable
+from roboto_dagster.topics.ulog.table import TopicTable, UlogTable
 from roboto_dagster.topics.ulog.time_base import TimeBase, time_base_of
 
 _BUFFER_BYTES = 1024 * 1024
@@ -99,8 +100,8 @@ class _Log:
             return
         try:
             yield make()
-        except TimeRangeError as error:
-            yield self._failure(topic, "TIME_RANGE", str(error))
+        except UndecodableError as error:
+            yield self._failure(topic, error.code, error.reason)
 
     def _failure(self, topic: str, code: str, reason: str) -> TopicFault:
         self._failed.add(topic)
@@ -109,17 +110,22 @@ class _Log:
     def _topic_rows(self, rows: UlogRows) -> TopicBatch:
         table = self._tables.get(rows.topic)
         if not isinstance(table, TopicTable):
-            table = TopicTable(rows.topic, rows.name, self._stream.message_formats, self._time_base)
+            formats, paths = self._stream.message_formats, self._topics.fields_of(rows.topic)
+            table = TopicTable(rows.topic, rows.name, formats, self._time_base, paths)
             self._tables[rows.topic] = table
         return table.rows(rows.data)
 
     def _event_rows(self, topic: str, events: Sequence[Any]) -> Iterator[Found]:
         """Yield a batch of what is no topic in the log."""
         if events and self._topics.includes(topic):
-            table = self._tables.get(topic)
-            if not isinstance(table, EventTable):
-                table = self._tables[topic] = EventTable(topic, self._time_base)
-            yield from self._batch(topic, partial(table.rows, events))
+            yield from self._batch(topic, partial(self._event_batch, topic, events))
+
+    def _event_batch(self, topic: str, events: Sequence[Any]) -> TopicBatch:
+        table = self._tables.get(topic)
+        if not isinstance(table, EventTable):
+            table = EventTable(topic, self._time_base, self._topics.fields_of(topic))
+            self._tables[topic] = table
+        return table.rows(events)
 
     def _untimed(self) -> Iterator[TopicFault]:
         for topic in self._stream.take_untimed():

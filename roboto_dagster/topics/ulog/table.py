@@ -1,23 +1,20 @@
 """Rows of one ULog topic as batches of its table, with their times in UTC."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from roboto_dagster.topics.decoder import TopicBatch, TopicNote
+from roboto_dagster.topics.faults import UndecodableError
 from roboto_dagster.topics.ulog.arrays import ArrayMaker, fields_of
-from roboto_dagster.topics.ulog.layout import definition_text, layout_of
+from roboto_dagster.topics.ulog.layout import definition_text, layout_of, selected
 from roboto_dagster.topics.ulog.time_base import TimeBase
 
 _TIME = pa.timestamp("ns", "UTC")
 _MAX_TIME_US = (2**63 - 1) // 1000
-
-
-class TimeRangeError(ValueError):
-    """A time does not fit into 64 bits of nanoseconds."""
 
 
 class UlogTable:
@@ -61,7 +58,7 @@ class UlogTable:
             arrays: One a field.
 
         Raises:
-            TimeRangeError: A time does not fit.
+            UndecodableError: TIME_RANGE.
         """
         count = len(timestamps)
         times = [self._times(timestamps), pa.nulls(count, _TIME), pa.nulls(count, pa.uint32())]
@@ -91,7 +88,7 @@ class UlogTable:
         self.unstamped += int(unstamped.sum())
         latest = int(timestamps.max(initial=0))
         if latest + max(self._offset_us, 0) > _MAX_TIME_US:
-            raise TimeRangeError(f"a row is stamped with {latest} µs")
+            raise UndecodableError("TIME_RANGE", f"a row is stamped with {latest} µs")
         nanoseconds = (timestamps.astype(np.int64) + self._offset_us) * 1000
         return pa.array(nanoseconds, pa.int64(), mask=unstamped).cast(_TIME)
 
@@ -104,14 +101,23 @@ class TopicTable(UlogTable):
         name: Of the format of its messages.
         formats: pyulog's, by name.
         time_base: Of the log.
+        paths: The fields to keep, nested ones with dots; None keeps all.
+
+    Raises:
+        UndecodableError: UNKNOWN_FIELD.
     """
 
     def __init__(
-        self, topic: str, name: str, formats: Mapping[str, Any], time_base: TimeBase
+        self,
+        topic: str,
+        name: str,
+        formats: Mapping[str, Any],
+        time_base: TimeBase,
+        paths: Sequence[str] | None,
     ) -> None:
-        self._layout = layout_of(formats, name)
-        names = [each.name for each in self._layout.members]
-        self._timestamp = str(names.index("timestamp"))
+        layout = layout_of(formats, name)
+        self._timestamp = next(each.key for each in layout.members if each.name == "timestamp")
+        self._layout = layout if paths is None else selected(layout, paths, name)
         definition = definition_text(formats, name)
         super().__init__(topic, name, definition, fields_of(self._layout), time_base)
 
@@ -119,7 +125,7 @@ class TopicTable(UlogTable):
         """Return rows of messages that stand one after the other.
 
         Raises:
-            TimeRangeError: A time does not fit.
+            UndecodableError: TIME_RANGE.
         """
         rows = np.frombuffer(data, self._layout.dtype)
         return self.batch(rows[self._timestamp], self.maker.arrays(rows, self._layout))

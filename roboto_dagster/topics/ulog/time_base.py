@@ -79,11 +79,7 @@ def _gps_message(formats: dict[str, Any], name: str) -> _GpsMessage | None:
     except (KeyError, ValueError):
         return None
     layout = layout_of(formats, name)
-    places = {
-        (each.name, each.type_name): str(number)
-        for number, each in enumerate(layout.members)
-        if not each.length
-    }
+    places = {(each.name, each.type_name): each.key for each in layout.members if not each.length}
     wanted = [("timestamp", "uint64_t"), ("time_utc_usec", "uint64_t"), ("fix_type", "uint8_t")]
     if not places.keys() >= set(wanted):
         return None

@@ -145,6 +145,38 @@ def test_only_what_is_wanted(tmp_path: pathlib.Path) -> None:
     assert read(log, tmp_path, TopicFilter(topics=["!gyro"])).topics == {"logged_messages"}
 
 
+def test_some_fields(tmp_path: pathlib.Path) -> None:
+    """Nested ones are named with dots, also below arrays; times are always there."""
+    log = UlogWriter()
+    log.flags()
+    log.format("part:uint8_t a;uint8_t b;")
+    log.format("m:uint64_t timestamp;float x;part p;part[2] ps;")
+    log.subscribe(1, "m")
+    log.row(1, "Qf6B", 5, 0.5, 1, 2, 3, 4, 5, 6)
+    log.text(6, b"hello")
+    fields = {"m": ["p.b", "ps.a", "x"], "logged_messages": ["message"]}
+    decoded = read(log, tmp_path, TopicFilter(fields=fields))
+    row = decoded.table("m").drop_columns(["publish_time", "sequence"]).to_pylist()[0]
+    assert row == {"log_time": utc(5), "x": 0.5, "p": {"b": 2}, "ps": [{"a": 3}, {"a": 5}]}
+    assert decoded.table("logged_messages").schema.names[3:] == ["message"]
+
+
+@pytest.mark.parametrize("field", ["y", "x.y", "p.c", "timestamp.x"])
+def test_unknown_fields(tmp_path: pathlib.Path, field: str) -> None:
+    """The topic fails, and the message names the fields that there are."""
+    log = UlogWriter()
+    log.flags()
+    log.format("part:uint8_t a;")
+    log.format("m:uint64_t timestamp;float x;part p;")
+    log.subscribe(1, "m")
+    log.row(1, "QfB", 5, 0.5, 1)
+    log.text(6, b"hello")
+    decoded = read(
+        log, tmp_path, TopicFilter(fields={"m": [field], "logged_messages": ["nothing"]})
+    )
+    assert decoded.codes == [("m", "UNKNOWN_FIELD"), ("logged_messages", "UNKNOWN_FIELD")]
+
+
 def test_events_are_topics(tmp_path: pathlib.Path) -> None:
     """Logged texts, parameters and dropouts have tables."""
     log = UlogWriter(start_us=1)
