@@ -166,7 +166,7 @@ class BagReader:
             type_name=field(details, "string", "type"),
             message_encoding="ros1",
             schema_encoding="ros1msg",
-            definition=details.get("message_definition", b""),
+            definition=details.get("message_definition"),
         )
         self._connections[number] = connection if self._wanted(topic) else None
 

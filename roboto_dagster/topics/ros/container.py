@@ -12,11 +12,11 @@ class BagConnection:
         type_name: Of the messages, verbatim.
         message_encoding: `ros1` or `cdr`; anything else is delivered as it is, or not at all.
         schema_encoding: `ros1msg`, `ros2msg` or `ros2idl`.
-        definition: The text; empty if there is none.
+        definition: The text, which is empty for a message without fields; None if the bag has none.
     """
 
     topic: str
     type_name: str
     message_encoding: str
     schema_encoding: str
-    definition: bytes
+    definition: bytes | None

@@ -161,7 +161,7 @@ def _definitions(database: sqlite3.Connection) -> _Definitions:
 def _connection(row: sqlite3.Row, definitions: _Definitions) -> BagConnection:
     type_name = str(row["type"])
     found = definitions.get((type_name, _hash_of(row))) or definitions.get((type_name, None))
-    schema_encoding, definition = found or ("ros2msg", b"")
+    schema_encoding, definition = found or ("ros2msg", None)
     return BagConnection(
         topic=str(row["name"]),
         type_name=type_name,

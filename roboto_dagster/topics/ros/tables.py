@@ -17,7 +17,6 @@ Found: TypeAlias = "TopicBatch | TopicFault | TopicNote"
 Messages: TypeAlias = "Iterable[tuple[BagConnection, int, bytes | UndecodableError]]"
 
 _DECODED = {"ros1", "cdr"}
-_EMPTY_CDR_BYTES = 8
 
 
 def decode_messages(messages: Messages, topics: TopicFilter) -> Iterator[Found]:
@@ -65,7 +64,7 @@ class _BagTables:
         tables, add = self._of_connection, self._groups.add
         for connection, time_ns, payload in messages:
             if connection not in tables:
-                yield from self._start(connection, payload)
+                yield from self._start(connection)
             table = tables[connection]
             if table is None:
                 continue
@@ -83,7 +82,7 @@ class _BagTables:
         for table in self._of_definition.values():
             yield from table.notes()
 
-    def _start(self, connection: BagConnection, first: bytes | UndecodableError) -> Iterator[Found]:
+    def _start(self, connection: BagConnection) -> Iterator[Found]:
         self._of_connection[connection] = None
         if connection.topic in self._failed:
             return
@@ -93,7 +92,7 @@ class _BagTables:
         )
         try:
             if key not in self._of_definition:
-                self._of_definition[key] = _table_of(connection, first, self._topics)
+                self._of_definition[key] = _table_of(connection, self._topics)
             self._of_connection[connection] = self._of_definition[key]
         except UndecodableError as error:
             yield from self._fail(connection.topic, error)
@@ -122,17 +121,15 @@ class _BagTables:
                 self._of_connection[connection] = None
 
 
-def _table_of(
-    connection: BagConnection, first: bytes | UndecodableError, topics: TopicFilter
-) -> MessageTable:
+def _table_of(connection: BagConnection, topics: TopicFilter) -> MessageTable:
     """Return the table of a connection, whose messages are delivered as they are if that was asked for."""
-    reason = _undecodable(connection, first, topics)
+    reason = _undecodable(connection, topics)
     if reason is None:
         return ros_table(
             topic=connection.topic,
             type_name=connection.type_name,
             schema_encoding=connection.schema_encoding,
-            definition=connection.definition,
+            definition=connection.definition or b"",
             topics=topics,
         )
     if not topics.raw:
@@ -142,30 +139,19 @@ def _table_of(
         type_name=connection.type_name,
         message_encoding=connection.message_encoding,
         schema_encoding=connection.schema_encoding,
-        definition=connection.definition,
+        definition=connection.definition or b"",
         payloads=RawPayloads(),
     )
 
 
-def _undecodable(
-    connection: BagConnection, first: bytes | UndecodableError, topics: TopicFilter
-) -> UndecodableError | None:
+def _undecodable(connection: BagConnection, topics: TopicFilter) -> UndecodableError | None:
     if connection.message_encoding not in _DECODED:
         encoding = connection.message_encoding
         return UndecodableError(
             "UNSUPPORTED_ENCODING", f"its messages are serialized as {encoding!r}"
         )
-    name = canonical_name(connection.type_name)
-    is_defined = connection.definition.strip() or name in map(
-        canonical_name, topics.ros_definitions
-    )
-    if not is_defined and isinstance(first, bytes) and _has_content(connection, first):
-        return UndecodableError("MISSING_DEFINITION", f"the log has no definition of {name}")
+    known = {"std_msgs/Empty", *map(canonical_name, topics.ros_definitions)}
+    if connection.definition is None and canonical_name(connection.type_name) not in known:
+        reason = f"the bag has no definition of {connection.type_name}"
+        return UndecodableError("MISSING_DEFINITION", reason)
     return None
-
-
-def _has_content(connection: BagConnection, payload: bytes) -> bool:
-    """Return whether a message has fields: one without any has a byte in ROS 2, and padding."""
-    if connection.message_encoding == "ros1":
-        return bool(payload)
-    return len(payload) > _EMPTY_CDR_BYTES or any(payload[4:])

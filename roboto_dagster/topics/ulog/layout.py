@@ -115,7 +115,9 @@ def _record_type(types: list[Any], offsets: list[int], size: int) -> Any:
 
 
 def _nested_layout(formats: Mapping[str, Any], name: str) -> Layout:
-    members, offsets, types = [], [], []
+    members: list[Member] = []
+    offsets: list[int] = []
+    types: list[Any] = []
     offset = 0
     for type_name, length, field_name in formats[name].fields:
         nested = None if type_name in _NUMBERS else _nested_layout(formats, type_name)
@@ -140,7 +142,7 @@ def selected(layout: Layout, paths: Iterable[str], where: str) -> Layout:
         UndecodableError: UNKNOWN_FIELD.
     """
     by_name = {member.name: member for member in layout.members}
-    members = []
+    members: list[Member] = []
     for name, below in selected_fields(paths, by_name, where).items():
         member = by_name[name]
         if below is not None:

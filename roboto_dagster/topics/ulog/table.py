@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from roboto_dagster.topics.decoder import TopicBatch, TopicNote
 from roboto_dagster.topics.faults import UndecodableError
+from roboto_dagster.topics.message_table import schema_id, schema_of
+from roboto_dagster.topics.payloads import Columns
 from roboto_dagster.topics.ulog.arrays import ArrayMaker, fields_of
 from roboto_dagster.topics.ulog.layout import definition_text, layout_of, selected
 from roboto_dagster.topics.ulog.time_base import TimeBase
@@ -45,10 +47,9 @@ class UlogTable:
         self.maker = ArrayMaker()
         self._type_name = type_name
         self._offset_us = time_base.offset_us
-        self._schema_id = hashlib.sha256(f"ulog\0{type_name}\0{definition}".encode()).hexdigest()
+        self._schema_id = schema_id("ulog", "ulog", type_name, definition.encode())
         self._metadata = _metadata(type_name, definition, time_base)
-        times = [pa.field("log_time", _TIME), pa.field("publish_time", _TIME)]
-        self._schema = pa.schema([*times, pa.field("sequence", pa.uint32()), *fields])
+        self._schema = schema_of(Columns(rows=0, fields=fields, arrays=[]))
 
     def batch(self, timestamps: Any, arrays: list[Any]) -> TopicBatch:
         """Return rows with their times.

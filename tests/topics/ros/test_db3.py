@@ -98,20 +98,33 @@ def test_without_definitions(
     tmp_path: pathlib.Path, definitions: list[tuple[str, str, str]] | None
 ) -> None:
     """Recorded before Iron, or the recorder did not find them: they may be given."""
-    path = write(tmp_path / "a.db3", [(1, 1, cdr(7))], definitions=definitions)
+    path = write(tmp_path / "a.db3", [(1, 1, cdr(7)), (1, 2, cdr(0))], definitions=definitions)
     assert decode(Db3Decoder(), path).codes == [("/x", "MISSING_DEFINITION")]
     given = decode(Db3Decoder(), path, TopicFilter(ros_definitions={"a/msg/B": DEFINITION}))
-    assert (given.column("/x", "x"), given.faults) == ([7], [])
+    assert (given.column("/x", "x"), given.faults) == ([7, 0], [])
     raw = decode(Db3Decoder(), path, TopicFilter(raw=True))
-    assert (raw.column("/x", "data"), raw.faults) == ([cdr(7)], [])
+    assert (raw.column("/x", "data"), raw.faults) == ([cdr(7), cdr(0)], [])
 
 
-def test_an_empty_message_needs_no_definition(tmp_path: pathlib.Path) -> None:
-    """Its bytes are none, but for one of padding."""
-    topics = [(1, "/e", "std_msgs/msg/Empty", "cdr")]
-    path = write(tmp_path / "a.db3", [(1, 1, b"\0\1\0\0\0")], topics=topics, definitions=None)
+@pytest.mark.parametrize(
+    ("name", "definitions"),
+    [("std_msgs/msg/Empty", None), ("a/msg/E", [("a/msg/E", "ros2msg", "")])],
+)
+def test_messages_without_fields(
+    tmp_path: pathlib.Path, name: str, definitions: list[tuple[str, str, str]] | None
+) -> None:
+    """Their definition is an empty text, or known: a row has times alone."""
+    topics = [(1, "/e", name, "cdr")]
+    rows = [(1, 1, b"\0\1\0\0\0")]
+    path = write(tmp_path / "a.db3", rows, topics=topics, definitions=definitions)
     decoded = decode(Db3Decoder(), path)
     assert (decoded.table("/e").num_rows, decoded.faults) == (1, [])
+
+
+def test_a_definition_without_the_fields_of_its_messages(tmp_path: pathlib.Path) -> None:
+    """It is empty and the messages are not."""
+    path = write(tmp_path / "a.db3", [(1, 1, cdr(7))], definitions=[("a/msg/B", "ros2msg", "")])
+    assert decode(Db3Decoder(), path).codes == [("/x", "MISSING_DEFINITION")]
 
 
 def test_idl_definitions(tmp_path: pathlib.Path) -> None:

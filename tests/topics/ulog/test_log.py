@@ -145,6 +145,18 @@ def test_only_what_is_wanted(tmp_path: pathlib.Path) -> None:
     assert read(log, tmp_path, TopicFilter(topics=["!gyro"])).topics == {"logged_messages"}
 
 
+def test_fields_that_are_called_like_our_columns(tmp_path: pathlib.Path) -> None:
+    """They are renamed, and their name is in the metadata of the field."""
+    log = UlogWriter()
+    log.flags()
+    log.format("m:uint64_t timestamp;uint32_t sequence;")
+    log.subscribe(1, "m")
+    log.row(1, "QI", 5, 7)
+    decoded = read(log, tmp_path)
+    assert decoded.column("m", "sequence_") == [7]
+    assert decoded.table("m").schema.field("sequence_").metadata == {b"name": b"sequence"}
+
+
 def test_some_fields(tmp_path: pathlib.Path) -> None:
     """Nested ones are named with dots, also below arrays; times are always there."""
     log = UlogWriter()
