@@ -19,7 +19,7 @@ import pathlib
 import re
 import struct
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from rosbags.rosbag1.reader import Header, RecordType
 
@@ -34,17 +34,17 @@ from roboto_dagster.topics.ros.bag_records import (
     read_exactly,
     read_size,
 )
-from roboto_dagster.topics.ros.container import BagConnection
+from roboto_dagster.topics.ros.container import MAX_MESSAGE_BYTES, BagConnection
+
+_Message: TypeAlias = "tuple[BagConnection, int, bytes | UndecodableError]"
 
 _VERSION = re.compile(rb"#ROSBAG V(\d{1,3})\.(\d{1,3})\n")
 _BUFFER_BYTES = 1024 * 1024
 _COUNT = struct.Struct("<II")
 
 
-def bag_messages(
-    path: pathlib.Path, wanted: Callable[[str], bool]
-) -> Iterator[tuple[BagConnection, int, bytes]]:
-    """Yield connection, time in nanoseconds and payload of each message of a bag.
+def bag_messages(path: pathlib.Path, wanted: Callable[[str], bool]) -> Iterator[_Message]:
+    """Yield connection, time in nanoseconds and payload of each message of a bag, or why there is none.
 
     Args:
         path: The bag.
@@ -73,8 +73,8 @@ class BagReader:
         self._message_headers = MessageHeaders()
         self._read: collections.Counter[int] = collections.Counter()
 
-    def messages(self) -> Iterator[tuple[BagConnection, int, bytes]]:
-        """Yield connection, time in nanoseconds and payload of each message.
+    def messages(self) -> Iterator[_Message]:
+        """Yield connection, time in nanoseconds and payload of each message, or why there is none.
 
         Raises:
             UndecodableError: What is wrong with the bag, after all messages that could be read.
@@ -137,7 +137,9 @@ class BagReader:
         return size
 
     def _skip_data(self) -> None:
-        size = self._data_size()
+        self._skip(self._data_size())
+
+    def _skip(self, size: int) -> None:
         if self._stream.seek(size, io.SEEK_CUR) > self._size:
             raise UndecodableError("TRUNCATED", "it ends within a record")
 
@@ -154,7 +156,7 @@ class BagReader:
             return
 
     def _data(self) -> bytes:
-        return read_exactly(self._stream, self._data_size(), MAX_CHUNK_BYTES)
+        return read_exactly(self._stream, self._data_size(), MAX_HEADER_BYTES)
 
     def _add_connection(self, header: Header, data: bytes) -> None:
         number, topic = field(header, "uint32", "conn"), field(header, "string", "topic")
@@ -170,7 +172,7 @@ class BagReader:
         )
         self._connections[number] = connection if self._wanted(topic) else None
 
-    def _records(self, end: int) -> Iterator[tuple[BagConnection, int, bytes]]:
+    def _records(self, end: int) -> Iterator[_Message]:
         """Yield messages of all records up to an offset; a damaged chunk does not keep others from being read."""
         damage: UndecodableError | None = None
         while self._stream.seek(0, io.SEEK_CUR) < end:
@@ -184,7 +186,7 @@ class BagReader:
                 except _DamagedChunkError as error:
                     damage = damage or error.reason
             elif kind == RecordType.MSGDATA:
-                yield from self._message(header, self._data())
+                yield from self._message(header)
             elif kind == RecordType.CONNECTION:
                 self._add_connection(header, self._data())
             else:
@@ -192,18 +194,19 @@ class BagReader:
         if damage is not None:
             raise damage
 
-    def _chunk(self, header: Header) -> Iterator[tuple[BagConnection, int, bytes]]:
+    def _chunk(self, header: Header) -> Iterator[_Message]:
         compression, size = field(header, "string", "compression"), field(header, "uint32", "size")
         stored = self._data_size()
         if compression == "none" and stored > MAX_CHUNK_BYTES:
             return  # its records are read as those around it, one by one
-        data = read_exactly(self._stream, stored, MAX_CHUNK_BYTES)
+        records = read_exactly(self._stream, stored, MAX_CHUNK_BYTES)
         try:
-            yield from self._chunk_messages(decompressed(data, compression, size))
+            records = decompressed(records, compression, size)
+            yield from self._chunk_messages(records)
         except UndecodableError as error:
             raise _DamagedChunkError(error) from None
 
-    def _chunk_messages(self, chunk: bytes) -> Iterator[tuple[BagConnection, int, bytes]]:
+    def _chunk_messages(self, chunk: bytes) -> Iterator[_Message]:
         position = 0
         while position < len(chunk):
             found = self._message_headers.match(chunk, position) or self._other(chunk, position)
@@ -236,12 +239,23 @@ class BagReader:
             raise UndecodableError("CORRUPT", f"a chunk is damaged: {error.reason}") from None
         return -1, 0, start, size
 
-    def _message(self, header: Header, data: bytes) -> Iterator[tuple[BagConnection, int, bytes]]:
-        """Yield a message that is in no chunk."""
-        number = field(header, "uint32", "conn")
+    def _message(self, header: Header) -> Iterator[_Message]:
+        """Yield a message of a chunk that is too large to be held, or of none."""
+        number, time_ns = field(header, "uint32", "conn"), field(header, "time", "time")
         connection = self._connection(number)
+        self._read[number] += 1
+        size = self._data_size()
+        is_too_large = size > MAX_MESSAGE_BYTES
+        if connection is None or is_too_large:
+            self._skip(size)
         if connection is not None:
-            yield connection, field(header, "time", "time"), data
+            reason = f"a message has {size} bytes; {MAX_MESSAGE_BYTES} are read at most"
+            too_large = UndecodableError("TOO_LARGE", reason)
+            yield (
+                connection,
+                time_ns,
+                too_large if is_too_large else read_exactly(self._stream, size, MAX_MESSAGE_BYTES),
+            )
 
     def _connection(self, number: int) -> BagConnection | None:
         try:

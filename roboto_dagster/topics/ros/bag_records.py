@@ -21,8 +21,8 @@ from roboto_dagster.topics.faults import UndecodableError
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 """The headers of connections are the largest: they hold definitions."""
-MAX_CHUNK_BYTES = 128 * 1024 * 1024
-"""How large a chunk may be; recorders make them of 768 KiB."""
+MAX_CHUNK_BYTES = 96 * 1024 * 1024
+"""How large a compressed chunk may be; recorders make them of 768 KiB, or of one larger message."""
 
 _UINT32 = struct.Struct("<I")
 _DAMAGES = (ReaderError, ValueError, AssertionError, struct.error)

@@ -18,10 +18,7 @@ from typing import TypeAlias
 import zstandard
 
 from roboto_dagster.topics.faults import UndecodableError
-from roboto_dagster.topics.ros.container import BagConnection
-
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-"""Larger messages are not read."""
+from roboto_dagster.topics.ros.container import MAX_MESSAGE_BYTES, BagConnection
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR header: those begin with a 0
 _SQLITE_MAGIC = b"SQLite format 3\0"
@@ -53,7 +50,7 @@ class Db3Reader:
         try:
             with contextlib.closing(self._opened()) as database:
                 yield from self._rows(database, self._connections(database))
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except (sqlite3.Error, UnicodeDecodeError, IndexError) as error:
             raise known or UndecodableError("CORRUPT", f"SQLite: {error}") from None
         except UndecodableError as error:
             raise known or error from None

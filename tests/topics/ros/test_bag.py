@@ -184,9 +184,17 @@ def test_large_chunks_without_compression(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their records are read one by one."""
-    monkeypatch.setattr("roboto_dagster.topics.ros.bag.MAX_CHUNK_BYTES", 300)
+    monkeypatch.setattr("roboto_dagster.topics.ros.bag.MAX_CHUNK_BYTES", 100)
+    monkeypatch.setattr("roboto_dagster.topics.ros.bag.MAX_MESSAGE_BYTES", 40)
     decoded = read(small_bag(chunks=2), tmp_path)
     assert (decoded.column("/x", "x"), decoded.faults) == ([1, 2, 3, 4, 5, 6], [])
+    bag = BagWriter()
+    connections = connection(0, "/x"), connection(1, "/large"), connection(2, "/not_wanted")
+    large = message(1, 1, data=bytes(41)), message(2, 1, data=bytes(41))
+    bag.chunk(*connections, message(0, 1), *large, message(0, 2), counts={0: 2, 1: 1, 2: 1})
+    bag.finish(*connections)
+    decoded = read(bag, tmp_path, TopicFilter(topics=["!/not_wanted"]))
+    assert (decoded.column("/x", "x"), decoded.codes) == ([1, 2], [("/large", "TOO_LARGE")])
 
 
 def test_an_unknown_compression(tmp_path: pathlib.Path) -> None:

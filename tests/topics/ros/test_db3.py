@@ -211,6 +211,16 @@ def test_text_that_is_not_utf8(tmp_path: pathlib.Path, text: bytes) -> None:
     assert decode(Db3Decoder(), path).codes == [(None, "CORRUPT")]
 
 
+def test_tables_without_a_column(tmp_path: pathlib.Path) -> None:
+    """They are named as no bag's."""
+    with sqlite3.connect(tmp_path / "a.db3") as database:
+        database.execute("CREATE TABLE topics(id INTEGER, name TEXT)")
+        database.execute("CREATE TABLE messages(id INTEGER)")
+        database.execute("INSERT INTO topics VALUES (1, '/x')")
+    database.close()
+    assert decode(Db3Decoder(), tmp_path / "a.db3").codes == [(None, "CORRUPT")]
+
+
 def test_another_database(tmp_path: pathlib.Path) -> None:
     """It has other tables."""
     with sqlite3.connect(tmp_path / "a.db3") as database:
