@@ -69,8 +69,7 @@ def materialize_partitions(
 
     Yields:
         One result for the step. Of one partition it has the metadata and the data version; of several these are in
-        the logged events. In a run of a hundred partitions or more, the events that were logged so far come before it,
-        for Dagster to forget them.
+        the logged events.
 
     Raises:
         dagster.Failure: A partition is not complete; those that are have been materialized.
@@ -111,7 +110,7 @@ def materialize_assets(
         max_concurrent_partitions: The same.
 
     Yields:
-        One result for each asset; before them as of `materialize_partitions`.
+        One result for each asset.
 
     Raises:
         dagster.Failure: A partition of an asset is not complete; those that are have been materialized.
@@ -144,7 +143,7 @@ def run_step(
         max_concurrent_partitions: The same.
 
     Yields:
-        One result for each asset; before them as of `materialize_partitions`.
+        One result for each asset.
 
     Raises:
         dagster.Failure: A partition of an asset is not complete; those that are have been materialized.

@@ -22,7 +22,7 @@ import dagster as dg
 
 from roboto_dagster.metadata import Metadata, outcome_metadata
 from roboto_dagster.partition_report import Report
-from roboto_dagster.step.flat_memory import FlatMemory
+from roboto_dagster.step.cycles import Cycles
 from roboto_dagster.step.unchanged import OnUnchanged, UnchangedPartitions
 from roboto_dagster.step.version_tags import (
     VersionTags,
@@ -32,8 +32,7 @@ from roboto_dagster.step.version_tags import (
     with_data_version,
 )
 
-Results = Iterator[dg.MaterializeResult[Any] | dg.DagsterEvent]
-"""What a step yields: its results, and before them events that were logged already (`flat_memory`)."""
+Results = Iterator[dg.MaterializeResult[Any]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class Recorder:
         )
         self._can_omit = not self._is_direct and can_omit_events()
         self._waiting = collections.deque[_Event]()
-        self._memory = FlatMemory(context, is_direct=self._is_direct)
+        self._cycles = Cycles()
         self._has_begun = False
         self._last: str | None = None
 
@@ -120,7 +119,7 @@ class Recorder:
                 self._observe(event)
             else:
                 self._materialize(event)
-            yield from self._memory.after_partition()
+            self._cycles.after_partition()
 
     def fail(self) -> None:
         """Record what waits, since the step is about to fail."""

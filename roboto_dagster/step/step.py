@@ -19,9 +19,9 @@ from typing import Protocol
 import dagster as dg
 
 from roboto_dagster.outcomes import Outcome, Unit, is_complete, run_error, run_failure
+from roboto_dagster.step.cycles import Cycles
 from roboto_dagster.step.failed_partitions import FailedPartitions
-from roboto_dagster.step.flat_memory import FlatMemory
-from roboto_dagster.step.recording import Recorder, Results, is_direct
+from roboto_dagster.step.recording import Recorder, Results
 from roboto_dagster.step.run_lines import RunLines
 from roboto_dagster.step.run_log import Lines, RunLog, log_outcome
 from roboto_dagster.step.side_by_side import SideBySide
@@ -108,7 +108,7 @@ class Step:
         self._limit = limit
         self._assets = {each.asset_key: each for each in assets}
         self._has_several = len(assets) > 1
-        self._memory = FlatMemory(context, is_direct=is_direct(context))
+        self._cycles = Cycles()
 
     def materialize(self, partition_keys: Sequence[str | None]) -> Results:
         """Work on every partition, and record the outcome of each in Dagster.
@@ -117,16 +117,16 @@ class Step:
             partition_keys: The partitions; the key None where there are none.
 
         Yields:
-            The results of the step, and before them now and then the events that were logged so far.
+            The results of the step.
 
         Raises:
             dagster.Failure: A partition is not complete; those that are have been materialized.
         """
         try:
             if min(len(partition_keys), self._limit) > 1:
-                yield from self._work_side_by_side(partition_keys)
+                self._work_side_by_side(partition_keys)
             else:
-                yield from self._work_in_turn(partition_keys)
+                self._work_in_turn(partition_keys)
             if not self._failed():
                 for asset in self._assets.values():
                     yield from asset.recorder.succeed()
@@ -140,7 +140,7 @@ class Step:
         total = len(partition_keys) * len(self._assets)
         raise run_failure(self._failed(), total) from run_error(self._failed().values())
 
-    def _work_in_turn(self, partition_keys: Sequence[str | None]) -> Results:
+    def _work_in_turn(self, partition_keys: Sequence[str | None]) -> None:
         """Work in the step's own thread, which an interrupt reaches wherever it is."""
         is_range = len(partition_keys) > 1
         is_one = not (self._has_several or is_range)
@@ -150,9 +150,9 @@ class Step:
                 for asset_key, outcome in self._work.outcomes(key, log_of):
                     self._assets[asset_key].record(key, outcome)
                     log_outcome(log_of(asset_key), key, outcome, is_one=is_one)
-                yield from self._memory.after_partition()
+                self._cycles.after_partition()
 
-    def _work_side_by_side(self, partition_keys: Sequence[str | None]) -> Results:
+    def _work_side_by_side(self, partition_keys: Sequence[str | None]) -> None:
         """Work in several threads; all that is recorded, logged or raised is by the step's own."""
         lines = RunLines(self._context.log, len(partition_keys))
 
@@ -172,7 +172,7 @@ class Step:
             with self._work.sharing(), results:
                 for key, outcomes in results:
                     self._record(key, outcomes, lines)
-                    yield from self._memory.after_partition()
+                    self._cycles.after_partition()
         except BaseException:
             for key, outcomes in results.finished():
                 self._record(key, [each for each in outcomes if is_complete(each[1])], lines)
