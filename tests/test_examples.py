@@ -162,3 +162,29 @@ def test_ctrl_c_ends_the_demo_shortly(demo: Demo, until: str) -> None:
     assert process.returncode != 0
     assert "Interrupted. `make demo` starts again." in error
     assert len(error.splitlines()) <= 3, error
+
+
+@pytest.fixture
+def topics_example(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Iterator[ModuleType]:
+    """The example of topics, its files in a folder of the test's."""
+    monkeypatch.setenv("ROBOTO_DEMO_FOLDER", str(tmp_path))
+    module = load(EXAMPLES / "topics.py")
+    yield module
+    module.PLATFORM.stop()
+
+
+def test_the_topics_of_sample_logs_are_tables(topics_example: ModuleType) -> None:
+    """A partition is delivered, decoded, checked and read by what is downstream."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = topics_example.defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance, partition_key="ds_rover_runs"
+        )
+    assert [each.passed for each in result.get_asset_check_evaluations()] == [True] * 3
+    (event,) = result.asset_materializations_for_node("seconds_driven")
+    table = event.metadata["logs"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert [(row.data["_log"], row.data["seconds"]) for row in table.records] == [
+        ("rover_1.mcap", 59),
+        ("rover_2.mcap", 119),
+        ("rover_3.mcap", 179),
+    ]
