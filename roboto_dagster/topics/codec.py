@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from roboto_dagster.topics.decoder import TopicNote
+from roboto_dagster.topics.definitions import ROOT_TYPE
 from roboto_dagster.topics.faults import FaultCode, UndecodableError
 from roboto_dagster.topics.mcap_in_memory import definition_records, mcap_of
 from roboto_dagster.topics.payloads import Columns
@@ -67,7 +68,7 @@ class RosPayloads:
         self._is_cdr = message_encoding == "cdr"
         self._allowed_kinds = (0, 1) if definition is not None else (0, 1, 2, 3)
         self._definition = definition
-        root = "t/T0" if definition is not None else type_name
+        root = ROOT_TYPE if definition is not None else type_name
         self._definition_records = definition_records(message_encoding, schema_encoding, root, text)
         self._fields = codec_fields(definition, fields)
         self._kept = None if fields is None else {path.partition(".")[0] for path in fields}

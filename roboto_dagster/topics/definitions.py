@@ -28,6 +28,8 @@ _FIELD = re.compile(
 )
 # What rosidl puts into a message without fields, since a C structure has at least one.
 _DUMMY = "structure_needs_at_least_one_member"
+ROOT_TYPE = "t/Root"
+"""What `RosDefinition.codec_text` calls the type itself."""
 TRAILING_FIELD = "_trailing_bytes"
 """What `RosDefinition.codec_text` calls the field that it may add."""
 _MAX_TEXT_BYTES = 1024 * 1024

@@ -8,7 +8,7 @@ the first and the longest one are tried, and all of them if one of these is too 
 from collections.abc import Sequence
 from typing import Any
 
-from roboto_dagster.topics.definitions import TRAILING_FIELD, RosDefinition
+from roboto_dagster.topics.definitions import ROOT_TYPE, TRAILING_FIELD, RosDefinition
 
 _LEAST_BYTES = 8  # fewer may be padding
 
@@ -45,7 +45,7 @@ class TrailingBytes:
         try:
             if self._codec is None:
                 text = self._definition.codec_text(trailing_bytes=_LEAST_BYTES).encode()
-                self._codec = mcap_codec.RosCdrCodec(*self._encodings, text, "t/T0")
+                self._codec = mcap_codec.RosCdrCodec(*self._encodings, text, ROOT_TYPE)
             found = self._codec.decode_fields(payload, [TRAILING_FIELD])
         except mcap_codec.CodecError:
             return False

@@ -6,7 +6,7 @@ import zlib
 
 import pyarrow as pa
 import pytest
-from mcap.writer import CompressionType, Writer
+from mcap.writer import CompressionType, IndexType, Writer
 
 from roboto_dagster.topics.mcap.decoder import McapDecoder
 from roboto_dagster.topics.topic_filter import TopicFilter
@@ -42,6 +42,28 @@ def test_without_chunks_and_statistics(path: pathlib.Path) -> None:
     """Neither is needed."""
     found = decode(DECODER, integers(path, use_chunking=False, use_statistics=False))
     assert (found.codes, found.column("/int", "x")) == ([], list(range(300)))
+
+
+def test_without_a_summary(path: pathlib.Path) -> None:
+    """Neither index nor footer is needed to find messages; attachments and metadata are passed over."""
+    with path.open("wb") as stream:
+        writer = Writer(
+            stream,
+            index_types=IndexType.NONE,
+            repeat_channels=False,
+            repeat_schemas=False,
+            use_statistics=False,
+            use_summary_offsets=False,
+        )
+        writer.start()
+        channel = writer.register_channel("/int", "cdr", writer.register_schema(*INT))
+        for number in range(5):
+            writer.add_message(channel, number, integer(number), number)
+            writer.add_attachment(0, 0, "a", "text/plain", bytes(3_000_000))
+            writer.add_metadata("m", {"k": "v"})
+        writer.finish()  # type: ignore[no-untyped-call]  # mcap does not declare that it returns nothing
+    found = decode(DECODER, path)
+    assert (found.codes, found.column("/int", "x")) == ([], list(range(5)))
 
 
 def test_every_cut_is_named(path: pathlib.Path) -> None:
