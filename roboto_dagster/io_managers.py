@@ -14,7 +14,7 @@ from roboto_dagster.errors import ConfigurationError, MissingPartitionError
 from roboto_dagster.inputs.dataset_files import DatasetFiles
 from roboto_dagster.inputs.input_types import input_type
 from roboto_dagster.inputs.topic_tables import TopicTables
-from roboto_dagster.inputs.topic_types import TOPIC_LOADERS
+from roboto_dagster.inputs.topic_types import TOPIC_LOADERS, wants_topics
 from roboto_dagster.resource_checks import checked_fields, is_variable
 from roboto_dagster.sync.options import checked_destination
 from roboto_dagster.sync.report import count
@@ -169,6 +169,8 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         config = DatasetAssetConfig.from_metadata(metadata)
         if self.destination is not None:
             folder = checked_destination(self.destination)
+            if config is None and wants_topics(_annotation(context), context):
+                return TopicsAssetConfig(folder=folder)
             return dataclasses.replace(config or DatasetAssetConfig(folder=folder), folder=folder)
         if config is None:
             msg = (

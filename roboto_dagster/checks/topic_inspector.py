@@ -11,6 +11,8 @@ it has not seen.
 """
 
 import dataclasses
+import pathlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -109,6 +111,7 @@ class TopicInspector:
         self.asset_key = asset_key
         self.partitions_def = partitions_def
         self.op_name = derived_name(asset_key, "_topic_checks")
+        self._read = threading.local()  # the last manifest: all checks of a partition look at it
 
     @staticmethod
     def knows(spec: dg.AssetCheckSpec) -> bool:
@@ -160,11 +163,27 @@ class TopicInspector:
         return Findings(checked, found, verified, _ADVICE, "tables")
 
     def _rows(self, key: str, pattern: str) -> list[RecordedTopic]:
-        rows = recorded_topics(self._config, self.asset_key, key)
+        rows = self._manifest_rows(key)
         return [each for each in rows if each.topic is None or pattern_matches(pattern, each.topic)]
+
+    def _manifest_rows(self, key: str) -> Sequence[RecordedTopic]:
+        state = (key, _changed_at(self._config.manifest(self.asset_key, key)))
+        if getattr(self._read, "state", None) != state:
+            self._read.rows = recorded_topics(self._config, self.asset_key, key)
+            self._read.state = state
+        rows: Sequence[RecordedTopic] = self._read.rows
+        return rows
 
 
 _ADVICE = "Look at the recording: the tables have what the logs have."
+
+
+def _changed_at(manifest: pathlib.Path) -> tuple[int, int]:
+    try:
+        status = manifest.stat(follow_symlinks=False)
+    except OSError:  # the reader reports it
+        return 0, 0
+    return status.st_mtime_ns, status.st_ino
 
 
 def _problem(row: RecordedTopic, name: str, bounds: Any) -> str | None:

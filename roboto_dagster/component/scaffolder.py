@@ -44,6 +44,12 @@ attributes:
   op:
     pool: roboto
 
+  # Logs as tables, one a log and topic: uncomment, and install roboto-dagster[topics].
+  # topics:
+  #   - name: {topics_name}
+  #     destination: {topics_destination}
+  #     topics: ["/imu*", "!/camera/**"]
+
   translation:
     group_name: roboto
 
@@ -95,6 +101,8 @@ def _defs_yaml(request: dg.ScaffoldRequest[ScaffoldParams]) -> str:
         name=json.dumps(name),
         # A folder of its own: two assets that deliver to one place would each look for the other's files.
         destination=json.dumps(params.destination or f"data/{name}"),
+        topics_name=json.dumps(f"{name}_topics"),
+        topics_destination=json.dumps(f"{params.destination or f'data/{name}'}_topics"),
         subject=one if params.dataset_id else _ALL_DATASETS,
     )
 

@@ -16,6 +16,18 @@ _DOTTED = "dotted"
 TopicLoader = Callable[[TopicTables, dg.InputContext], Any]
 
 
+def wants_topics(annotation: Any, context: dg.InputContext) -> bool:
+    """Return whether an input is one of topics, where the upstream asset is not known to be a topics asset.
+
+    Args:
+        annotation: Of the input.
+        context: Of the input.
+    """
+    text = str(annotation)  # also of `dict[str, TopicData]`
+    is_named = any(kind.__name__ in text for kind in (TopicTables, TopicData))
+    return is_named or (context.definition_metadata or {}).get(TOPIC) is not None
+
+
 def _chosen(tables: TopicTables, context: dg.InputContext) -> TopicData:
     """Return the topics that the metadata of an input names; the only one where it names none."""
     given = _plain((context.definition_metadata or {}).get(TOPIC))

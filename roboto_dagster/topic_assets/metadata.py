@@ -22,6 +22,7 @@ from roboto_dagster.text import one_line
 from roboto_dagster.topics.report import TopicsReport, TopicSummary
 
 _NS = 1_000_000_000
+_MAX_COLUMNS = 300  # an event is read whenever the asset's page is shown
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +217,7 @@ def _column_schema(report: TopicsReport) -> dg.TableSchema:
         for each in topics
         for name, kind in each.columns.items()
     ]
-    return dg.TableSchema(columns=columns[: 10 * MAX_TABLE_ROWS])
+    return dg.TableSchema(columns=columns[:_MAX_COLUMNS])
 
 
 def _length_seconds(topic: TopicSummary) -> float:

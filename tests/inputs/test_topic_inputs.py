@@ -166,3 +166,17 @@ def test_a_type_of_ones_own(load: Loader) -> None:
         return Trajectory(dotted_columns(tables["/gps"].table())["value.x"].to_pylist())
 
     assert load(Trajectory) == [0.0, 1.0, 0.0, 1.0]
+
+
+def test_topics_of_another_code_location(load: Loader) -> None:
+    """It is known by its key alone; the destination is that of the IO manager."""
+    found: list[int] = []
+
+    @dg.asset(ins={"topics": dg.AssetIn(input_manager_key="files", metadata=IMU)})
+    def downstream(topics: pl.DataFrame) -> None:
+        found.append(topics.height)
+
+    outside = dg.AssetSpec("topics", partitions_def=load.asset.partitions_def)
+    files = RobotoFilesIOManager(destination=str(load.topics.folder))
+    dg.materialize([outside, downstream], selection=[downstream], resources={"files": files})
+    assert found == [202]

@@ -1,15 +1,26 @@
 """Topics assets in real runs: events, metadata, data versions, failures; what cannot work is refused."""
 
+import datetime as dt
+import os
 import pathlib
+import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pytest
 
-from roboto_dagster import ConfigurationError, TopicsMetadata, failures_of_run
+from roboto_dagster import (
+    ConfigurationError,
+    TopicsMetadata,
+    build_roboto_topics_asset,
+    failures_of_run,
+)
+from roboto_dagster.testing import LocalRoboto
 from tests.step.test_recording import statuses
 from tests.topic_assets.lab import LOG, Topics
-from tests.topic_assets.lines import LinesDecoder, log_of
+from tests.topic_assets.lines import LinesDecoder, SlowDecoder, log_of
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import Materializer
@@ -255,3 +266,84 @@ def test_one_of_several_assets_is_given_by_its_spec(tmp_path: pathlib.Path) -> N
         "topics", upstream=logs.get_asset_spec(dg.AssetKey("camera")), destination=tmp_path / "t"
     )
     assert asset.asset_deps[KEY] == {dg.AssetKey("camera")}
+
+
+WINDOW = dg.DailyPartitionsDefinition("2026-01-01")
+
+
+@pytest.mark.parametrize("kind", ["windows", "dynamic", "windows of a dataset"])
+def test_every_kind_of_partitions(
+    kind: str, materialize: "Materializer", local: LocalRoboto, tmp_path: pathlib.Path
+) -> None:
+    """The asset has the partitions of its upstream asset, whatever they stand for."""
+    created = dt.datetime(2026, 1, 2, 12, tzinfo=dt.timezone.utc)
+    dataset_id = local.add_dataset("flight", created=created)
+    local.add_file(dataset_id, "drive.lines", LOG, created=created)
+    datasets = dg.DynamicPartitionsDefinition(name="flights")
+    materialize.instance.add_dynamic_partitions("flights", [dataset_id])
+    both = dg.MultiPartitionsDefinition({"dataset": datasets, "window": WINDOW})
+    partitions_def, key = {
+        "windows": (WINDOW, "2026-01-02"),
+        "dynamic": (datasets, dataset_id),
+        "windows of a dataset": (
+            both,
+            dg.MultiPartitionKey({"dataset": dataset_id, "window": "2026-01-02"}),
+        ),
+    }[kind]
+    logs = materialize.asset(partitions_def=partitions_def)
+    asset = build_roboto_topics_asset(
+        "topics", upstream=logs, destination=tmp_path / "topics", decoders=[LinesDecoder()]
+    )
+    result = dg.materialize(
+        [logs, asset],
+        resources=materialize.resources,
+        partition_key=key,
+        instance=materialize.instance,
+    )
+    events = result.get_asset_materialization_events()
+    assert [(each.asset_key, each.partition) for each in events] == [
+        (logs.key, key),
+        (asset.key, key),
+    ]
+    assert (tmp_path / "topics" / dataset_id / "drive.lines" / "%2Fimu.parquet").exists()
+
+
+def test_what_a_cancelled_run_has_not_decoded_is_known(
+    topics: Topics, materialize: "Materializer"
+) -> None:
+    """By partition, as of dataset assets."""
+    asset = topics.asset()
+    definitions = dg.Definitions(assets=[topics.logs, asset], resources=topics.resources)
+    job = definitions.resolve_implicit_job_def_def_for_assets([asset.key])
+    assert job is not None
+    run = materialize.instance.create_run_for_job(
+        job, tags={"dagster/partition": topics.keys[0]}, asset_selection=frozenset([asset.key])
+    )
+    materialize.instance.report_run_canceled(run)
+    found = failures_of_run(materialize.instance, run.run_id)
+    assert [(each.asset_key, each.reason) for each in found] == [(asset.key, "canceled")]
+
+
+def test_an_interrupt_leaves_what_is_complete(topics: Topics, materialize: "Materializer") -> None:
+    """The partition that was decoded by then is materialized, and nothing goes on."""
+    first, second = topics.keys
+    topics.local.replace_file(second, "drive.lines", log_of({"/imu": 2000}))
+    topics.sync()
+    asset = topics.asset(decoders=[SlowDecoder()], processes=2)
+    manifest = topics.folder / ".roboto" / "topics" / f"{first}.parquet"
+
+    def interrupt() -> None:
+        wait_until(manifest.exists, 20)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    result = topics.run(asset)
+    interrupting.join()
+    (event,) = result.get_step_failure_events()
+    assert "Interrupt" in event.event_specific_data.error.to_string()  # type: ignore[union-attr]  # a step failure's
+    records = materialize.instance.fetch_materializations(KEY, limit=10).records
+    assert [record.partition_key for record in records] == [first]
+    assert not (topics.folder / second / "drive.lines").exists()
+    left = [each.name for each in threading.enumerate() if each.name.startswith("roboto-")]
+    assert left == []
