@@ -85,6 +85,7 @@ def open_dataset(
     paths: Sequence[pathlib.Path],
     data_format: DataFormat,
     constants: Sequence[Mapping[str, str]] | None = None,
+    remedy: str = "narrow the asset's include_patterns",
 ) -> "pad.Dataset":
     """Return the data of files of one format, with the columns of all of them.
 
@@ -94,6 +95,7 @@ def open_dataset(
         paths: The files, one or more.
         data_format: Their format.
         constants: Of each file, columns that are added to its rows, the same ones for all. Default: none.
+        remedy: What else to do about columns whose types do not go together. Default: to narrow the patterns.
 
     Raises:
         ConfigurationError: A file cannot be read, or a column has types that do not go together; the
@@ -109,7 +111,7 @@ def open_dataset(
     try:
         unified = pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ConfigurationError(_conflict(paths, schemas)) from error
+        raise ConfigurationError(_conflict(paths, schemas, remedy)) from error
     if constants is None:
         return pad.dataset([str(path) for path in paths], schema=unified, format=data_format)
     return _with_constants(paths, unified, data_format, constants)
@@ -170,7 +172,7 @@ def _without_dictionaries(schema: "pa.Schema") -> "pa.Schema":
     return schema
 
 
-def _conflict(paths: Sequence[pathlib.Path], schemas: Sequence["pa.Schema"]) -> str:
+def _conflict(paths: Sequence[pathlib.Path], schemas: Sequence["pa.Schema"], remedy: str) -> str:
     """Name the first column whose types do not go together, and files that have each of them."""
     import pyarrow as pa
 
@@ -192,5 +194,5 @@ def _conflict(paths: Sequence[pathlib.Path], schemas: Sequence["pa.Schema"]) -> 
         name, types = "(one of them)", "types that do not go together"
     return (
         f"The files cannot be read as one dataset: the column {one_line(name)} is {types}. Load them as "
-        "list[pathlib.Path] and convert them, or narrow the asset's include_patterns."
+        f"list[pathlib.Path] and convert them, or {remedy}."
     )

@@ -28,6 +28,9 @@ ORIGIN_COLUMNS = ("_partition", "_dataset_id", "_log", "_topic")
 """Columns that are added to the rows of a table: where each row is from."""
 
 
+_REMEDY = "take one type of message, by TopicData.of_type(), or one topic"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TopicData:
     """The rows of one topic, or of several, from all logs of some partitions.
@@ -51,6 +54,27 @@ class TopicData:
         """The path of every table, in the order of the logs."""
         return [each.path for each in self.rows if each.path is not None]
 
+    @property
+    def types(self) -> list[str]:
+        """The names of its message types; more than one where logs, or topics, differ."""
+        return sorted({each.type_name for each in self.rows})
+
+    def of_type(self, type_name: str) -> "TopicData":
+        """Return the rows of one message type.
+
+        Args:
+            type_name: One of `types`.
+
+        Raises:
+            ConfigurationError: There are no such rows.
+        """
+        rows = tuple(each for each in self.rows if each.type_name == type_name)
+        if not rows:
+            raise ConfigurationError(
+                f"{some(self.topics)} has no rows of the type {type_name!r}; its types are {some(self.types)}."
+            )
+        return dataclasses.replace(self, rows=rows)
+
     def dataset(self) -> "pad.Dataset":
         """Return the rows, to be read as far as they are needed.
 
@@ -59,7 +83,8 @@ class TopicData:
         """
         if not self.paths:
             return empty_dataset()
-        return open_dataset(self.paths, "parquet", [_origin(each) for each in self.rows])
+        origins = [_origin(each) for each in self.rows]
+        return open_dataset(self.paths, "parquet", origins, _REMEDY)
 
     def table(self) -> "pa.Table":
         """Return the rows as an Arrow table in memory.

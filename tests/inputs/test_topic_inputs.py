@@ -8,6 +8,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as pad
+import pyarrow.parquet as pq
 import pytest
 
 from roboto_dagster import (
@@ -18,6 +19,7 @@ from roboto_dagster import (
     dotted_columns,
     register_input_type,
 )
+from roboto_dagster.topic_assets.tables import RecordedTopic
 from tests.topic_assets.lab import LOG, Topics
 
 IMU = {"topic": "/imu"}
@@ -180,3 +182,51 @@ def test_topics_of_another_code_location(load: Loader) -> None:
     files = RobotoFilesIOManager(destination=str(load.topics.folder))
     dg.materialize([outside, downstream], selection=[downstream], resources={"files": files})
     assert found == [202]
+
+
+def recorded(topic: str, type_name: str, path: pathlib.Path, table: pa.Table) -> RecordedTopic:
+    """Write a table, and return what a manifest records of it."""
+    pq.write_table(table, path)
+    return RecordedTopic(
+        partition_key="ds_a",
+        dataset_id="ds_a",
+        relative_path=path.stem,
+        topic=topic,
+        type_name=type_name,
+        path=path,
+        size_bytes=path.stat().st_size,
+        rows=table.num_rows,
+        first_ns=None,
+        last_ns=None,
+        max_gap_ns=None,
+        steps_back=0,
+        null_times=0,
+    )
+
+
+def test_logs_of_two_versions_of_a_message_go_together(tmp_path: pathlib.Path) -> None:
+    """A field that only one has is null for the other, also within a nested message."""
+    old = pa.table({"pose": [{"x": 1.0}]})
+    new = pa.table({"pose": [{"x": 2.0, "y": 3.0}]})
+    rows = (
+        recorded("/odom", "Odom", tmp_path / "old", old),
+        recorded("/odom", "Odom", tmp_path / "new", new),
+    )
+    found = TopicTables(partition_keys=("ds_a",), rows=rows)["/odom"].table()
+    assert found["pose"].to_pylist() == [{"x": 1.0, "y": None}, {"x": 2.0, "y": 3.0}]
+    assert found["_log"].to_pylist() == ["old", "new"]
+
+
+def test_types_that_do_not_go_together_are_taken_one_by_one(tmp_path: pathlib.Path) -> None:
+    """The message names the column, and how to choose."""
+    rows = (
+        recorded("/state", "Number", tmp_path / "a", pa.table({"state": [1]})),
+        recorded("/state", "Text", tmp_path / "b", pa.table({"state": [["on"]]})),
+    )
+    found = TopicTables(partition_keys=("ds_a",), rows=rows)["/state"]
+    with pytest.raises(ConfigurationError, match=r"column state is .* by TopicData\.of_type"):
+        found.table()
+    assert found.types == ["Number", "Text"]
+    assert found.of_type("Text").table()["state"].to_pylist() == [["on"]]
+    with pytest.raises(ConfigurationError, match="its types are Number, Text"):
+        found.of_type("Other")

@@ -28,8 +28,17 @@ from roboto_dagster import (
     RobotoFilesIOManager,
     RobotoResource,
     StoreRegistry,
+    TopicBatch,
+    TopicCheck,
+    TopicData,
+    TopicFault,
+    TopicFilter,
+    TopicNote,
+    TopicTables,
     build_roboto_dataset_asset,
     build_roboto_dataset_assets,
+    build_roboto_topics_asset,
+    build_topic_checks,
     read_manifest,
     register_input_type,
 )
@@ -146,3 +155,36 @@ with LocalRoboto() as local:
     local.faults.add(faults.status(503, "SlowDown"), key="*a.mcap", times=1)
     requests: int = local.requests.count(service="s3")
     sdk_client: RobotoClient = local.client()
+
+
+# A decoder of one's own is any class with these members.
+class MyDecoder:
+    """Reads logs of a format of one's own."""
+
+    name = "my format"
+    version = "1"
+
+    def claims(self, path: pathlib.Path, head: bytes) -> bool:
+        """Decide by the name, or by the first bytes."""
+        return path.suffix == ".mine" or head.startswith(b"MINE")
+
+    def batches(
+        self, path: pathlib.Path, topics: TopicFilter
+    ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
+        """Find nothing."""
+        if topics.includes("/imu"):
+            yield TopicFault(topic=None, code="CORRUPT", reason=f"{path.name} is empty")
+
+
+robot_logs = build_roboto_dataset_asset("robot_logs", destination="logs", dataset_id="ds_123")
+robot_topics = build_roboto_topics_asset(
+    "robot_topics", upstream=robot_logs, destination="topics", decoders=[MyDecoder()]
+)
+build_topic_checks(robot_topics, {"/imu": TopicCheck(rate=(90, 110), max_gap=0.5)})
+
+
+def rows_of(tables: TopicTables) -> int:
+    """Topics are a mapping by name."""
+    imu: TopicData = tables["/imu"]
+    table: pa.Table = imu.table()
+    return table.num_rows + len(tables.matching("/gps*"))
