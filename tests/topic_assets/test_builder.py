@@ -1,9 +1,7 @@
 """Topics assets in real runs: events, metadata, data versions, failures; what cannot work is refused."""
 
 import datetime as dt
-import os
 import pathlib
-import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +17,7 @@ from roboto_dagster import (
 from roboto_dagster.testing import LocalRoboto
 from tests.step.test_recording import statuses
 from tests.topic_assets.lab import LOG, Topics
-from tests.topic_assets.lines import LinesDecoder, SlowDecoder, log_of
-from tests.waiting import wait_until
+from tests.topic_assets.lines import InterruptingDecoder, LinesDecoder, log_of
 
 if TYPE_CHECKING:
     from tests.conftest import Materializer
@@ -329,17 +326,9 @@ def test_an_interrupt_leaves_what_is_complete(topics: Topics, materialize: "Mate
     first, second = topics.keys
     topics.local.replace_file(second, "drive.lines", log_of({"/imu": 2000}))
     topics.sync()
-    asset = topics.asset(decoders=[SlowDecoder()], processes=2)
     manifest = topics.folder / ".roboto" / "topics" / f"{first}.parquet"
-
-    def interrupt() -> None:
-        wait_until(manifest.exists, 20)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    interrupting = threading.Thread(target=interrupt)
-    interrupting.start()
+    asset = topics.asset(decoders=[InterruptingDecoder(manifest=manifest)], processes=2)
     result = topics.run(asset)
-    interrupting.join()
     (event,) = result.get_step_failure_events()
     assert "Interrupt" in event.event_specific_data.error.to_string()  # type: ignore[union-attr]  # a step failure's
     records = materialize.instance.fetch_materializations(KEY, limit=10).records
