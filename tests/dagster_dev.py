@@ -1,4 +1,4 @@
-"""`dagster dev` in a process group of its own, driven over its GraphQL API as its UI does it."""
+"""`dagster dev`, or its web server alone, in a process group of its own, driven over GraphQL as the UI does it."""
 
 import json
 import os
@@ -20,6 +20,7 @@ from tests.waiting import wait_until
 _SETTINGS = """\
 nux: {enabled: false}
 telemetry: {enabled: false}
+run_coordinator: {module: dagster.core.run_coordinator, class: DefaultRunCoordinator}
 """
 # One process a run, not one more a step: starting them is what takes the time.
 _IN_PROCESS: dict[str, Any] = {"execution": {"config": {"in_process": {}}}}
@@ -37,6 +38,13 @@ _TERMINATE = """mutation ($r: String!) {terminateRun(runId: $r) {__typename}}"""
 class DagsterDev:
     """Runs `dagster dev`; use it in a `with`.
 
+    Args:
+        arguments: The arguments that name the code location.
+        home: The `DAGSTER_HOME` to be.
+        environment: Variables besides those of this process.
+        has_daemon: Whether the daemon runs, too, which evaluates sensors and schedules and takes
+            as long to start as all the rest. Default True.
+
     Attributes:
         url: Of the web server.
         home: The `DAGSTER_HOME`, made by this.
@@ -44,13 +52,20 @@ class DagsterDev:
     """
 
     def __init__(
-        self, arguments: Sequence[str], home: pathlib.Path, environment: Mapping[str, str]
+        self,
+        arguments: Sequence[str],
+        home: pathlib.Path,
+        environment: Mapping[str, str],
+        *,
+        has_daemon: bool = True,
     ) -> None:
         self.home = home
         self.log = home / "dev.log"
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
-        self._arguments = arguments
+        program = ("dagster", "dev") if has_daemon else ("dagster_webserver",)
+        where = ("-h", "127.0.0.1", "-p", str(self._port))
+        self._command = (sys.executable, "-m", *program, *where, *arguments)
         self._environment = {**os.environ, **environment, "DAGSTER_HOME": str(home)}
         self._process: subprocess.Popen[bytes] | None = None
         self._repository: dict[str, Any] = {}
@@ -58,10 +73,9 @@ class DagsterDev:
     def __enter__(self) -> Self:
         self.home.mkdir(parents=True)
         (self.home / "dagster.yaml").write_text(_SETTINGS)
-        command = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(self._port)]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, *self._arguments],
+                self._command,
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

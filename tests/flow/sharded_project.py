@@ -36,7 +36,9 @@ CODE = """
             logs, executor_def=celery_executor.configured(config), name="on_celery"
         )
 
-    one_by_one = dg.multiprocess_executor.configured({"max_concurrent": 1})
+    # Each step is forked from a process that has imported everything: half the time of new ones.
+    forked = {"forkserver": {"preload_modules": ["pipeline"]}}
+    one_by_one = dg.multiprocess_executor.configured({"max_concurrent": 1, "start_method": forked})
     defs = dg.Definitions(
         assets=[logs],
         jobs=[

@@ -120,7 +120,8 @@ def test_a_terminated_run_stops_at_once(
     }
     environment = {**local.environment(), "SCENES": json.dumps(described)}
     environment["PYTHONPATH"] = str(REPOSITORY)
-    with DagsterDev(["-f", str(LOCATION)], tmp_path / "home", environment) as dagster:
+    location, home = ["-f", str(LOCATION)], tmp_path / "home"
+    with DagsterDev(location, home, environment, has_daemon=False) as dagster:
         runs = {engine: dagster.launch(f"logs_{engine}") for engine in scenes}
         for engine, scene in scenes.items():
             scene.wait_for_slow_ones()

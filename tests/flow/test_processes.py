@@ -39,7 +39,10 @@ def names(logs: list[pathlib.Path]) -> None:
 defs = dg.Definitions(
     assets=[logs, names],
     asset_checks=build_roboto_dataset_checks(logs, blocking=True),
-    jobs=[dg.define_asset_job("download", [logs, names])],
+    jobs=[
+        dg.define_asset_job("download", [logs, names]),
+        dg.define_asset_job("in_process", [logs, names], executor_def=dg.in_process_executor),
+    ],
     resources={
         "roboto": RobotoResource(api_key=dg.EnvVar("MY_KEY"), endpoint=os.environ["API"]),
         "object_store": ObjectStoreResource(engine="boto3", endpoint_url=os.environ["S3"]),
@@ -152,7 +155,7 @@ def served(project: Project) -> Iterator[Project]:
 
 def test_code_location_over_grpc(served: Project, local: LocalRoboto) -> None:
     """A run that a gRPC server carries out delivers the files, and nothing stored holds the key."""
-    served.run("job", "launch", "-w", "workspace.yaml", "-j", "download", *served.tags)
+    served.run("job", "launch", "-w", "workspace.yaml", "-j", "in_process", *served.tags)
 
     def is_finished() -> bool:
         run = served.last_run()

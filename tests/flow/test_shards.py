@@ -21,12 +21,18 @@ def project(local: LocalRoboto, tmp_path: pathlib.Path) -> Project:
     return Project(local, tmp_path)
 
 
-def children(pid: int) -> Iterable[int]:
-    """Yield the processes that a process has started to execute steps in."""
+def children(pid: int, program: bytes) -> Iterable[int]:
+    """Yield the processes that a process has started from some program."""
     for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
         for child in map(int, path.read_text().split()):
-            if b"spawn_main" in pathlib.Path(f"/proc/{child}/cmdline").read_bytes():
+            if program in pathlib.Path(f"/proc/{child}/cmdline").read_bytes():
                 yield child
+
+
+def workers(pid: int) -> Iterable[int]:
+    """Yield the processes in which a run executes steps: its server has forked them."""
+    for server in children(pid, b"forkserver"):
+        yield from children(server, b"forkserver")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the worker in /proc, which is Linux's")
@@ -35,8 +41,8 @@ def test_a_killed_worker_is_replaced(project: Project, local: LocalRoboto) -> No
     run = project.start("logs_job")
 
     def kill() -> None:
-        for child in children(run.pid):
-            os.kill(child, signal.SIGKILL)
+        for worker in workers(run.pid):
+            os.kill(worker, signal.SIGKILL)
 
     local.faults.add(faults.call(kill), key="*/07.mcap", times=1)
     output, _ = run.communicate(timeout=180)
