@@ -96,6 +96,17 @@ class LocalServers:
         if self._parts is not None:
             self._parts.store.close()
 
+    def clear(self) -> None:
+        """Forget all datasets, files and objects, the faults, and the log of requests.
+
+        The servers, the API key and the credentials that were handed out stay, and no id is used
+        twice: one platform can serve many tests, each of which begins with an empty one.
+        """
+        self.faults.clear()
+        self._catalog.clear()
+        self._running.store.clear()
+        self.requests.clear()
+
     def __enter__(self) -> Self:
         return self.start()
 

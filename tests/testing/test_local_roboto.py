@@ -21,7 +21,8 @@ from roboto.exceptions import (
 )
 from roboto.query import Comparator, Condition, ConditionGroup, QuerySpecification, SortDirection
 
-from roboto_dagster.testing import LocalRoboto
+from roboto_dagster.testing import LocalRoboto, faults
+from roboto_dagster.testing.server.records import split_uri
 
 
 def test_dataset_from_id(local: LocalRoboto, client: RobotoClient) -> None:
@@ -423,6 +424,24 @@ def test_touched_dataset_is_modified(local: LocalRoboto, client: RobotoClient) -
     later = datetime(2030, 1, 1, tzinfo=timezone.utc)
     local.touch_dataset(dataset_id, modified=later)
     assert Dataset.from_id(dataset_id, client).modified == later
+
+
+def test_clear_empties_a_running_platform(
+    local: LocalRoboto, client: RobotoClient, tmp_path: Path
+) -> None:
+    """Datasets, objects, faults and requests are gone; what is added afterwards has other ids, and arrives."""
+    old = local.add_dataset()
+    local.add_file(old, "a.bin", b"old")
+    uri = local.record(old, "a.bin")["uri"]
+    local.faults.add(faults.status(500), service="s3")
+    local.clear()
+    assert (local.dataset_ids(), len(local.requests)) == ([], 0)
+    new = local.add_dataset()
+    local.add_file(new, "a.bin", b"new")
+    assert (new != old, local.record(new, "a.bin")["uri"] != uri) == (True, True)
+    Dataset.from_id(new, client).download_files(tmp_path, print_progress=False)
+    assert (tmp_path / "a.bin").read_bytes() == b"new"
+    assert local._running.store.size_of(*split_uri(uri)) is None  # noqa: SLF001
 
 
 def test_stop_ends_everything() -> None:

@@ -264,7 +264,7 @@ class Catalog:
     def clear(self) -> None:
         """Forget every record; ids go on where they were."""
         with self.lock:
-            for records in (self._datasets, self._versions, self._members):
+            for records in (self._datasets, self._versions, self._members, self._objects):
                 records.clear()
             self.revision += 1
 

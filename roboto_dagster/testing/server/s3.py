@@ -128,14 +128,6 @@ class LocalS3:
         found = self._find(bucket, key)
         return None if found is None else found.size
 
-    def keys(self, bucket: str) -> list[str]:
-        """Return the keys of all objects in *bucket*."""
-        return (
-            list(dict(self._backend.buckets[bucket].keys))
-            if bucket in self._backend.buckets
-            else []
-        )
-
     def handle(self, request: Request) -> Response:
         """Answer one request as S3 would."""
         try:
@@ -145,6 +137,13 @@ class LocalS3:
             return self._ask_moto(request, issued)
         except RefusedError as error:
             return error_response(error.status, error.code, error.message, error.extra)
+
+    def clear(self) -> None:
+        """Forget every object and every upload that is under way; the buckets and credentials stay."""
+        with self._lock:
+            for bucket in self._backend.buckets.values():
+                bucket.keys.clear()
+                bucket.multiparts.clear()
 
     def close(self) -> None:
         """Forget every object."""
