@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tests.faults.lab import Lab, Run
 
 _THREADS = ("roboto-", "ThreadPoolExecutor", "s3transfer")
-_SETTLE_SECONDS = 3.0
 _FD_SLACK = 2
 _FD_SLACK_OF_FAILURES = (
     20  # botocore's errors hold their connections as long as somebody holds them
