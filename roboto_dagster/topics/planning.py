@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.topics.decoder import LogDecoder, TopicFault
-from roboto_dagster.topics.decoders import decoder_for
+from roboto_dagster.topics.decoders import decoder_of, default_decoders
 from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.manifest import TopicRow
 from roboto_dagster.topics.options import TopicsOptions
@@ -66,9 +66,10 @@ def plan_partition(
     options_id = OptionsId.of(options.topics, keep_partial=options.keep_partial)
     plan = PartitionPlan(options=options_id)
     gone = dict(known)
+    decoders = default_decoders() if options.decoders is None else options.decoders
     for log in logs:
         rows = gone.pop(log.local_path, ())
-        decoder = decoder_for(log.path, options.decoders)
+        decoder = _decoder_of(log, decoders)
         if decoder is None:
             plan.skipped.append(log)
             if any(row.table is not None for row in rows):
@@ -80,6 +81,16 @@ def plan_partition(
     plan.gone.update(gone)
     plan.due.sort(key=lambda planned: -planned.log.size_bytes)
     return plan
+
+
+def _decoder_of(log: LogFile, decoders: Sequence[LogDecoder]) -> LogDecoder | TopicFault | None:
+    try:
+        return decoder_of(log.path, decoders)
+    except OSError as error:
+        return TopicFault(topic=None, code="LOG_IO", reason=f"{error.strerror or error}")
+    except Exception as error:  # noqa: BLE001 - anybody's decoder; other logs go on
+        reason = f"a decoder's `claims` raised {type(error).__name__}: {error}"
+        return TopicFault(topic=None, code="DECODER_FAILED", reason=reason)
 
 
 def _add(
