@@ -22,7 +22,7 @@ from typing_extensions import Self
 
 from roboto_dagster.disk import owner
 from roboto_dagster.disk.folder import Durability, Folder
-from roboto_dagster.disk.local_file import create_in
+from roboto_dagster.disk.local_file import create_in, open_in
 from roboto_dagster.disk.run_record import RunRecord
 
 UNFINISHED_SUFFIX = ".part"
@@ -90,6 +90,20 @@ class PartialFolder:
             OSError: It cannot be made.
         """
         return create_in(self._folder, name)
+
+    def append(self, name: str) -> int:
+        """Open a file that was made here, to read it or to write to its end.
+
+        Args:
+            name: As it was created.
+
+        Returns:
+            A descriptor, to be closed by the caller.
+
+        Raises:
+            OSError: It cannot be opened.
+        """
+        return open_in(self._folder, name, os.O_RDWR | os.O_APPEND)
 
     def finish(self, name: str, final_name: str) -> None:
         """Give a file that is complete its final name; its modification time is that of the end of writing.

@@ -1,6 +1,7 @@
 """All tables of one log, while it is read: one a topic and schema, with a bound on what all have gathered."""
 
 import collections
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
@@ -12,7 +13,10 @@ from roboto_dagster.topics.tables.names import TableNames
 from roboto_dagster.topics.tables.writer import TableWriter, UnusableBatchError
 
 MAX_PENDING_BYTES = 64 * 1024 * 1024
-"""What all tables of a log have gathered together, at most: beyond it the largest one is written."""
+"""What all tables of a log have gathered together, at most: beyond it the largest one is relieved."""
+
+MAX_OPEN = 32
+"""How many tables have an open writer, at most."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +110,13 @@ class TableSet:
         self._change(table, lambda writer: writer.add(batch.rows))
         while self._pending_bytes > MAX_PENDING_BYTES:
             largest = max(self._tables.values(), key=lambda each: each.writer.pending_bytes)
-            self._change(largest, TableWriter.flush)
+            self._change(largest, TableWriter.relieve)
 
     def _table_of(self, batch: TopicBatch) -> _Table:
         key = (batch.topic, batch.schema_id)
         if key not in self._tables:
             part = f"{next(self._numbers)}{UNFINISHED_SUFFIX}"
-            writer = TableWriter(batch.rows.schema, lambda: self._folder.create(part))
+            writer = TableWriter(batch.rows.schema, self._folder, part, self._may_open)
             self._schemas[batch.topic] += 1
             self._tables[key] = _Table(
                 topic=batch.topic,
@@ -124,6 +128,9 @@ class TableSet:
                 name=self._names.add(batch.topic, self._schemas[batch.topic]),
             )
         return self._tables[key]
+
+    def _may_open(self) -> bool:
+        return sum(table.writer.is_open for table in self._tables.values()) < MAX_OPEN
 
     def _change(self, table: _Table, change: Callable[[TableWriter], None]) -> None:
         self._pending_bytes -= table.writer.pending_bytes
@@ -148,7 +155,6 @@ class TableSet:
         for key in [key for key in self._tables if key[0] == topic]:
             table = self._tables.pop(key)
             table.writer.abandon()
-            self._folder.remove(table.part)
         self._pending_bytes = sum(each.writer.pending_bytes for each in self._tables.values())
 
     def finish(self) -> list[TableFacts]:
@@ -193,4 +199,5 @@ class TableSet:
     def close(self) -> None:
         """Close what is still open, whatever is in it."""
         for table in self._tables.values():
-            table.writer.abandon()
+            with contextlib.suppress(OSError):  # its folder is removed as well
+                table.writer.abandon()
