@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.topics.decoder import LogDecoder, TopicFault
-from roboto_dagster.topics.decoders import decoder_of, default_decoders
+from roboto_dagster.topics.decoders import decoder_for, default_decoders
 from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.manifest import TopicRow
 from roboto_dagster.topics.options import TopicsOptions
@@ -85,9 +85,7 @@ def plan_partition(
 
 def _decoder_of(log: LogFile, decoders: Sequence[LogDecoder]) -> LogDecoder | TopicFault | None:
     try:
-        return decoder_of(log.path, decoders)
-    except OSError as error:
-        return TopicFault(topic=None, code="LOG_IO", reason=f"{error.strerror or error}")
+        return decoder_for(log.path, decoders)
     except Exception as error:  # noqa: BLE001 - anybody's decoder; other logs go on
         reason = f"a decoder's `claims` raised {type(error).__name__}: {error}"
         return TopicFault(topic=None, code="DECODER_FAILED", reason=reason)
