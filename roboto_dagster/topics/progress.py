@@ -56,12 +56,16 @@ class DecodeProgress:
             self._bytes_done += size_bytes
 
     def report(self) -> None:
-        """Log one line about all so far."""
+        """Log one line about all so far; nothing before the first rows, as while other partitions are decoded."""
         with self._lock:
-            seconds = self._clock() - self._started
-            share = f" ({100 * self._bytes_done // self._bytes} %)" if self._bytes else ""
-            line = (
-                f"{self._logs_done} of {count(self._logs, 'log')} decoded, {size_text(self._bytes_done)} of "
-                f"{size_text(self._bytes)}{share}, {count(self._rows, 'row')} in {duration_text(seconds)}"
-            )
-        self._log(logging.INFO, line)
+            line = self._line() if self._rows or self._logs_done else None
+        if line is not None:
+            self._log(logging.INFO, line)
+
+    def _line(self) -> str:
+        rows = f"{count(self._rows, 'row')} in {duration_text(self._clock() - self._started)}"
+        if self._logs == 1:
+            return f"decoding 1 log of {size_text(self._bytes)}: {rows}"
+        share = f" ({100 * self._bytes_done // self._bytes} %)" if self._bytes else ""
+        done = f"{size_text(self._bytes_done)} of {size_text(self._bytes)}{share}"
+        return f"{self._logs_done} of {self._logs} logs decoded, {done}, {rows}"

@@ -351,3 +351,31 @@ def test_tasks_and_results_go_to_other_processes(tmp_path: pathlib.Path) -> None
     result = decode_log(task)
     assert pickle.loads(pickle.dumps(result)) == result  # noqa: S301 - own
     assert [note.count for note in result.notes] == [3]
+
+
+def test_tables_that_wait_on_the_disk_are_written_in_full_groups(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where many tables share little memory, their rows still come in order, in groups that are worth reading."""
+    monkeypatch.setattr(table_set, "MAX_PENDING_BYTES", 50)
+    monkeypatch.setattr(table_set, "MAX_OPEN", 1)
+    monkeypatch.setattr(writer, "ROWS_PER_GROUP", 8)
+    lines = [(f"/{number % 3}", [number, number + 1, number + 2]) for number in range(30)]
+    decode_log(task_of(tmp_path, *lines))
+    for number in range(3):
+        path = tmp_path / f"topics/ds_1/run/a.log/%2F{number}.parquet"
+        times = pq.read_table(path)["log_time"].cast(pa.int64()).to_pylist()
+        assert times == [time for topic, given in lines if topic == f"/{number}" for time in given]
+        metadata = pq.read_metadata(path)
+        groups = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+        assert groups == [9, 9, 9, 3]
+
+
+def test_a_topic_that_waits_on_the_disk_can_fail(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits is removed with it."""
+    monkeypatch.setattr(table_set, "MAX_PENDING_BYTES", 50)
+    lines = [("/a", [1, 2, 3]), ("/b", [1, 2]), ("/a", [4, 5, 6]), ("fault", "/a", "CORRUPT")]
+    decode_log(task_of(tmp_path, *lines))
+    assert tables(tmp_path) == {"%2Fb.parquet": [0.0, 1.0]}

@@ -12,7 +12,7 @@ from roboto_dagster.topics.tables.encodings import column_types
 from roboto_dagster.topics.tables.names import TableNames
 from roboto_dagster.topics.tables.writer import TableWriter, UnusableBatchError
 
-MAX_PENDING_BYTES = 64 * 1024 * 1024
+MAX_PENDING_BYTES = 48 * 1024 * 1024
 """What all tables of a log have gathered together, at most: beyond it the largest one is relieved."""
 
 MAX_OPEN = 32

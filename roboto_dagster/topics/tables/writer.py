@@ -30,8 +30,6 @@ ROWS_PER_GROUP = 100_000
 BYTES_PER_GROUP = 32 * 1024 * 1024
 LEAST_BYTES_PER_GROUP = 8 * 1024 * 1024
 """What is worth a row group of its own where memory is short."""
-
-_PAGE_BYTES = 256 * 1024
 TIME_COLUMN = "log_time"
 _PREFIX = "roboto."
 
@@ -162,7 +160,6 @@ class TableWriter:
                 compression="zstd",
                 compression_level=1,
                 write_page_checksum=True,
-                data_page_size=_PAGE_BYTES,
                 write_statistics=[TIME_COLUMN],
                 use_dictionary=dictionary_columns(self.schema),  # type: ignore[arg-type] # a list is fine
                 store_schema=False,  # with the metadata, at the end
