@@ -37,12 +37,14 @@ class PlannedLog:
     Attributes:
         log: The log.
         decoder: What reads it.
+        options: What it is decoded with.
         reason: Why it is decoded; None if its tables stay as they are.
         known: Its rows in the manifest.
     """
 
     log: LogFile
     decoder: LogDecoder
+    options: "OptionsId"
     reason: Reason | None
     known: Sequence[TopicRow] = ()
 
@@ -56,10 +58,12 @@ class OptionsId:
     Attributes:
         topics: SHA-256 of what decides which columns and rows tables have.
         keep_partial: Whether what was read before a failure is published.
+        beside: SHA-256 of files beside the log that decide how it is read; empty without any.
     """
 
     topics: str
     keep_partial: bool
+    beside: str = ""
 
     @classmethod
     def of(cls, topics: TopicFilter, *, keep_partial: bool) -> Self:
@@ -79,12 +83,37 @@ class OptionsId:
         Args:
             has_failed: Whether something of the log failed.
         """
-        return f"{self.topics}+partial" if has_failed and self.keep_partial else self.topics
+        partial = "+partial" if has_failed and self.keep_partial else ""
+        return f"{self.topics}{partial}" + (f"+{self.beside}" if self.beside else "")
 
 
 def _plain(value: Any) -> Any:
     """Turn a mapping or sequence of any kind into one that JSON has."""
     return dict(value) if isinstance(value, Mapping) else list(value)
+
+
+def files_beside(log: LogFile, logs: Mapping[str, LogFile]) -> str:
+    """Return a hash over the files beside a log that decide how it is read; empty without any.
+
+    The storage of rosbag2 has its compression in `metadata.yaml`, and rows that are not in the database yet in its
+    write-ahead log.
+
+    Args:
+        log: The log.
+        logs: All files of the partition, by `local_path`.
+    """
+    folder, _, name = log.local_path.rpartition("/")
+    names = ("metadata.yaml", f"{name}-wal")
+    found = [logs[path] for each in names if each != name and (path := f"{folder}/{each}") in logs]
+    if not found:
+        return ""
+    facts = [(each.relative_path, each.size_bytes, content_id(each)) for each in found]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def content_id(file: LogFile | TopicRow) -> str:
+    """Return what stands for the content of a file: its checksum, or where there is none, its record and revision."""
+    return file.checksum or f"{file.file_id}@{file.version}"
 
 
 def is_same_content(log: LogFile, known: TopicRow) -> bool:
@@ -103,30 +132,21 @@ def is_same_content(log: LogFile, known: TopicRow) -> bool:
     return (log.file_id, log.version) == (known.file_id, known.version)
 
 
-def reason_to_decode(
-    log: LogFile,
-    decoder: LogDecoder,
-    options: OptionsId,
-    *,
-    known: Sequence[TopicRow],
-    table_size: Callable[[str], int | None],
-) -> Reason | None:
+def reason_to_decode(planned: PlannedLog, table_size: Callable[[str], int | None]) -> Reason | None:
     """Return why a log has to be decoded, or None if its tables stay as they are.
 
     Args:
-        log: The log.
-        decoder: What reads it.
-        options: How.
-        known: Its rows in the manifest.
+        planned: The log, and its rows in the manifest.
         table_size: Returns the size of a file below the destination, in bytes; None if it is not there.
     """
+    log, decoder, known = planned.log, planned.decoder, planned.known
     if not known:
         return "new"
     if not all(is_same_content(log, row) for row in known):
         return "content"
     if any((row.decoder, row.decoder_version) != (decoder.name, decoder.version) for row in known):
         return "decoder"
-    expected = options.text(has_failed=has_failed(known))
+    expected = planned.options.text(has_failed=has_failed(known))
     if any(row.options != expected for row in known):
         return "options"
     if _may_be_retried(known):

@@ -10,7 +10,7 @@ from roboto_dagster.topics.decoders import decoder_for, default_decoders
 from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.manifest import TopicRow
 from roboto_dagster.topics.options import TopicsOptions
-from roboto_dagster.topics.plan import OptionsId, PlannedLog, reason_to_decode
+from roboto_dagster.topics.plan import OptionsId, PlannedLog, files_beside, reason_to_decode
 
 Known = Mapping[str, Sequence[TopicRow]]
 """The rows of the last manifest, by the folder of a log below the destination."""
@@ -36,7 +36,6 @@ class PartitionPlan:
     """What is to be done with the files of a partition.
 
     Attributes:
-        options: What logs are decoded with.
         due: Logs to be decoded, the largest ones first: side by side, they end at about the same time.
         unchanged: Logs whose tables stay as they are.
         unreadable: Logs that cannot be tried.
@@ -44,7 +43,6 @@ class PartitionPlan:
         gone: Rows of the manifest whose tables are to be removed, by the folder of their log.
     """
 
-    options: OptionsId
     due: list[PlannedLog] = dataclasses.field(default_factory=list)
     unchanged: list[PlannedLog] = dataclasses.field(default_factory=list)
     unreadable: list[UnreadableLog] = dataclasses.field(default_factory=list)
@@ -64,10 +62,11 @@ def plan_partition(
         tree: The destination.
     """
     options_id = OptionsId.of(options.topics, keep_partial=options.keep_partial)
-    plan = PartitionPlan(options=options_id)
+    plan = PartitionPlan()
     gone = dict(known)
     decoders = default_decoders() if options.decoders is None else options.decoders
-    for log in logs:
+    by_path = {log.local_path: log for log in logs}
+    for log in by_path.values():
         rows = gone.pop(log.local_path, ())
         decoder = _decoder_of(log, decoders)
         if decoder is None:
@@ -77,7 +76,11 @@ def plan_partition(
         elif isinstance(decoder, TopicFault):
             plan.unreadable.append(UnreadableLog(log=log, fault=decoder, known=rows))
         else:
-            _add(plan, log, decoder, rows, lambda path: _size(tree, path))
+            options_of_log = dataclasses.replace(options_id, beside=files_beside(log, by_path))
+            planned = PlannedLog(
+                log=log, decoder=decoder, options=options_of_log, reason=None, known=rows
+            )
+            _add(plan, planned, lambda path: _size(tree, path))
     plan.gone.update(gone)
     plan.due.sort(key=lambda planned: -planned.log.size_bytes)
     return plan
@@ -91,16 +94,12 @@ def _decoder_of(log: LogFile, decoders: Sequence[LogDecoder]) -> LogDecoder | To
         return TopicFault(topic=None, code="DECODER_FAILED", reason=reason)
 
 
-def _add(
-    plan: PartitionPlan,
-    log: LogFile,
-    decoder: LogDecoder,
-    known: Sequence[TopicRow],
-    table_size: Callable[[str], int | None],
-) -> None:
-    reason = reason_to_decode(log, decoder, plan.options, known=known, table_size=table_size)
-    planned = PlannedLog(log=log, decoder=decoder, reason=reason, known=known)
-    (plan.due if reason else plan.unchanged).append(planned)
+def _add(plan: PartitionPlan, planned: PlannedLog, table_size: Callable[[str], int | None]) -> None:
+    reason = reason_to_decode(planned, table_size)
+    if reason is None:
+        plan.unchanged.append(planned)
+    else:
+        plan.due.append(dataclasses.replace(planned, reason=reason))
 
 
 def _size(tree: LocalTree, path: str) -> int | None:

@@ -59,6 +59,7 @@ class DecodePool:
         self._in_process_bytes = in_process_bytes
         self._bytes = 0
         self._lock = threading.Lock()
+        self._here = threading.Lock()
         self._room = threading.Semaphore(self.size)
         self._free: collections.deque[_Process] = collections.deque()
         self._all: set[_Process] = set()
@@ -100,9 +101,25 @@ class DecodePool:
         try:
             data = None if self._is_small(task) else _pickled(task)
             result = self._elsewhere(data, on_rows, check) if data is not None else None
-            return result or _decode_here(task, on_rows, check)
+            return result or self._decode_here(task, on_rows, check)
         finally:
             self._room.release()
+
+    def _decode_here(
+        self, task: LogTask, on_rows: Callable[[int], None], check: Callable[[], None]
+    ) -> LogResult:
+        """Decode in this process, one log at a time: two would take twice the memory, and no less time."""
+
+        def count(rows: int) -> None:
+            check()
+            on_rows(rows)
+
+        while not self._here.acquire(timeout=_POLL_SECONDS):
+            check()
+        try:
+            return decode_log(task, count)
+        finally:
+            self._here.release()
 
     def _is_small(self, task: LogTask) -> bool:
         with self._lock:
@@ -144,16 +161,6 @@ class DecodePool:
                 return process
         process.end()
         return None
-
-
-def _decode_here(
-    task: LogTask, on_rows: Callable[[int], None], check: Callable[[], None]
-) -> LogResult:
-    def count(rows: int) -> None:
-        check()
-        on_rows(rows)
-
-    return decode_log(task, count)
 
 
 def _pickled(task: LogTask) -> bytes | None:

@@ -9,19 +9,16 @@ from roboto_dagster.topics.decoder import TopicFault, TopicNote
 from roboto_dagster.topics.log import LogResult
 from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.manifest import WITH_TABLE, TopicRow
-from roboto_dagster.topics.plan import OptionsId, PlannedLog
+from roboto_dagster.topics.plan import PlannedLog
 from roboto_dagster.topics.tables.table_set import TableFacts
 
 
-def rows_of(
-    planned: PlannedLog, result: LogResult, options: OptionsId, now_us: int
-) -> list[TopicRow]:
+def rows_of(planned: PlannedLog, result: LogResult, now_us: int) -> list[TopicRow]:
     """Return the rows of a log that was decoded, or should have been.
 
     Args:
         planned: The log.
         result: What decoding gave.
-        options: What it was decoded with.
         now_us: The time, in microseconds since the epoch.
     """
     decoder = planned.decoder
@@ -29,7 +26,7 @@ def rows_of(
         **_identity(planned.log),
         "decoder": decoder.name,
         "decoder_version": decoder.version,
-        "options": options.text(has_failed=bool(result.faults)),
+        "options": planned.options.text(has_failed=bool(result.faults)),
         "decoded_at_us": now_us,
         "duration_seconds": result.duration_seconds,
     }

@@ -14,7 +14,7 @@ from roboto_dagster.topics.errors import DecodeError
 from roboto_dagster.topics.log import LogResult
 from roboto_dagster.topics.manifest import TopicRow, read_topics_manifest, write_topics_manifest
 from roboto_dagster.topics.options import TopicsSettings
-from roboto_dagster.topics.plan import OptionsId, PlannedLog
+from roboto_dagster.topics.plan import PlannedLog
 from roboto_dagster.topics.planning import PartitionPlan
 from roboto_dagster.topics.report import TopicsReport
 from roboto_dagster.topics.rows import rows_of, skipped_row, unchanged_rows, unreadable_rows
@@ -104,7 +104,7 @@ class PartitionState:
             ManifestError: The manifest was due to be written, and cannot be.
         """
         path = planned.log.local_path
-        rows = rows_of(planned, result, self._options, time.time_ns() // 1000)
+        rows = rows_of(planned, result, time.time_ns() // 1000)
         self._rows[path] = rows
         self._attempted.add(path)
         self._bytes_decoded += planned.log.size_bytes
@@ -115,11 +115,6 @@ class PartitionState:
         self._log_failures(rows)
         if time.monotonic() - self._written_at > WRITE_EVERY_SECONDS:
             self._write()
-
-    @property
-    def _options(self) -> OptionsId:
-        assert self._plan is not None  # noqa: S101 - for the type checker: `start` was called
-        return self._plan.options
 
     def _log_failures(self, rows: Sequence[TopicRow]) -> None:
         """Log what failed; a flood is cut short."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from roboto_dagster.topics.errors import DecodeError
 from roboto_dagster.topics.log import MACHINE_CODES
 from roboto_dagster.topics.manifest import COMPLETE, TopicRow
+from roboto_dagster.topics.plan import content_id
 from roboto_dagster.topics.report import TopicSummary
 
 # Part of every version: a release that would hash the same rows in another way changes it.
@@ -134,9 +135,15 @@ def topics_data_version(rows_by_log: Mapping[str, Sequence[TopicRow]]) -> str | 
             if row.status == "skipped":
                 continue
             status = "complete" if row.status in COMPLETE else row.status
-            content = row.checksum or f"{row.file_id}@{row.version}"
             facts = [
-                *(path, row.size_bytes, content, row.decoder, row.decoder_version, row.options),
+                *(
+                    path,
+                    row.size_bytes,
+                    content_id(row),
+                    row.decoder,
+                    row.decoder_version,
+                    row.options,
+                ),
                 *(row.topic, row.table, status, row.code),
             ]
             digest.update(json.dumps(facts).encode() + b"\0")

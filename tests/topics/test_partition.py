@@ -488,3 +488,15 @@ def test_nothing_else_is_left_at_the_destination(upstream: Upstream) -> None:
     }
     hidden = {path for path in found if "/." in path or path.startswith(".")}
     assert hidden == {".roboto", ".roboto/robot_topics", ".roboto/robot_topics/ds_1.parquet"}
+
+
+def test_files_beside_a_log_are_part_of_it(upstream: Upstream) -> None:
+    """The storage of rosbag2 is read by what its metadata.yaml says: another one decodes its log again."""
+    upstream.put("bag/metadata.yaml", "compression: none")
+    upstream.put("bag/a.log", ("/imu", [1]))
+    upstream.decode()
+    assert counts(upstream.decode()) == (0, 3, 0)
+    upstream.put("bag/metadata.yaml", "compression: zstd")
+    assert counts(upstream.decode()) == (1, 2, 0)
+    upstream.remove("bag/metadata.yaml")
+    assert counts(upstream.decode()) == (1, 2, 0)
