@@ -2,7 +2,10 @@
 
 import ast
 import dataclasses
+import os
 import pathlib
+import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,6 +63,33 @@ class LineDecoder:
                     yield batch(topic, times)
                 case (str(topic), list(times), str(schema)) if topics.includes(topic):
                     yield batch(topic, times, schema)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProcessDecoder(LineDecoder):
+    """Writes down its process beside the log, and does what the log says: `die`, `wait`, `print`."""
+
+    def batches(
+        self, path: pathlib.Path, topics: TopicFilter
+    ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
+        """Yield one row, unless the process is to die before."""
+        del topics
+        path.with_suffix(".pid").write_text(str(os.getpid()))
+        yield batch("/imu", [1])
+        match _text_of(path):
+            case "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "wait":
+                while True:
+                    time.sleep(0.01)
+            case "print":
+                os.write(1, b"what a library prints")
+        yield batch("/imu", [2])
+
+
+def _text_of(path: pathlib.Path) -> str:
+    """Return what the log says."""
+    return path.read_text().strip("' \n")
 
 
 def write_log(path: pathlib.Path, *lines: object) -> pathlib.Path:

@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,9 +20,11 @@ from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.manifest import TopicRow, read_topics_manifest
 from roboto_dagster.topics.options import TopicsOptions, TopicsSettings
 from roboto_dagster.topics.partition import decode_partition
+from roboto_dagster.topics.pool import DecodePool
 from roboto_dagster.topics.report import TopicsReport
 from roboto_dagster.topics.topic_filter import TopicFilter
-from tests.topics.decoders import LineDecoder, write_log
+from tests.disk.children import killed_in
+from tests.topics.decoders import LineDecoder, ProcessDecoder, write_log
 
 
 class Upstream:
@@ -66,9 +69,14 @@ class Upstream:
             log=lambda level, line: self.lines.append((level, line)),
         )
 
+    @property
+    def logs(self) -> list[LogFile]:
+        """What is uploaded now."""
+        return list(self._logs.values())
+
     def decode(self, **options: object) -> TopicsReport:
         """Decode the partition."""
-        return decode_partition(self._logs.values(), self.settings(**options))
+        return decode_partition(self.logs, self.settings(**options))
 
     def rows(self) -> dict[tuple[str, str | None], TopicRow]:
         """Return the manifest by log and topic."""
@@ -428,7 +436,7 @@ def test_a_cancelled_run_keeps_what_is_complete(upstream: Upstream) -> None:
         log=_cancel_after_one(cancellation),
     )
     with pytest.raises(SyncCancelledError):
-        decode_partition(upstream._logs.values(), settings)  # noqa: SLF001 - of this module
+        decode_partition(upstream.logs, settings)
     assert len({path for path, topic in upstream.statuses() if topic}) == 1
     assert counts(upstream.decode()) == (1, 1, 0)
 
@@ -453,7 +461,7 @@ def test_the_manifest_is_written_meanwhile(
             seen.append(len({path for path, topic in upstream.statuses() if topic}))
 
     settings = dataclasses.replace(upstream.settings(processes=1), log=log)
-    decode_partition(upstream._logs.values(), settings)  # noqa: SLF001 - of this module
+    decode_partition(upstream.logs, settings)
     assert seen == [1]
 
 
@@ -500,3 +508,66 @@ def test_files_beside_a_log_are_part_of_it(upstream: Upstream) -> None:
     assert counts(upstream.decode()) == (1, 2, 0)
     upstream.remove("bag/metadata.yaml")
     assert counts(upstream.decode()) == (1, 2, 0)
+
+
+def test_logs_are_decoded_side_by_side(upstream: Upstream) -> None:
+    """In processes that several partitions may share; the result is the same as in this process."""
+    first = upstream.decode()
+    with DecodePool(2, in_process_bytes=0) as pool:
+        settings = dataclasses.replace(upstream.settings(), pool=pool)
+        for path in upstream.tables():
+            (upstream.destination / "ds_1" / path).unlink()
+        second = decode_partition(upstream.logs, settings)
+    assert counts(second) == (2, 0, 0)
+    assert second.data_version == first.data_version
+    assert second.rows_by_topic == first.rows_by_topic
+
+
+def test_a_process_that_dies_fails_its_log_alone(upstream: Upstream) -> None:
+    """What it left is removed, and the tables that were there stay."""
+    decoder = ProcessDecoder()
+    upstream.put("a.log", "wait a moment")
+    upstream.put("b.log", "print")
+    upstream.decode(decoders=[decoder])
+    upstream.put("b.log", "die")
+    with DecodePool(2, in_process_bytes=0) as pool:
+        settings = dataclasses.replace(upstream.settings(decoders=[decoder]), pool=pool)
+        report = decode_partition(upstream.logs, settings)
+    assert report.error_codes == {"PROCESS_DIED": 1}
+    assert upstream.statuses()["b.log", "/imu"] == "outdated"
+    assert [path.name for path in (upstream.destination / "ds_1").glob(".*")] == []
+    assert report.data_version is None
+
+
+def test_what_a_killed_run_left_is_removed(upstream: Upstream) -> None:
+    """Its temporary folder goes, and the next run decodes what it had not."""
+
+    def run() -> None:
+        upstream.put("b.log", "die")
+        upstream.decode(decoders=[ProcessDecoder()], processes=1)
+
+    killed_in(run)
+    assert len(list((upstream.destination / "ds_1").glob(".*"))) == 1
+    upstream.put("b.log", "")
+    assert counts(upstream.decode(decoders=[ProcessDecoder()])) == (2, 0, 0)
+    assert list((upstream.destination / "ds_1").glob(".*")) == []
+
+
+def test_an_interrupt_ends_what_runs(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads and processes are ended, complete logs are in the manifest."""
+    upstream.put("z.log", "wait" + " " * 1000)  # the largest is decoded first
+    decoder = ProcessDecoder()
+    add = state.PartitionState.add
+
+    def add_and_interrupt(self: state.PartitionState, *given: Any) -> None:
+        add(self, *given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(state.PartitionState, "add", add_and_interrupt)
+    with DecodePool(2, in_process_bytes=0) as pool:
+        settings = dataclasses.replace(upstream.settings(decoders=[decoder]), pool=pool)
+        with pytest.raises(KeyboardInterrupt):
+            decode_partition(upstream.logs, settings)
+    decoded = {path for path, topic in upstream.statuses() if topic}
+    assert len(decoded) == 1
+    assert "z.log" not in decoded

@@ -1,10 +1,8 @@
 """Logs decoded side by side in processes."""
 
 import contextlib
-import dataclasses
 import os
 import pathlib
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -12,40 +10,12 @@ from collections.abc import Iterator
 import pytest
 
 from roboto_dagster.sync.cancellation import Cancellation, SyncCancelledError
-from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
 from roboto_dagster.topics.log import LogTask
 from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.pool import DecodePool
 from roboto_dagster.topics.processes import BYTES_PER_PROCESS, affordable_processes
 from roboto_dagster.topics.topic_filter import TopicFilter
-from tests.topics.decoders import LineDecoder, batch, write_log
-
-
-@dataclasses.dataclass(frozen=True)
-class ProcessDecoder(LineDecoder):
-    """Writes down its process beside the log, and does what the log says: `die`, `wait`, `print`."""
-
-    def batches(
-        self, path: pathlib.Path, topics: TopicFilter
-    ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
-        """Yield one row, unless the process is to die before."""
-        del topics
-        path.with_suffix(".pid").write_text(str(os.getpid()))
-        yield batch("/imu", [1])
-        match ast_text(path):
-            case "die":
-                os.kill(os.getpid(), signal.SIGKILL)
-            case "wait":
-                while True:
-                    time.sleep(0.01)
-            case "print":
-                os.write(1, b"what a library prints")
-        yield batch("/imu", [2])
-
-
-def ast_text(path: pathlib.Path) -> str:
-    """Return what the log says."""
-    return path.read_text().strip().strip("'")
+from tests.topics.decoders import ProcessDecoder, write_log
 
 
 def task_of(tmp_path: pathlib.Path, name: str, text: str = "", decoder: object = None) -> LogTask:

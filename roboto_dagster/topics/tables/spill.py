@@ -29,6 +29,7 @@ class Spill:
         self.size_bytes = 0
         self._folder = folder
         self._name = name
+        self._streams = 0
 
     def append(self, batches: Sequence["pa.RecordBatch"]) -> None:
         """Write batches to the end of the file.
@@ -50,6 +51,7 @@ class Spill:
         ):
             for batch in batches:
                 stream.write_batch(batch)
+        self._streams += 1
         self.rows += sum(batch.num_rows for batch in batches)
         self.size_bytes += sum(batch.nbytes for batch in batches)
 
@@ -64,9 +66,8 @@ class Spill:
         if not self.rows:
             return
         with os.fdopen(self._folder.append(self._name), "rb") as file:
-            size_bytes = os.fstat(file.fileno()).st_size
             file.seek(0)
-            while file.tell() < size_bytes:
+            for _ in range(self._streams):
                 with pa.ipc.open_stream(file) as stream:
                     yield from stream
         self.discard()
@@ -78,5 +79,5 @@ class Spill:
             OSError: It cannot be removed.
         """
         if self.rows:
-            self.rows = self.size_bytes = 0
+            self.rows = self.size_bytes = self._streams = 0
             self._folder.remove(self._name)
