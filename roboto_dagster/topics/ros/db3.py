@@ -43,10 +43,13 @@ class Db3Reader:
 
         Raises:
             UndecodableError: What is wrong with the database, after all messages that could be read; of one
-                that was cut, none is.
+                that was cut, or left in the middle of a change, none is.
         """
+        unfinished = self._beside("-journal")
+        if unfinished is not None:
+            raise unfinished  # in the middle of a change, and no row of it is certain
         self._check_size()
-        known = self._unfinished()
+        known = self._beside("-wal")
         try:
             with contextlib.closing(self._opened()) as database:
                 yield from self._rows(database, self._connections(database))
@@ -57,12 +60,11 @@ class Db3Reader:
         if known is not None:
             raise known
 
-    def _unfinished(self) -> UndecodableError | None:
-        """Return what is wrong if rows are beside the database, where SQLite keeps them until it is closed."""
-        for suffix in ("-wal", "-journal"):
-            beside = self._path.with_name(self._path.name + suffix)
-            if beside.is_file() and beside.stat().st_size:
-                return UndecodableError("UNFINISHED", f"rows are still in {beside.name} beside it")
+    def _beside(self, suffix: str) -> UndecodableError | None:
+        """Return what is wrong if there is a file in which SQLite keeps rows until the database is closed."""
+        path = self._path.with_name(self._path.name + suffix)
+        if path.is_file() and path.stat().st_size:
+            return UndecodableError("UNFINISHED", f"rows are still in {path.name} beside it")
         return None
 
     def _check_size(self) -> None:
@@ -75,9 +77,12 @@ class Db3Reader:
             head = stream.read(_HEAD_BYTES)
         if not _SQLITE_MAGIC.startswith(head[: len(_SQLITE_MAGIC)]):
             return  # no database, which SQLite finds
-        pages, page_size = int.from_bytes(head[28:32], "big"), int.from_bytes(head[16:18], "big")
-        is_count_valid = head[24:28] == head[92:96]
-        stated = pages * (65536 if page_size == 1 else page_size) if is_count_valid else 0
+        page_size = int.from_bytes(head[16:18], "big")
+        page_size = 65536 if page_size == 1 else page_size
+        pages = -(-size // max(page_size, 1))
+        if head[24:28] == head[92:96]:  # otherwise an old SQLite did not count
+            pages = int.from_bytes(head[28:32], "big")
+        stated = pages * page_size
         if size < max(stated, _HEAD_BYTES):
             reason = (
                 f"it has {size} bytes of {max(stated, _HEAD_BYTES)}, and no row of it is certain"

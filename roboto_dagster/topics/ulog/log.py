@@ -1,13 +1,14 @@
 """One ULog from its header to its end: tables of the topics, of the logged texts, parameters and dropouts.
 
 ```
-header ─► definitions ─► time base ─► parts: rows of topics, logged texts ─► parameters, dropouts ─► what was wrong
+header ─► definitions ─► first part ─► time base ─► all parts: rows, logged texts ─► parameters, dropouts ─► what was wrong
    │           │                                                                                        │
  UNSUPPORTED_  TRUNCATED                                                             CORRUPT, or a note of cut bytes
  VERSION, …
 ```
 """
 
+import itertools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -31,7 +32,7 @@ from roboto_dagster.topics.ulog.events import (
 from roboto_dagster.topics.ulog.parser import UlogStream
 from roboto_dagster.topics.ulog.subscriptions import UlogRows
 from roboto_dagster.topics.ulog.table import TopicTable, UlogTable
-from roboto_dagster.topics.ulog.time_base import TimeBase, time_base_of
+from roboto_dagster.topics.ulog.time_base import time_base_of
 
 _BUFFER_BYTES = 1024 * 1024
 
@@ -54,7 +55,7 @@ def read_ulog(path: pathlib.Path, topics: TopicFilter) -> Iterator[Found]:
         if fault is not None:
             yield fault
         else:
-            yield from _Log(stream, time_base_of(stream, path), topics).found()
+            yield from _Log(stream, path, topics).found()
 
 
 def _definitions_fault(stream: UlogStream) -> TopicFault | None:
@@ -75,16 +76,18 @@ def _fault(code: str, reason: str) -> TopicFault:
 class _Log:
     """A log whose definitions were read."""
 
-    def __init__(self, stream: UlogStream, time_base: TimeBase, topics: TopicFilter) -> None:
+    def __init__(self, stream: UlogStream, path: pathlib.Path, topics: TopicFilter) -> None:
         self._stream = stream
-        self._time_base = time_base
+        self._parts = stream.parts()
+        self._first = next(self._parts)  # its stamps are needed for the time base
+        self._time_base = time_base_of(stream, path)
         self._topics = topics
         self._tables: dict[str, UlogTable] = {}
         self._failed: set[str] = set()
 
     def found(self) -> Iterator[Found]:
         """Yield everything, and at the end what was wrong."""
-        for part in self._stream.parts():
+        for part in itertools.chain([self._first], self._parts):
             for rows in part:
                 yield from self._batch(rows.topic, partial(self._topic_rows, rows))
             yield from self._event_rows(LOGGED_MESSAGES, self._stream.take_texts())

@@ -22,6 +22,13 @@ YEAR_2100_US = 4_102_444_800_000_000
 
 _GPS_MESSAGES = ("vehicle_gps_position", "sensor_gps")
 _FIX_3D = 3
+_BOOT_TIME = "boot_time_utc_us"
+_BOOT_TIME_KEY = f"uint64_t {_BOOT_TIME}".encode()
+_BOOT_TIME_HEADER = (
+    struct.pack("<HcB", 9 + len(_BOOT_TIME_KEY), b"I", len(_BOOT_TIME_KEY)) + _BOOT_TIME_KEY
+)
+_DATA = struct.Struct("<HcH")
+_SUBSCRIPTION = struct.Struct("<HcBH")
 _CHUNK_BYTES = 4 * 1024 * 1024
 _LONGEST_MESSAGE = 3 + 0xFFFF
 
@@ -54,23 +61,52 @@ def time_base_of(stream: UlogStream, path: pathlib.Path) -> TimeBase:
     """Return the time base of a log.
 
     Args:
-        stream: The log, whose definitions were read.
-        path: Of the log, which is searched for a fix.
+        stream: The log, whose first part was read.
+        path: Of the log, which is searched for a boot time and a fix.
     """
-    boot_time = stream.msg_info_dict.get("boot_time_utc_us")
-    if isinstance(boot_time, int) and YEAR_2000_US < boot_time < YEAR_2100_US:
-        return TimeBase("utc", boot_time, "boot_time_utc_us")
-    offset = _gps_offset(stream.message_formats, path)
-    if offset is not None:
-        return TimeBase("utc", offset, "gps")
-    if stream.start_timestamp > YEAR_2000_US:
-        return TimeBase("utc", 0, "timestamp")
-    return TimeBase("boot", 0, "none")
+    first_stamps = stream.start_timestamp, stream.last_timestamp
+    is_utc = any(YEAR_2000_US < each < YEAR_2100_US for each in first_stamps)
+    found = _found_in(path, stream.message_formats)
+    if found is not None and not (is_utc and found.source == _BOOT_TIME):
+        return found
+    return TimeBase("utc", 0, "timestamp") if is_utc else TimeBase("boot", 0, "none")
 
 
-def _gps_offset(formats: dict[str, Any], path: pathlib.Path) -> int | None:
+def _found_in(path: pathlib.Path, formats: dict[str, Any]) -> TimeBase | None:
+    """Return the boot time that stands somewhere in a log, or else the time of its first fix.
+
+    Both are found by the bytes of their headers (size, kind, key or id): reading the log message by message
+    costs as much as decoding it.
+    """
     messages = {name: found for name in _GPS_MESSAGES if (found := _gps_message(formats, name))}
-    return next(_fixes(path, messages), None) if messages else None
+    headers: dict[bytes, _GpsMessage] = {}
+    fix: int | None = None
+    for chunk in _chunks(path):
+        boot_time = _boot_time(chunk)
+        if boot_time is not None:
+            return TimeBase("utc", boot_time, _BOOT_TIME)
+        if fix is None:
+            headers.update(_subscribed(chunk, messages))
+            fix = next(_fixes(chunk, headers), None)
+    return None if fix is None else TimeBase("utc", fix, "gps")
+
+
+def _boot_time(chunk: bytes) -> int | None:
+    for place in _places(chunk, _BOOT_TIME_HEADER):
+        value = chunk[place + len(_BOOT_TIME_HEADER) :][:8]
+        boot_time = int.from_bytes(value, "little")
+        if len(value) == 8 and YEAR_2000_US < boot_time < YEAR_2100_US:
+            return boot_time
+    return None
+
+
+def _fixes(chunk: bytes, headers: dict[bytes, _GpsMessage]) -> Iterator[int]:
+    """Yield the offsets of rows with a fix, in the order of the log."""
+    found = [(place, header) for header in headers for place in _places(chunk, header)]
+    for place, header in sorted(found):
+        offset = _offset(chunk, place + _DATA.size, headers[header])
+        if offset is not None:
+            yield offset
 
 
 def _gps_message(formats: dict[str, Any], name: str) -> _GpsMessage | None:
@@ -85,26 +121,6 @@ def _gps_message(formats: dict[str, Any], name: str) -> _GpsMessage | None:
         return None
     sizes = frozenset({layout.dtype.itemsize, padded_size})
     return _GpsMessage(layout.dtype, sizes, *(places[each] for each in wanted))
-
-
-def _fixes(path: pathlib.Path, messages: dict[str, _GpsMessage]) -> Iterator[int]:
-    """Yield the offsets of rows with a fix, in the order of the log.
-
-    Rows are found by the bytes of their headers (size, kind and id): reading the log message by message costs
-    as much as decoding it, and a log without a fix would be read twice.
-    """
-    headers: dict[bytes, _GpsMessage] = {}
-    for chunk in _chunks(path):
-        headers.update(_subscribed(chunk, messages))
-        found = [(place, header) for header in headers for place in _places(chunk, header)]
-        for place, header in sorted(found):
-            offset = _offset(chunk, place + _DATA.size, headers[header])
-            if offset is not None:
-                yield offset
-
-
-_DATA = struct.Struct("<HcH")
-_SUBSCRIPTION = struct.Struct("<HcBH")
 
 
 def _chunks(path: pathlib.Path) -> Iterator[bytes]:

@@ -220,14 +220,19 @@ def test_events_are_topics(tmp_path: pathlib.Path) -> None:
     assert decoded.note_counts == {(None, "dropouts"): 1}
 
 
-def test_boot_time_of_the_log(tmp_path: pathlib.Path) -> None:
-    """An info message has the offset to UTC."""
+@pytest.mark.parametrize("is_first", [True, False])
+def test_boot_time_of_the_log(tmp_path: pathlib.Path, *, is_first: bool) -> None:
+    """An info message has the offset to UTC; it may come when a receiver knew the time."""
     log = UlogWriter()
     log.flags()
-    log.information("uint64_t", "boot_time_utc_us", struct.pack("<Q", YEAR_2024_US))
+    boot_time = "uint64_t", "boot_time_utc_us", struct.pack("<Q", YEAR_2024_US)
+    if is_first:
+        log.information(*boot_time)
     log.format("gyro:uint64_t timestamp;float x;")
     log.subscribe(1, "gyro")
     log.row(1, "Qf", 7, 0)
+    if not is_first:
+        log.information(*boot_time)
     decoded = read(log, tmp_path)
     assert decoded.column("gyro", "log_time") == [utc(YEAR_2024_US + 7)]
     assert decoded.metadata("gyro")["time_base"] == "utc"
@@ -255,9 +260,17 @@ def test_time_of_the_first_gps_fix(tmp_path: pathlib.Path) -> None:
     assert decoded.metadata("gyro")["time_base_source"] == "gps"
 
 
-def test_stamps_that_are_utc_already(tmp_path: pathlib.Path) -> None:
-    """A simulation counts from 1970: nothing is added."""
-    decoded = read(gyro_log(1, start_us=YEAR_2024_US), tmp_path)
+@pytest.mark.parametrize("boot_time", [0, YEAR_2024_US])
+@pytest.mark.parametrize("start_us", [0, YEAR_2024_US])
+def test_stamps_that_are_utc_already(tmp_path: pathlib.Path, start_us: int, boot_time: int) -> None:
+    """A simulation counts from 1970: nothing is added, whatever its header says."""
+    log = UlogWriter(start_us=start_us)
+    log.flags()
+    log.information("uint64_t", "boot_time_utc_us", struct.pack("<Q", boot_time))
+    log.format("gyro:uint64_t timestamp;float x;")
+    log.subscribe(1, "gyro")
+    log.row(1, "Qf", YEAR_2024_US, 0)
+    decoded = read(log, tmp_path)
     assert decoded.column("gyro", "log_time") == [utc(YEAR_2024_US)]
     assert decoded.metadata("gyro")["time_base"] == "utc"
 
