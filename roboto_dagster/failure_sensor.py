@@ -7,6 +7,7 @@ import dagster as dg
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.failures import FailedFile, PartitionFailure, failures_of_run
+from roboto_dagster.naming import derived_name
 from roboto_dagster.setting_checks import check_http_url
 from roboto_dagster.sync.report import count
 from roboto_dagster.text import one_line
@@ -22,7 +23,8 @@ MAX_FILES = 5
 def build_roboto_failure_sensor(
     post: Post,
     *,
-    name: str = "roboto_failures",
+    assets: Sequence[dg.AssetsDefinition | dg.AssetKey] | None = None,
+    name: str | None = None,
     run_status: dg.DagsterRunStatus = dg.DagsterRunStatus.FAILURE,
     webserver_url: str | None = None,
     monitor_all_code_locations: bool = False,
@@ -40,7 +42,8 @@ def build_roboto_failure_sensor(
     Args:
         post: Called with the text, such as `lambda text: slack.chat_postMessage(channel="robots", text=text)`. If
             it raises, the tick fails and shows why.
-        name: The sensor's name. Default roboto_failures.
+        assets: Whose partitions are posted: dataset assets and topics assets, or their keys. Default: all of them.
+        name: The sensor's name. Default: roboto_failures, or with `assets` the first one's, such as logs_failures.
         run_status: Which runs: failed ones (default), or with `dagster.DagsterRunStatus.CANCELED` cancelled ones,
             in a second sensor of another name.
         webserver_url: URL of Dagster's UI, for a link to the run. Default: no link, but the run's id.
@@ -55,7 +58,8 @@ def build_roboto_failure_sensor(
         The sensor.
 
     Raises:
-        ConfigurationError: `post` is no function, no run can end with that status, or the URL is none.
+        ConfigurationError: `post` is no function, there is no asset, no run can end with that status, or the URL is
+            none.
     """
     if not callable(post):
         raise ConfigurationError(f"post must be a function that takes a text, not {post!r}.")
@@ -64,10 +68,11 @@ def build_roboto_failure_sensor(
             f"run_status must be DagsterRunStatus.FAILURE or .CANCELED, not {run_status!r}."
         )
     base_url = check_http_url("webserver_url", webserver_url) if webserver_url else None
+    keys = None if assets is None else _keys(assets)
 
     @dg.run_status_sensor(
         run_status=run_status,
-        name=name,
+        name=name or (f"{derived_name(keys[0])}_failures" if keys else "roboto_failures"),
         monitor_all_code_locations=monitor_all_code_locations,
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
@@ -78,10 +83,30 @@ def build_roboto_failure_sensor(
     def roboto_failure_sensor(context: dg.RunStatusSensorContext) -> None:
         run = context.dagster_run
         failures = failures_of_run(context.instance, run.run_id)
+        if keys is not None:
+            failures = [each for each in failures if each.asset_key in keys]
         if failures:
             post(failure_text(failures, run.run_id, base_url))
 
     return roboto_failure_sensor
+
+
+def _keys(assets: Sequence[dg.AssetsDefinition | dg.AssetKey]) -> Sequence[dg.AssetKey]:
+    is_one = isinstance(assets, (dg.AssetsDefinition, dg.AssetKey, str))
+    found = [] if is_one else [key for asset in assets for key in _keys_of(asset)]
+    if not found:
+        raise ConfigurationError(
+            f"assets must be a list of assets or of their keys, not {assets!r}."
+        )
+    return found
+
+
+def _keys_of(asset: object) -> Sequence[dg.AssetKey]:
+    if isinstance(asset, dg.AssetsDefinition):
+        return sorted(asset.keys)
+    if isinstance(asset, dg.AssetKey):
+        return [asset]
+    raise ConfigurationError(f"assets must be assets or their keys, not {asset!r}.")
 
 
 def failure_text(

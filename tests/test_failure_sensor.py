@@ -84,6 +84,27 @@ def test_a_run_in_which_others_failed_is_not_posted() -> None:
     assert posted == []
 
 
+def test_other_assets_failures_are_not_posted(
+    resources: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """A sensor of some assets posts about theirs alone, and is named after the first of them."""
+    assets = [
+        build_roboto_dataset_asset(name, destination=tmp_path / name, dataset_id="ds_unknown")
+        for name in ("logs", "maps")
+    ]
+    posted: list[str] = []
+    sensors = [build_roboto_failure_sensor(posted.append, assets=[each]) for each in assets]
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            assets[:1], resources=resources, instance=instance, raise_on_error=False
+        )
+        for sensor in sensors:
+            evaluate(sensor, instance, result)
+    assert [each.name for each in sensors] == ["logs_failures", "maps_failures"]
+    (text,) = posted
+    assert "• logs: " in text
+
+
 def test_long_texts_are_cut() -> None:
     """Of many partitions and files a few are written out, and the others counted."""
     files = [
@@ -125,6 +146,9 @@ def test_a_canceled_run_can_be_watched_for() -> None:
     [
         ({"post": "https://hooks.example"}, "post must be a function"),
         ({"post": print, "run_status": dg.DagsterRunStatus.SUCCESS}, "run_status must be"),
+        ({"post": print, "assets": []}, "assets must be a list"),
+        ({"post": print, "assets": dg.AssetKey("logs")}, "assets must be a list"),
+        ({"post": print, "assets": ["logs"]}, "assets must be assets or their keys"),
         ({"post": print, "webserver_url": "dagster.example"}, "webserver_url must start with"),
     ],
 )

@@ -20,12 +20,14 @@ from roboto_dagster import (
     build_roboto_dataset_asset,
     build_roboto_dataset_checks,
     build_roboto_dataset_sensor,
+    build_roboto_failure_sensor,
     build_roboto_source_asset,
     build_roboto_sync_schedule,
     build_roboto_topics_asset,
     build_topic_checks,
 )
 from roboto_dagster.component.asset_models import SourceAsset
+from roboto_dagster.component.failure_sensor import FailureSensor
 from roboto_dagster.component.framework import DatasetOp
 from roboto_dagster.component.models import (
     DatasetSensor,
@@ -72,6 +74,7 @@ SURFACES: list[tuple[Surface, type[BaseModel], Mapping[str, list[str]]]] = [
         {**OF_COMPONENT, **STATUS, "execution_timezone": ["timezone"]},
     ),
     (build_roboto_dataset_checks, DeliveryChecks, {**OF_COMPONENT, "max_age": ["max_age_hours"]}),
+    (build_roboto_failure_sensor, FailureSensor, {"assets": [], **STATUS}),
     (build_roboto_source_asset, SourceAsset, {}),
     (
         build_roboto_topics_asset,
@@ -89,7 +92,7 @@ IDS = [model.__name__ for _, model, _ in SURFACES]
 # Fields of YAML for which Python has an object, a resource or a method to override.
 YAML_ONLY = {
     RobotoDatasetComponent: {
-        *("roboto", "object_store", "sensor", "schedule", "checks", "topics"),
+        *("roboto", "object_store", "sensor", "schedule", "checks", "topics", "failure_sensor"),
         *("op", "translation", "partitions", "assets"),
     },
     TopicsFields: {"op", "translation", "checks", "freshness"},
@@ -169,6 +172,7 @@ def test_defaults_are_the_same(
             "deps",
             "credentials",
             "severity",
+            "run_status",
         ),  # objects in Python, parts or texts in YAML
         *(
             "roboto_resource_key",

@@ -13,6 +13,7 @@ from typing_extensions import Self
 from roboto_dagster.assets import KINDS, build_roboto_dataset_asset
 from roboto_dagster.component.asset_models import Freshness, SourceAsset
 from roboto_dagster.component.delivery import DeliverySettings
+from roboto_dagster.component.failure_sensor import FailureSensor
 from roboto_dagster.component.fields import description_of
 from roboto_dagster.component.framework import Key, component_type_spec
 from roboto_dagster.component.models import (
@@ -79,6 +80,10 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings, StepFields):
     )
     checks: DeliveryChecks | None = Field(
         default=None, description="The checks of what was delivered. Default: none."
+    )
+    failure_sensor: FailureSensor | None = Field(
+        default=None,
+        description="The sensor that posts which partitions a run has not delivered, and why. Default: none.",
     )
     topics: list[TopicsFields] = Field(
         default_factory=list,
@@ -191,7 +196,17 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings, StepFields):
             resources=self._own_resources(roboto_key, store_key),
         )
         topics = [each.build(asset, self) for each in self.topics]
-        return dg.Definitions.merge(delivered, *topics) if topics else delivered
+        found = dg.Definitions.merge(delivered, *topics) if topics else delivered
+        return self._with_failure_sensor(found)
+
+    def _with_failure_sensor(self, definitions: dg.Definitions) -> dg.Definitions:
+        if self.failure_sensor is None:
+            return definitions
+        assets = [
+            each for each in definitions.assets or () if isinstance(each, dg.AssetsDefinition)
+        ]
+        sensor = self.failure_sensor.build([each for each in assets if each.is_executable])
+        return dg.Definitions.merge(definitions, dg.Definitions(sensors=[sensor]))
 
     def _parts(self) -> "Sequence[tuple[Self, dg.AssetSpec]]":
         """Return each asset, as a component of its own, and what it looks like."""

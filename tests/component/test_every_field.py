@@ -13,6 +13,7 @@ from dagster.components.testing import DefsFolderSandbox, create_defs_folder_san
 
 from roboto_dagster import RobotoDatasetComponent, RobotoFilesIOManager
 from roboto_dagster.component.asset_models import Freshness, SourceAsset
+from roboto_dagster.component.failure_sensor import FailureSensor
 from roboto_dagster.component.framework import DatasetOp
 from roboto_dagster.component.models import (
     DatasetSensor,
@@ -128,6 +129,17 @@ checks:
   sample_files: 5
   compare_listing: false
   max_age_hours: 48
+failure_sensor:
+  post: "{{ my_post }}"
+  name: my_alert
+  run_status: CANCELED
+  webserver_url: https://dagster.example.com
+  monitor_all_code_locations: true
+  minimum_interval_seconds: 60
+  description: Posts to the team.
+  tags: {tier: 1}
+  metadata: {wiki: here}
+  running: true
 topics:
   - name: tables/flight_topics
     upstream: raw/flight_logs
@@ -194,6 +206,11 @@ HOOKS = """
 
 
     @dg.template_var
+    def my_post():
+        return print
+
+
+    @dg.template_var
     def my_decoders():
         from tests.topic_assets.lines import LinesDecoder
 
@@ -249,6 +266,7 @@ def test_every_field_is_used() -> None:
         DatasetSensor: given["sensor"],
         SyncSchedule: given["schedule"],
         DeliveryChecks: given["checks"],
+        FailureSensor: given["failure_sensor"],
         DatasetOp: given["op"],
         TopicsFields: given["topics"][0],
         TopicChecks: given["topics"][0]["checks"],
@@ -283,7 +301,9 @@ def test_every_field_arrives(definitions: dg.Definitions) -> None:
         dg.RetryPolicy(max_retries=2, delay=1),
     )
     assert "container_config" in str(op.tags)
-    (sensor,) = definitions.sensors or []
+    alert, sensor = sorted(definitions.sensors or [], key=lambda each: each.name)
+    assert (alert.name, alert.default_status) == ("my_alert", dg.DefaultSensorStatus.RUNNING)
+    assert (alert.minimum_interval_seconds, alert.description) == (60, "Posts to the team.")
     (schedule,) = definitions.schedules or []
     assert (sensor.name, list(sensor.owners or ())) == ("my_sensor", ["team:robots"])
     assert (schedule.name, list(schedule.owners or ())) == ("my_schedule", ["team:robots"])
