@@ -11,13 +11,18 @@
 
 import array
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from roboto_dagster.topics.definitions import FieldDefinition, MessageDefinition, RosDefinition
+from roboto_dagster.topics.definitions import (
+    DUMMY_FIELD,
+    FieldDefinition,
+    MessageDefinition,
+    RosDefinition,
+)
 from roboto_dagster.topics.faults import UndecodableError
 
 _STAMPS = (["sec", "nanosec"], ["seconds", "nanos"])
@@ -67,7 +72,7 @@ def conversions(
     if definition is None:
         return [
             dataclasses.replace(_Converter(None).of(field, None), source=sources[field.name])
-            for field in fields
+            for field in ([] if _is_dummy(fields) else fields)
         ]
     converter = _Converter(definition)
     made = []
@@ -111,7 +116,7 @@ class _Converter:
 
     def _struct(self, field: Any, known: FieldDefinition | None) -> Conversion:
         message = self._message(known)
-        if message is not None and not message.fields:
+        if (message is not None and not message.fields) or _is_dummy(field.type):
             return Conversion(
                 field=pa.field(field.name, _EMPTY), apply=lambda column: _empties(len(column))
             )
@@ -200,6 +205,11 @@ class _StructConversion:
             for child in self.children
         ]
         return pa.Array.from_buffers(self.kind, len(column), column.buffers()[:1], children=made)
+
+
+def _is_dummy(fields: Iterable[Any]) -> bool:
+    """Return whether these are the fields of a message without any, as IDL has it."""
+    return [field.name for field in fields] == [DUMMY_FIELD]
 
 
 def _list_buffers(column: Any, length: int | None) -> tuple[Any, Any]:

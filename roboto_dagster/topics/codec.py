@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from roboto_dagster.topics.definitions import RosDefinition
 
 MAX_BATCH_BYTES = 16 * 1024 * 1024
+_ZSTD = b"\x28\xb5\x2f\xfd"
 _MAX_ROWS = 65_536
 _ROW_COLUMNS = 2  # the row's number and its time, which are dropped
 
@@ -133,6 +134,8 @@ class RosPayloads:
     def _encapsulation_fault(self, payload: bytes) -> tuple[FaultCode, str]:
         if len(payload) < 4:
             return "CORRUPT", f"a message has {len(payload)} bytes, and no CDR header"
+        if payload.startswith(_ZSTD):  # as rosbag2 writes them with --compression-mode message
+            return "UNSUPPORTED_COMPRESSION", "messages are compressed one by one with zstd"
         kind = int.from_bytes(payload[:2], "big")
         if 2 <= kind <= 11:
             return (

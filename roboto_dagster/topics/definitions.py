@@ -26,8 +26,8 @@ _FIELD = re.compile(
     r"(?P<type>[A-Za-z][\w/]*)(?P<bound><=\d+)?(?P<array>\[(?P<limit><=)?(?P<length>\d*)\])?"
     r"\s+(?P<name>[A-Za-z_]\w*)(?:\s+(?P<default>.*))?"
 )
-# What rosidl puts into a message without fields, since a C structure has at least one.
-_DUMMY = "structure_needs_at_least_one_member"
+DUMMY_FIELD = "structure_needs_at_least_one_member"
+"""What rosidl puts into a message without fields, since a C structure has at least one."""
 ROOT_TYPE = "t/Root"
 """What `RosDefinition.codec_text` calls the type itself."""
 TRAILING_FIELD = "_trailing_bytes"
@@ -104,7 +104,7 @@ class RosDefinition:
             if not self.is_left_out(field)
         ]
         if not message.fields and not self.is_ros1 and message is not self.root:
-            lines = [f"uint8 {_DUMMY}\n"]
+            lines = [f"uint8 {DUMMY_FIELD}\n"]
         return "".join(lines)
 
     def is_left_out(self, field: FieldDefinition) -> bool:

@@ -121,6 +121,12 @@ def test_an_empty_payload_is_corrupt() -> None:
     assert faults(decode("int32 x\n", [b""])) == ["CORRUPT"]
 
 
+def test_messages_that_are_compressed_one_by_one() -> None:
+    """The codec would take them for messages of an unknown encapsulation."""
+    found = decode("int32 x\n", [b"\x28\xb5\x2f\xfd" + bytes(20)])
+    assert faults(found) == ["UNSUPPORTED_COMPRESSION"]
+
+
 def test_ros2_types() -> None:
     """Each type of ROS 2 has its column type; bytes are binary, and fixed lengths stand in the metadata."""
     definition = (

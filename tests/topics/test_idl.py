@@ -70,8 +70,18 @@ def test_incomplete(text: str, missing: str) -> None:
     assert missing in caught.value.reason
 
 
+def test_unions_and_optional_members() -> None:
+    """A union has a discriminator and one member that is set; an optional member may be null."""
+    unions = "union U switch (long) { case 0: long a; case 1: double b; };"
+    text = _type("U u; @optional long x; long y;", unions)
+    payload = CDR + struct.pack("<iiHHi", 0, 5, 0, 0, 7)
+    assert rows(decode(text, [payload], encoding="ros2idl")) == [
+        {"u": {"$discriminator": 0, "a": 5, "b": None}, "x": None, "y": 7}
+    ]
+
+
 def test_messages_in_idl_are_decoded() -> None:
-    """Optional members may be null, unions have a discriminator, byte sequences are binary."""
+    """Times are structs, byte sequences are binary, arrays are lists."""
     text = _type("long x; sequence<octet> o; builtin_interfaces::msg::Time t; double d[2];") + TIME
     payload = CDR + struct.pack("<iI2sxxiIxxxxdd", 1, 2, b"ab", 3, 4, 0.5, 1.5)
     assert rows(decode(text, [payload], encoding="ros2idl")) == [

@@ -213,6 +213,10 @@ class _Source:
 
     def _read_magic(self, which: str) -> None:
         magic = self._read(len(MAGIC))
+        if magic != MAGIC and magic.startswith(MAGIC[:5]) and magic.endswith(MAGIC[6:]):
+            raise UndecodableError(
+                "UNSUPPORTED_VERSION", f"the file is of version {magic[5:6]!r} of MCAP, not 0"
+            )
         if magic != MAGIC:
             raise UndecodableError(
                 "CORRUPT", f"the {which} bytes of the file are not those of MCAP"

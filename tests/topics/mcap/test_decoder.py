@@ -132,6 +132,8 @@ def test_an_empty_file_and_one_of_another_format(path: pathlib.Path) -> None:
     assert decode(DECODER, path).codes == [(None, "TRUNCATED")]
     path.write_bytes(b"#ROSBAG V2.0\n" + bytes(100))
     assert decode(DECODER, path).codes == [(None, "CORRUPT")]
+    path.write_bytes(b"\x89MCAP1\r\n" + bytes(100))
+    assert decode(DECODER, path).codes == [(None, "UNSUPPORTED_VERSION")]
 
 
 def _record(opcode: int, body: bytes) -> bytes:
