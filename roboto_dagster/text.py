@@ -40,6 +40,17 @@ def one_line(text: object) -> str:
     return "".join(_escaped(character) for character in plain)
 
 
+def is_unicode(text: str) -> bool:
+    """Return whether there is no lone surrogate, which JSON can carry and neither database nor file can store."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def code_span(text: object) -> str:
     """Return a text as a code span of Markdown, in which nothing is interpreted.
 

@@ -94,9 +94,11 @@ def leftovers_of(record: RunRecord) -> Leftovers:
     if record.leftovers is None:
         with _lock:
             if record.leftovers is None:
-                record.leftovers = Leftovers()
+                # Not known to others before it is complete: they would fetch again what is found later.
+                found = Leftovers()
                 with contextlib.suppress(OSError):  # then nothing is resumed
-                    _Cleanup(record, None, None, None, time.time(), may_remove=False).run()
+                    found = _Cleanup(record, None, None, None, time.time(), may_remove=False).find()
+                record.leftovers = found
     return record.leftovers
 
 
@@ -125,6 +127,15 @@ class _Cleanup:
         self._resumable_bytes = 0
 
     def run(self) -> Reclaimed:
+        found = self.find()
+        with _lock:
+            if self._record.leftovers is not None:  # another partition's run has looked before
+                found.add_all(self._record.leftovers)
+            self._record.leftovers = found
+        return Reclaimed(self._removed, self._resumable_bytes)
+
+    def find(self) -> Leftovers:
+        """Look at what there is, remove what is of no use, and return the rest."""
         runs = self._record.abandoned_runs()
         folders: dict[str, dict[str, AbandonedRun]] = {}
         for run in runs:
@@ -137,8 +148,7 @@ class _Cleanup:
                 if run.token not in self._kept:
                     with contextlib.suppress(OSError):
                         self._record.remove_run(run)
-        self._record.leftovers = self._leftovers
-        return Reclaimed(self._removed, self._resumable_bytes)
+        return self._leftovers
 
     def _clean(self, path: str, runs: dict[str, AbandonedRun]) -> None:
         root = self._record.destination

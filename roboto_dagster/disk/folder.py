@@ -167,6 +167,14 @@ class Folder:
         with contextlib.suppress(FileNotFoundError):  # another thread or run was quicker
             os.unlink(self.name_of(name), dir_fd=self.fd)
 
+    def remove_folder(self, name: str) -> None:
+        """Remove an empty folder of this one.
+
+        Raises:
+            OSError: There is none, it is not empty, or it is none.
+        """
+        os.rmdir(self.name_of(name), dir_fd=self.fd)
+
     def is_own(self, name: str, fd: int) -> bool:
         """Return whether a name is that of an open file, and not of another one by now.
 

@@ -45,7 +45,19 @@ class Leftovers:
             target: Hash of the final name, see `owner.target_of`.
             leftover: What is there for it.
         """
-        self._by_target.setdefault((leftover.folder, target), []).append(leftover)
+        found = self._by_target.setdefault((leftover.folder, target), [])
+        if leftover not in found:
+            found.append(leftover)
+
+    def add_all(self, others: "Leftovers") -> None:
+        """Add those of another index; what was taken from it meanwhile stays taken.
+
+        Args:
+            others: The other one.
+        """
+        for (_, target), leftovers in list(others._by_target.items()):  # noqa: SLF001 - of the same class
+            for each in list(leftovers):
+                self.add(target, each)
 
     def take(self, folder: str, target: str) -> list[Leftover]:
         """Remove and return what is there for a file, the most certain first.

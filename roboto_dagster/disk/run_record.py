@@ -224,7 +224,7 @@ def _remove_if_empty(destination: pathlib.Path) -> None:
             contextlib.suppress(OSError),
             Folder.open((destination / path).parent, destination, create=False) as folder,
         ):
-            os.rmdir(folder.name_of(path.name), dir_fd=folder.fd)
+            folder.remove_folder(path.name)
 
 
 def _tokens_here() -> set[str]:

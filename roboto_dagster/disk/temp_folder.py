@@ -188,7 +188,7 @@ class PartialFolder:
                     old.remove(name)
                 elif not _is_there(new, name):
                     _move(old, new, name)
-            os.rmdir(self._parent.name_of(aside), dir_fd=self._parent.fd)
+            self._parent.remove_folder(aside)
 
     def _merge(self, earlier: frozenset[str], present: Collection[str]) -> None:
         """Put the files beside those of the user's, in their folder."""
@@ -203,7 +203,7 @@ class PartialFolder:
                 target.remove(name)
             for name in names:
                 _move(self._folder, target, name)
-        os.rmdir(self._parent.name_of(self._temporary), dir_fd=self._parent.fd)
+        self._parent.remove_folder(self._temporary)
 
     def discard(self) -> None:
         """Close it, and remove it unless it was published."""
@@ -242,7 +242,7 @@ def remove_temporary(parent: Folder, name: str) -> None:
         for each in folder.names():
             if each.endswith((UNFINISHED_SUFFIX, PUBLISHED_SUFFIX)):
                 folder.remove(each)
-    os.rmdir(parent.name_of(name), dir_fd=parent.fd)
+    parent.remove_folder(name)
 
 
 def _names_in(parent: Folder, name: str) -> list[str] | None:

@@ -137,7 +137,7 @@ class LocalTree:
                 with Folder.open(
                     pathlib.Path(self._prefix + parent), self.root, create=False
                 ) as outer:
-                    os.rmdir(outer.name_of(name), dir_fd=outer.fd)
+                    outer.remove_folder(name)
             except OSError:  # not empty, or a link
                 return
             relative_path = parent

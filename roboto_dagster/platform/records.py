@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from roboto_dagster.errors import ErrorCode
+from roboto_dagster.text import is_unicode
 from roboto_dagster.uri import bucket_of, split_s3_uri
 
 MAX_VERSION = 2**63 - 1  # of SQLite and Parquet
@@ -137,7 +138,7 @@ def _text_problem(record: Mapping[str, Any]) -> str | None:
         value = record.get(name)
         if not isinstance(value, str) or not value:
             return f"{name} is {value!r}"
-        if name != "relative_path" and not _is_unicode(value):  # the plan judges paths
+        if name != "relative_path" and not is_unicode(value):  # the plan judges paths
             return f"{name} is {value!r}"
     for name in ("file_id", "association_id"):
         if not is_id(record[name]):
@@ -158,14 +159,6 @@ def _kind_problem(record: Mapping[str, Any]) -> str | None:
     if kind not in ("file", "link"):
         return f"fs_type is {kind!r}"
     return None if kind == "link" else _uri_problem(record["uri"])
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _uri_problem(uri: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from roboto_dagster.disk.paths import are_plain, unsafe_reason
 from roboto_dagster.platform.scope import is_dataset_id
+from roboto_dagster.text import is_unicode
 
 _MAX_INT = 2**63 - 1  # of SQLite and Parquet
 
@@ -98,20 +99,9 @@ def known_row(values: Sequence[Any]) -> KnownRow | None:
     if tuple(map(type, values)) not in _SHAPES:
         return None
     row = KnownRow._make(values)
+    texts = "".join(value for value in values if type(value) is str)
     numbers = (row.version, row.size_bytes, row.mtime_ns, row.fetched_at or 0)
-    if min(numbers) < 0 or max(numbers) > _MAX_INT or not _is_storable(values):
+    if min(numbers) < 0 or max(numbers) > _MAX_INT or not is_unicode(texts):
         return None
     is_ours = is_dataset_id(row.dataset_id) and unsafe_reason(row.relative_path) is None
     return row if is_ours else None
-
-
-def _is_storable(values: Sequence[Any]) -> bool:
-    """Return whether there is no lone surrogate, which JSON can carry and no database can store."""
-    text = "".join(value for value in values if type(value) is str)
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -189,12 +189,9 @@ class SyncRun:
         try:
             try:
                 yield
-                is_complete = True
             finally:
                 self._write_manifest()
-        except BaseException:
-            is_complete = False
-            raise
+            is_complete = True
         finally:
             log.close(remove=is_complete)
 

@@ -5,6 +5,7 @@ import functools
 import logging
 import pathlib
 import sqlite3
+import sys
 from collections.abc import Iterator
 
 from roboto_dagster.disk import run_record
@@ -76,10 +77,11 @@ def _names_to_fetch(db: sqlite3.Connection, folder: str) -> Iterator[str]:
     """Yield the names of what is to be fetched into a folder, given relative to the destination."""
     dataset_id, _, below = folder.partition("/")
     prefix = f"{below}/" if below else ""
+    # By range, which the index on paths answers: `/` is followed by `0`.
     rows = db.execute(
-        "SELECT relative_path FROM file WHERE action = 'fetch' AND dataset_id = ?"
-        " AND substr(relative_path, 1, ?) = ?",
-        (dataset_id, len(prefix), prefix),
+        "SELECT relative_path FROM file WHERE dataset_id = ? AND relative_path >= ? AND relative_path < ?"
+        " AND action = 'fetch'",
+        (dataset_id, prefix, f"{below}0" if below else chr(sys.maxunicode)),
     )
     names = (str(path)[len(prefix) :] for (path,) in rows)
     return (name for name in names if "/" not in name)

@@ -4,12 +4,14 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from roboto_dagster.disk import owner
 from roboto_dagster.disk.cleanup import RESUMABLE_AGE_SECONDS, leftovers_of, reclaim
 from roboto_dagster.disk.folder import Folder
+from roboto_dagster.disk.leftovers import Leftover
 from roboto_dagster.disk.resume_log import Identity, Part, log_name
 from roboto_dagster.disk.run_record import RunRecord, hold
 from roboto_dagster.disk.temp_file import open_partial
@@ -211,3 +213,28 @@ def test_a_log_without_its_file_is_removed(root: pathlib.Path, record: RunRecord
     assert (root / "ds_1" / "deep" / log_name(big.name)).exists()
     assert reclaim(record).files_removed == 3
     assert temporaries(root) == []
+
+
+def test_nobody_sees_leftovers_that_are_still_looked_for(
+    root: pathlib.Path, record: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second file that asks meanwhile waits for all of them: with none it would be fetched again."""
+    abandoned, seen = record.abandoned_runs, []
+
+    def look() -> Any:
+        seen.append(record.leftovers)
+        return abandoned()
+
+    monkeypatch.setattr(record, "abandoned_runs", look)
+    assert leftovers_of(record).take("ds_1/deep", owner.target_of("big.bin"))
+    assert (seen, root.exists()) == ([None], True)
+
+
+def test_what_this_run_released_outlives_a_second_look(record: RunRecord) -> None:
+    """Another partition of the same process reclaims, too, while this one is under way."""
+    leftovers_of(record).add("own", Leftover("ds_1", ".own.part", is_certain=True))
+    reclaim(record, "logs/ds_1")
+    reclaim(record, "logs/ds_1")
+    found = leftovers_of(record)
+    assert len(found.take("ds_1", "own")) == 1
+    assert len(found.take("ds_1/deep", owner.target_of("big.bin"))) == 1

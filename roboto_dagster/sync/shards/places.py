@@ -9,7 +9,6 @@ The names start with a dot, so that the folder of an asset's manifests still rea
 """
 
 import contextlib
-import os
 import pathlib
 import time
 
@@ -102,7 +101,7 @@ def remove_run(
                 _remove_folder(parent / name, within)
     for path in (parent, parent.parent, parent.parent.parent):
         with contextlib.suppress(OSError), _opened(path.parent, within) as above:
-            os.rmdir(above.name_of(path.name), dir_fd=above.fd)
+            above.remove_folder(path.name)
 
 
 def _is_unused(folder: pathlib.Path, now: float) -> bool:
@@ -127,7 +126,7 @@ def _remove_folder(path: pathlib.Path, within: pathlib.Path) -> None:
                 if name.lstrip(".").startswith(("plan.parquet", "shard-")):
                     folder.remove(name)
         with _opened(path.parent, within) as above:
-            os.rmdir(above.name_of(path.name), dir_fd=above.fd)
+            above.remove_folder(path.name)
 
 
 def _opened(path: pathlib.Path, within: pathlib.Path) -> Folder:
