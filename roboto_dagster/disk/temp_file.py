@@ -17,7 +17,8 @@ import pathlib
 from roboto_dagster.disk import owner, run_record
 from roboto_dagster.disk.adoption import LeftParts, adopt
 from roboto_dagster.disk.cleanup import leftovers_of
-from roboto_dagster.disk.folder import Durability, Folder, FolderCache
+from roboto_dagster.disk.folder import Durability, Folder
+from roboto_dagster.disk.folder_cache import FolderCache
 from roboto_dagster.disk.leftovers import Leftover, join
 from roboto_dagster.disk.local_file import create_in, reject_special
 from roboto_dagster.disk.resume_log import Identity, Part, ResumeLog

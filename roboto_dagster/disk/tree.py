@@ -8,7 +8,8 @@ from typing import BinaryIO, Literal
 
 from typing_extensions import Self
 
-from roboto_dagster.disk.folder import Folder, FolderCache
+from roboto_dagster.disk.folder import Folder
+from roboto_dagster.disk.folder_cache import FolderCache
 from roboto_dagster.disk.local_file import open_in
 from roboto_dagster.disk.paths import unsafe_reason
 

@@ -18,7 +18,7 @@ No socket and no thread. Everything is called in the driver's thread, or under t
 import concurrent.futures
 
 from roboto_dagster.disk.adoption import LeftParts
-from roboto_dagster.disk.folder import FolderCache
+from roboto_dagster.disk.folder_cache import FolderCache
 from roboto_dagster.disk.resume_log import Part
 from roboto_dagster.disk.temp_file import open_partial
 from roboto_dagster.errors import PlatformError
