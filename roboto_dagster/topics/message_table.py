@@ -93,6 +93,12 @@ class MessageTable:
             self.failed = True
             number = f"message {self._rows + 1}: " if error.code in _MESSAGE_FAULTS else ""
             yield TopicFault(topic=self.topic, code=error.code, reason=number + error.reason)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug, or of a library: other topics go on
+            self.failed = True
+            reason = f"{type(error).__name__}: {error}"
+            yield TopicFault(topic=self.topic, code="DECODER_FAILED", reason=reason)
 
     def _decoded(self, messages: RawMessages) -> Iterator[TopicBatch]:
         done = 0
