@@ -3,9 +3,11 @@
 import io
 import struct
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 HEADER_BYTES = 3
+MAX_STEPS_BACK = 100_000
+"""A log without damage goes back once, at the first message of the data."""
 LONGEST_MESSAGE_BYTES = HEADER_BYTES + 0xFFFF
 
 _HEADER = struct.Struct("<HB")
@@ -87,6 +89,7 @@ class DefinitionsFile:
     """A log while its definitions are read; it ends at the first message that is cut.
 
     pyulog goes back by the size of such a message instead of what there was of it, and may do so forever.
+    Through damage it goes byte by byte, which takes minutes in a large log: it ends after `MAX_STEPS_BACK`, too.
 
     Args:
         stream: The log.
@@ -94,14 +97,24 @@ class DefinitionsFile:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._has_ended = False
+        self._is_header_next = True
+        self._is_cut = False
+        self._steps_back = 0
+
+    @property
+    def fault(self) -> Literal["TRUNCATED", "CORRUPT"] | None:
+        """What is wrong with the definitions, after they were read."""
+        if not self._is_cut:
+            return None
+        return "TRUNCATED" if self._steps_back == 0 else "CORRUPT"
 
     def read(self, size: int) -> bytes:
         """Return that many bytes, or those before the end; after that, none."""
-        if self._has_ended:
+        if self._is_cut:
             return b""
         data = self._stream.read(size)
-        self._has_ended = len(data) < size
+        is_header, self._is_header_next = self._is_header_next, not self._is_header_next
+        self._is_cut = len(data) < size and bool(data or not is_header)
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -111,7 +124,12 @@ class DefinitionsFile:
             offset: In bytes.
             whence: As of any file.
         """
-        return position_of(self._stream) if self._has_ended else self._stream.seek(offset, whence)
+        if self._is_cut or self._steps_back >= MAX_STEPS_BACK:
+            self._is_cut = True
+            return position_of(self._stream)
+        self._steps_back += 1
+        self._is_header_next = True
+        return self._stream.seek(offset, whence)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)

@@ -60,13 +60,18 @@ def read_ulog(path: pathlib.Path, topics: TopicFilter) -> Iterator[Found]:
 
 def _definitions_fault(stream: UlogStream) -> TopicFault | None:
     try:
-        is_complete = stream.read_definitions()
+        code = stream.read_definitions()
     except ULogIncompatibleFlagException:
         return _fault("UNSUPPORTED_VERSION", "it has a flag of a later version of ULog")
     except ULogException as error:
         is_short = "too short" in str(error)
         return _fault("TRUNCATED" if is_short else "CORRUPT", str(error).rstrip("."))
-    return None if is_complete else _fault("TRUNCATED", "it ends within its definitions")
+    if code is None:
+        return None
+    is_cut = code == "TRUNCATED"
+    return _fault(
+        code, "it ends within its definitions" if is_cut else "its definitions are damaged"
+    )
 
 
 def _fault(code: str, reason: str) -> TopicFault:

@@ -19,7 +19,7 @@ Synchronization, corruption and appended data stay pyulog's. The private names i
 import io
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 from pyulog.core import ULog
 
@@ -38,6 +38,7 @@ from roboto_dagster.topics.ulog.wrapping import printing_to_log, raising_value_e
 PART_BYTES = 4 * 1024 * 1024
 """How many bytes of the log are read between two hand-overs."""
 
+_ZEROS_BYTES = 4096
 _TEXT = struct.Struct("<BQ")
 _TAGGED_TEXT = struct.Struct("<BxxQ")
 
@@ -76,11 +77,11 @@ class UlogStream(ULog):  # type: ignore[misc]  # pyulog has no types
         self._subscriptions = Subscriptions(wanted)
         self._filtered_message_ids = self._subscriptions.ignored
 
-    def read_definitions(self) -> bool:
+    def read_definitions(self) -> Literal["TRUNCATED", "CORRUPT"] | None:
         """Read header and definitions.
 
         Returns:
-            Whether they are complete: False, if the log ends in the middle of them.
+            What is wrong with them; None if they are complete.
 
         Raises:
             pyulog.core.ULogException: The log is of no known version, or no ULog at all.
@@ -88,14 +89,9 @@ class UlogStream(ULog):  # type: ignore[misc]  # pyulog has no types
         self._file_handle: Any = self._stream
         self._read_file_header()
         self._last_timestamp = self._start_timestamp
-        start = position_of(self._stream)
-        self._file_handle = DefinitionsFile(self._stream)
+        definitions = self._file_handle = DefinitionsFile(self._stream)
         self._read_file_definitions()
-        end = position_of(self._stream)
-        is_at_end = not self._stream.read(1)
-        rest = incomplete_message(self._stream, start, end) if is_at_end else b""
-        self._stream.seek(end)
-        return not rest
+        return definitions.fault
 
     def parts(self) -> Iterator[list[UlogRows]]:
         """Read the data, and hand over rows every few MiB; those of a topic in their order."""
@@ -120,6 +116,9 @@ class UlogStream(ULog):  # type: ignore[misc]  # pyulog has no types
         self._logged_messages.clear()  # pyulog's; they are kept by `take_texts`
         self._logged_messages_tagged.clear()
         here = position_of(self._stream)
+        if self._is_in_zeros(here, here - start):
+            self._stream.seek(end)
+            return False
         if here >= end and (pause == end or here >= size):
             return False
         crossing = here - HEADER_BYTES - self._header.msg_size
@@ -128,6 +127,18 @@ class UlogStream(ULog):  # type: ignore[misc]  # pyulog has no types
         else:
             self._file_corrupt = True  # pyulog stopped at a message that it cannot read
         return True
+
+    def _is_in_zeros(self, here: int, size: int) -> bool:
+        """Return whether a part ends in zeros, and no synchronization message follows.
+
+        Files are allocated before they are written; pyulog reads zeros byte by byte, for minutes in a large log.
+        """
+        if self._has_sync or size < PART_BYTES:
+            return False
+        self._stream.seek(here - _ZEROS_BYTES)
+        are_zeros = not any(self._stream.read(_ZEROS_BYTES))
+        self._stream.seek(here)
+        return are_zeros
 
     def _look_at_the_end(self, start: int, end: int) -> None:
         rest = incomplete_message(self._stream, start, end)

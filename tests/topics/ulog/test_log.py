@@ -503,11 +503,33 @@ def test_damage_that_looks_like_a_cut(tmp_path: pathlib.Path) -> None:
         assert read(log, tmp_path).codes == [(None, "CORRUPT")], kind
 
 
-def test_zeros_from_the_definitions_to_the_end(tmp_path: pathlib.Path) -> None:
-    """With such a log pyulog never comes to an end."""
-    log = gyro_log(30)
-    log.data[60:] = bytes(len(log.data) - 60)
-    assert read(log, tmp_path).codes == [(None, "TRUNCATED")]
+@pytest.mark.parametrize("size", [200, 100_000])
+def test_zeros_from_the_definitions_to_the_end(tmp_path: pathlib.Path, size: int) -> None:
+    """With such a log pyulog comes to no end, or goes byte by byte."""
+    log = gyro_log(0)
+    log.data[60:] = bytes(size)
+    assert read(log, tmp_path).codes == [(None, "CORRUPT")]
+
+
+def test_zeros_from_the_data_to_the_end(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file may be allocated before it is written: what was written is there, and the rest is left."""
+    monkeypatch.setattr(parser, "PART_BYTES", 70_000)
+    log = gyro_log(5_000)
+    log.data += bytes(1_000_000)
+    decoded = read(log, tmp_path)
+    assert decoded.codes == [(None, "CORRUPT")]
+    assert len(decoded.column("gyro", "x")) == 5_000
+
+
+def test_a_log_without_data(tmp_path: pathlib.Path) -> None:
+    """It was stopped after its definitions: parameters alone."""
+    log = UlogWriter(start_us=1)
+    log.flags()
+    log.parameter("float", "A", 1)
+    decoded = read(log, tmp_path)
+    assert (decoded.topics, decoded.faults) == ({"parameters"}, [])
 
 
 def test_a_size_in_the_definitions_that_leads_beyond_the_end(tmp_path: pathlib.Path) -> None:
