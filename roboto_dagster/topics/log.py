@@ -9,6 +9,7 @@
 """
 
 import dataclasses
+import logging
 import os
 import pathlib
 import time
@@ -20,6 +21,8 @@ from roboto_dagster.disk.paths import unsafe_reason
 from roboto_dagster.disk.run_record import RunRecord
 from roboto_dagster.disk.temp_folder import PartialFolder
 from roboto_dagster.errors import is_no_space
+from roboto_dagster.sync.cancellation import SyncCancelledError
+from roboto_dagster.text import one_line
 from roboto_dagster.topics.decoder import LogDecoder, TopicBatch, TopicFault, TopicNote
 from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.published import (
@@ -31,11 +34,16 @@ from roboto_dagster.topics.published import (
 from roboto_dagster.topics.tables.table_set import TableFacts, TableSet
 from roboto_dagster.topics.topic_filter import TopicFilter
 
+logger = logging.getLogger(__name__)
+
 LAYOUT_VERSION = 1
 """Changes whenever a release would write the same batches to other tables: then all logs are decoded again."""
 
 MACHINE_CODES = frozenset(
-    {"NO_SPACE", "LOCAL_IO", "LOG_IO", "PROCESS_DIED", "EXTRA_MISSING", "CHANGED"}
+    {
+        *("NO_SPACE", "LOCAL_IO", "LOG_IO", "CHANGED"),
+        *("PROCESS_DIED", "EXTRA_MISSING", "CANCELLED", "UNEXPECTED"),
+    }
 )
 """Failures for a reason of this machine, which say nothing about the log."""
 
@@ -106,8 +114,14 @@ def decode_log(task: LogTask, on_rows: Callable[[int], None] = lambda _: None) -
             result = _LogRun(task, record, on_rows).run()
         finally:
             record.release()
+    except SyncCancelledError:
+        raise
     except OSError as error:
         result = LogResult(faults=[local_fault(error)])
+    except Exception as error:  # other logs go on
+        logger.exception("%s could not be decoded", one_line(task.log.local_path))
+        reason = f"{type(error).__name__}: {error}"
+        result = LogResult(faults=[TopicFault(topic=None, code="UNEXPECTED", reason=reason[:1000])])
     return dataclasses.replace(result, duration_seconds=time.monotonic() - started)
 
 

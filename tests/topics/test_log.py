@@ -379,3 +379,38 @@ def test_a_topic_that_waits_on_the_disk_can_fail(
     lines = [("/a", [1, 2, 3]), ("/b", [1, 2]), ("/a", [4, 5, 6]), ("fault", "/a", "CORRUPT")]
     decode_log(task_of(tmp_path, *lines))
     assert tables(tmp_path) == {"%2Fb.parquet": [0.0, 1.0]}
+
+
+def test_a_disk_that_fills_up_is_named(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the middle of a table; nothing is left of it."""
+
+    def full(*_: object) -> int:
+        return os.open("/dev/full", os.O_RDWR)
+
+    monkeypatch.setattr(PartialFolder, "create", full)
+    assert codes(decode_log(task_of(tmp_path, ("/a", [1])))) == [(None, "NO_SPACE")]
+    assert not (tmp_path / "topics" / "ds_1" / "run").exists()
+
+
+def test_a_bug_of_ours_fails_one_log(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other logs go on, the tables that are there stay, and the traceback is logged."""
+    decode_log(task_of(tmp_path, ("/a", [1])))
+    monkeypatch.setattr(table_set.TableSet, "finish", lambda _: 1 / 0)
+    result = decode_log(task_of(tmp_path, ("/a", [1, 2])))
+    assert codes(result) == [(None, "UNEXPECTED")]
+    assert not result.is_replaced
+    assert tables(tmp_path) == {"%2Fa.parquet": [0.0]}
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_topic_without_rows_is_a_table_without_rows(tmp_path: pathlib.Path) -> None:
+    """All readers take it."""
+    decode_log(task_of(tmp_path, ("/a", [])))
+    path = tmp_path / "topics/ds_1/run/a.log/%2Fa.parquet"
+    assert pq.read_table(path).num_rows == 0
+    assert pl.read_parquet(path).shape == (0, 2)
+    assert duckdb.read_parquet(str(path)).fetchall() == []

@@ -179,7 +179,9 @@ class TableWriter:
         """
         self._write_rest()
         writer = self._open()
-        given = {f"{_PREFIX}{key.removeprefix(_PREFIX)}": text for key, text in metadata.items()}
+        given = {
+            f"{_PREFIX}{key.removeprefix(_PREFIX)}": f"{text}" for key, text in metadata.items()
+        }
         # Arrow's own form of a schema (https://arrow.apache.org/docs/cpp/parquet.html): written at the end, since only
         # then it is known whether the rows are sorted, and readers by pyarrow see just what it holds.
         arrow = base64.b64encode(self.schema.with_metadata(given).serialize().to_pybytes())
