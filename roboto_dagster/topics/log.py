@@ -192,6 +192,7 @@ class _LogRun:
                     fault = TopicFault(topic=None, code="DECODER_FAILED", reason=reason)
                     self._faults.append(fault)
                     break
+            del item  # as above
         return self._publish(tables, folder)
 
     def _publish(self, tables: TableSet, folder: PartialFolder) -> LogResult:
@@ -226,9 +227,11 @@ class _LogRun:
                 yield TopicFault(topic=None, code="CHANGED", reason=reason)
                 return
             for item in decoded(self._task):
+                is_last = isinstance(item, TopicFault) and item.topic is None
                 yield item
-                if isinstance(item, TopicFault) and item.topic is None:
+                if is_last:
                     return
+                del item  # not in memory beside the next batch
             changed = self._identity() != before
         except OSError as error:
             yield TopicFault(topic=None, code="LOG_IO", reason=f"{error.strerror or error}")

@@ -16,8 +16,10 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from roboto_dagster.disk.cleanup import reclaim
 from roboto_dagster.disk.run_record import RunRecord
 from roboto_dagster.disk.tree import LocalTree
+from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.sync.cancellation import SyncCancelledError
 from roboto_dagster.sync.temporary_files import recorded_run
+from roboto_dagster.text import one_line
 from roboto_dagster.topics.log import LogResult, LogTask
 from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.options import TopicsSettings
@@ -47,12 +49,25 @@ def decode_partition(logs: Iterable[LogFile], settings: TopicsSettings) -> Topic
     """
     started = time.monotonic()
     settings.cancellation.check()
+    files = list(logs)
+    _check_destination(files, settings)
     with recorded_run(settings.destination, settings.manifest) as record:
         state = PartitionState(settings)
         run = _PartitionRun(settings, state, record)
         with state.written_at_the_end():
-            run.execute(list(logs))
+            run.execute(files)
     return state.report(time.monotonic() - started)
+
+
+def _check_destination(logs: Sequence[LogFile], settings: TopicsSettings) -> None:
+    """Fail if the folder of a log's tables would be in the place of the log itself."""
+    for log in logs[:1]:
+        with contextlib.suppress(OSError):
+            if (settings.destination / log.local_path).samefile(log.path):
+                raise ConfigurationError(
+                    f"The destination {settings.destination} is that of the logs: the tables of "
+                    f"{one_line(log.local_path)} need a folder of its name. Choose another destination."
+                )
 
 
 class _PartitionRun:

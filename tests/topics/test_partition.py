@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from roboto_dagster.errors import ManifestError
+from roboto_dagster.errors import ConfigurationError, ManifestError
 from roboto_dagster.sync.cancellation import Cancellation, SyncCancelledError
 from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.topics import state
@@ -571,3 +571,15 @@ def test_an_interrupt_ends_what_runs(upstream: Upstream, monkeypatch: pytest.Mon
     decoded = {path for path, topic in upstream.statuses() if topic}
     assert len(decoded) == 1
     assert "z.log" not in decoded
+
+
+def test_the_destination_of_the_logs_is_refused(upstream: Upstream) -> None:
+    """Tables need a folder where the log is; nothing is touched."""
+    settings = dataclasses.replace(
+        upstream.settings(),
+        destination=upstream.root / "logs",
+        manifest=upstream.root / "m.parquet",
+    )
+    with pytest.raises(ConfigurationError, match="Choose another destination"):
+        decode_partition(upstream.logs, settings)
+    assert not settings.manifest.exists()
