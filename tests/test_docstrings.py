@@ -1,6 +1,7 @@
 """The examples in the package's docstrings run as they stand."""
 
 import ast
+import functools
 import inspect
 import pathlib
 import re
@@ -51,7 +52,8 @@ PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
 
 def _examples() -> Iterator[tuple[str, str]]:
     for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        text = path.read_text("utf-8")
+        for node in ast.walk(ast.parse(text)) if "```python" in text else ():
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
                 for block in re.findall(
                     r"```python\n(.*?)```", ast.get_docstring(node) or "", re.DOTALL
@@ -61,12 +63,15 @@ def _examples() -> Iterator[tuple[str, str]]:
                     yield f"{module}{name}", block
 
 
-EXAMPLES = dict(_examples())
+@functools.cache  # when a test asks: each worker imports this file, and one runs it
+def examples() -> dict[str, str]:
+    """Return the examples by the names of what they explain."""
+    return dict(_examples())
 
 
 def run(name: str, **names: Any) -> dict[str, Any]:
     """Run one example with the names that it takes for granted, and return all names."""
-    exec(compile(EXAMPLES[name], name, "exec"), names)  # noqa: S102 -- our own docstring
+    exec(compile(examples()[name], name, "exec"), names)  # noqa: S102 -- our own docstring
     return names
 
 

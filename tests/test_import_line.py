@@ -14,6 +14,7 @@ surface: assets, jobs, sensors, schedules, io_managers, resources …, and their
 """
 
 import ast
+import functools
 import pathlib
 from collections.abc import Iterator
 
@@ -92,6 +93,7 @@ def _first_part(name: str) -> str:
     return name.partition(".")[0]
 
 
+@functools.cache  # when a test asks: each worker imports this file, and one runs it
 def _imported_modules(module: str) -> set[str]:
     """The modules of the package that one imports; `from package import name` is its `__init__`."""
     found = set()
@@ -111,9 +113,6 @@ def room_of(module: str) -> str:
     return next((name for name in names if name in ALLOWED), "surface")
 
 
-IMPORTS = {module: _imported_modules(module) for module in MODULES}
-
-
 @pytest.mark.parametrize("room", sorted(ALLOWED))
 def test_a_room_imports_only_what_it_may(room: str) -> None:
     """Each part of the package knows only the parts below it."""
@@ -121,7 +120,7 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
         f"{module or 'roboto_dagster'} imports {there or 'roboto_dagster'}"
         for module in MODULES
         if room_of(module) == room
-        for there in IMPORTS[module]
+        for there in _imported_modules(module)
         if room_of(there) not in ALLOWED[room] and (module, there) not in EXCEPTIONS
     ]
     assert wrong == []
@@ -129,7 +128,7 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
 
 def test_every_exception_is_needed() -> None:
     """An exception that no import uses is taken off the list."""
-    unused = [pair for pair in EXCEPTIONS if pair[1] not in IMPORTS.get(pair[0], set())]
+    unused = [pair for pair in EXCEPTIONS if pair[1] not in _imported_modules(pair[0])]
     assert unused == []
 
 
@@ -140,12 +139,12 @@ def test_every_room_exists() -> None:
 
 def _reachable(module: str) -> set[str]:
     found: set[str] = set()
-    pending = list(IMPORTS[module])
+    pending = list(_imported_modules(module))
     while pending:
         there = pending.pop()
         if there not in found:
             found.add(there)
-            pending.extend(IMPORTS[there])
+            pending.extend(_imported_modules(there))
     return found
 
 
@@ -153,7 +152,7 @@ def test_whatever_is_made_for_dagster_registers_the_package() -> None:
     """Dagster knows of the package whichever public name of the surface a code location imports."""
     made_for_dagster = {
         module
-        for module in IMPORTS[""]
+        for module in _imported_modules("")
         if any(
             "dagster" in map(_first_part, _imports(MODULES[m]))
             for m in (module, *_reachable(module))
@@ -212,7 +211,7 @@ def test_the_surface_does_not_need_testing() -> None:
         f"{module} imports {there}"
         for module in MODULES
         if not room_of(module).startswith("testing")
-        for there in IMPORTS[module]
+        for there in _imported_modules(module)
         if room_of(there).startswith("testing")
     ]
     assert wrong == []
