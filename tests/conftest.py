@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 AT_ONCE = RetryConfig(max_attempts=3, wait_initial_seconds=0.0, wait_max_seconds=0.0)
 
 
+RUNS = pathlib.Path(__file__).parent / "flow"
+"""What runs through all of the package."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what runs Dagster: in one process each run is quick, and there are hundreds."""
+    for item in items:
+        if "materialize" in getattr(item, "fixturenames", ()) or RUNS in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _no_accounts(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     """Nothing of this machine's own AWS, Roboto, proxy and Dagster settings reaches a test."""

@@ -2,6 +2,8 @@
 
 import pathlib
 
+import pytest
+
 from benchmarks.scaling.__main__ import parse
 from benchmarks.scaling.cases import OURS, SDK, Case, cases_of
 from benchmarks.scaling.records import Record, Records
@@ -61,6 +63,7 @@ def test_a_case_that_is_measured_again_replaces_its_record(tmp_path: pathlib.Pat
     ]  # by size
 
 
+@pytest.mark.slow
 def test_the_report_compares_what_was_measured(tmp_path: pathlib.Path) -> None:
     """Bounds without figures are left out."""
     records = Records(tmp_path / "scaling.json")

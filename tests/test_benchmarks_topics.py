@@ -11,6 +11,8 @@ from benchmarks.topics.cases import ARROW, CASES, LOOP, OURS
 from benchmarks.topics.records import TopicsRecord, TopicsRecords
 from benchmarks.topics.report import write_report
 
+pytestmark = pytest.mark.slow
+
 
 def record(case: str, who: str, *cpu_seconds: float) -> TopicsRecord:
     """Return what a contender took."""

@@ -13,6 +13,8 @@ import pytest
 from roboto_dagster.testing import LocalRoboto
 from tests.test_import_line import MODULES, WITHOUT_DAGSTER, room_of
 
+pytestmark = pytest.mark.slow
+
 # Each takes from a tenth of a second to two seconds.
 HEAVY = {
     *("awscrt", "boto3", "botocore", "dagster", "dagster_shared", "moto", "numpy", "pandas"),

@@ -20,6 +20,8 @@ from roboto_dagster import (
 )
 from roboto_dagster.testing import LocalRoboto, faults
 
+pytestmark = pytest.mark.slow
+
 Load = Callable[..., Any]
 
 

@@ -87,6 +87,7 @@ def in_a_fresh_process(program: str, *options: str) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["RobotoResource", "failures_of_run", "build_roboto_sync_schedule"]
 )
@@ -109,12 +110,14 @@ def test_a_wrong_name_is_refused() -> None:
     assert not hasattr(roboto_dagster, "__wrapped__")
 
 
+@pytest.mark.slow
 def test_every_name_is_listed_before_it_is_used() -> None:
     """`dir()` shows all public names, from which `dg` and completion take them."""
     program = "import roboto_dagster; print(*dir(roboto_dagster))"
     assert set(roboto_dagster.__all__) <= set(in_a_fresh_process(program).split())
 
 
+@pytest.mark.slow
 def test_a_star_imports_all() -> None:
     """`from roboto_dagster import *` binds every public name, without a warning."""
     program = "from roboto_dagster import *; print(*dir())"
@@ -123,6 +126,7 @@ def test_a_star_imports_all() -> None:
     assert set(roboto_dagster.__all__) <= set(names)
 
 
+@pytest.mark.slow
 def test_a_submodule_is_an_attribute() -> None:
     """`import roboto_dagster` alone is enough for `roboto_dagster.errors.DownloadError`."""
     program = "import roboto_dagster; print(roboto_dagster.errors.DownloadError.__module__)"
@@ -135,6 +139,7 @@ def test_threads_may_race_for_the_first_use() -> None:
 import concurrent.futures, threading, roboto_dagster
 names = roboto_dagster.__all__ * 4
 together = threading.Barrier(16)
+@pytest.mark.slow
 def use(offset):
     together.wait()
     return {n: id(getattr(roboto_dagster, n)) for n in names[offset:] + names[:offset]}
@@ -153,6 +158,7 @@ def test_classes_and_functions_know_where_they_are_defined(name: str) -> None:
         assert inspect.getsource(value)
 
 
+@pytest.mark.slow
 def test_help_shows_the_public_names() -> None:
     """`help(roboto_dagster)` describes what has not been used before, too."""
     program = "import pydoc, roboto_dagster; print(pydoc.render_doc(roboto_dagster, renderer=pydoc.plaintext))"

@@ -25,6 +25,8 @@ from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.testing import LocalRoboto, faults
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from tests.conftest import Syncer
 

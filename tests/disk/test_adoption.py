@@ -236,6 +236,7 @@ def die_at(step: int) -> None:
         setattr(os, name, counted(getattr(os, name)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leave", [killed_run, leave_elsewhere])
 @pytest.mark.parametrize("step", range(30))
 def test_a_kill_at_any_step_leaves_the_parts_to_the_next_run(

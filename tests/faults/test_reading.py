@@ -21,6 +21,8 @@ from roboto_dagster.testing.faults import Fault
 from tests.faults.matrix import covers
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 

@@ -22,6 +22,8 @@ from roboto_dagster.run_requests.changed_partitions import ChangedPartitions, ti
 from roboto_dagster.testing import LocalRoboto, faults
 from tests.reports import failure, report
 
+pytestmark = pytest.mark.slow
+
 UTC = dt.timezone.utc
 FLIGHTS = dg.DynamicPartitionsDefinition(name="flights")
 HOUR = dt.timedelta(hours=1)

@@ -10,6 +10,8 @@ from roboto_dagster.platform.changes import ChangePage
 from roboto_dagster.sensor.feed import ChangeFeed, Revision
 from roboto_dagster.sensor.walk import ChangeWalker, Deadline
 
+pytestmark = pytest.mark.slow
+
 NOON = dt.datetime(2026, 11, 1, 12, tzinfo=dt.timezone.utc)
 SECOND = dt.timedelta(seconds=1)
 OVERLAP = 300 * SECOND

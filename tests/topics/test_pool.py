@@ -17,6 +17,8 @@ from roboto_dagster.topics.processes import BYTES_PER_PROCESS, affordable_proces
 from roboto_dagster.topics.topic_filter import TopicFilter
 from tests.topics.decoders import ProcessDecoder, write_log
 
+pytestmark = pytest.mark.slow
+
 
 def task_of(tmp_path: pathlib.Path, name: str, text: str = "", decoder: object = None) -> LogTask:
     """Return the task of one log."""

@@ -18,6 +18,8 @@ from roboto_dagster.topics.topic_filter import TopicFilter
 from tests.topics.comparison.reading import Row, decode, decoder_of, differences, rows_of
 from tests.topics.comparison.test_ros import every_type
 
+pytestmark = pytest.mark.slow
+
 
 def tables_of(log: pathlib.Path, destination: pathlib.Path) -> list[pathlib.Path]:
     """Decode a log into Parquet files, and return them."""

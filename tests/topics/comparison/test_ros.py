@@ -16,6 +16,8 @@ from benchmarks.topics.logs.streams import Stream
 from tests.topics.comparison.peers import Rows, bag_rows, db3_rows, mcap_rows
 from tests.topics.comparison.reading import Decoded, decode, differences
 
+pytestmark = pytest.mark.slow
+
 FACTORIES: dict[int, Any] = {1: Ros1Factory, 2: Ros2Factory}
 
 

@@ -14,6 +14,8 @@ from mcap.writer import CompressionType
 from benchmarks.topics.logs import bags, mcap_logs, protobuf, ros, ulog
 from tests.topics.comparison.reading import Decoded, decode
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[[pathlib.Path], pathlib.Path]
 
 
