@@ -21,6 +21,7 @@ import pyarrow as pa
 from roboto_dagster.topics.arrays import header_time
 from roboto_dagster.topics.faults import UndecodableError
 from roboto_dagster.topics.fields import selected_fields
+from roboto_dagster.topics.mcap.protobuf_types import protobuf_decoder
 from roboto_dagster.topics.mcap.protobuf_values import EMPTY, build_bytes, build_empty, build_json
 from roboto_dagster.topics.payloads import Columns
 
@@ -61,7 +62,7 @@ class ProtobufPayloads:
     """
 
     def __init__(self, type_name: str, data: bytes, fields: tuple[str, ...] | None = None) -> None:
-        self._decode = _decoder_of(type_name, data)
+        self._decode = protobuf_decoder(type_name, data)
         descriptor = self._decode(b"").DESCRIPTOR
         self._members = _Builder().members(descriptor, fields)
         self._fields = [field for field, _ in self._members]
@@ -91,35 +92,6 @@ class ProtobufPayloads:
         yield Columns(rows=len(messages), fields=self._fields, arrays=arrays, header_time=times)
         if fault is not None:
             raise fault
-
-
-def _decoder_of(type_name: str, data: bytes) -> Callable[[bytes], Any]:
-    from google.protobuf.message import DecodeError as ProtobufError
-    from mcap.exceptions import McapError
-    from mcap.records import Schema
-    from mcap_protobuf.decoder import DecoderFactory
-
-    if not data:
-        raise UndecodableError("MISSING_DEFINITION", f"the descriptor of {type_name} is empty")
-    schema = Schema(id=1, data=data, encoding="protobuf", name=type_name)
-    try:
-        decode = DecoderFactory().decoder_for("protobuf", schema)
-    except ProtobufError as error:
-        raise UndecodableError(
-            "INVALID_DEFINITION", f"the descriptor of {type_name} cannot be read: {error}"
-        ) from None
-    except (
-        McapError,
-        TypeError,
-        KeyError,
-        ValueError,
-    ) as error:  # of the pool: a file or a type is missing
-        reason = str(error).replace("\n", " ")
-        raise UndecodableError(
-            "MISSING_DEFINITION", f"the descriptor of {type_name} is incomplete: {reason}"
-        ) from None
-    assert decode is not None  # noqa: S101 - both encodings are protobuf
-    return decode
 
 
 class _Builder:

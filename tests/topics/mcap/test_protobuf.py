@@ -182,7 +182,8 @@ def test_repeated_maps_and_enums(tmp_path: pathlib.Path) -> None:
         enums=[enum],
     )
     made = _class(file)
-    full = made(i=[1, 2], n=[{"x": 3}, {}], p={"k": {"x": 4}}, e=7)
+    full = made(i=[1, 2], n=[{"x": 3}, {}], e=7)
+    full.p["k"].x = 4
     found = _decode(tmp_path, file, full, made())
     assert _rows(found) == [
         {"i": [1, 2], "n": [{"x": 3}, {"x": 0}], "p": [("k", {"x": 4})], "e": 7},
