@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.platform.errors import shape_of
 from roboto_dagster.platform.rate import RequestRate
+from roboto_dagster.platform.waits import Waits
 from roboto_dagster.redaction import redact_library_logs, register_secret
 from roboto_dagster.setting_checks import check_count, check_http_url, check_rate, check_seconds
 
@@ -69,8 +70,11 @@ def make_client(
         f"The Roboto endpoint (set by {source})", config.endpoint, may_have_path=False
     )
     register_secret(key)
-    rate = RequestRate(max_requests_per_second)
-    return BoundedRobotoClient(url, source, key, timeout_seconds, max_attempts, rate=rate)
+    waits = Waits()
+    rate = RequestRate(max_requests_per_second, sleep=waits.sleep)
+    return BoundedRobotoClient(
+        url, source, key, timeout_seconds, max_attempts, rate=rate, waits=waits
+    )
 
 
 def _configuration(

@@ -19,7 +19,7 @@ class RequestRate:
     Args:
         per_second: Requests a second at most; None for any number.
         clock: Seconds, ever growing.
-        sleep: Waits for some seconds.
+        sleep: Waits for some seconds; what it raises, `acquire` raises.
     """
 
     def __init__(

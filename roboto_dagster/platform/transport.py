@@ -40,6 +40,7 @@ from roboto_dagster.platform.connections import (
 )
 from roboto_dagster.platform.errors import FOREIGN_HEADER, STATUS_HEADER
 from roboto_dagster.platform.rate import RequestRate, retry_after_seconds
+from roboto_dagster.platform.waits import Waits
 from roboto_dagster.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -151,6 +152,10 @@ class BoundedRobotoClient(RobotoClient):
         timeout_seconds: Bound on waiting for the next bytes.
         max_attempts: How often a request is tried in all.
         rate: When requests may start. Default: at once.
+        waits: Between attempts. Default: its own.
+
+    Attributes:
+        waits: The same.
     """
 
     def __init__(
@@ -162,13 +167,15 @@ class BoundedRobotoClient(RobotoClient):
         max_attempts: int,
         *,
         rate: RequestRate | None = None,
+        waits: Waits | None = None,
     ) -> None:
         auth = BearerTokenDecorator(api_key)
         super().__init__(endpoint, auth)
         self.endpoint_source = endpoint_source
+        self.waits = waits or Waits()
         # The SDK has no public way to exchange the transport.
         self._RobotoClient__http_client = BoundedHttpClient(
-            endpoint, auth, timeout_seconds, max_attempts, rate=rate
+            endpoint, auth, timeout_seconds, max_attempts, rate=rate, sleep=self.waits.sleep
         )
 
 

@@ -27,6 +27,7 @@ from roboto_dagster.partition_existence import ExistingPartitions
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.platform.catalog import DatasetCatalog, PlatformCatalog, SharedCatalog
 from roboto_dagster.platform.scope import Scope
+from roboto_dagster.platform.waits import end_waits
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
 from roboto_dagster.sync.cancellation import Cancellation, SyncCancelledError
 from roboto_dagster.sync.datasets import Datasets
@@ -137,6 +138,11 @@ class PartitionSync:
             cancellation=self.cancellation,
         )
 
+    def cancel(self) -> None:
+        """End its syncs from another thread, and what they wait for between two requests to the platform."""
+        self.cancellation.cancel()
+        end_waits(vars(self).get("client"))  # made by then, or nothing waits for it
+
     def share(self, engine: SharedEngine | None) -> None:
         """Let the stores of all its syncs share threads and connections.
 
@@ -212,7 +218,7 @@ class SyncWork:
     def cancel(self) -> None:
         """Ask what is under way in other threads to stop."""
         for sync in self._syncs:
-            sync.cancellation.cancel()
+            sync.cancel()
 
     @contextlib.contextmanager
     def _catalog(self) -> Iterator[DatasetCatalog]:

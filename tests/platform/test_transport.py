@@ -26,7 +26,9 @@ from roboto_dagster.platform.client import make_client
 from roboto_dagster.platform.errors import platform_errors
 from roboto_dagster.platform.rate import RequestRate
 from roboto_dagster.platform.transport import BoundedHttpClient
+from roboto_dagster.platform.waits import end_waits
 from roboto_dagster.testing import LocalRoboto, faults
+from tests.waiting import wait_until
 
 KEY = "an-api-key-for-one-host"
 
@@ -497,6 +499,25 @@ def test_a_pause_that_nobody_waits_for_is_an_error(local: LocalRoboto) -> None:
     with pytest.raises(PlatformError) as caught, platform_errors("asking"):
         client.get(client.url("v1/x"))
     assert (caught.value.transient, sleeper.slept, local.requests.count()) == (True, [], 1)
+
+
+@pytest.mark.parametrize("per_second", [None, 0.01])
+def test_another_thread_ends_the_waits_of_a_client(
+    local: LocalRoboto, per_second: float | None
+) -> None:
+    """What waits for its next attempt or for its turn is given up at once; so is all that would wait later."""
+    dataset_id = local.add_dataset()
+    throttle = faults.answer(b"{}", status=429, headers={"Retry-After": "20"})
+    local.faults.add(throttle, service="api", times=1)
+    client = local_client(local, max_requests_per_second=per_second, max_attempts=3)
+    started = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, client, f"v1/datasets/{dataset_id}")
+        wait_until(lambda: local.requests.count() == 1, 10)
+        end_waits(client)
+        error = asked.exception(10)
+    assert time.monotonic() - started < 10
+    assert "the run was cancelled" in str(error)
 
 
 def test_requests_keep_to_a_rate(local: LocalRoboto) -> None:

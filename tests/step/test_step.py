@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from roboto_dagster import ConfigurationError, build_roboto_dataset_asset
+from roboto_dagster import ConfigurationError, RobotoResource, build_roboto_dataset_asset
 from roboto_dagster.testing import LocalRoboto, faults
 from tests.waiting import wait_until
 
@@ -120,6 +120,30 @@ def test_an_interrupt_leaves_what_is_complete(
     local.faults.clear()
     after = materialize(asset, partition_range=(keys[0], keys[-1]))
     assert after.success
+
+
+def test_an_interrupt_ends_waits_for_the_platform(
+    materialize: "Materializer", local: LocalRoboto, keys: list[str]
+) -> None:
+    """A partition that was asked to come back in twenty seconds holds the end of the run up no more than others do."""
+    throttle = faults.answer(b"{}", status=429, headers={"Retry-After": "20"})
+    local.faults.add(throttle, route=f"*/{keys[0]}/files/query", times=1)
+    others = [materialize.destination / ".roboto" / "logs" / f"{key}.parquet" for key in keys[1:]]
+    interrupted: list[float] = []
+
+    def interrupt() -> None:
+        wait_until(lambda: all(path.exists() for path in others), 15)
+        interrupted.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    roboto = RobotoResource(api_key=local.api_key, endpoint=local.api_url, max_attempts=3)
+    asset, ends = materialize.range_asset(keys), (keys[0], keys[-1])
+    result = materialize(asset, partition_range=ends, roboto=roboto)
+    thread.join()
+    assert time.monotonic() - interrupted[0] < 10
+    assert (result.success, materialized(materialize, result)) == (False, keys[1:])
 
 
 def test_a_range_without_a_partition_fails(materialize: "Materializer", keys: list[str]) -> None:
