@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from roboto_dagster.topics.batching import MessageGroups, RawMessages
 from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
-from roboto_dagster.topics.extras import missing_extra
 from roboto_dagster.topics.faults import UndecodableError
+from roboto_dagster.topics.library_decoder import LibraryDecoder
 from roboto_dagster.topics.mcap.container import MAGIC, McapLog
 from roboto_dagster.topics.mcap.tables import channel_table
 from roboto_dagster.topics.message_table import MessageTable
@@ -17,38 +17,19 @@ if TYPE_CHECKING:
     from mcap.records import Schema
 
 
-class McapDecoder:
-    """Decodes MCAP with messages of ROS 1, ROS 2, IDL, protobuf and JSON. Needs the extra `topics`."""
+class McapDecoder(LibraryDecoder):
+    """Decodes MCAP with messages of ROS 1, ROS 2, IDL, protobuf and JSON."""
 
     name = "mcap"
-    version = "1"
+    extra = "topics"
+    modules = ("mcap", "mcap_codec", "pyarrow")
+    magic = MAGIC
+    suffixes = (".mcap",)
 
-    def claims(self, path: pathlib.Path, head: bytes) -> bool:
-        """Return whether a file is an MCAP, damaged or not.
-
-        Args:
-            path: The file.
-            head: Its first bytes.
-        """
-        return head.startswith(MAGIC) or path.suffix.lower() == ".mcap"
-
-    def batches(
+    def _read(
         self, path: pathlib.Path, topics: TopicFilter
     ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
-        """Decode one log.
-
-        Args:
-            path: The log.
-            topics: Which topics, and how.
-
-        Yields:
-            Rows, faults and notes.
-        """
-        fault = missing_extra("topics", "mcap", "mcap_codec", "pyarrow")
-        if fault is not None:
-            yield fault
-            return
-        yield from _McapDecoding(path, topics).batches()
+        return _McapDecoding(path, topics).batches()
 
 
 class _McapDecoding:

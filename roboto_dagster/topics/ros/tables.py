@@ -36,6 +36,8 @@ def decode_messages(messages: Messages, topics: TopicFilter) -> Iterator[Found]:
         yield from tables.rows(messages)
     except UndecodableError as error:
         fault = TopicFault(topic=None, code=error.code, reason=error.reason)
+    except OSError as error:
+        fault = TopicFault(topic=None, code="LOG_IO", reason=f"{error.strerror or error}")
     yield from tables.rest()
     if fault is not None:
         yield fault

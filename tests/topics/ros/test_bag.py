@@ -276,6 +276,11 @@ def test_headers_are_learned_once() -> None:
     assert header({}) == bytes(4)
 
 
+def test_a_bag_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
+    """Its disk or its permissions are named."""
+    assert decode(BagDecoder(), tmp_path / "missing.bag").codes == [(None, "LOG_IO")]
+
+
 def test_without_the_extra(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log fails, and the message says how to install what is missing."""
     monkeypatch.setitem(sys.modules, "lz4.frame", None)
