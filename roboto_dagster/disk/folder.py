@@ -174,14 +174,13 @@ class Folder:
         """
         os.rmdir(self.name_of(name), dir_fd=self.fd)
 
-    def is_own(self, name: str, fd: int) -> bool:
+    def is_own(self, name: str, own: os.stat_result) -> bool:
         """Return whether a name is that of an open file, and not of another one by now.
 
         Args:
             name: In this folder.
-            fd: Of the open file.
+            own: Status of the open file, of any time.
         """
-        own = os.fstat(fd)
         try:
             there = self.lstat(name)
         except FileNotFoundError:
@@ -198,7 +197,7 @@ class Folder:
         Raises:
             OSError: It cannot be removed.
         """
-        if self.is_own(name, fd):
+        if self.is_own(name, os.fstat(fd)):
             self.remove(name)
 
     def names(self) -> list[str]:

@@ -123,23 +123,28 @@ def create_in(folder: Folder, name: str, *, append: bool = False) -> int:
     return os.open(folder.name_of(name), flags, 0o666, dir_fd=folder.fd)
 
 
-def reject_special(folder: Folder, name: str) -> None:
-    """Refuse to replace a FIFO, a socket or a device: it was made on purpose.
+def status_of_replaced(folder: Folder, name: str) -> os.stat_result | None:
+    """Return the status of what a file would replace; refuse to replace a FIFO, a socket or a device.
 
     Args:
         folder: The folder.
-        name: The name of what would be replaced.
+        name: The file's name.
+
+    Returns:
+        The status, of a link its own; None if there is nothing.
 
     Raises:
-        FileExistsError: There is one.
+        FileExistsError: Something is there that was made on purpose.
     """
     try:
-        mode = folder.lstat(name).st_mode
+        status = folder.lstat(name)
     except FileNotFoundError:
-        return
+        return None
+    mode = status.st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
         reason = "a FIFO, a socket or a device is in its place: move it away"
         raise FileExistsError(errno.EEXIST, reason, name)
+    return status
 
 
 def check_regular(status: os.stat_result, path: str) -> None:

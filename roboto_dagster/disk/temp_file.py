@@ -20,7 +20,7 @@ from roboto_dagster.disk.cleanup import leftovers_of
 from roboto_dagster.disk.folder import Durability, Folder
 from roboto_dagster.disk.folder_cache import FolderCache
 from roboto_dagster.disk.leftovers import Leftover, join
-from roboto_dagster.disk.local_file import create_in, reject_special
+from roboto_dagster.disk.local_file import create_in, status_of_replaced
 from roboto_dagster.disk.resume_log import Identity, Part, ResumeLog
 from roboto_dagster.disk.run_record import RunRecord
 
@@ -51,6 +51,7 @@ class PartialFile:
         "_name",
         "_record",
         "_size_bytes",
+        "_status",
         "_temporary",
         "fd",
         "folder",
@@ -72,10 +73,10 @@ class PartialFile:
         self._log: ResumeLog | None = None
         self._left: LeftParts | None = None
         self._size_bytes = 0
+        self._status: os.stat_result | None = None
         self._has_parts = False
         self._is_over = False
         try:
-            reject_special(folder, name)
             self._create()
         except BaseException:
             self._end()
@@ -94,18 +95,31 @@ class PartialFile:
             except FileExistsError:
                 continue
 
+    def look(self) -> tuple[os.stat_result, os.stat_result | None]:
+        """Look at the file, all of which was written, and at its place: once, just before it is published.
+
+        Returns:
+            The status of the open file, and of what it will replace; None if nothing is there.
+
+        Raises:
+            OSError: `FileExistsError` if something is in its place that was made on purpose, such as a FIFO.
+        """
+        in_place = status_of_replaced(self.folder, self._name)
+        self._status = os.fstat(self.fd)
+        return self._status, in_place
+
     def check_name(self) -> None:
         """Raise if the temporary name is no longer that of the open file: then writing on is of no use.
 
         Raises:
             OSError: `ESTALE`: another run has taken it over, or it was removed.
         """
-        if not self.folder.is_own(self._temporary, self.fd):
+        if not self.folder.is_own(self._temporary, self._status or os.fstat(self.fd)):
             reason = "its temporary file was removed or taken over by another run meanwhile"
             raise OSError(errno.ESTALE, reason, self._name)
 
     def publish(self) -> None:
-        """Close the file and rename it to its final name.
+        """Close the file and rename it to its final name, after `look`, which is done here if it was not yet.
 
         Raises:
             OSError: It cannot be published; the temporary file is then gone.
@@ -114,6 +128,8 @@ class PartialFile:
             if self._left is not None and self._left.is_spoilt:
                 reason = "parts of an earlier run changed while they were copied"
                 raise OSError(errno.ESTALE, reason, self._name)
+            if self._status is None:
+                self.look()
             if self._durability != "none":
                 os.fsync(self.fd)
             self.check_name()
@@ -154,8 +170,9 @@ class PartialFile:
             The parts that may be there, to be checked; None if there are none.
 
         Raises:
-            OSError: The log cannot be made.
+            OSError: The log cannot be made, or something is in its place that was made on purpose.
         """
+        status_of_replaced(self.folder, self._name)  # of a big file, not only after its last byte
         record = self._record or self._record_beside()
         self._size_bytes = identity.size_bytes
         self.log.start(identity)
@@ -242,7 +259,7 @@ class PartialFile:
         if self._is_over:
             return
         is_useful = self._has_parts and not (must_fit and not self._has_room())
-        if not is_useful or not self.folder.is_own(self._temporary, self.fd):
+        if not is_useful or not self.folder.is_own(self._temporary, os.fstat(self.fd)):
             self._discard()
             return
         try:

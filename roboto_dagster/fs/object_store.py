@@ -104,8 +104,10 @@ class Receipt:
     request_id: str | None = None
 
 
-BeforePublish = Callable[[Receipt, os.stat_result], None]
-"""Called, from any thread, just before a verified file is renamed into place, with its status."""
+BeforePublish = Callable[[Receipt, os.stat_result, os.stat_result | None], None]
+"""Called, from any thread, just before a verified file is renamed into place, with its status and that of what it
+replaces, or None.
+"""
 
 
 class Transfer:

@@ -15,7 +15,6 @@ temporary file verified ─► place as planned? ── yes ─► line in the p
 
 import errno
 import os
-import pathlib
 import stat
 from typing import NamedTuple
 
@@ -43,13 +42,11 @@ class Publisher:
     """Is called by a store before it publishes a file, from any thread.
 
     Args:
-        destination: The folder that the user chose.
         log: The publish log.
         progress: Counts completed files.
     """
 
-    def __init__(self, destination: pathlib.Path, log: PublishLog, progress: Progress) -> None:
-        self._prefix = f"{destination}{os.sep}"
+    def __init__(self, log: PublishLog, progress: Progress) -> None:
         self._log = log
         self._progress = progress
         # Single operations on these are atomic; each key is used by one thread at a time.
@@ -57,7 +54,11 @@ class Publisher:
         self._conflicts: set[int] = set()
 
     def before_publish(
-        self, planned: PlannedFile, receipt: Receipt, status: os.stat_result
+        self,
+        planned: PlannedFile,
+        receipt: Receipt,
+        status: os.stat_result,
+        in_place: os.stat_result | None,
     ) -> None:
         """Check the place of a file and note its facts.
 
@@ -65,25 +66,17 @@ class Publisher:
             planned: The file; bound by the caller.
             receipt: What is known of it.
             status: Of the open temporary file.
+            in_place: Of what it replaces; None if there is nothing.
 
         Raises:
             FileExistsError: Another run, or another program, has changed what is in its place since the plan.
         """
-        if not self._is_as_planned(planned):
+        if not _is_as_planned(planned, in_place):
             self._conflicts.add(planned.seq)
             raise FileExistsError(errno.EEXIST, "another run published this file meanwhile")
         self._log.note(planned, receipt, status)
         self._published[planned.seq] = Published(receipt, status.st_size, status.st_mtime_ns)
         self._progress.add_files(1)
-
-    def _is_as_planned(self, planned: PlannedFile) -> bool:
-        try:
-            status = os.lstat(self._prefix + planned.path)
-        except OSError:
-            return True
-        if not stat.S_ISREG(status.st_mode):
-            return True  # a link is replaced, and a folder is the rename's own error
-        return planned.on_disk == (status.st_size, status.st_mtime_ns, status.st_ino)
 
     def take(self, seq: int) -> Published | None:
         """Return the facts of a file that has ended, once; None if it was not about to be published."""
@@ -95,3 +88,9 @@ class Publisher:
             return False
         self._conflicts.discard(seq)
         return True
+
+
+def _is_as_planned(planned: PlannedFile, in_place: os.stat_result | None) -> bool:
+    if in_place is None or not stat.S_ISREG(in_place.st_mode):
+        return True  # a link is replaced, and a folder is the rename's own error
+    return planned.on_disk == (in_place.st_size, in_place.st_mtime_ns, in_place.st_ino)

@@ -77,7 +77,7 @@ class TransferPhase:
         self._sessions = sessions
         self._resolver = resolver
         self._progress = Progress(settings.log, on_report=log.beat)
-        self._publisher = Publisher(settings.destination, log, self._progress)
+        self._publisher = Publisher(log, self._progress)
         self._downloads = Downloads(settings.destination)
         self._failed_now = self._failures_seen = 0
         self._fetched: list[FetchedFile] = []

@@ -78,10 +78,13 @@ class ModelTransfer(Transfer):
         """Counts bytes."""
         self.progress_bytes += count
 
-    def before_publish(self, receipt: Receipt, status: os.stat_result) -> None:
+    def before_publish(
+        self, receipt: Receipt, status: os.stat_result, in_place: os.stat_result | None
+    ) -> None:
         """Looks at the place, which must not have the new file yet."""
         assert self.before is None, "a file is published twice"
         there = self.place.read_bytes() if self.place.exists() else None
+        assert (in_place is None) == (there is None)
         self.before = (receipt, status, there)
         if self.is_refused:
             raise FileExistsError(errno.EEXIST, "simulated")

@@ -319,9 +319,9 @@ class ModelStore:
             self._world.take_turn()
             # The clock of a filesystem may be so coarse that two files of one size have one time.
             os.utime(partial.fd, ns=(time.time_ns(),) * 2)
-            status = os.fstat(partial.fd)
+            status, in_place = partial.look()
             if before_publish is not None:
-                before_publish(receipt, status)
+                before_publish(receipt, status, in_place)
             content = f"{source_uri}#{_etag_of(data)}"
             self._world.published[path, status.st_size, status.st_mtime_ns] = content
             partial.publish()

@@ -30,7 +30,7 @@ class Lab:
         self.lines: list[str] = []
         self.progress = Progress(lambda _, line: self.lines.append(line))
         self.progress.start(1, 5)
-        self.publisher = Publisher(folder, self.log, self.progress)
+        self.publisher = Publisher(self.log, self.progress)
         self.target = folder / "ds_1" / "a"
         self.target.parent.mkdir()
         self.temporary = folder / "temporary"
@@ -54,7 +54,8 @@ class Lab:
 
     def publish(self, planned: PlannedFile) -> None:
         """Do what a store does once a file is verified."""
-        self.publisher.before_publish(planned, RECEIPT, self.temporary.stat())
+        in_place = self.target.lstat() if os.path.lexists(self.target) else None
+        self.publisher.before_publish(planned, RECEIPT, self.temporary.stat(), in_place)
         self.temporary.replace(self.target)
 
 

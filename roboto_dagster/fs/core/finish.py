@@ -12,7 +12,6 @@ S3's rules for ETags, nor has been seen to have MD5s for ETags: the verdict is `
 
 import concurrent.futures
 import logging
-import os
 import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -193,6 +192,6 @@ def publish(download: Download, verified: str, now: float) -> Receipt:
         request_id=download.request_id,
     )
     if download.before_publish is not None:
-        download.before_publish(receipt, os.fstat(partial.fd))
+        download.before_publish(receipt, *partial.look())
     partial.publish()
     return receipt
