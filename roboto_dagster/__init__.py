@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from roboto_dagster.topic_assets.metadata import TopicsMetadata
     from roboto_dagster.topics.decoder import LogDecoder, TopicBatch, TopicFault, TopicNote
     from roboto_dagster.topics.errors import DecodeError
+    from roboto_dagster.topics.ros.distribution import ros_distribution_definitions
     from roboto_dagster.topics.topic_filter import TopicFilter
     from roboto_dagster.types import DownloadableFile
 
@@ -116,6 +117,7 @@ __all__ = [
     "manifest_path",
     "read_manifest",
     "register_input_type",
+    "ros_distribution_definitions",
 ]
 
 # Where each name is defined; tests/test_public_names.py compares it with the imports above.
@@ -174,6 +176,7 @@ _MODULE_OF = {
     "manifest_path": "sync.manifest",
     "read_manifest": "sync.manifest",
     "register_input_type": "inputs.input_types",
+    "ros_distribution_definitions": "topics.ros.distribution",
 }
 
 # A library leaves it to the application where its log lines go.

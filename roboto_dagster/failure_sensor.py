@@ -133,7 +133,7 @@ def _partition_lines(failure: PartitionFailure) -> Sequence[str]:
     if not failure.files:
         return [f"• {title}: {one_line(' '.join(failure.description.split()))}"]
     total = sum(failure.error_codes.values())
-    noun = "log or topic" if failure.of_topics else "file"
+    nouns = ("log or topic", "logs or topics") if failure.of_topics else ("file", "files")
     files = [
         f"    {file.error_code} {_place(file)}: {one_line(file.message)}"
         for file in failure.files[:MAX_FILES]
@@ -141,9 +141,9 @@ def _partition_lines(failure: PartitionFailure) -> Sequence[str]:
     hidden = total - len(files)
     advice = dict.fromkeys(file.advice for file in failure.files if file.advice)
     return [
-        f"• {title}: {count(total, noun)} failed",
+        f"• {title}: {total} {nouns[total != 1]} failed",
         *files,
-        *([f"    … and {count(hidden, f'more {noun}')}"] if hidden > 0 else []),
+        *([f"    … and {hidden} more {nouns[hidden != 1]}"] if hidden > 0 else []),
         *(f"    → {each}" for each in advice),
     ]
 

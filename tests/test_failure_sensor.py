@@ -1,5 +1,6 @@
 """The alert: what is posted about a run, and when."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -156,3 +157,27 @@ def test_what_cannot_work_is_refused(options: dict[str, Any], message: str) -> N
     """The error names the setting."""
     with pytest.raises(ConfigurationError, match=message):
         build_roboto_failure_sensor(**options)
+
+
+def test_what_could_not_be_decoded_is_posted() -> None:
+    """Logs and topics in place of files."""
+    files = [
+        FailedFile(
+            relative_path="drive.mcap",
+            error_code="MISSING_DEFINITION",
+            attempts=1,
+            transient=None,
+            message="geometry_msgs/Pose is missing",
+            topic=topic,
+        )
+        for topic in ("/odom", None)
+    ]
+    failure = dataclasses.replace(partition_failure("ds_1", *files), of_topics=True)
+    lines = failure_text([failure], "run").splitlines()
+    assert lines[0] == "Not decoded: 1 partition in run run"
+    assert lines[1].endswith("2 logs or topics failed")
+    assert lines[2:4] == [
+        "    MISSING_DEFINITION drive.mcap, /odom: geometry_msgs/Pose is missing",
+        "    MISSING_DEFINITION drive.mcap: geometry_msgs/Pose is missing",
+    ]
+    assert lines[4].startswith("    → Record the log with complete definitions")

@@ -86,7 +86,9 @@ class TopicsFields(StepFields):
     on_failure: OnFailure = setting(build_roboto_topics_asset, "on_failure")
     keep_partial: bool = setting(build_roboto_topics_asset, "keep_partial")
     raw: bool = setting(build_roboto_topics_asset, "raw")
-    ros_definitions: dict[str, str] | None = setting(build_roboto_topics_asset, "ros_definitions")
+    ros_definitions: dict[str, str] | str | None = setting(
+        build_roboto_topics_asset, "ros_definitions"
+    )
     processes: int | None = setting(build_roboto_topics_asset, "processes")
     durability: Durability = setting(build_roboto_topics_asset, "durability")
     on_unchanged: OnUnchanged = setting(build_roboto_topics_asset, "on_unchanged")

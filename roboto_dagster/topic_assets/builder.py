@@ -30,7 +30,7 @@ def build_roboto_topics_asset(
     on_failure: OnFailure = "fail",
     keep_partial: bool = False,
     raw: bool = False,
-    ros_definitions: Mapping[str, str] | None = None,
+    ros_definitions: Mapping[str, str] | str | None = None,
     processes: int | None = None,
     durability: Durability = "none",
     on_unchanged: OnUnchanged = "materialize",
@@ -87,7 +87,8 @@ def build_roboto_topics_asset(
             false: nothing of it is.
         raw: Whether topics that no decoder can read are delivered as they are, in a column `data` of bytes. Default false:
             they are failures.
-        ros_definitions: By name of the type, definitions of ROS messages that logs do not carry themselves. Default: none.
+        ros_definitions: Definitions of ROS messages that logs do not carry themselves, by name of the type; or the name of
+            a ROS 2 distribution, such as `humble`, for all that comes with it. Default: none.
         processes: How many logs are decoded at once, at most. Default: as many as there are processors.
         durability: What is forced to the disk before a table counts as published: `"none"` (default), the `"file"`, or
             its folder, too (`"full"`).

@@ -26,6 +26,7 @@ from roboto_dagster.topic_assets.config import (
 from roboto_dagster.topic_assets.work import DecodeWork, TopicsAsset
 from roboto_dagster.topics.decoder import LogDecoder
 from roboto_dagster.topics.options import TopicsOptions
+from roboto_dagster.topics.ros.distribution import ros_distribution_definitions
 from roboto_dagster.topics.topic_filter import TopicFilter
 
 TOPICS_KINDS = frozenset({"roboto", "parquet"})
@@ -63,7 +64,7 @@ class TopicsDefinition:
         on_failure: OnFailure,
         keep_partial: bool,
         raw: bool,
-        ros_definitions: Mapping[str, str] | None,
+        ros_definitions: Mapping[str, str] | str | None,
         processes: int | None,
         durability: Durability,
         on_unchanged: OnUnchanged,
@@ -92,6 +93,8 @@ class TopicsDefinition:
         check_choice("on_unchanged", on_unchanged, get_args(OnUnchanged))
         check_choice("durability", durability, get_args(Durability))
         check_concurrent_partitions(max_concurrent_partitions)
+        if isinstance(ros_definitions, str):
+            ros_definitions = ros_distribution_definitions(ros_definitions)
         options = TopicsOptions(
             topics=TopicFilter(
                 topics=topics, fields=fields or {}, raw=raw, ros_definitions=ros_definitions or {}

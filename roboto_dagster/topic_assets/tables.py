@@ -96,7 +96,7 @@ def complete_tables(
     where = f"{asset_key.to_user_string()}, {key}"
     if failed and config.on_failure == "fail":
         raise MissingPartitionError(
-            f"{where}: {count(len(failed), 'log or topic')} could not be decoded by the last run: {_named(failed)}. "
+            f"{where}: {len(failed)} of its logs and topics could not be decoded by the last run: {_named(failed)}. "
             "Materialize the partition again before what depends on it."
         )
     tables = [each for each in rows if each.path is not None]

@@ -13,6 +13,7 @@ from roboto_dagster import (
     TopicsMetadata,
     build_roboto_topics_asset,
     failures_of_run,
+    ros_distribution_definitions,
 )
 from roboto_dagster.testing import LocalRoboto
 from tests.step.test_recording import statuses
@@ -336,3 +337,23 @@ def test_an_interrupt_leaves_what_is_complete(topics: Topics, materialize: "Mate
     assert not (topics.folder / second / "drive.lines").exists()
     left = [each.name for each in threading.enumerate() if each.name.startswith("roboto-")]
     assert left == []
+
+
+def test_definitions_of_a_distribution_are_given_by_its_name(topics: Topics) -> None:
+    """As those that the function returns; a name that is none is refused."""
+    by_name = topics.asset(ros_definitions="humble").get_asset_spec(KEY)
+    definitions = ros_distribution_definitions("humble")
+    same = topics.asset(ros_definitions=definitions).get_asset_spec(KEY)
+    assert by_name.code_version == same.code_version
+    with pytest.raises(ConfigurationError, match="no distribution 'hydro'"):
+        topics.asset(ros_definitions="hydro")
+
+
+def test_it_can_be_called_directly(topics: Topics) -> None:
+    """In a unit test, as Dagster documents it."""
+    result = topics.asset()(dg.build_asset_context(partition_key=topics.keys[0]))
+    assert isinstance(result, dg.MaterializeResult)
+    metadata: Any = result.metadata
+    values = TopicsMetadata.from_metadata(metadata)
+    assert values is not None
+    assert values.row_count == 103
