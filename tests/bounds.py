@@ -14,6 +14,7 @@ import time
 
 ROOT = pathlib.Path(__file__).parents[1]
 VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+EXTRAS = ("local", "topics", "topics-ros", "topics-px4")
 LOWEST, HIGHEST = "lowest-direct", "highest"
 _VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 
@@ -70,7 +71,8 @@ def passes(python: pathlib.Path, end: str, wheel: pathlib.Path, folder: pathlib.
     uv("venv", "--quiet", "--python", python, folder / "venv")
     binary = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     install = ("pip", "install", "--quiet", "--python", binary)
-    ranges = ("-r", ROOT / "pyproject.toml", "--extra", "local")  # so that they count as direct
+    extras = [each for name in EXTRAS for each in ("--extra", name)]
+    ranges = ("-r", ROOT / "pyproject.toml", *extras)  # so that they count as direct
     uv(*install, "--resolution", end, "--only-binary", ":all:", *ranges)
     uv(*install, "--no-deps", wheel)
     done = try_out(binary, folder)

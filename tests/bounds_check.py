@@ -16,6 +16,7 @@ from roboto_dagster import (
     RobotoDatasetComponent,
     StoreRegistry,
     TopicCheck,
+    TopicsMetadata,
     build_roboto_dataset_asset,
     build_roboto_dataset_checks,
     build_roboto_topics_asset,
@@ -23,6 +24,7 @@ from roboto_dagster import (
     failures_of_run,
 )
 from roboto_dagster.testing import LocalRoboto
+from roboto_dagster.testing.sample_logs import write_sample_logs
 
 BIG = bytes(range(256)) * 80_000  # 20 MB: arrives in ranges
 
@@ -122,10 +124,11 @@ def materialize_range(local: LocalRoboto, folder: pathlib.Path) -> None:
 
 
 def decode_range(local: LocalRoboto, folder: pathlib.Path) -> None:
-    """Decode a range of partitions in the run that delivers them; the files are no logs."""
+    """Decode a range of partitions in the run that delivers them."""
+    log = write_sample_logs(folder / "samples") / "drone-runs" / "drone_1.mcap"
     keys = [local.add_dataset(name) for name in "ab"]
     for key in keys:
-        local.add_file(key, "x.csv", key.encode())
+        local.add_file(key, "x.mcap", log.read_bytes())
     logs = build_roboto_dataset_asset(
         "logs",
         destination=folder / "logs",
@@ -136,10 +139,9 @@ def decode_range(local: LocalRoboto, folder: pathlib.Path) -> None:
         "topics",
         upstream=logs,
         destination=folder / "topics",
-        decoders=[],
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    checks = build_topic_checks(topics, {"/imu": TopicCheck(monotonic=True)})
+    checks = build_topic_checks(topics, {"/pose": TopicCheck(monotonic=True)})
     result = dg.materialize(
         [logs, topics, *checks],
         resources=local.resources(),
@@ -151,7 +153,12 @@ def decode_range(local: LocalRoboto, folder: pathlib.Path) -> None:
     made = [event.partition for event in result.get_asset_materialization_events()]
     assert made == [*keys, *keys], made
     evaluated = [(each.partition, each.passed) for each in result.get_asset_check_evaluations()]
-    assert evaluated == [(key, False) for key in keys], evaluated
+    assert evaluated == [(key, True) for key in keys], evaluated
+    values = TopicsMetadata.from_metadata(
+        result.asset_materializations_for_node("topics")[-1].metadata
+    )
+    assert values is not None
+    assert values.rows_by_topic == {"/pose": 600}, values
 
 
 def load_component(folder: pathlib.Path) -> None:
