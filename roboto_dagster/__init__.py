@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from roboto_dagster.topic_assets.builder import build_roboto_topics_asset
     from roboto_dagster.topic_assets.metadata import TopicsMetadata
     from roboto_dagster.topics.decoder import LogDecoder, TopicBatch, TopicFault, TopicNote
+    from roboto_dagster.topics.decoders import default_decoders
     from roboto_dagster.topics.errors import DecodeError
     from roboto_dagster.topics.ros.distribution import ros_distribution_definitions
     from roboto_dagster.topics.topic_filter import TopicFilter
@@ -112,6 +113,7 @@ __all__ = [
     "build_roboto_sync_schedule",
     "build_roboto_topics_asset",
     "build_topic_checks",
+    "default_decoders",
     "dotted_columns",
     "failures_of_run",
     "manifest_path",
@@ -171,6 +173,7 @@ _MODULE_OF = {
     "build_roboto_sync_schedule": "schedules",
     "build_roboto_topics_asset": "topic_assets.builder",
     "build_topic_checks": "checks.topic_checks",
+    "default_decoders": "topics.decoders",
     "dotted_columns": "inputs.dotted",
     "failures_of_run": "failures",
     "manifest_path": "sync.manifest",

@@ -122,10 +122,7 @@ class DatasetAssetConfig:
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Self | None:
         """Read it from definition metadata, or return None where there is none of ours."""
-        plain = {
-            key: value.value if isinstance(value, dg.MetadataValue) else value
-            for key, value in metadata.items()
-        }
+        plain = plain_metadata(metadata)
         if _DESTINATION not in plain:
             return None
         return cls(
@@ -211,6 +208,18 @@ class DatasetAssetConfig:
         del settings["folder"]
         text = json.dumps([_GENERATION, settings], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return definition metadata as plain values.
+
+    Args:
+        metadata: As Dagster has it, or as a user has written it.
+    """
+    return {
+        key: value.value if isinstance(value, dg.MetadataValue) else value
+        for key, value in metadata.items()
+    }
 
 
 def process_folder(folder: pathlib.Path) -> pathlib.Path:

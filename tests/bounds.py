@@ -72,7 +72,8 @@ def passes(python: pathlib.Path, end: str, wheel: pathlib.Path, folder: pathlib.
     binary = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     install = ("pip", "install", "--quiet", "--python", binary)
     extras = [each for name in EXTRAS for each in ("--extra", name)]
-    ranges = ("-r", ROOT / "pyproject.toml", *extras)  # so that they count as direct
+    # So that they count as direct.
+    ranges: tuple[str | pathlib.Path, ...] = ("-r", ROOT / "pyproject.toml", *extras)
     uv(*install, "--resolution", end, "--only-binary", ":all:", *ranges)
     uv(*install, "--no-deps", wheel)
     done = try_out(binary, folder)

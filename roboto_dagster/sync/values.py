@@ -3,24 +3,16 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping
-from typing import Any, Protocol
 
 from typing_extensions import Self
 
+from roboto_dagster.sync.event_values import EventValues
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.text import one_line
 
 
-class HasValue(Protocol):
-    """A value of an event's metadata, such as `dagster.MetadataValue`."""
-
-    @property
-    def value(self) -> Any:
-        """The plain value."""
-
-
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SyncMetadata:
+class SyncMetadata(EventValues):
     """The numbers and names in an event of a dataset asset: the keys that programs may rely on.
 
     ```python
@@ -97,35 +89,3 @@ class SyncMetadata:
             files_skipped=report.files_skipped or None,
             listed_at=report.listed_at.timestamp() if report.listed_at else None,
         )
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, HasValue]) -> Self | None:
-        """Read it from an event's metadata, or return None where there is none of ours."""
-        found: dict[str, Any] = {
-            name: metadata[key].value
-            for keys in (_KEYS, _PARTITION_KEYS)
-            for name, key in keys.items()
-            if key in metadata
-        }
-        if "manifest" not in found:
-            return None
-        return cls(**{**found, "manifest": pathlib.Path(found["manifest"])})
-
-    def plain_values(self, *, is_partition: bool = False) -> dict[str, Any]:
-        """Return numbers, texts, paths and mappings by their keys in an event; what there is none of is
-        left out.
-
-        Args:
-            is_partition: Whether the event is of a partition: Dagster takes `dagster/row_count` for the rows of
-                all. Default False.
-        """
-        keys = _PARTITION_KEYS if is_partition else _KEYS
-        values = ((key, getattr(self, name)) for name, key in keys.items())
-        return {key: value for key, value in values if value not in (None, {})}
-
-
-_KEYS = {
-    field.name: f"{'dagster' if field.name in ('uri', 'row_count') else 'roboto'}/{field.name}"
-    for field in dataclasses.fields(SyncMetadata)
-}
-_PARTITION_KEYS = {**_KEYS, "row_count": "dagster/partition_row_count"}

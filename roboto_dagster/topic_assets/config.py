@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, get_args
 import dagster as dg
 from typing_extensions import Self
 
-from roboto_dagster.asset_config import DatasetAssetConfig, process_folder
+from roboto_dagster.asset_config import DatasetAssetConfig, plain_metadata, process_folder
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.partitions import PartitionsDef
 from roboto_dagster.setting_checks import check_choice
@@ -170,10 +170,7 @@ class TopicsAssetConfig:
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Self | None:
         """Read it from definition metadata, or return None where there is none of ours."""
-        plain = {
-            key: value.value if isinstance(value, dg.MetadataValue) else value
-            for key, value in metadata.items()
-        }
+        plain = plain_metadata(metadata)
         if _FOLDER not in plain:
             return None
         return cls(

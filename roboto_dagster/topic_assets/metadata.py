@@ -3,7 +3,6 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping
-from typing import Any
 
 import dagster as dg
 from typing_extensions import Self
@@ -17,7 +16,7 @@ from roboto_dagster.metadata import (
     report_metadata,
     table_value,
 )
-from roboto_dagster.sync.values import HasValue
+from roboto_dagster.sync.event_values import EventValues
 from roboto_dagster.text import one_line
 from roboto_dagster.topics.report import TopicsReport, TopicSummary
 
@@ -26,7 +25,7 @@ _MAX_COLUMNS = 300  # an event is read whenever the asset's page is shown
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class TopicsMetadata:
+class TopicsMetadata(EventValues):
     """The numbers and names in an event of a topics asset: the keys that programs may rely on.
 
     ```python
@@ -71,7 +70,7 @@ class TopicsMetadata:
     logs_removed: int
     logs_skipped: int
     tables: int
-    rows_by_topic: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    rows_by_topic: Mapping[str, int]
     first_time: float | None = None
     last_time: float | None = None
     max_gap_seconds: float | None = None
@@ -124,40 +123,6 @@ class TopicsMetadata:
             error_codes=report.error_codes,
             notes=report.notes,
         )
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, HasValue]) -> Self | None:
-        """Read it from an event's metadata, or return None where there is none of ours."""
-        found: dict[str, Any] = {
-            name: metadata[key].value
-            for keys in (_KEYS, _PARTITION_KEYS)
-            for name, key in keys.items()
-            if key in metadata
-        }
-        if not {"manifest", "rows_by_topic"} <= found.keys():
-            return None
-        return cls(**{**found, "manifest": pathlib.Path(found["manifest"])})
-
-    def plain_values(self, *, is_partition: bool = False) -> dict[str, Any]:
-        """Return numbers, texts, paths and mappings by their keys in an event; what there is none of is left out.
-
-        Args:
-            is_partition: Whether the event is of a partition. Default False.
-        """
-        keys = _PARTITION_KEYS if is_partition else _KEYS
-        values = ((name, key, getattr(self, name)) for name, key in keys.items())
-        return {
-            key: value
-            for name, key, value in values
-            if value is not None and (value != {} or name == "rows_by_topic")
-        }
-
-
-_KEYS = {
-    field.name: f"{'dagster' if field.name in ('uri', 'row_count') else 'roboto'}/{field.name}"
-    for field in dataclasses.fields(TopicsMetadata)
-}
-_PARTITION_KEYS = {**_KEYS, "row_count": "dagster/partition_row_count"}
 
 
 @report_metadata.register

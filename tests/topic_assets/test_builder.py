@@ -10,6 +10,7 @@ import pytest
 
 from roboto_dagster import (
     ConfigurationError,
+    SyncMetadata,
     TopicsMetadata,
     build_roboto_topics_asset,
     failures_of_run,
@@ -71,6 +72,7 @@ def test_metadata_reads_back(topics: Topics, materialize: "Materializer") -> Non
     assert values is not None
     assert (values.row_count, dict(values.rows_by_topic)) == (103, {"/gps": 2, "/imu": 101})
     assert TopicsMetadata.from_metadata({}) is None
+    assert SyncMetadata.from_metadata(event.asset_materialization.metadata) is None
 
 
 def test_only_what_changed_is_decoded_again(topics: Topics, materialize: "Materializer") -> None:
