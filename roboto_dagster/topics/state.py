@@ -159,9 +159,11 @@ class PartitionState:
         codes = collections.Counter(failure.code for failure in named)
         unchanged = {planned.log.local_path for planned in plan.unchanged}
         rows = [row for found in self._rows.values() for row in found]
+        destination = self._settings.destination
+        dataset_ids = sorted({row.dataset_id for row in rows})
         return TopicsReport(
-            dataset_ids=sorted({row.dataset_id for row in rows}),
-            root=self._settings.destination,
+            dataset_ids=dataset_ids,
+            root=destination / dataset_ids[0] if len(dataset_ids) == 1 else destination,
             manifest=self._settings.manifest,
             logs_total=len(self._rows),
             logs_decoded=len(self._attempted - failed),
