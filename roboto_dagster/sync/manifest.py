@@ -25,10 +25,9 @@ import functools
 import os
 import pathlib
 import urllib.parse
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from roboto_dagster.disk.folder import Durability
 from roboto_dagster.disk.parquet_file import ROWS_PER_BATCH, row_groups
 from roboto_dagster.sync.manifest_format import ManifestFormat, plain_values
 
@@ -91,27 +90,8 @@ def file_name(key: str) -> str:
     return "%2E" + quoted[1:] if quoted.startswith(".") else quoted
 
 
-def write_manifest(
-    path: pathlib.Path,
-    batches: Iterable[Sequence[Sequence[Any]]],
-    *,
-    within: pathlib.Path | None = None,
-    durability: Durability = "none",
-    metadata: Mapping[bytes, bytes] | None = None,
-) -> None:
-    """Write a manifest in place of the last one, in one step.
-
-    Args:
-        path: From `manifest_path`.
-        batches: Rows in the order of `schema`, many at a time, so that memory stays flat.
-        within: A parent of `path` below which no link is followed; None trusts all of the path.
-        durability: What is forced to the disk before it counts as written.
-        metadata: Kept in the file besides its version. Default: none.
-
-    Raises:
-        ManifestError: It cannot be written; the last manifest is then untouched.
-    """
-    _FORMAT.write(path, batches, within=within, durability=durability, metadata=metadata)
+write_manifest = _FORMAT.write
+"""Writes a manifest in place of the last one, in one step; see `ManifestFormat.write`."""
 
 
 def read_manifest(path: str | os.PathLike[str]) -> "pa.Table":
