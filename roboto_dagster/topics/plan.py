@@ -9,7 +9,8 @@
  failure:   of the log, with nothing kept ──────────────┘       else ──► unchanged
  no decoder claims it ──► skipped        in the manifest, not upstream ──► its tables are removed
 ```
-A topic that failed alone fails again with the same content, decoder and options, and is not decoded again either.
+A topic that failed alone fails again with the same content, decoder and options, and is not decoded again either,
+unless it failed for a reason of this machine, such as a library that is missing.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from typing import Any, Literal
 from typing_extensions import Self
 
 from roboto_dagster.topics.decoder import LogDecoder
-from roboto_dagster.topics.log import LAYOUT_VERSION
+from roboto_dagster.topics.log import LAYOUT_VERSION, MACHINE_CODES
 from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.manifest import WITH_TABLE, TopicRow
 from roboto_dagster.topics.topic_filter import TopicFilter
@@ -164,7 +165,7 @@ def has_failed(known: Iterable[TopicRow]) -> bool:
 def _may_be_retried(known: Iterable[TopicRow]) -> bool:
     """Return whether another attempt is due: nothing was kept of the log, or it failed for a reason of the machine."""
     rows = list(known)
-    if any(row.status in ("outdated", "skipped") for row in rows):
+    if any(row.status in ("outdated", "skipped") or row.code in MACHINE_CODES for row in rows):
         return True
     is_failed = any(row.status == "failed" and row.topic is None for row in rows)
     return is_failed and not any(row.status == "partial" for row in rows)

@@ -62,6 +62,12 @@ def kept(*rows: TopicRow) -> list[TopicRow]:
         pytest.param([ROW], OPTIONS, None, id="unchanged"),
         pytest.param([ROW], KEEPING, None, id="complete-whether-parts-are-kept-or-not"),
         pytest.param([ROW, FAILED_TOPIC], OPTIONS, None, id="failed-topic"),
+        pytest.param(
+            [ROW, dataclasses.replace(FAILED_TOPIC, code="EXTRA_MISSING")],
+            OPTIONS,
+            "failed",
+            id="library-missing",
+        ),
         pytest.param([ROW, FAILED_TOPIC], KEEPING, "options", id="failed-topic-to-be-kept"),
         pytest.param(kept(ROW, FAILED_TOPIC), KEEPING, None, id="failed-topic-kept"),
         pytest.param(kept(ROW, PARTIAL), OPTIONS, "options", id="partial-not-wanted"),
