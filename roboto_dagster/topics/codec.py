@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from roboto_dagster.topics.decoder import TopicNote
 from roboto_dagster.topics.definitions import ROOT_TYPE
 from roboto_dagster.topics.faults import FaultCode, UndecodableError
-from roboto_dagster.topics.mcap_in_memory import definition_records, mcap_of
+from roboto_dagster.topics.mcap_in_memory import McapInMemory, definition_records
 from roboto_dagster.topics.payloads import Columns
 from roboto_dagster.topics.ros_fields import codec_fields, is_header_hidden
 from roboto_dagster.topics.trailing_bytes import TrailingBytes
@@ -94,20 +94,24 @@ class RosPayloads:
         if self._definition is not None and not self._definition.root.fields:
             _check_empty(payloads, is_cdr=self._is_cdr)
         good = self._check_encapsulation(payloads)
-        done = 0
-        try:
-            for columns in self._decoded(payloads[:good]):
-                done += columns.rows
-                yield columns
-            if self._trailing is not None:
-                self._trailing.look_at(payloads[:good])
-        except _RowError as error:
-            # The codec drops the batch in which a row fails: its rows before are decoded once more.
-            if error.row > done:
-                yield from self._decoded(payloads[done : error.row])
-            raise error.reason from None
+        fault = None
         if good < len(payloads):
-            raise UndecodableError(*self._encapsulation_fault(payloads[good]))
+            fault = UndecodableError(*self._encapsulation_fault(payloads[good]))
+        found, error = self._decoded(payloads[:good])
+        if isinstance(error, _RowError):
+            # The codec drops the batch in which a row fails: its rows before are decoded once more.
+            done = sum(each.rows for each in found)
+            found += self._decoded(payloads[done : error.row])[0]
+            fault = error.reason
+        elif error is not None:
+            fault = error
+        elif self._trailing is not None:
+            self._trailing.look_at(payloads[:good])
+        payloads = ()  # large ones are not kept while their rows are written
+        while found:
+            yield found.pop(0)
+        if fault is not None:
+            raise fault
 
     def notes(self, topic: str) -> Iterator[TopicNote]:
         """Yield what is worth knowing of all messages decoded.
@@ -144,21 +148,26 @@ class RosPayloads:
             )
         return "CORRUPT", f"a message has the unknown CDR header {payload[:4].hex()}"
 
-    def _decoded(self, payloads: Sequence[bytes]) -> Iterator[Columns]:
+    def _decoded(
+        self, payloads: Sequence[bytes]
+    ) -> "tuple[list[Columns], _RowError | UndecodableError | None]":
+        """Return the rows, all at once, so that nothing of the codec is kept while they are written."""
+        found: list[Columns] = []
         if not payloads:
-            return
-        data = mcap_of(self._definition_records, payloads)
+            return found, None
         try:
-            with _open(data, self._fields) as cursor:
+            with _open(McapInMemory(self._definition_records, payloads), self._fields) as cursor:
                 self._prepare(cursor.schema)
-                for batch in cursor:
-                    yield self._converted(batch)
+                found.extend(map(self._converted, cursor))
+        except UndecodableError as error:
+            return found, error
         except ValueError as error:
-            raise _translated(error, payloads) from error
+            return found, _translated(error, payloads)
         except BaseException as error:
             if type(error).__name__ != "PanicException":
                 raise
-            raise UndecodableError("DECODER_FAILED", f"the codec failed: {error}") from None
+            return found, UndecodableError("DECODER_FAILED", f"the codec failed: {error}")
+        return found, None
 
     def _prepare(self, schema: "pa.Schema") -> None:
         """Plan the columns, before the codec meets a message: it fails on structures without members."""
@@ -209,15 +218,15 @@ class _RowError(Exception):
         self.reason = reason
 
 
-def _open(data: bytes, fields: tuple[str, ...] | None) -> Any:
+def _open(file: McapInMemory, fields: tuple[str, ...] | None) -> Any:
     import mcap_codec  # type: ignore[import-untyped]  # it has no type hints
 
     projection = None
     if fields is not None:
         projection = mcap_codec.Projection(include=[name.split(".") for name in fields])
     return mcap_codec.open_mcap_file(
-        lambda offset, length: data[offset : offset + length],
-        len(data),
+        file.read,
+        file.size,
         timestamp=mcap_codec.TimestampSource("message_log_time"),
         projection=projection,
         limits=_limits(),
@@ -231,7 +240,7 @@ def _limits() -> Any:
     return mcap_codec.DecodeLimits(max_batch_bytes=MAX_BATCH_BYTES, max_batch_rows=_MAX_ROWS)
 
 
-def _translated(error: ValueError, payloads: Sequence[bytes]) -> Exception:
+def _translated(error: ValueError, payloads: Sequence[bytes]) -> "_RowError | UndecodableError":
     """Return our error for one of the codec's; a `_RowError` where it names a row."""
     code = str(getattr(error, "code", "") or "")
     row = getattr(error, "row_number", None)

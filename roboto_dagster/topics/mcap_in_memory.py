@@ -34,43 +34,77 @@ def definition_records(
     )
 
 
-def mcap_of(definition: bytes, payloads: Sequence[bytes]) -> bytes:
-    """Return an MCAP whose messages are the given ones.
+class McapInMemory:
+    """An MCAP whose messages are the given ones; it is put together as it is read.
 
     ```
     magic, Header │ Chunk (Schema, Channel, Message …) │ MessageIndex │ DataEnd │ Schema, Channel,
                   │ not compressed, without CRC        │              │         │ Statistics, ChunkIndex, Footer
+    └─── head ────┴──────────────── chunk ─────────────┴──────────────────── tail ───────────────────────────┘
     ```
 
     Args:
         definition: What `definition_records` returned.
         payloads: The messages; the numbers of the rows are their times.
     """
-    from mcap.records import ChunkIndex, DataEnd, Footer, Header
 
-    head = _MAGIC + _written(Header(profile="", library=""))
-    last = len(payloads) - 1
-    length = len(definition) + sum(map(len, payloads)) + _MESSAGE.size * len(payloads)
-    chunk = _CHUNK.pack(6, _CHUNK_FIELDS + length, 0, last, length, 0, 0, length)
-    index = _message_index(len(definition), payloads)
-    index_start = len(head) + len(chunk) + length
-    data_end = _written(DataEnd(data_section_crc=0))
-    chunk_index = ChunkIndex(
-        chunk_length=len(chunk) + length,
-        chunk_start_offset=len(head),
-        compression="",
-        compressed_size=length,
-        message_end_time=last,
-        message_index_length=len(index),
-        message_index_offsets={CHANNEL_ID: index_start},
-        message_start_time=0,
-        uncompressed_size=length,
-    )
-    summary_start = index_start + len(index) + len(data_end)
-    footer = Footer(summary_start=summary_start, summary_offset_start=0, summary_crc=0)
-    summary = definition + _written(_statistics(last + 1), chunk_index, footer)
-    messages = _messages(payloads)
-    return b"".join((head, chunk, definition, *messages, index, data_end, summary, _MAGIC))
+    def __init__(self, definition: bytes, payloads: Sequence[bytes]) -> None:
+        from mcap.records import Header
+
+        self._payloads = payloads
+        self._head = _MAGIC + _written(Header(profile="", library=""))
+        self._length = len(definition) + sum(map(len, payloads)) + _MESSAGE.size * len(payloads)
+        last = len(payloads) - 1
+        size = _CHUNK_FIELDS + self._length
+        self._chunk_head = (
+            _CHUNK.pack(6, size, 0, last, self._length, 0, 0, self._length) + definition
+        )
+        self._chunk_size = _CHUNK.size + self._length
+        self._tail = self._tail_of(definition, last)
+        self.size = len(self._head) + self._chunk_size + len(self._tail)
+        """Length of the file in bytes."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes of the file.
+
+        Args:
+            offset: Of the first one.
+            length: How many.
+        """
+        start = offset - len(self._head)
+        if start + length <= 0:
+            return self._head[offset : offset + length]
+        if (start, length) == (0, self._chunk_size):  # the codec asks for a chunk at once
+            return self._chunk()
+        if start >= self._chunk_size:
+            start -= self._chunk_size
+            return self._tail[start : start + length]
+        return (self._head + self._chunk() + self._tail)[offset : offset + length]
+
+    def _chunk(self) -> bytes:
+        return b"".join((self._chunk_head, *_messages(self._payloads)))
+
+    def _tail_of(self, definition: bytes, last: int) -> bytes:
+        from mcap.records import ChunkIndex, DataEnd, Footer
+
+        index = _message_index(len(definition), self._payloads)
+        index_start = len(self._head) + self._chunk_size
+        chunk_index = ChunkIndex(
+            chunk_length=self._chunk_size,
+            chunk_start_offset=len(self._head),
+            compression="",
+            compressed_size=self._length,
+            message_end_time=last,
+            message_index_length=len(index),
+            message_index_offsets={CHANNEL_ID: index_start},
+            message_start_time=0,
+            uncompressed_size=self._length,
+        )
+        data_end = _written(DataEnd(data_section_crc=0))
+        start = index_start + len(index) + len(data_end)
+        footer = Footer(summary_start=start, summary_offset_start=0, summary_crc=0)
+        summary = definition + _written(_statistics(last + 1), chunk_index, footer)
+        return b"".join((index, data_end, summary, _MAGIC))
 
 
 def _messages(payloads: Sequence[bytes]) -> list[bytes]:

@@ -103,8 +103,10 @@ class MessageTable:
     def _decoded(self, messages: RawMessages) -> Iterator[TopicBatch]:
         done = 0
         fault = _first_unusable(messages)
-        payloads = messages.payloads if fault is None else messages.payloads[: fault[0]]
-        for columns in self._payloads.columns(payloads):
+        payloads = [messages.payloads if fault is None else messages.payloads[: fault[0]]]
+        if not self._or_raw:
+            messages.payloads = []  # large ones are not kept while their rows are written
+        for columns in self._payloads.columns(payloads.pop()):
             if columns.rows:
                 yield self._batch(columns, messages, done)
             done += columns.rows

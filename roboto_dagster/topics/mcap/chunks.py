@@ -36,7 +36,8 @@ def chunk_records(record: bytes) -> bytes:
         raise UndecodableError(
             "TOO_LARGE", f"a chunk has {size} bytes; {MAX_CHUNK_BYTES} are read at most"
         )
-    records = _unpacked(compression, record[start + 8 :], size)
+    data = memoryview(record)[start + 8 :]
+    records = _unpacked(compression, data, size)
     if len(records) != size:
         raise UndecodableError(
             "CORRUPT", f"a chunk states {size} bytes and unpacks to {len(records)}"
@@ -46,7 +47,7 @@ def chunk_records(record: bytes) -> bytes:
     return records
 
 
-def _unpacked(compression: str, data: bytes, size: int) -> bytes:
+def _unpacked(compression: str, data: memoryview, size: int) -> bytes:
     unpack = _UNPACK.get(compression)
     if unpack is None:
         raise UndecodableError(
@@ -63,7 +64,7 @@ def _unpacked(compression: str, data: bytes, size: int) -> bytes:
         raise UndecodableError("CORRUPT", f"a chunk cannot be unpacked: {error}") from error
 
 
-def _zstd(data: bytes, size: int) -> bytes:
+def _zstd(data: memoryview, size: int) -> bytes:
     import zstandard
 
     # It allocates what the frame states, whatever the limit.
@@ -79,7 +80,7 @@ def _zstd_decompressor() -> Any:
     return zstandard.ZstdDecompressor()
 
 
-def _lz4(data: bytes, size: int) -> bytes:
+def _lz4(data: memoryview, size: int) -> bytes:
     import lz4.frame  # type: ignore[import-untyped]  # it has no type hints
 
     decompressor = lz4.frame.LZ4FrameDecompressor()
@@ -91,8 +92,8 @@ def _lz4(data: bytes, size: int) -> bytes:
     return unpacked
 
 
-def _stored(data: bytes, _size: int) -> bytes:
-    return data
+def _stored(data: memoryview, _size: int) -> bytes:
+    return bytes(data)
 
 
-_UNPACK: dict[str, Callable[[bytes, int], bytes]] = {"": _stored, "zstd": _zstd, "lz4": _lz4}
+_UNPACK: dict[str, Callable[[memoryview, int], bytes]] = {"": _stored, "zstd": _zstd, "lz4": _lz4}

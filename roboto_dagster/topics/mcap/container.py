@@ -73,34 +73,21 @@ class McapLog:
         with self._path.open("rb", buffering=_PIECE_BYTES) as stream:
             source = _Source(stream, self._path.stat().st_size)
             for opcode, body in source.records():
+                held = [body]
+                body = b""  # noqa: PLW2901 - a record may be large, and is not kept while it is decoded
                 if opcode == _MESSAGE_RECORD:
-                    message = self._message(body, 0, len(body))
-                    if message is not None:
-                        yield message
+                    size = len(held[0])
+                    yield from self._records(_RECORD.pack(opcode, size) + held.pop(), includes)
                 elif opcode == _CHUNK:
-                    yield from self._chunk(chunk_records(body), includes)
+                    yield from self._records(chunk_records(held.pop()), includes)
                 elif opcode in {_SCHEMA, _CHANNEL}:
-                    self._declare(opcode, body, includes)
+                    self._declare(opcode, held.pop(), includes)
                 elif opcode == _STATISTICS:
-                    self._read_statistics(body)
+                    self._read_statistics(held.pop())
         self._check_counts()
 
-    def _message(self, records: bytes, start: int, end: int) -> MessageTuple | None:
-        """Return one message, unless its topic is skipped; it is counted in any case."""
-        if end - start < _MESSAGE.size:
-            raise UndecodableError("CORRUPT", "a message is shorter than its head")
-        head: tuple[int, int, int, int] = _MESSAGE.unpack_from(records, start)
-        channel_id = head[0]
-        if channel_id not in self.channels:
-            raise UndecodableError(
-                "CORRUPT", f"a message is of channel {channel_id}, which is not declared"
-            )
-        self._counts[channel_id] += 1
-        if channel_id in self.skipped:
-            return None
-        return (*head, records[start + _MESSAGE.size : end])
-
-    def _chunk(self, records: bytes, includes: Includes) -> Iterator[MessageTuple]:
+    def _records(self, records: bytes, includes: Includes) -> Iterator[MessageTuple]:
+        """Yield the messages among records that follow each other."""
         offset, size = 0, len(records)
         while offset < size:
             if size - offset < _RECORD.size:
@@ -111,11 +98,29 @@ class McapLog:
             if offset > size:
                 raise UndecodableError("CORRUPT", "a record of a chunk is longer than the chunk")
             if opcode == _MESSAGE_RECORD:
-                message = self._message(records, start, offset)
-                if message is not None:
-                    yield message
+                head = self._counted(records, start, offset)
+                start += _MESSAGE.size
+                if head is not None and offset < size:
+                    yield (*head, records[start:offset])
+                elif head is not None:
+                    last = [records[start:]]
+                    records = b""  # its only message may be as large as the chunk
+                    yield (*head, last.pop())
             elif opcode in {_SCHEMA, _CHANNEL}:
                 self._declare(opcode, records[start:offset], includes)
+
+    def _counted(self, records: bytes, start: int, end: int) -> tuple[int, int, int, int] | None:
+        """Count a message, and return its head; None if its topic is skipped."""
+        if end - start < _MESSAGE.size:
+            raise UndecodableError("CORRUPT", "a message is shorter than its head")
+        head: tuple[int, int, int, int] = _MESSAGE.unpack_from(records, start)
+        channel_id = head[0]
+        if channel_id not in self.channels:
+            raise UndecodableError(
+                "CORRUPT", f"a message is of channel {channel_id}, which is not declared"
+            )
+        self._counts[channel_id] += 1
+        return None if channel_id in self.skipped else head
 
     def _declare(self, opcode: int, body: bytes, includes: Includes) -> None:
         from mcap.records import Channel, Schema
@@ -195,21 +200,26 @@ class _Source:
                     "TOO_LARGE",
                     f"a record has {length} bytes; {_MAX_RECORD_BYTES} are read at most",
                 )
-            body = self._read(length)
             if opcode == _DATA_END:
-                _check_crc(body[:4], crc, "data section")
+                _check_crc(self._read(length)[:4], crc, "data section")
                 is_ended, self._crc = True, 0
             elif opcode == _FOOTER:
                 if not is_ended:
                     raise UndecodableError(
                         "CORRUPT", "the footer comes before the end of the data section"
                     )
-                if len(body) >= 20:
-                    _check_crc(body[16:20], zlib.crc32(head + body[:16], crc), "summary")
-                self._read_magic("last")
+                self._read_footer(head, length, crc)
                 return
             elif is_ended == (opcode == _STATISTICS):
-                yield opcode, body
+                yield opcode, self._read(length)
+            else:
+                self._skip(length)
+
+    def _read_footer(self, head: bytes, length: int, crc: int) -> None:
+        body = self._read(length)
+        if len(body) >= 20:
+            _check_crc(body[16:20], zlib.crc32(head + body[:16], crc), "summary")
+        self._read_magic("last")
 
     def _read_magic(self, which: str) -> None:
         magic = self._read(len(MAGIC))

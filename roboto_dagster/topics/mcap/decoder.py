@@ -76,6 +76,7 @@ class _McapDecoding:
                     )
                     continue
             due = add(table, payload, log_time, publish_time, sequence)
+            payload = b""  # noqa: PLW2901 - a large one is not kept while it is decoded
             if due is not None:
                 yield from self._decoded(*due)
 
