@@ -12,13 +12,13 @@ from roboto_dagster.asset_config import DatasetAssetConfig
 from roboto_dagster.delivered import complete_files, keys_with_manifest
 from roboto_dagster.errors import ConfigurationError, MissingPartitionError
 from roboto_dagster.inputs.dataset_files import DatasetFiles
-from roboto_dagster.inputs.input_types import input_type
-from roboto_dagster.inputs.topic_tables import TopicTables
+from roboto_dagster.inputs.input_types import InputType, input_type
+from roboto_dagster.inputs.topic_tables import MissingTopicError, TopicTables
 from roboto_dagster.inputs.topic_types import TOPIC_LOADERS, wants_topics
 from roboto_dagster.resource_checks import checked_fields, is_variable
 from roboto_dagster.sync.options import checked_destination
 from roboto_dagster.sync.report import count
-from roboto_dagster.text import one_line
+from roboto_dagster.text import one_line, some
 from roboto_dagster.topic_assets.config import TopicsAssetConfig
 from roboto_dagster.topic_assets.tables import complete_tables
 
@@ -120,9 +120,14 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         if wanted.optional and not loaded.partitions:
             return None
         if wanted.by_key:
-            return {key: wanted.loader(value, context) for key, value in loaded.partitions.items()}
+            return _by_key(wanted, loaded, context)
         together = _topics_together(loaded) if is_topics else _together(loaded)
-        return wanted.loader(together, context)
+        value = _value(wanted, together, context)
+        if not isinstance(value, MissingTopicError):
+            return value
+        if wanted.optional:
+            return None
+        raise value
 
     def _load(
         self, context: dg.InputContext, config: DatasetAssetConfig | TopicsAssetConfig
@@ -222,7 +227,8 @@ def _value_of(
     try:
         if isinstance(config, TopicsAssetConfig):
             rows = tuple(complete_tables(config, asset_key, key))
-            return TopicTables(partition_keys=(key,), rows=rows)
+            asset = asset_key.to_user_string()
+            return TopicTables(partition_keys=(key,), rows=rows, asset=asset)
         files = tuple(complete_files(config, asset_key, key))
     except MissingPartitionError as error:
         return error
@@ -240,9 +246,32 @@ def _together(loaded: _Loaded) -> DatasetFiles:
     )
 
 
+def _value(wanted: InputType, given: Any, context: dg.InputContext) -> Any:
+    """Return the value of an input, or the error if it is of a topic that is missing."""
+    try:
+        return wanted.loader(given, context)
+    except MissingTopicError as error:
+        return error
+
+
+def _by_key(wanted: InputType, loaded: _Loaded, context: dg.InputContext) -> Mapping[str, Any]:
+    """Return a value for each partition; those that lack the topic are left out, if others have it."""
+    values = {key: _value(wanted, given, context) for key, given in loaded.partitions.items()}
+    lacking = {key: each for key, each in values.items() if isinstance(each, MissingTopicError)}
+    if lacking and len(lacking) == len(values):
+        raise next(iter(lacking.values()))
+    if lacking:
+        context.log.warning(
+            f"Left out {len(lacking)} of {count(len(values), 'partition')} of {context.asset_key.to_user_string()}, which have "
+            f"no such topic: {some(lacking)}."
+        )
+    return {key: value for key, value in values.items() if key not in lacking}
+
+
 def _topics_together(loaded: _Loaded) -> TopicTables:
     each = loaded.partitions.values()
     return TopicTables(
+        asset=next((tables.asset for tables in each), ""),
         partition_keys=_joined(tables.partition_keys for tables in each),
         rows=_joined(tables.rows for tables in each),
         missing_partition_keys=loaded.missing,

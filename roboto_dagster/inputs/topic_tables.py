@@ -8,6 +8,7 @@ TopicTables ─► tables["/imu"] ─► TopicData ─► pyarrow, polars, duckd
 import dataclasses
 import functools
 import pathlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 ORIGIN_COLUMNS = ("_partition", "_dataset_id", "_log", "_topic")
 """Columns that are added to the rows of a table: where each row is from."""
+
+
+class MissingTopicError(ConfigurationError):
+    """No table of the partitions is of a topic that was asked for."""
 
 
 _REMEDY = "take one type of message, by TopicData.of_type(), or one topic"
@@ -130,13 +135,15 @@ class TopicTables(Mapping[str, TopicData]):
 
     Attributes:
         partition_keys: The partitions; the dataset's id where there are none.
-        rows: What the manifests record of each table.
+        rows: What the manifests record of each table, and of what could not be decoded.
+        asset: The asset, for messages. Default: none.
         missing_partition_keys: The partitions that were asked for and left out, since they are not
             materialized and `allow_missing_partitions` is set.
     """
 
     partition_keys: tuple[str, ...]
     rows: tuple[RecordedTopic, ...]
+    asset: str = ""
     missing_partition_keys: tuple[str, ...] = ()
 
     @functools.cached_property
@@ -149,7 +156,7 @@ class TopicTables(Mapping[str, TopicData]):
 
     def __getitem__(self, topic: str) -> TopicData:
         if topic not in self._by_topic:
-            raise KeyError(f"{topic!r}: {self._known()}")
+            raise KeyError(self._missing([topic]))
         return TopicData(topics=(topic,), rows=self._by_topic[topic])
 
     def __iter__(self) -> Iterator[str]:
@@ -170,7 +177,7 @@ class TopicTables(Mapping[str, TopicData]):
         wanted = TopicFilter(topics=patterns)
         topics = tuple(each for each in self if wanted.includes(each))
         if not topics and self.partition_keys:
-            raise ConfigurationError(f"No topic matches {some(patterns)}: {self._known()}")
+            raise MissingTopicError(self._missing(patterns))
         rows = tuple(row for topic in topics for row in self._by_topic[topic])
         return TopicData(topics=topics, rows=rows)
 
@@ -183,12 +190,21 @@ class TopicTables(Mapping[str, TopicData]):
         if len(self) > 1:
             raise ConfigurationError(
                 f"There are {len(self)} topics, and one table was asked for: name one by AssetIn(metadata="
-                f'{{"topic": "/imu"}}). {self._known()}'
+                f'{{"topic": "/imu"}}). The topics are {some(list(self))}.'
             )
         return self.matching("**")
 
-    def _known(self) -> str:
-        return f"the topics are {some(list(self)) or 'none'}."
+    def _missing(self, patterns: Sequence[str]) -> str:
+        """Return that no topic matches, what there is, what could not be decoded, and what to do."""
+        where = some([each for each in (self.asset, *self.partition_keys) if each], 3)
+        known = f"the topics are {some(list(self))}" if self else "it has no topics"
+        codes = Counter(each.code for each in self.rows if each.code is not None)
+        counts = ", ".join(f"{number} {code}" for code, number in codes.most_common())
+        failed = f" Logs or topics could not be decoded: {counts}." if codes else ""
+        return (
+            f"No topic matches {some(patterns)} in {where}: {known}.{failed} Correct the topic, or the option topics of the "
+            "asset; an input that is annotated `… | None` is None where there is no such topic."
+        )
 
 
 def _origin(row: RecordedTopic) -> Mapping[str, str]:

@@ -79,7 +79,7 @@ def recorded_topics(
 def complete_tables(
     config: TopicsAssetConfig, asset_key: dg.AssetKey, partition_key: str | None
 ) -> Sequence[RecordedTopic]:
-    """Return the tables of one partition, all of which are on disk.
+    """Return what one partition has: its tables, all of which are on disk, and what may be missing.
 
     Args:
         config: The asset's.
@@ -107,7 +107,7 @@ def complete_tables(
             f"{where}: {count(len(lost), 'table')} of {len(tables)} missing on disk, or not as written: "
             f"{_named(lost)}. Materialize the partition again before what depends on it."
         )
-    return tables
+    return rows
 
 
 def _recorded(row: TopicRow, partition_key: str, destination: pathlib.Path) -> RecordedTopic:

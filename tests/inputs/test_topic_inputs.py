@@ -21,6 +21,7 @@ from roboto_dagster import (
 )
 from roboto_dagster.topic_assets.tables import RecordedTopic
 from tests.topic_assets.lab import LOG, Topics
+from tests.topic_assets.lines import log_of
 
 IMU = {"topic": "/imu"}
 
@@ -28,9 +29,9 @@ IMU = {"topic": "/imu"}
 class Loader:
     """Loads all partitions of the topics into an asset downstream."""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, **options: Any) -> None:
         self.topics = topics
-        self.asset = topics.asset()
+        self.asset = topics.asset(**options)
         assert topics.run(self.asset).success
 
     def __call__(
@@ -230,3 +231,29 @@ def test_types_that_do_not_go_together_are_taken_one_by_one(tmp_path: pathlib.Pa
     assert found.of_type("Text").table()["state"].to_pylist() == [["on"]]
     with pytest.raises(ConfigurationError, match="its types are Number, Text"):
         found.of_type("Other")
+
+
+def test_a_topic_that_only_some_partitions_have(load: Loader) -> None:
+    """Their rows are loaded; where none has it, the message says what there is."""
+    first, second = load.topics.keys
+    load.topics.local.replace_file(first, "drive.lines", log_of({"/odom": 10}))
+    load.topics.sync()
+    assert load.topics.run(load.asset).success
+    assert load(pl.DataFrame, IMU)["_partition"].unique().to_list() == [second]
+    assert list(load(dict[str, pl.DataFrame], IMU)) == [second]
+    assert load(pl.DataFrame | None, IMU, key=first) is None
+    expected = rf"No topic matches /imu in topics, {first}: the topics are /odom\. Correct"
+    for kind in (pl.DataFrame, dict[str, pl.DataFrame]):
+        with pytest.raises(ConfigurationError, match=expected):
+            load(kind, IMU, key=first)
+
+
+def test_what_could_not_be_decoded_is_named_with_a_missing_topic(topics: Topics) -> None:
+    """A skipped failure may be why it is missing."""
+    topics.local.replace_file(topics.keys[0], "drive.lines", b"!/imu MISSING_DEFINITION none\n")
+    topics.sync()
+    load = Loader(topics, on_failure="skip")
+    with pytest.raises(
+        ConfigurationError, match=r"it has no topics\. Logs or topics could not be decoded: 1"
+    ):
+        load(pl.DataFrame, IMU, key=topics.keys[0])
