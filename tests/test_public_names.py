@@ -133,13 +133,13 @@ def test_a_submodule_is_an_attribute() -> None:
     assert in_a_fresh_process(program).strip() == "roboto_dagster.errors"
 
 
+@pytest.mark.slow
 def test_threads_may_race_for_the_first_use() -> None:
     """Threads that use names for the first time at once get the same classes, and none waits for ever."""
     program = """
 import concurrent.futures, threading, roboto_dagster
 names = roboto_dagster.__all__ * 4
 together = threading.Barrier(16)
-@pytest.mark.slow
 def use(offset):
     together.wait()
     return {n: id(getattr(roboto_dagster, n)) for n in names[offset:] + names[:offset]}

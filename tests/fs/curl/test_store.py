@@ -307,7 +307,7 @@ def test_a_fault_of_the_loop_leaves_nobody_waiting(
 ) -> None:
     """Should the loop itself break, every file fails, and the store can be left."""
     uri = put("a", b"data")
-    monkeypatch.setattr(curl_loop.CurlLoop, "_admit", lambda _: 1 // 0)
+    monkeypatch.setattr(curl_loop.CurlLoop, "_launch", lambda _: 1 // 0)
     with make_store() as store, caplog.at_level(logging.CRITICAL):
         transfers = [store.get(uri, tmp_path / str(number)) for number in range(3)]
     assert {code_of(transfer) for transfer in transfers} <= {"UNEXPECTED", "CANCELLED"}
