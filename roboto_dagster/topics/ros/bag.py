@@ -13,11 +13,10 @@ VERSION                   COMPRESSION                        no index: UNINDEXED
 """
 
 import collections
+import contextlib
 import io
-import os
 import pathlib
 import re
-import struct
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, TypeAlias
 
@@ -28,19 +27,20 @@ from roboto_dagster.topics.ros.bag_records import (
     MAX_CHUNK_BYTES,
     MAX_HEADER_BYTES,
     MessageHeaders,
+    beginning_of,
     decompressed,
     field,
     header_of,
     read_exactly,
-    read_size,
+    required_size,
 )
+from roboto_dagster.topics.ros.bag_stream import BagStream, stated_counts
 from roboto_dagster.topics.ros.container import MAX_MESSAGE_BYTES, BagConnection
 
 _Message: TypeAlias = "tuple[BagConnection, int, bytes | UndecodableError]"
 
 _VERSION = re.compile(rb"#ROSBAG V(\d{1,3})\.(\d{1,3})\n")
 _BUFFER_BYTES = 1024 * 1024
-_COUNT = struct.Struct("<II")
 
 
 def bag_messages(path: pathlib.Path, wanted: Callable[[str], bool]) -> Iterator[_Message]:
@@ -66,9 +66,8 @@ class BagReader:
     """
 
     def __init__(self, stream: BinaryIO, wanted: Callable[[str], bool]) -> None:
-        self._stream = stream
+        self._stream = BagStream(stream)
         self._wanted = wanted
-        self._size = os.fstat(stream.fileno()).st_size
         self._connections: dict[int, BagConnection | None] = {}  # None: not wanted
         self._message_headers = MessageHeaders()
         self._read: collections.Counter[int] = collections.Counter()
@@ -81,25 +80,35 @@ class BagReader:
         """
         self._check_version()
         index, connections, chunks = self._bag_header()
-        start = self._stream.seek(0, io.SEEK_CUR)
-        is_indexed = start <= index <= self._size
+        start = self._stream.position
+        is_indexed = start <= index <= self._stream.size
         if is_indexed:
             self._read_connections_ahead(index, connections)
             self._stream.seek(start)
-        yield from self._records(index if is_indexed else self._size)
-        if index == 0:
+        try:
+            yield from self._records(index if is_indexed else self._stream.size)
+        except UndecodableError as error:
+            if index or error.code != "TRUNCATED":
+                raise
+        if index == 0:  # and it may end within a record
             raise UndecodableError("UNINDEXED", "it has no index, as its recorder did not close it")
         if not is_indexed:
             raise UndecodableError("TRUNCATED", f"it ends before its index at byte {index}")
-        self._check_index(index, connections, chunks)
+        self._stream.seek(index)
+        stated = stated_counts(self._stream, connections, chunks)
+        if stated != self._read:
+            counts = sum(self._read.values()), sum(stated.values())
+            raise UndecodableError(
+                "COUNT_MISMATCH", "it holds {} messages, and states {}".format(*counts)
+            )
 
     def _check_version(self) -> None:
-        line = self._stream.readline(64)
+        line = self._stream.first_line()
         found = _VERSION.fullmatch(line)
         if not line:
             raise UndecodableError("TRUNCATED", "it is empty")
         if found is None:
-            is_cut = self._size < len(b"#ROSBAG V2.0\n")
+            is_cut = self._stream.size < len(b"#ROSBAG V2.0\n")
             raise UndecodableError(
                 "TRUNCATED" if is_cut else "CORRUPT", "its first line is not a bag's"
             )
@@ -111,7 +120,7 @@ class BagReader:
 
     def _bag_header(self) -> tuple[int, int, int]:
         """Return where the index begins, how many connections there are, and how many chunks."""
-        header = self._next_header()
+        header = self._stream.header()
         if header is None:
             raise UndecodableError("TRUNCATED", "it ends after its first line")
         if field(header, "uint8", "op") != RecordType.BAGHEADER:
@@ -120,43 +129,21 @@ class BagReader:
             raise UndecodableError(
                 "ENCRYPTED", f"it is encrypted by {field(header, 'string', 'encryptor')}"
             )
-        self._skip_data()
+        self._stream.skip_data()
         counts = (field(header, "uint32", name) for name in ("conn_count", "chunk_count"))
         return field(header, "uint64", "index_pos"), *counts
-
-    def _next_header(self) -> Header | None:
-        size = read_size(self._stream)
-        return (
-            None if size is None else header_of(read_exactly(self._stream, size, MAX_HEADER_BYTES))
-        )
-
-    def _data_size(self) -> int:
-        size = read_size(self._stream)
-        if size is None:
-            raise UndecodableError("TRUNCATED", "it ends within a record")
-        return size
-
-    def _skip_data(self) -> None:
-        self._skip(self._data_size())
-
-    def _skip(self, size: int) -> None:
-        if self._stream.seek(size, io.SEEK_CUR) > self._size:
-            raise UndecodableError("TRUNCATED", "it ends within a record")
 
     def _read_connections_ahead(self, index: int, count: int) -> None:
         """Read the connections of the index, as some writers put them nowhere else; damage is found later."""
         self._stream.seek(index)
         try:
             for _ in range(count):
-                header = self._next_header()
+                header = self._stream.header()
                 if header is None or field(header, "uint8", "op") != RecordType.CONNECTION:
                     return
-                self._add_connection(header, self._data())
+                self._add_connection(header, self._stream.data())
         except UndecodableError:
             return
-
-    def _data(self) -> bytes:
-        return read_exactly(self._stream, self._data_size(), MAX_HEADER_BYTES)
 
     def _add_connection(self, header: Header, data: bytes) -> None:
         number, topic = field(header, "uint32", "conn"), field(header, "string", "topic")
@@ -175,8 +162,8 @@ class BagReader:
     def _records(self, end: int) -> Iterator[_Message]:
         """Yield messages of all records up to an offset; a damaged chunk does not keep others from being read."""
         damage: UndecodableError | None = None
-        while self._stream.seek(0, io.SEEK_CUR) < end:
-            header = self._next_header()
+        while self._stream.position < end:
+            header = self._stream.header()
             if header is None:
                 break
             kind = field(header, "uint8", "op")
@@ -188,23 +175,36 @@ class BagReader:
             elif kind == RecordType.MSGDATA:
                 yield from self._message(header)
             elif kind == RecordType.CONNECTION:
-                self._add_connection(header, self._data())
+                self._add_connection(header, self._stream.data())
             else:
-                self._skip_data()
+                self._stream.skip_data()
         if damage is not None:
             raise damage
 
     def _chunk(self, header: Header) -> Iterator[_Message]:
         compression, size = field(header, "string", "compression"), field(header, "uint32", "size")
-        stored = self._data_size()
+        stored = self._stream.data_size()
         if compression == "none" and stored > MAX_CHUNK_BYTES:
             return  # its records are read as those around it, one by one
-        records = read_exactly(self._stream, stored, MAX_CHUNK_BYTES)
+        if self._stream.position + stored > self._stream.size:
+            yield from self._cut_chunk(compression)
+        records = self._stream.read(stored, MAX_CHUNK_BYTES)
         try:
             records = decompressed(records, compression, size)
             yield from self._chunk_messages(records)
         except UndecodableError as error:
             raise _DamagedChunkError(error) from None
+
+    def _cut_chunk(self, compression: str) -> Iterator[_Message]:
+        """Yield the messages of the last chunk of a bag that was cut, as far as they are complete.
+
+        Raises:
+            UndecodableError: TRUNCATED.
+        """
+        stored = self._stream.rest(MAX_CHUNK_BYTES)
+        with contextlib.suppress(UndecodableError):
+            yield from self._chunk_messages(beginning_of(stored, compression))
+        raise UndecodableError("TRUNCATED", "it ends within a chunk")
 
     def _chunk_messages(self, chunk: bytes) -> Iterator[_Message]:
         position = 0
@@ -225,9 +225,8 @@ class BagReader:
         stream = io.BytesIO(chunk)
         stream.seek(position)
         try:
-            header_size = read_size(stream) or 0
-            header = header_of(read_exactly(stream, header_size, MAX_HEADER_BYTES))
-            size = read_size(stream) or 0
+            header = header_of(read_exactly(stream, required_size(stream), MAX_HEADER_BYTES))
+            size = required_size(stream)
             start = stream.seek(0, io.SEEK_CUR)
             kind = field(header, "uint8", "op")
             if kind == RecordType.MSGDATA:
@@ -244,17 +243,17 @@ class BagReader:
         number, time_ns = field(header, "uint32", "conn"), field(header, "time", "time")
         connection = self._connection(number)
         self._read[number] += 1
-        size = self._data_size()
+        size = self._stream.data_size()
         is_too_large = size > MAX_MESSAGE_BYTES
         if connection is None or is_too_large:
-            self._skip(size)
+            self._stream.skip(size)
         if connection is not None:
             reason = f"a message has {size} bytes; {MAX_MESSAGE_BYTES} are read at most"
             too_large = UndecodableError("TOO_LARGE", reason)
             yield (
                 connection,
                 time_ns,
-                too_large if is_too_large else read_exactly(self._stream, size, MAX_MESSAGE_BYTES),
+                too_large if is_too_large else self._stream.read(size, MAX_MESSAGE_BYTES),
             )
 
     def _connection(self, number: int) -> BagConnection | None:
@@ -262,32 +261,6 @@ class BagReader:
             return self._connections[number]
         except KeyError:
             raise UndecodableError("CORRUPT", f"connection {number} is not defined") from None
-
-    def _check_index(self, index: int, connections: int, chunks: int) -> None:
-        """Compare the messages read with those that the index counts by chunk."""
-        self._stream.seek(index)
-        for _ in range(connections):
-            self._index_header(RecordType.CONNECTION)
-            self._skip_data()
-        stated: collections.Counter[int] = collections.Counter()
-        for _ in range(chunks):
-            self._index_header(RecordType.CHUNK_INFO)
-            data = self._data()
-            for number, count in _COUNT.iter_unpack(data[: len(data) // 8 * 8]):
-                stated[number] += count
-        if stated != self._read:
-            raise UndecodableError(
-                "COUNT_MISMATCH",
-                f"it holds {sum(self._read.values())} messages, and states {sum(stated.values())}",
-            )
-
-    def _index_header(self, expected: RecordType) -> Header:
-        header = self._next_header()
-        if header is None:
-            raise UndecodableError("TRUNCATED", "it ends within its index")
-        if field(header, "uint8", "op") != expected:
-            raise UndecodableError("CORRUPT", "its index is damaged")
-        return header
 
 
 class _DamagedChunkError(Exception):

@@ -26,6 +26,7 @@ MAX_CHUNK_BYTES = 96 * 1024 * 1024
 
 _UINT32 = struct.Struct("<I")
 _DAMAGES = (ReaderError, ValueError, AssertionError, struct.error)
+_BROKEN = (OSError, RuntimeError, ValueError, EOFError)
 
 
 class _Decompressor(Protocol):
@@ -49,6 +50,18 @@ def read_size(stream: BinaryIO) -> int | None:
     if data:
         raise UndecodableError("TRUNCATED", "it ends within a record")
     return None
+
+
+def required_size(stream: BinaryIO) -> int:
+    """Return the next size.
+
+    Raises:
+        UndecodableError: There is none.
+    """
+    size = read_size(stream)
+    if size is None:
+        raise UndecodableError("TRUNCATED", "it ends within a record")
+    return size
 
 
 def read_exactly(stream: BinaryIO, size: int, most: int) -> bytes:
@@ -129,13 +142,28 @@ def decompressed(data: bytes, compression: str, size: int) -> bytes:
     return records
 
 
+def beginning_of(data: bytes, compression: str) -> bytes:
+    """Return the records with which a chunk begins that was cut.
+
+    Args:
+        data: What there is of it.
+        compression: `none`, `bz2` or `lz4`; of another one there are no records.
+    """
+    if compression == "none" or compression not in _DECOMPRESSORS:
+        return data if compression == "none" else b""
+    try:
+        return _DECOMPRESSORS[compression]().decompress(data, MAX_CHUNK_BYTES)
+    except _BROKEN:
+        return b""
+
+
 def _unpacked(data: bytes, decompressor: _Decompressor, size: int) -> bytes:
     try:
         records = decompressor.decompress(data, size + 1)
         # Both stop when they have given what was asked for, and see the end of the data only then.
         if not decompressor.eof:
             records += decompressor.decompress(b"", 1)
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
+    except _BROKEN as error:
         raise UndecodableError("CORRUPT", f"a chunk cannot be decompressed: {error}") from None
     return records
 
