@@ -62,14 +62,14 @@ def _db3(path: pathlib.Path, ticks: int) -> pathlib.Path:
 
 def _protobuf(path: pathlib.Path, ticks: int) -> pathlib.Path:
     streams = [
-        protobuf.stream_of("/point", [protobuf.random_point(seed) for seed in range(100)]),
-        protobuf.stream_of("/scan", [protobuf.random_scan(seed) for seed in range(100)]),
+        protobuf.stream_of("/imu", [protobuf.random_imu(seed) for seed in range(2000)]),
+        protobuf.stream_of("/scan", [protobuf.random_scan(seed) for seed in range(2000)]),
     ]
     return mcap_logs.write_mcap(path, streams, ticks)
 
 
 def _json(path: pathlib.Path, ticks: int) -> pathlib.Path:
-    return mcap_logs.write_mcap(path, [protobuf.json_stream(payloads=200)], ticks)
+    return mcap_logs.write_mcap(path, [protobuf.json_stream(payloads=2000)], ticks)
 
 
 def _many(path: pathlib.Path, ticks: int) -> pathlib.Path:
@@ -161,7 +161,7 @@ _CASES = (
         title="MCAP, 151 topics, images among them",
         file_name="a.mcap",
         write=_many,
-        ticks=1_000,
+        ticks=600,
         quick_ticks=5,
         loop=loops.ros2_loop,
         bound=0.7,

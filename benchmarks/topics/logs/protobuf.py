@@ -50,7 +50,7 @@ _WELL_KNOWN = {
 
 @functools.cache
 def message_class(name: str = "State") -> Any:
-    """Return the class of a message: `State` has every kind of field, `Point` and `Scan` are small.
+    """Return the class of a message: `State` has every kind of field, `Point`, `Scan` and `Imu` are small.
 
     Args:
         name: Of the message.
@@ -76,6 +76,7 @@ def message_class(name: str = "State") -> Any:
     )
     _state(file.message_type.add(name="State"))
     _scan(file.message_type.add(name="Scan"))
+    _imu(file.message_type.add(name="Imu"))
     pool = descriptor_pool.DescriptorPool()
     for known in _WELL_KNOWN.values():
         copy = descriptor_pb2.FileDescriptorProto()
@@ -98,15 +99,30 @@ def _names(pool: Any) -> Any:
 
 
 def _scan(scan: Any) -> None:
+    _stamp_and_frame(scan)
+    scan.field.add(name="ranges", number=3, type=Field.TYPE_FLOAT, label=Field.LABEL_REPEATED)
+    _point(scan, "at", 4)
+
+
+def _imu(imu: Any) -> None:
+    _stamp_and_frame(imu)
+    for number, name in enumerate(("orientation", "angular_velocity", "linear_acceleration"), 3):
+        _point(imu, name, number)
+    imu.field.add(name="covariance", number=6, type=Field.TYPE_DOUBLE, label=Field.LABEL_REPEATED)
+
+
+def _stamp_and_frame(message: Any) -> None:
     stamp = ".google.protobuf.Timestamp"
-    scan.field.add(
+    message.field.add(
         name="stamp", number=1, type=Field.TYPE_MESSAGE, type_name=stamp, label=Field.LABEL_OPTIONAL
     )
-    scan.field.add(name="frame_id", number=2, type=Field.TYPE_STRING, label=Field.LABEL_OPTIONAL)
-    scan.field.add(name="ranges", number=3, type=Field.TYPE_FLOAT, label=Field.LABEL_REPEATED)
-    scan.field.add(
-        name="at",
-        number=4,
+    message.field.add(name="frame_id", number=2, type=Field.TYPE_STRING, label=Field.LABEL_OPTIONAL)
+
+
+def _point(message: Any, name: str, number: int) -> None:
+    message.field.add(
+        name=name,
+        number=number,
         type=Field.TYPE_MESSAGE,
         type_name=".robot.Point",
         label=Field.LABEL_OPTIONAL,
@@ -180,14 +196,19 @@ def _presence_and_map(state: Any, numbers: Any) -> None:
     )
 
 
-def random_point(seed: int) -> Any:
-    """Return a point.
+def random_imu(seed: int) -> Any:
+    """Return a message of an inertial unit, every field of it set.
 
     Args:
         seed: The same one gives the same message.
     """
     numbers = random.Random(seed)  # noqa: S311 - test data
-    return message_class("Point")(x=numbers.gauss(0, 1), y=numbers.gauss(0, 1), z=1.0)
+    imu = message_class("Imu")(frame_id="imu_link")
+    imu.stamp.seconds, imu.stamp.nanos = numbers.randrange(2**31), numbers.randrange(10**9)
+    for vector in (imu.orientation, imu.angular_velocity, imu.linear_acceleration):
+        vector.x, vector.y, vector.z = (numbers.gauss(0, 1) for _ in range(3))
+    imu.covariance.extend(numbers.random() for _ in range(9))
+    return imu
 
 
 def random_scan(seed: int) -> Any:
