@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -31,7 +32,7 @@ def _value(message: Any, field: Any, inside: frozenset[str]) -> Any:
     value = getattr(message, field.name)
     if field.message_type and field.message_type.GetOptions().map_entry:
         return dict(value)
-    if field.is_repeated:
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return [_one(each, field, inside) for each in value]
     if field.has_presence and not message.HasField(field.name):
         return None
