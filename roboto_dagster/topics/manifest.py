@@ -142,6 +142,7 @@ _FORMAT = ManifestFormat(
     version=1,
     readable=(1,),
 )
+_DECODERS_KEY = b"roboto_dagster.decoders"
 _ROWS_AT_ONCE = 10_000
 
 
@@ -151,6 +152,7 @@ def write_topics_manifest(
     *,
     within: pathlib.Path | None = None,
     durability: Durability = "none",
+    decoders: str = "",
 ) -> None:
     """Write a manifest in place of the last one, in one step.
 
@@ -159,11 +161,13 @@ def write_topics_manifest(
         rows: Its rows.
         within: A parent of `path` below which no link is followed; None trusts all of the path.
         durability: What is forced to the disk before it counts as written.
+        decoders: Stands for the decoders that were asked, see `planning.decoders_id`. Default empty: unknown.
 
     Raises:
         ManifestError: It cannot be written; the last manifest is then untouched.
     """
-    _FORMAT.write(path, _batched(rows), within=within, durability=durability)
+    metadata = {_DECODERS_KEY: decoders.encode()} if decoders else {}
+    _FORMAT.write(path, _batched(rows), within=within, durability=durability, metadata=metadata)
 
 
 def _batched(rows: Iterable[TopicRow]) -> Iterator[list[Sequence[Any]]]:
@@ -174,6 +178,21 @@ def _batched(rows: Iterable[TopicRow]) -> Iterator[list[Sequence[Any]]]:
             yield batch
             batch = []
     yield batch
+
+
+def read_decoders(path: str | os.PathLike[str], within: pathlib.Path | None = None) -> str:
+    """Return what stands for the decoders of a manifest; empty if that is unknown.
+
+    Args:
+        path: From `sync.manifest.manifest_path`.
+        within: A parent of `path` below which no link is followed; None trusts its folder.
+
+    Raises:
+        ManifestError: There is none, or it is not one of ours.
+    """
+    with _FORMAT.open(path, within) as file:
+        metadata = file.schema_arrow.metadata or {}
+        return metadata.get(_DECODERS_KEY, b"").decode("ascii", "replace")
 
 
 def read_topics_manifest(

@@ -83,7 +83,10 @@ class _PartitionRun:
         """Plan, remove, decode."""
         self._reclaim()
         with LocalTree(self._settings.destination) as tree:
-            plan = plan_partition(logs, self._settings.options, self._state.known, tree)
+            state = self._state
+            plan = plan_partition(
+                logs, self._settings.options, state.known, tree, state.known_decoders
+            )
             self._state.start(plan)
             self._remove(plan, tree)
         self._decode(plan)

@@ -12,7 +12,12 @@ from roboto_dagster.sync.report import MAX_EXAMPLES, count, duration_text
 from roboto_dagster.text import one_line
 from roboto_dagster.topics.errors import DecodeError
 from roboto_dagster.topics.log import LogResult
-from roboto_dagster.topics.manifest import TopicRow, read_topics_manifest, write_topics_manifest
+from roboto_dagster.topics.manifest import (
+    TopicRow,
+    read_decoders,
+    read_topics_manifest,
+    write_topics_manifest,
+)
 from roboto_dagster.topics.options import TopicsSettings
 from roboto_dagster.topics.plan import PlannedLog
 from roboto_dagster.topics.planning import PartitionPlan
@@ -34,10 +39,12 @@ class PartitionState:
 
     Attributes:
         known: The rows of the last manifest, by the folder of their log.
+        known_decoders: Stands for the decoders of the last run; empty if that is unknown.
     """
 
     def __init__(self, settings: TopicsSettings) -> None:
         self._settings = settings
+        self.known_decoders = ""
         self.known: Mapping[str, Sequence[TopicRow]] = self._read()
         self._rows: dict[str, Sequence[TopicRow]] = {
             path: list(rows) for path, rows in self.known.items()
@@ -53,6 +60,7 @@ class PartitionState:
         try:
             for row in read_topics_manifest(settings.manifest, settings.destination):
                 found[row.local_path].append(row)
+            self.known_decoders = read_decoders(settings.manifest, settings.destination)
         except MissingPartitionError:
             return {}
         except ManifestError as error:
@@ -141,7 +149,11 @@ class PartitionState:
         settings = self._settings
         rows = (row for path in sorted(self._rows) for row in self._rows[path])
         write_topics_manifest(
-            settings.manifest, rows, within=settings.destination, durability=settings.durability
+            settings.manifest,
+            rows,
+            within=settings.destination,
+            durability=settings.durability,
+            decoders=self._plan.decoders if self._plan else self.known_decoders,
         )
         self._written_at = time.monotonic()
 

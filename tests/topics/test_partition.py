@@ -583,3 +583,30 @@ def test_the_destination_of_the_logs_is_refused(upstream: Upstream) -> None:
     with pytest.raises(ConfigurationError, match="Choose another destination"):
         decode_partition(upstream.logs, settings)
     assert not settings.manifest.exists()
+
+
+ASKED: list[str] = []
+
+
+class AskedDecoder(LineDecoder):
+    """Writes down which files it was asked about."""
+
+    def claims(self, path: pathlib.Path, head: bytes) -> bool:
+        """Return whether the name is one of its own."""
+        ASKED.append(path.name)
+        return super().claims(path, head)
+
+
+def test_a_file_that_has_not_changed_is_not_opened(upstream: Upstream) -> None:
+    """A dataset may have many files, most of them no logs; with other decoders, each is looked at again."""
+    decoders = [AskedDecoder()]
+    ASKED.clear()
+    upstream.decode(decoders=decoders)
+    assert sorted(ASKED) == ["a.log", "b.log", "readme.txt"]
+    upstream.put("readme.txt", "another text")
+    ASKED.clear()
+    assert counts(upstream.decode(decoders=decoders)) == (0, 2, 0)
+    assert ASKED == ["readme.txt"]
+    ASKED.clear()
+    upstream.decode(decoders=[AskedDecoder(suffix=".txt")])
+    assert sorted(ASKED) == ["a.log", "b.log", "readme.txt"]
