@@ -130,11 +130,13 @@ class Inventory:
         """Plan to fetch files. Until its end is noted, each counts as not reached: an interrupted run must not claim it.
 
         Args:
-            found: The number of each file, what is at its place now, and whether `known` describes it.
+            found: The number of each file, what is at its place now, and whether `known` may keep what it has of it.
         """
         for batch in batched(found):
-            self.db.executemany(sql.PLAN_FETCH, ((seq,) for seq, _, _ in batch))
-            self.db.executemany(sql.FORGET, ((seq,) for seq, _, is_known in batch if not is_known))
+            self.db.execute(sql.PLAN_FETCH, (json.dumps([seq for seq, _, _ in batch]),))
+            wrong = [seq for seq, _, may_keep in batch if not may_keep]
+            if wrong:
+                self.db.execute(sql.FORGET, (json.dumps(wrong),))
             self.db.executemany(
                 sql.NOTE_ON_DISK,
                 (

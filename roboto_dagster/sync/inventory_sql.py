@@ -110,11 +110,13 @@ UPDATE file SET action = 'refuse', status = 'failed' WHERE error_code IS NOT NUL
 
 PLAN_FETCH = """
 UPDATE file SET action = 'fetch', status = 'failed', error_code = 'CANCELLED', error = 'it was not reached'
-    WHERE seq = ?
+    WHERE seq IN (SELECT value FROM json_each(?))
 """
 
 FORGET = """
-DELETE FROM known WHERE (dataset_id, relative_path) IN (SELECT dataset_id, relative_path FROM file WHERE seq = ?)
+DELETE FROM known WHERE (dataset_id, relative_path) IN (
+    SELECT dataset_id, relative_path FROM file WHERE seq IN (SELECT value FROM json_each(?))
+)
 """
 
 NOTE_ON_DISK = """

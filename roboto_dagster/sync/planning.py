@@ -102,7 +102,7 @@ class Planner:
                 missing = folder
             is_known = is_as_published(status, size_bytes, mtime_ns)
             if not (is_known and is_same):
-                yield seq, as_local_file(status), is_known
+                yield seq, as_local_file(status), is_known or mtime_ns is None
 
     def _kept_after_all(self) -> Iterator[int]:
         """Yield the files of which another manifest knew that this very version is on disk."""
