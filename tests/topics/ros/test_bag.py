@@ -136,12 +136,12 @@ def test_a_bag_that_was_not_closed(tmp_path: pathlib.Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("compression", ["none", "lz4"])
-def test_a_cut_at_every_byte(tmp_path: pathlib.Path, compression: str) -> None:
+def test_a_cut_anywhere(tmp_path: pathlib.Path, compression: str) -> None:
     """Wherever a bag is cut, it is named, and all messages before the cut are read."""
     bag = small_bag(compression)
     data = bytes(bag.data)
     ends = bag.chunks[1], len(data)
-    for size in [*range(40), *range(4100, len(data))]:
+    for size in [*range(0, 40, 3), *range(4100, len(data), 3)]:
         path = tmp_path / "cut.bag"
         path.write_bytes(data[:size])
         decoded = decode(BagDecoder(), path)
