@@ -75,6 +75,7 @@ class RosPayloads:
         self._kept = None if fields is None else {path.partition(".")[0] for path in fields}
         self._is_header_hidden = is_header_hidden(definition, fields)
         self._conversions: list[Conversion] | None = None
+        self._longer = 0
         self._trailing: TrailingBytes | None = None
         if definition is not None and definition.root.fields:
             self._trailing = TrailingBytes(definition, schema_encoding, message_encoding)
@@ -97,16 +98,20 @@ class RosPayloads:
         fault = None
         if good < len(payloads):
             fault = UndecodableError(*self._encapsulation_fault(payloads[good]))
-        found, error = self._decoded(payloads[:good])
+        longer = self._trailing.count_in(payloads[:good]) if self._trailing is not None else 0
+        taken = list(payloads[:good])
+        if good == 1:
+            payloads = ()  # a large one is not kept while it is decoded
+        found, error = self._decoded(taken)
         if isinstance(error, _RowError):
             # The codec drops the batch in which a row fails: its rows before are decoded once more.
             done = sum(each.rows for each in found)
-            found += self._decoded(payloads[done : error.row])[0]
+            found += self._decoded(list(payloads[done : error.row]))[0]
             fault = error.reason
         elif error is not None:
             fault = error
-        elif self._trailing is not None:
-            self._trailing.look_at(payloads[:good])
+        else:
+            self._longer += longer
         payloads = ()  # large ones are not kept while their rows are written
         while found:
             yield found.pop(0)
@@ -119,7 +124,7 @@ class RosPayloads:
         Args:
             topic: Name of the topic.
         """
-        count = self._trailing.count if self._trailing is not None else 0
+        count = self._longer
         if count:
             text = (
                 f"{count} messages have 8 bytes or more behind the last field of their definition"
@@ -149,12 +154,13 @@ class RosPayloads:
         return "CORRUPT", f"a message has the unknown CDR header {payload[:4].hex()}"
 
     def _decoded(
-        self, payloads: Sequence[bytes]
+        self, payloads: list[bytes]
     ) -> "tuple[list[Columns], _RowError | UndecodableError | None]":
         """Return the rows, all at once, so that nothing of the codec is kept while they are written."""
         found: list[Columns] = []
         if not payloads:
             return found, None
+        sizes = list(map(len, payloads))
         try:
             with _open(McapInMemory(self._definition_records, payloads), self._fields) as cursor:
                 self._prepare(cursor.schema)
@@ -162,7 +168,7 @@ class RosPayloads:
         except UndecodableError as error:
             return found, error
         except ValueError as error:
-            return found, _translated(error, payloads)
+            return found, _translated(error, sizes)
         except BaseException as error:
             if type(error).__name__ != "PanicException":
                 raise
@@ -240,7 +246,7 @@ def _limits() -> Any:
     return mcap_codec.DecodeLimits(max_batch_bytes=MAX_BATCH_BYTES, max_batch_rows=_MAX_ROWS)
 
 
-def _translated(error: ValueError, payloads: Sequence[bytes]) -> "_RowError | UndecodableError":
+def _translated(error: ValueError, sizes: Sequence[int]) -> "_RowError | UndecodableError":
     """Return our error for one of the codec's; a `_RowError` where it names a row."""
     code = str(getattr(error, "code", "") or "")
     row = getattr(error, "row_number", None)
@@ -248,7 +254,7 @@ def _translated(error: ValueError, payloads: Sequence[bytes]) -> "_RowError | Un
     if code == "unsupported_encoding":
         reason = UndecodableError(*_definition_fault(str(error)))
     elif code == "resource_limit":
-        reason = UndecodableError(*_limit_fault(error, payloads, row))
+        reason = UndecodableError(*_limit_fault(error, sizes, row))
     return reason if row is None else _RowError(row, reason)
 
 
@@ -258,9 +264,9 @@ def _definition_fault(text: str) -> tuple[FaultCode, str]:
     return ("MISSING_DEFINITION" if is_missing else "INVALID_DEFINITION"), reason.split("\n", 1)[0]
 
 
-def _limit_fault(error: Any, payloads: Sequence[bytes], row: int | None) -> tuple[FaultCode, str]:
+def _limit_fault(error: Any, sizes: Sequence[int], row: int | None) -> tuple[FaultCode, str]:
     """Distinguish a wrong length from a large one, by the bytes there are."""
-    abort, size = error.decode_abort, len(payloads[row]) if row is not None else 0
+    abort, size = error.decode_abort, sizes[row] if row is not None else 0
     if abort is not None and row is not None:
         per_byte = 1 if "items" in abort.resource else 16  # of memory, for a byte of the message
         if abort.required is None or abort.required > size * per_byte:

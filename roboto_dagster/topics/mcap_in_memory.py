@@ -45,10 +45,10 @@ class McapInMemory:
 
     Args:
         definition: What `definition_records` returned.
-        payloads: The messages; the numbers of the rows are their times.
+        payloads: The messages; the numbers of the rows are their times. The list is emptied when they are read.
     """
 
-    def __init__(self, definition: bytes, payloads: Sequence[bytes]) -> None:
+    def __init__(self, definition: bytes, payloads: list[bytes]) -> None:
         from mcap.records import Header
 
         self._payloads = payloads
@@ -82,7 +82,9 @@ class McapInMemory:
         return (self._head + self._chunk() + self._tail)[offset : offset + length]
 
     def _chunk(self) -> bytes:
-        return b"".join((self._chunk_head, *_messages(self._payloads)))
+        pieces = (self._chunk_head, *_messages(self._payloads))
+        self._payloads.clear()  # the codec asks for the chunk once, and copies it
+        return b"".join(pieces)
 
     def _tail_of(self, definition: bytes, last: int) -> bytes:
         from mcap.records import ChunkIndex, DataEnd, Footer

@@ -28,16 +28,16 @@ class TrailingBytes:
         self._definition = definition
         self._encodings = (schema_encoding, message_encoding)
         self._codec: Any = None
-        self.count = 0
 
-    def look_at(self, payloads: Sequence[bytes]) -> None:
-        """Count those of a group of messages.
+    def count_in(self, payloads: Sequence[bytes]) -> int:
+        """Return how many of a group of messages are too long.
 
         Args:
-            payloads: Messages that could be decoded.
+            payloads: The messages; one that cannot be decoded does not count.
         """
         if payloads and (self._is_long(payloads[0]) or self._is_long(max(payloads, key=len))):
-            self.count += sum(map(self._is_long, payloads))
+            return sum(map(self._is_long, payloads))
+        return 0
 
     def _is_long(self, payload: bytes) -> bool:
         import mcap_codec  # type: ignore[import-untyped]  # it has no type hints
