@@ -26,8 +26,8 @@ from roboto_dagster.topic_assets.config import TopicsAssetConfig
 from roboto_dagster.topics.topic_filter import TopicFilter
 
 _DESCRIPTIONS = {
-    "rate": "Rows a second of each table of {topic} are within bounds.",
-    "max_gap": "No table of {topic} has a longer time without a row.",
+    "rate": "Each table of {topic} has {bounds} rows a second.",
+    "max_gap": "No table of {topic} has more than {bounds} s between two rows.",
     "monotonic": "The rows of each table of {topic} are in the order of time.",
 }
 
@@ -98,7 +98,7 @@ def _checks(
     names = _names(topics)
     return {
         f"{names[pattern]}_{inspection}": (
-            _DESCRIPTIONS[inspection].format(topic=code_span(pattern)),
+            _DESCRIPTIONS[inspection].format(topic=code_span(pattern), bounds=_in_words(bounds)),
             {
                 PATTERN: pattern,
                 INSPECTION: inspection,
@@ -110,6 +110,16 @@ def _checks(
         for pattern, check in topics.items()
         for inspection, bounds in check.inspections().items()
     }
+
+
+def _in_words(bounds: Any) -> str:
+    """Return what is allowed: `90 to 110`, `at least 90`, `at most 110`, `0.5`."""
+    if not isinstance(bounds, list):
+        return f"{bounds}"
+    least, most = bounds
+    if least is None:
+        return f"at most {most:g}"
+    return f"at least {least:g}" if most is None else f"{least:g} to {most:g}"
 
 
 def _names(patterns: Mapping[str, Any]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 | inspection | violated by a table |
 |---|---|
 | `rate` | whose rows a second are out of bounds |
-| `max_gap` | with a longer time without a row |
+| `max_gap` | with more time between two rows |
 | `monotonic` | with rows earlier than the row before them |
 
 A topic that is missing in a partition, or could not be decoded, violates each of them: a check never passes on what

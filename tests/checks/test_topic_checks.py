@@ -138,6 +138,21 @@ def test_checks_have_names_that_differ(topics: Topics) -> None:
     assert all(name.startswith("imu_data_") for name in names[1:])
 
 
+@pytest.mark.parametrize(
+    ("check", "description"),
+    [
+        (TopicCheck(rate=(90, 110)), "Each table of `/imu` has 90 to 110 rows a second."),
+        (TopicCheck(rate=(0.5, None)), "Each table of `/imu` has at least 0.5 rows a second."),
+        (TopicCheck(rate=(None, 110)), "Each table of `/imu` has at most 110 rows a second."),
+        (TopicCheck(max_gap=0.5), "No table of `/imu` has more than 0.5 s between two rows."),
+    ],
+)
+def test_a_description_has_the_bounds(topics: Topics, check: TopicCheck, description: str) -> None:
+    """Whoever looks at a check need not look for its definition."""
+    (checks,) = build_topic_checks(topics.asset(), {"/imu": check})
+    assert [spec.description for spec in checks.check_specs] == [description]
+
+
 def test_what_cannot_be_checked_is_refused(topics: Topics) -> None:
     """A dataset asset has no topics."""
     with pytest.raises(ConfigurationError, match="is no topics asset"):
