@@ -178,17 +178,20 @@ class PartialFolder:
 
     def _remove_aside(self, aside: str, earlier: frozenset[str]) -> None:
         """Remove the old folder; what came into it meanwhile goes to the new one."""
-        with (
-            contextlib.suppress(OSError),  # removed by a later run's `cleanup`
-            self._parent.child(aside) as old,
-            self._parent.child(self._name) as new,
-        ):
-            for name in old.names():
-                if name in earlier:
-                    old.remove(name)
-                elif not _is_there(new, name):
-                    _move(old, new, name)
-            self._parent.remove_folder(aside)
+        try:
+            with self._parent.child(aside) as old, self._parent.child(self._name) as new:
+                for name in old.names():
+                    if name in earlier:
+                        old.remove(name)
+                    elif not _is_there(new, name):
+                        _move(old, new, name)
+            os.rmdir(self._parent.name_of(aside), dir_fd=self._parent.fd)
+        except OSError:
+            self._leave(aside)
+
+    def _leave(self, name: str) -> None:
+        """Leave a temporary folder to the `cleanup` of a later run."""
+        self._record.add_left(f"{self._parent.where}/{name}".lstrip("/"))
 
     def _merge(self, earlier: frozenset[str], present: Collection[str]) -> None:
         """Put the files beside those of the user's, in their folder."""
@@ -212,8 +215,8 @@ class PartialFolder:
         try:
             if temporary:
                 remove_temporary(self._parent, temporary)
-        except OSError:  # removed by a later run's `cleanup`
-            self._record.add_left(f"{self._parent.where}/{temporary}".lstrip("/"))
+        except OSError:
+            self._leave(temporary)
         finally:
             self._parent.close()
 

@@ -1,5 +1,6 @@
 """Folders that are filled under a temporary name and published by one rename."""
 
+import errno
 import os
 import pathlib
 from collections.abc import Iterator
@@ -199,3 +200,24 @@ def test_a_link_in_place_of_a_temporary_folder_is_not_followed(
         reclaim(record)
     assert names(left.with_name("elsewhere")) == OLD
     assert owner.parse_name(left.name) is not None
+
+
+def test_an_old_folder_that_cannot_be_removed_is_left_to_a_later_run(
+    target: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that fails for a moment; what is new is published all the same."""
+    rmdir = os.rmdir
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with hold(tmp_path, "topics/ds_1") as record:
+        with filled(target, record, OLD) as folder:
+            monkeypatch.setattr(os, "rmdir", fail)
+            folder.publish(OLD)
+            monkeypatch.setattr(os, "rmdir", rmdir)
+        assert content(target) == dict.fromkeys(OLD, "new")
+        assert len(list(target.parent.glob(".*"))) == 1
+    with hold(tmp_path, "topics/ds_1") as record:
+        reclaim(record)
+    assert names(target.parent) == ["log.mcap"]
