@@ -13,6 +13,8 @@ from types import ModuleType
 import dagster as dg
 import pytest
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
 

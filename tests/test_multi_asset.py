@@ -23,6 +23,8 @@ from roboto_dagster import (
 from roboto_dagster.multi_asset import AssetOptions, SharedOptions
 from roboto_dagster.testing import LocalRoboto, faults
 
+pytestmark = pytest.mark.slow
+
 LISTING = "/v1/datasets/*/files/query"
 DIVIDED: Mapping[str, Sequence[str]] = {"camera": ["*.mcap"], "imu": ["*.csv"]}
 VERSION = "dagster/data_version"

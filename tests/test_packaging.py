@@ -26,7 +26,10 @@ TARGETS = {
     *("test", "test-bounds", "test-fast", "test-programs"),
 }
 
-pytestmark = pytest.mark.xdist_group("packaging")  # wheel and sdist are built once
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("packaging"),  # wheel and sdist are built once
+]
 
 TOPICS = {"topics", "topics-ros", "topics-px4"}
 # What a declared dependency is made of, or in step with: import name of the part, and of the complete one.

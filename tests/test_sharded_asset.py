@@ -19,6 +19,8 @@ from roboto_dagster import (
 )
 from roboto_dagster.testing import LocalRoboto, faults
 
+pytestmark = pytest.mark.slow
+
 FILES = 12
 SHARDS = ShardOptions(max_shards=3, min_shard_mib=1)  # four small files are a MiB of work
 ONCE_MORE = dg.RetryPolicy(max_retries=1)

@@ -28,7 +28,10 @@ from roboto_dagster.component.topics import TopicChecks, TopicExpectation, Topic
 from roboto_dagster.testing import LocalRoboto
 
 # Dagster's own loading of YAML uses old names of pydantic's.
-pytestmark = pytest.mark.filterwarnings("ignore:.* is deprecated:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* is deprecated:DeprecationWarning"),
+    pytest.mark.slow,
+]
 
 # What excludes another field stands in ALTERNATIVES.
 EVERY_FIELD = """

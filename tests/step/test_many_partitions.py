@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from roboto_dagster.outcomes import Outcome
 from roboto_dagster.step.cycles import Cycles
@@ -14,6 +15,8 @@ from roboto_dagster.step.recording import Recorder
 from roboto_dagster.step.step import LogOf, Step, StepAsset
 from roboto_dagster.step.unchanged import OnUnchanged
 from tests.reports import report
+
+pytestmark = pytest.mark.slow
 
 KEYS = [f"ds_{number:04}" for number in range(150)]
 

@@ -9,6 +9,8 @@ from roboto import File
 from roboto_dagster.sync.options import SyncOptions
 from roboto_dagster.testing import LocalRoboto
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from tests.conftest import Syncer
 

@@ -1,5 +1,6 @@
 """`LocalRoboto` under the unchanged SDK, and what it hands out."""
 
+import gc
 import os
 import socket
 import sys
@@ -22,6 +23,7 @@ from roboto.exceptions import (
 from roboto.query import Comparator, Condition, ConditionGroup, QuerySpecification, SortDirection
 
 from roboto_dagster.testing import LocalRoboto, faults
+from roboto_dagster.testing.server.moto_objects import StoredKey
 from roboto_dagster.testing.server.records import split_uri
 
 
@@ -442,6 +444,22 @@ def test_clear_empties_a_running_platform(
     Dataset.from_id(new, client).download_files(tmp_path, print_progress=False)
     assert (tmp_path / "a.bin").read_bytes() == b"new"
     assert local._running.store.size_of(*split_uri(uri)) is None  # noqa: SLF001
+
+
+def test_bytes_that_are_gone_take_no_memory(local: LocalRoboto, dataset_id: str) -> None:
+    """Objects that were replaced, removed or cleared are kept nowhere."""
+
+    def kept() -> int:
+        return sum(isinstance(each, StoredKey) for each in gc.get_objects())
+
+    before = kept()
+    for number in range(3):
+        local.add_file(dataset_id, f"{number}.bin", b"x")
+    local.replace_file(dataset_id, "0.bin", b"y")
+    local.remove_object(dataset_id, "1.bin")
+    assert kept() == before + 2
+    local.clear()
+    assert kept() == before
 
 
 def test_stop_ends_everything() -> None:

@@ -1,9 +1,11 @@
 """Moto's buckets and objects, changed so that bytes are read in pieces and senders are known already."""
 
 from collections.abc import Callable
+from typing import Any
 
 from moto.s3.models import FakeBucket, FakeKey
 from moto.s3.responses import S3Response
+from typing_extensions import Self
 
 from roboto_dagster.testing.server.auth import REGION
 from roboto_dagster.testing.server.checksums import (
@@ -23,6 +25,10 @@ class MotoBucket(FakeBucket):
 class StoredKey(FakeKey):
     """An object of moto whose bytes are a `BodyContent`: not copied, and readable in pieces."""
 
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Make one that moto does not keep: it keeps all objects of a process, to close their files."""
+        return object.__new__(cls)
+
     def __init__(
         self, name: str, content: BodyContent, facts: Fingerprint, *, bucket: str, account_id: str
     ) -> None:
@@ -40,6 +46,7 @@ class StoredKey(FakeKey):
             checksum_parts=facts.parts,
         )
         self.checksum_algorithm = facts.algorithm
+        self._value_buffer.close()  # moto's own place for the bytes, which stays empty
 
     @property
     def value(self) -> bytes:

@@ -15,6 +15,8 @@ from roboto_dagster.sync.shards.plan_file import ShardPlan, planned_rows
 from roboto_dagster.sync.shards.runs import merge_shards, plan_shards, transfer_shard
 from roboto_dagster.testing import LocalRoboto, faults
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from tests.conftest import Syncer
 

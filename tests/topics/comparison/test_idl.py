@@ -6,6 +6,8 @@ from benchmarks.topics.logs import ros
 from tests.topics.comparison.idl_texts import idl_text
 from tests.topics.ros_data import decode, faults, rows
 
+pytestmark = pytest.mark.slow
+
 STORE = ros.type_store(2)
 PACKAGES = sorted({name.split("/")[0] for name in STORE.fielddefs})
 
