@@ -1,5 +1,6 @@
 """Writes `SCALING.md`: what was measured, and which bounds hold."""
 
+import dataclasses
 import datetime as dt
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -98,26 +99,41 @@ def _at_most(what: str, state: str, delay_ms: int, seconds: float) -> Callable[.
 
 def _faster(what: str, state: str, ratio: float) -> Callable[..., str]:
     def line(found: dict[Case, Record]) -> str:
-        one, many = found.get(_thousand(state, 100, 1)), found.get(_thousand(state, 100))
-        return (
-            f"| {what} | ≥ {ratio:g} × | {one.seconds / many.seconds:.1f} × |"
-            if one and many
-            else ""
-        )
+        def in_turn(case: Case) -> Case:
+            return dataclasses.replace(case, side_by_side=1)
+
+        return _ratio(what, ratio, found, _side_by_side(found, state), in_turn)
 
     return line
 
 
 def _faster_than_sdk(found: dict[Case, Record]) -> str:
-    ours = found.get(_thousand("cold", 100))
-    sdk = [record for case, record in found.items() if case.who == SDK and case.delay_ms == 100]
-    sdk = [record for record in sdk if record.case.files_each == 1]
-    if ours is None or not sdk:
-        return ""
-    most = max(sdk, key=lambda record: record.case.datasets)
-    ratio = (most.seconds / most.case.datasets) / (ours.seconds / ours.case.datasets)
-    text = f"cold, API after 100 ms: over a loop of `download_files` ({most.case.datasets:,} datasets, a dataset's time)"
-    return f"| {text} | ≥ 10 × | {ratio:.1f} × |"
+    def by_sdk(case: Case) -> Case:
+        return dataclasses.replace(case, who=SDK, side_by_side=1)
+
+    what = "cold, API after 100 ms: 16 side by side over a loop of `download_files`"
+    return _ratio(what, 10, found, _side_by_side(found, "cold"), by_sdk)
+
+
+def _side_by_side(found: dict[Case, Record], state: str) -> Sequence[Case]:
+    cases = [_thousand(state, 100), dataclasses.replace(_thousand(state, 100), datasets=100)]
+    return [case for case in cases if case in found]
+
+
+def _ratio(
+    what: str,
+    wanted: float,
+    found: dict[Case, Record],
+    ours: Sequence[Case],
+    other_of: Callable[[Case], Case],
+) -> str:
+    """Compare the largest number of datasets that both have: the slow ones are not run with a thousand."""
+    for case in ours:
+        other = found.get(other_of(case))
+        if other is not None:
+            ratio = other.seconds / found[case].seconds
+            return f"| {what} ({case.datasets:,} datasets) | ≥ {wanted:g} × | {ratio:.1f} × |"
+    return ""
 
 
 _BOUNDS: tuple[Callable[[dict[Case, Record]], str], ...] = (
