@@ -69,11 +69,12 @@ def test_the_report_compares_what_was_measured(tmp_path: pathlib.Path) -> None:
     records = Records(tmp_path / "scaling.json")
     records.add(record(side_by_side=16, seconds=20.0))
     records.add(record(side_by_side=1, seconds=160.0))
+    records.add(record(side_by_side=16, datasets=100, seconds=2.0))
     records.add(record(SDK, datasets=100, seconds=54.0))
     text = write_report(tmp_path, records).read_text("utf-8")
     plain = text.replace("\N{MULTIPLICATION SIGN}", "x")
-    assert "16 side by side over one by one | ≥ 6 x | 8.0 x |" in plain
-    assert "a dataset's time) | ≥ 10 x | 27.0 x |" in plain
+    assert "16 side by side over one by one (1,000 datasets) | ≥ 6 x | 8.0 x |" in plain
+    assert "a loop of `download_files` (100 datasets) | ≥ 10 x | 27.0 x |" in plain
     assert "unchanged, API after 100 ms" not in plain
     assert "| 1,000 x 1 | 100 | cold | 16 | 20.00 | 20.0 |" in plain
 
