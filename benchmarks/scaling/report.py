@@ -116,8 +116,9 @@ def _faster_than_sdk(found: dict[Case, Record]) -> str:
 
 
 def _side_by_side(found: dict[Case, Record], state: str) -> Sequence[Case]:
-    cases = [_thousand(state, 100), dataclasses.replace(_thousand(state, 100), datasets=100)]
-    return [case for case in cases if case in found]
+    like = _thousand(state, 100)
+    cases = [case for case in found if dataclasses.replace(case, datasets=like.datasets) == like]
+    return sorted(cases, key=lambda case: -case.datasets)
 
 
 def _ratio(
