@@ -165,7 +165,7 @@ class DatasetAssetConfig:
         found = cls.from_metadata(asset.metadata_by_key.get(key, {}))
         if found is None:
             msg = (
-                f"The asset {key.to_user_string()} is not one of roboto_dagster: give one that "
+                f"The asset {key.to_user_string()} is no dataset asset of roboto_dagster: give one that "
                 "build_roboto_dataset_asset() or RobotoDatasetComponent has built."
             )
             raise ConfigurationError(msg)

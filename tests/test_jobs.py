@@ -54,5 +54,5 @@ def test_an_asset_of_others_is_refused() -> None:
     @dg.asset
     def other() -> None: ...
 
-    with pytest.raises(ConfigurationError, match="other is not one of roboto_dagster"):
+    with pytest.raises(ConfigurationError, match="other is no dataset asset of roboto_dagster"):
         build_roboto_dataset_job(other)

@@ -390,7 +390,7 @@ def test_foreign_asset_is_refused() -> None:
     @dg.asset
     def other() -> None: ...
 
-    with pytest.raises(ConfigurationError, match="is not one of roboto_dagster"):
+    with pytest.raises(ConfigurationError, match="is no dataset asset of roboto_dagster"):
         build_roboto_dataset_sensor(other)
 
 

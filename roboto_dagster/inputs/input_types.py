@@ -79,8 +79,8 @@ def register_input_type(annotation: Any, loader: InputLoader | None = None) -> A
     Args:
         annotation: What assets annotate. The loader that was registered last wins, also over those of
             this package.
-        loader: It is given the files of the partitions, and Dagster's context of the input, whose
-            `definition_metadata` is that of the `AssetIn`.
+        loader: It is given the files of the partitions (of a topics asset `TopicTables`), and
+            Dagster's context of the input, whose `definition_metadata` is that of the `AssetIn`.
 
     Returns:
         The loader; without one a decorator.

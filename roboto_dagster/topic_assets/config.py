@@ -24,7 +24,7 @@ OnFailure = Literal["fail", "skip"]
 """What is done about logs and topics that cannot be decoded."""
 
 _FOLDER = "roboto/topics_destination"
-_TOPICS = "roboto/topics"
+_TOPICS = "roboto/topic_patterns"
 _FIELDS = "roboto/fields"
 _ON_FAILURE = "roboto/on_failure"
 _SINGLE_KEY = "roboto/topics_of"
@@ -73,7 +73,7 @@ class Upstream:
         config = DatasetAssetConfig.from_metadata(given.metadata)
         if config is None:
             raise ConfigurationError(
-                f"upstream must deliver Roboto datasets, and {given.key.to_user_string()} is not one of roboto_dagster: give "
+                f"upstream must deliver Roboto datasets, and {given.key.to_user_string()} is no dataset asset: give "
                 "one that build_roboto_dataset_asset() or RobotoDatasetComponent has built."
             )
         return cls(asset_key=given.key, config=config, partitions_def=given.partitions_def)

@@ -10,6 +10,7 @@ import os
 import pickle
 import queue
 import signal
+import sys
 import threading
 import time
 from typing import Any, BinaryIO
@@ -21,6 +22,7 @@ _REPORT_EVERY_SECONDS = 0.5
 
 def run_worker() -> None:
     """Decode what comes by stdin until it is closed."""
+    spare_addresses()
     # An interrupt by the keyboard reaches all processes of a terminal: the one that started this one ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -30,6 +32,20 @@ def run_worker() -> None:
     threading.Thread(target=_read, args=(os.fdopen(0, "rb"), tasks), daemon=True).start()
     while True:
         _send(answers, _answer(tasks.get(), answers))
+
+
+def spare_addresses() -> None:
+    """Let Arrow take memory from the system where addresses are limited (`ulimit -v`), unless the user has chosen.
+
+    Its own allocator reserves a gigabyte of addresses at once, for which it never has memory; the codec, which then
+    gets none, ends the process. It counts only before pyarrow is imported.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 def _read(source: BinaryIO, tasks: "queue.SimpleQueue[bytes]") -> None:

@@ -261,7 +261,7 @@ def test_checks_of_what_is_no_asset_of_ours() -> None:
     @dg.asset
     def other() -> None: ...
 
-    with pytest.raises(ConfigurationError, match="other is not one of roboto_dagster"):
+    with pytest.raises(ConfigurationError, match="other is no dataset asset of roboto_dagster"):
         build_roboto_dataset_checks(other)
     with pytest.raises(ConfigurationError, match="'logs' is no asset"):
         build_roboto_dataset_checks("logs")  # type: ignore[arg-type]  # on purpose

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import pathlib
-import threading
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -19,7 +18,7 @@ from roboto_dagster import (
 from roboto_dagster.testing import LocalRoboto
 from tests.step.test_recording import statuses
 from tests.topic_assets.lab import LOG, Topics
-from tests.topic_assets.lines import InterruptingDecoder, LinesDecoder, log_of
+from tests.topic_assets.lines import LinesDecoder, log_of
 
 if TYPE_CHECKING:
     from tests.conftest import Materializer
@@ -226,7 +225,10 @@ def test_downstream_of_both_runs_in_one_run(topics: Topics) -> None:
         ({"decoders": [LinesDecoder(), LinesDecoder()]}, "names that differ"),
         ({"max_concurrent_partitions": 0}, "max_concurrent_partitions must be"),
         ({"on_unchanged": "skip"}, "on_unchanged must be"),
-        ({"metadata": {"roboto/topics": 1}}, "metadata must not hold roboto/topics"),
+        (
+            {"metadata": {"roboto/topic_patterns": 1}},
+            "metadata must not hold roboto/topic_patterns",
+        ),
         ({"owners": "me"}, "owners must be a list"),
     ],
 )
@@ -308,6 +310,25 @@ def test_every_kind_of_partitions(
     assert (tmp_path / "topics" / dataset_id / "drive.lines" / "%2Fimu.parquet").exists()
 
 
+def test_a_window_without_datasets_has_no_tables(
+    materialize: "Materializer", tmp_path: pathlib.Path
+) -> None:
+    """It is complete, and has a data version."""
+    logs = materialize.asset(partitions_def=WINDOW)
+    asset = build_roboto_topics_asset("topics", upstream=logs, destination=tmp_path / "topics")
+    result = dg.materialize(
+        [logs, asset],
+        resources=materialize.resources,
+        partition_key="2026-01-01",
+        instance=materialize.instance,
+    )
+    (event,) = result.asset_materializations_for_node("topics")
+    values = TopicsMetadata.from_metadata(event.metadata)
+    assert values is not None
+    assert (values.row_count, values.tables, values.rows_by_topic) == (0, 0, {})
+    assert versions(materialize, ["2026-01-01"]) != [None]
+
+
 def test_what_a_cancelled_run_has_not_decoded_is_known(
     topics: Topics, materialize: "Materializer"
 ) -> None:
@@ -322,23 +343,6 @@ def test_what_a_cancelled_run_has_not_decoded_is_known(
     materialize.instance.report_run_canceled(run)
     found = failures_of_run(materialize.instance, run.run_id)
     assert [(each.asset_key, each.reason) for each in found] == [(asset.key, "canceled")]
-
-
-def test_an_interrupt_leaves_what_is_complete(topics: Topics, materialize: "Materializer") -> None:
-    """The partition that was decoded by then is materialized, and nothing goes on."""
-    first, second = topics.keys
-    topics.local.replace_file(second, "drive.lines", log_of({"/imu": 2000}))
-    topics.sync()
-    manifest = topics.folder / ".roboto" / "topics" / f"{first}.parquet"
-    asset = topics.asset(decoders=[InterruptingDecoder(manifest=manifest)], processes=2)
-    result = topics.run(asset)
-    (event,) = result.get_step_failure_events()
-    assert "Interrupt" in event.event_specific_data.error.to_string()  # type: ignore[union-attr]  # a step failure's
-    records = materialize.instance.fetch_materializations(KEY, limit=10).records
-    assert [record.partition_key for record in records] == [first]
-    assert not (topics.folder / second / "drive.lines").exists()
-    left = [each.name for each in threading.enumerate() if each.name.startswith("roboto-")]
-    assert left == []
 
 
 def test_definitions_of_a_distribution_are_given_by_its_name(topics: Topics) -> None:
