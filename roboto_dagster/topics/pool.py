@@ -27,7 +27,7 @@ from typing_extensions import Self
 
 from roboto_dagster.topics.decoder import TopicFault
 from roboto_dagster.topics.log import LogResult, LogTask, decode_log
-from roboto_dagster.topics.processes import affordable_processes
+from roboto_dagster.topics.processes import affordable_processes, are_addresses_limited
 
 IN_PROCESS_BYTES = 32 * 1024 * 1024
 """So many bytes of logs are decoded in this process before others are started."""
@@ -124,6 +124,9 @@ class DecodePool:
     def _is_small(self, task: LogTask) -> bool:
         with self._lock:
             self._bytes += task.log.size_bytes
+            if are_addresses_limited():
+                # A new process has more of them to itself, and a decoder that gets none ends its process.
+                return False
             return self.size == 1 or self._bytes <= self._in_process_bytes
 
     def _elsewhere(

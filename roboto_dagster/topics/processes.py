@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 
 BYTES_PER_PROCESS = 512 * 1024 * 1024
 """What one process needs at most, with some room: decoding takes up to 400 MiB."""
@@ -27,6 +28,15 @@ def affordable_processes(*, cgroup: pathlib.Path = _CGROUP, memory: pathlib.Path
     free = [each for each in (_system_bytes(memory), _container_bytes(cgroup)) if each is not None]
     found += [each // BYTES_PER_PROCESS for each in free]
     return max(1, min(found))
+
+
+def are_addresses_limited() -> bool:
+    """Return whether each process may have so many addresses only (`ulimit -v`)."""
+    if sys.platform == "win32":
+        return False
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _processors() -> int:

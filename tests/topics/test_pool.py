@@ -213,3 +213,14 @@ def test_cancellation_reaches_a_log_that_waits_for_room(tmp_path: pathlib.Path) 
         release.set()
         thread.join()
     assert not (tmp_path / "logs" / "b.pid").exists()
+
+
+def test_where_addresses_are_limited_a_log_has_its_own_process(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder that gets no memory ends its process: that is a failure of the log, not the end of the run."""
+    monkeypatch.setattr("roboto_dagster.topics.pool.are_addresses_limited", lambda: True)
+    task = task_of(tmp_path, "a.log", "die")
+    with DecodePool(1) as pool:
+        assert [fault.code for fault in pool.decode(task).faults] == ["PROCESS_DIED"]
+    assert pid_of(task) != os.getpid()
