@@ -118,6 +118,9 @@ def decode_log(task: LogTask, on_rows: Callable[[int], None] = lambda _: None) -
         raise
     except OSError as error:
         result = LogResult(faults=[local_fault(error)])
+    except MemoryError:
+        reason = "there is not enough memory to write its tables"
+        result = LogResult(faults=[TopicFault(topic=None, code="PROCESS_DIED", reason=reason)])
     except Exception as error:  # other logs go on
         logger.exception("%s could not be decoded", one_line(task.log.local_path))
         reason = f"{type(error).__name__}: {error}"

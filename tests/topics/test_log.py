@@ -407,6 +407,18 @@ def test_a_bug_of_ours_fails_one_log(
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_too_little_memory_is_named(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a limit of the process is reached while its tables are written."""
+
+    def finish(_: table_set.TableSet) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(table_set.TableSet, "finish", finish)
+    assert codes(decode_log(task_of(tmp_path, ("/a", [1])))) == [(None, "PROCESS_DIED")]
+
+
 def test_a_topic_without_rows_is_a_table_without_rows(tmp_path: pathlib.Path) -> None:
     """All readers take it."""
     decode_log(task_of(tmp_path, ("/a", [])))
