@@ -10,12 +10,12 @@ import os
 import pickle
 import queue
 import signal
-import sys
 import threading
 import time
 from typing import Any, BinaryIO
 
 from roboto_dagster.topics.log import LogTask, decode_log
+from roboto_dagster.topics.processes import are_addresses_limited
 
 _REPORT_EVERY_SECONDS = 0.5
 
@@ -40,11 +40,7 @@ def spare_addresses() -> None:
     Its own allocator reserves a gigabyte of addresses at once, for which it never has memory; the codec, which then
     gets none, ends the process. It counts only before pyarrow is imported.
     """
-    if sys.platform == "win32":
-        return
-    import resource
-
-    if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+    if are_addresses_limited():
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
