@@ -26,7 +26,7 @@ from roboto_dagster.topic_assets.config import TopicsAssetConfig
 from roboto_dagster.topics.topic_filter import TopicFilter
 
 _DESCRIPTIONS = {
-    "rate": "Each table of {topic} has {bounds} rows a second.",
+    "rate": "Each table of {topic} has {bounds} rows per second.",
     "max_gap": "No table of {topic} has more than {bounds} s between two rows.",
     "monotonic": "The rows of each table of {topic} are in the order of time.",
 }
@@ -135,12 +135,12 @@ def _names(patterns: Mapping[str, Any]) -> dict[str, str]:
 def _check_topics(topics: Any) -> None:
     if not isinstance(topics, Mapping) or not topics:
         raise ConfigurationError(
-            f"topics must be expectations by topic, such as {{'/imu': TopicCheck(rate=(90, 110))}}, not {topics!r}."
+            f"topics must map topics to TopicCheck objects, such as {{'/imu': TopicCheck(rate=(90, 110))}}, not {topics!r}."
         )
     for pattern, check in topics.items():
         if not isinstance(pattern, str) or not pattern or pattern.startswith("!"):
             raise ConfigurationError(
-                f"topics must have names or patterns such as '/imu*', not {pattern!r}."
+                f"topics must have topics or patterns such as '/imu*' as keys, none with `!`, not {pattern!r}."
             )
         if not isinstance(check, TopicCheck):
             raise ConfigurationError(

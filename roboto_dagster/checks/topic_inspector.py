@@ -2,7 +2,7 @@
 
 | inspection | violated by a table |
 |---|---|
-| `rate` | whose rows a second are out of bounds |
+| `rate` | whose rows per second are out of bounds |
 | `max_gap` | with more time between two rows |
 | `monotonic` | with rows earlier than the row before them |
 
@@ -42,7 +42,8 @@ class TopicCheck:
     """What is expected of the tables of a topic; each expectation is a check of its own.
 
     Attributes:
-        rate: Least and most rows a second, from the first to the last row of a table; None for no bound. Default: no check.
+        rate: Lowest and highest number of rows per second, from the first to the last row of a table; None for no bound.
+            Default: no check.
         max_gap: The longest time without a row, in seconds. Default: no check.
         monotonic: Whether no row is earlier than the one before it. Default False: no check.
         required: Whether a partition without the topic violates the checks. Default True.
@@ -84,7 +85,7 @@ def _checked_rate(rate: Any) -> tuple[float | None, float | None]:
     )
     if not is_pair or not is_number or bounds == [None, None]:
         raise ConfigurationError(
-            f"rate must be the least and the most rows a second, such as (90, 110) or (90, None), not {rate!r}."
+            f"rate must be the lowest and the highest number of rows per second, such as (90, 110) or (90, None), not {rate!r}."
         )
     least, most = bounds
     if least is not None and most is not None and least > most:
@@ -175,7 +176,7 @@ class TopicInspector:
         return rows
 
 
-_ADVICE = "Look at the recording: the tables have what the logs have."
+_ADVICE = "Check how the topic was recorded: the tables hold what the logs hold."
 
 
 def _changed_at(manifest: pathlib.Path) -> tuple[int, int]:
@@ -195,7 +196,7 @@ def _problem(row: RecordedTopic, name: str, bounds: Any) -> str | None:
 
 
 def _named(row: RecordedTopic) -> str:
-    return "" if row.topic is None else f"{one_line(row.topic)} "
+    return "the log " if row.topic is None else f"{one_line(row.topic)} "
 
 
 def _rate_problem(row: RecordedTopic, bounds: Sequence[float | None]) -> str | None:
@@ -208,7 +209,7 @@ def _rate_problem(row: RecordedTopic, bounds: Sequence[float | None]) -> str | N
     wanted = (
         f"{'any' if least is None else f'{least:g}'} to {'any' if most is None else f'{most:g}'}"
     )
-    return None if is_right else f"has {rate:.4g} rows a second, and {wanted} are expected"
+    return None if is_right else f"has {rate:.4g} rows per second; expected {wanted}"
 
 
 def _gap_problem(row: RecordedTopic, longest: float) -> str | None:
@@ -218,7 +219,7 @@ def _gap_problem(row: RecordedTopic, longest: float) -> str | None:
     return (
         None
         if seconds <= longest
-        else f"has no row for {seconds:.4g} s, and {longest:g} s is allowed"
+        else f"has no row for {seconds:.4g} s; at most {longest:g} s are allowed"
     )
 
 

@@ -189,7 +189,7 @@ class TopicTables(Mapping[str, TopicData]):
         """
         if len(self) > 1:
             raise ConfigurationError(
-                f"There are {len(self)} topics, and one table was asked for: name one by AssetIn(metadata="
+                f"There are {len(self)} topics, and the input loads one: name it with AssetIn(metadata="
                 f'{{"topic": "/imu"}}). The topics are {some(list(self))}.'
             )
         return self.matching("**")

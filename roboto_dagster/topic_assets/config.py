@@ -62,7 +62,7 @@ class Upstream:
             if len(given.keys) != 1:
                 key = min(given.keys)
                 raise ConfigurationError(
-                    f"upstream must be one asset, and {given.op.name} has {len(given.keys)}: give one of them, such as "
+                    f"upstream must be one asset, and {given.op.name} has {len(given.keys)}: give the spec of one, such as "
                     f"{given.op.name}.get_asset_spec({key.path!r})."
                 )
             given = given.get_asset_spec(given.key)
@@ -124,7 +124,7 @@ class TopicsAssetConfig:
         if folder == upstream.config.folder:
             raise ConfigurationError(
                 f"destination must be another folder than that of {upstream.asset_key.to_user_string()}, {folder}: the tables "
-                "of a log are in a folder of the log's name."
+                "of a log are written to a folder with the log's name."
             )
         return cls(
             folder=folder,
@@ -199,7 +199,8 @@ class TopicsAssetConfig:
         )
         if found is None:
             raise ConfigurationError(
-                f"{given!r} is no topics asset: give one that build_roboto_topics_asset() or RobotoDatasetComponent has built."
+                f"{_shown(asset)} is no topics asset: give one that "
+                "build_roboto_topics_asset() or RobotoDatasetComponent has built."
             )
         return found
 
@@ -216,9 +217,16 @@ class TopicsAssetConfig:
         key = partition_key or self.dataset_id
         if key is None:
             raise ConfigurationError(
-                f"The asset {asset_key.to_user_string()} has partitions: name the one that is meant."
+                f"The asset {asset_key.to_user_string()} has partitions: give the key of one of them."
             )
         return manifest_path(self.destination, asset_key.to_user_string(), key)
+
+
+def _shown(asset: Any) -> str:
+    """Return what to call what a user has given: an asset's key, or the value."""
+    if isinstance(asset, dg.AssetsDefinition):
+        return ", ".join(sorted(key.to_user_string() for key in asset.keys))
+    return repr(asset)
 
 
 def topics_code_version(options: TopicsOptions, on_failure: OnFailure) -> str:

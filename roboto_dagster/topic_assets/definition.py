@@ -185,11 +185,11 @@ def checked_decoders(decoders: Any) -> tuple[LogDecoder, ...] | None:
         texts = [getattr(each, name, None) for name in ("name", "version")]
         if isinstance(each, type) or not is_decoder or not all(isinstance(t, str) for t in texts):
             raise ConfigurationError(
-                f"decoders must hold objects with name, version, claims() and batches() (see LogDecoder), not {each!r}."
+                f"decoders must hold objects with name, version, claims() and batches(), as LogDecoder has them, not {each!r}."
             )
     names = [each.name for each in found]
     if len(set(names)) != len(names):
         raise ConfigurationError(
-            f"decoders must have names that differ, which the manifest records: {', '.join(names)}."
+            f"decoders must have different names, since the manifest records them: {', '.join(names)}."
         )
     return found

@@ -97,14 +97,14 @@ def complete_tables(
     if failed and config.on_failure == "fail":
         raise MissingPartitionError(
             f"{where}: {len(failed)} of its logs and topics could not be decoded by the last run: {_named(failed)}. "
-            "Materialize the partition again before what depends on it."
+            'Fix what that run\'s failure names, then materialize the partition again; on_failure="skip" loads it without them.'
         )
     tables = [each for each in rows if each.path is not None]
     with LocalTree(config.destination) as tree:
         lost = [each for each in tables if not _is_on_disk(tree, config, each)]
     if lost:
         raise ManifestError(
-            f"{where}: {count(len(lost), 'table')} of {len(tables)} missing on disk, or not as written: "
+            f"{where}: {len(lost)} of {count(len(tables), 'table')} missing on disk, or of another size than written: "
             f"{_named(lost)}. Materialize the partition again before what depends on it."
         )
     return rows

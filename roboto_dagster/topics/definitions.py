@@ -236,7 +236,7 @@ def _read_message(name: str, text: str, is_ros1: bool) -> MessageDefinition:  # 
         field = _FIELD.fullmatch(plain)
         if field is None or field["name"] in fields:
             raise UndecodableError(
-                "INVALID_DEFINITION", f"{name} has a line that cannot be read: {plain!r}"
+                "INVALID_DEFINITION", f"{name} has a line that is no field: {plain!r}"
             )
         fields[field["name"]] = _read_field(field)
     return MessageDefinition(name=name, fields=tuple(fields.values()), constants=constants)
@@ -284,5 +284,6 @@ def _check_empty_arrays(definition: RosDefinition) -> None:
                 )
             if field.type_name == "wstring":
                 raise UndecodableError(
-                    "UNSUPPORTED_TYPE", f"{message.name}.{field.name} is a wstring"
+                    "UNSUPPORTED_TYPE",
+                    f"{message.name}.{field.name} has the type wstring, which no decoder reads",
                 )

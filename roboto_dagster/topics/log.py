@@ -226,7 +226,7 @@ class _LogRun:
         try:
             before = self._identity()
             if before[1] != self._task.log.size_bytes:
-                reason = f"{before[1]} bytes on disk, {self._task.log.size_bytes} delivered"
+                reason = f"the log on disk has {before[1]} bytes, not the {self._task.log.size_bytes} that were delivered"
                 yield TopicFault(topic=None, code="CHANGED", reason=reason)
                 return
             for item in decoded(self._task):

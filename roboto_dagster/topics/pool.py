@@ -218,10 +218,10 @@ class _Process:
     def _died(self) -> LogResult:
         self.end()
         code = self._process.returncode
-        ended = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        # 9: what the system sends where memory is short.
-        hint = ", as the system does where memory is short" if code == -9 else ""
-        reason = f"the process that decoded the log ended {ended}{hint}"
+        ended = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        # 9: the kernel kills a process so when memory runs out.
+        hint = ", which the system sends when memory runs out" if code == -9 else ""
+        reason = f"the process that decoded the log {ended}{hint}"
         return LogResult(faults=[TopicFault(topic=None, code="PROCESS_DIED", reason=reason)])
 
     def end(self) -> None:

@@ -95,7 +95,7 @@ class PartitionState:
         kept = set(results) - {"removed", "absent"}
         if kept:
             reasons = ", ".join(sorted(kept))
-            line = f"tables of {one_line(path)}, which is gone, were kept ({reasons})"
+            line = f"{one_line(path)} is no longer delivered upstream, but some of its tables were kept ({reasons})"
             self._settings.log(logging.WARNING, line)
         if not any(row.status == "skipped" for row in self._rows.get(path, ())):
             self._rows.pop(path, None)
@@ -131,7 +131,10 @@ class PartitionState:
             if self._failure_lines < _MAX_FAILURE_LINES:
                 self._settings.log(logging.WARNING, str(failure))
             elif self._failure_lines == _MAX_FAILURE_LINES:
-                self._settings.log(logging.WARNING, "More failed; the manifest has all of them.")
+                self._settings.log(
+                    logging.WARNING,
+                    f"More logs or topics failed; all are in the manifest {self._settings.manifest}.",
+                )
 
     @contextlib.contextmanager
     def written_at_the_end(self) -> Iterator[None]:

@@ -39,11 +39,12 @@ class TopicFilter:
             )
         if not _is_by_text(self.fields, _is_texts):
             raise ConfigurationError(
-                f"fields must be lists of names by topic, such as {{'/odom': ['pose.pose']}}, not {self.fields!r}."
+                f"fields must map topics to lists of field names, such as {{'/odom': ['pose.pose']}}, not {self.fields!r}."
             )
         if not _is_by_text(self.ros_definitions, lambda given: isinstance(given, str)):
             raise ConfigurationError(
-                "ros_definitions must be definitions, as texts, by the name of their type."
+                "ros_definitions must map type names to the texts of their definitions, such as "
+                "{'my_msgs/msg/Level': 'float64 level'}, or name a ROS 2 distribution, such as 'humble'."
             )
         for pattern in (*self.topics, *self.fields):
             _expression(pattern.removeprefix("!"))
@@ -91,12 +92,12 @@ def pattern_matches(pattern: str, topic: str) -> bool:
 @functools.lru_cache(maxsize=1024)
 def _expression(pattern: str) -> re.Pattern[str]:
     if not pattern:
-        raise ConfigurationError("A pattern of topics is empty: name a topic, or leave it out.")
+        raise ConfigurationError("A topic pattern is empty: name a topic in it, or remove it.")
     try:
         return re.compile("".join(map(_translated, _TOKENS.findall(pattern))), re.DOTALL)
     except re.error as error:
         raise ConfigurationError(
-            f"Pattern of topics {pattern!r} cannot be read: {error}."
+            f"The topic pattern {pattern!r} is not valid: {error}. Correct the pattern."
         ) from None
 
 

@@ -96,7 +96,9 @@ def test_what_was_not_seen_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> Non
         "max_gap": ["/imu could not be decoded: MISSING_DEFINITION"]
     }
     log = dataclasses.replace(failed, topic=None, code="TRUNCATED")
-    assert problems(monkeypatch, check, log) == {"max_gap": ["could not be decoded: TRUNCATED"]}
+    assert problems(monkeypatch, check, log) == {
+        "max_gap": ["the log could not be decoded: TRUNCATED"]
+    }
 
 
 def test_a_pattern_stands_for_each_topic(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,9 +143,9 @@ def test_checks_have_names_that_differ(topics: Topics) -> None:
 @pytest.mark.parametrize(
     ("check", "description"),
     [
-        (TopicCheck(rate=(90, 110)), "Each table of `/imu` has 90 to 110 rows a second."),
-        (TopicCheck(rate=(0.5, None)), "Each table of `/imu` has at least 0.5 rows a second."),
-        (TopicCheck(rate=(None, 110)), "Each table of `/imu` has at most 110 rows a second."),
+        (TopicCheck(rate=(90, 110)), "Each table of `/imu` has 90 to 110 rows per second."),
+        (TopicCheck(rate=(0.5, None)), "Each table of `/imu` has at least 0.5 rows per second."),
+        (TopicCheck(rate=(None, 110)), "Each table of `/imu` has at most 110 rows per second."),
         (TopicCheck(max_gap=0.5), "No table of `/imu` has more than 0.5 s between two rows."),
     ],
 )

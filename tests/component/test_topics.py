@@ -70,8 +70,8 @@ def test_a_translated_key_is_that_of_checks_too() -> None:
         ({"name": "a//b"}, "name must be"),
         ({"checks": {"topics": {"/imu": {}}}}, "expects nothing"),
         ({"checks": {"topics": {"/imu": {"rate": [1]}}}}, "rate must be"),
-        ({"checks": {"topics": {}}}, "topics must be expectations"),
-        ({"ros_definitions": "hydro"}, "no distribution"),
+        ({"checks": {"topics": {}}}, "topics must map topics to TopicCheck"),
+        ({"ros_definitions": "hydro"}, "no definitions of the ROS 2 distribution"),
     ],
 )
 def test_what_cannot_work_is_refused(wrong: dict[str, Any], message: str) -> None:

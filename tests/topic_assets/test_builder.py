@@ -222,7 +222,7 @@ def test_downstream_of_both_runs_in_one_run(topics: Topics) -> None:
         ({"durability": "all"}, "durability must be"),
         ({"decoders": LinesDecoder()}, "decoders must be a list"),
         ({"decoders": [LinesDecoder]}, "decoders must hold objects"),
-        ({"decoders": [LinesDecoder(), LinesDecoder()]}, "names that differ"),
+        ({"decoders": [LinesDecoder(), LinesDecoder()]}, "different names"),
         ({"max_concurrent_partitions": 0}, "max_concurrent_partitions must be"),
         ({"on_unchanged": "skip"}, "on_unchanged must be"),
         (
@@ -351,7 +351,9 @@ def test_definitions_of_a_distribution_are_given_by_its_name(topics: Topics) -> 
     definitions = ros_distribution_definitions("humble")
     same = topics.asset(ros_definitions=definitions).get_asset_spec(KEY)
     assert by_name.code_version == same.code_version
-    with pytest.raises(ConfigurationError, match="no distribution 'hydro'"):
+    with pytest.raises(
+        ConfigurationError, match="no definitions of the ROS 2 distribution 'hydro'"
+    ):
         topics.asset(ros_definitions="hydro")
 
 

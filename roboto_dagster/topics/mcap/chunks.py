@@ -40,7 +40,7 @@ def chunk_records(record: bytes) -> bytes:
     records = _unpacked(compression, data, size)
     if len(records) != size:
         raise UndecodableError(
-            "CORRUPT", f"a chunk states {size} bytes and unpacks to {len(records)}"
+            "CORRUPT", f"a chunk states {size} bytes and is decompressed to {len(records)}"
         )
     if crc and zlib.crc32(records) != crc:
         raise UndecodableError("CORRUPT", "the CRC of a chunk is wrong")
@@ -52,7 +52,7 @@ def _unpacked(compression: str, data: memoryview, size: int) -> bytes:
     if unpack is None:
         raise UndecodableError(
             "UNSUPPORTED_COMPRESSION",
-            f"a chunk is compressed with {compression!r}, which is not read",
+            f"a chunk is compressed with {compression!r}, which MCAP does not define",
         )
     try:
         return unpack(data, size)
@@ -61,7 +61,7 @@ def _unpacked(compression: str, data: memoryview, size: int) -> bytes:
     except (
         Exception
     ) as error:  # zstandard and lz4 have errors of many types, RuntimeError among them
-        raise UndecodableError("CORRUPT", f"a chunk cannot be unpacked: {error}") from error
+        raise UndecodableError("CORRUPT", f"a chunk cannot be decompressed: {error}") from error
 
 
 def _zstd(data: memoryview, size: int) -> bytes:
@@ -69,7 +69,7 @@ def _zstd(data: memoryview, size: int) -> bytes:
 
     # It allocates what the frame states, whatever the limit.
     if zstandard.frame_content_size(data) not in {-1, size}:
-        raise UndecodableError("CORRUPT", "a chunk and what it is packed in state different sizes")
+        raise UndecodableError("CORRUPT", "a chunk and its compressed data state different sizes")
     return _zstd_decompressor().decompress(data, max_output_size=size) if size else b""
 
 
@@ -87,7 +87,7 @@ def _lz4(data: memoryview, size: int) -> bytes:
     unpacked: bytes = decompressor.decompress(data, max_length=size)
     if not decompressor.eof and decompressor.decompress(b"", max_length=1):
         raise UndecodableError(
-            "CORRUPT", f"a chunk unpacks to more than the {size} bytes that it states"
+            "CORRUPT", f"a chunk is decompressed to more than the {size} bytes that it states"
         )
     return unpacked
 

@@ -112,7 +112,7 @@ class McapLog:
     def _counted(self, records: bytes, start: int, end: int) -> tuple[int, int, int, int] | None:
         """Count a message, and return its head; None if its topic is skipped."""
         if end - start < _MESSAGE.size:
-            raise UndecodableError("CORRUPT", "a message is shorter than its head")
+            raise UndecodableError("CORRUPT", "a message is shorter than its header")
         head: tuple[int, int, int, int] = _MESSAGE.unpack_from(records, start)
         channel_id = head[0]
         if channel_id not in self.channels:
@@ -190,7 +190,7 @@ class _Source:
             opcode, length = _RECORD.unpack(head)
             if opcode == 0:
                 raise UndecodableError(
-                    "CORRUPT", "a record has the type 0, as where zeros were written"
+                    "CORRUPT", "a record has the type 0, as in a file that was filled up with zeros"
                 )
             if opcode not in _PARSED:
                 self._skip(length)
@@ -229,7 +229,7 @@ class _Source:
             )
         if magic != MAGIC:
             raise UndecodableError(
-                "CORRUPT", f"the {which} bytes of the file are not those of MCAP"
+                "CORRUPT", f"the {which} bytes of the file are not those of an MCAP file"
             )
 
     def _read(self, length: int) -> bytes:

@@ -93,7 +93,9 @@ class _McapDecoding:
             try:
                 self._tables[key] = channel_table(channel, schema, self._topics)
             except RecursionError:
-                raise UndecodableError("INVALID_DEFINITION", "it is nested too deeply") from None
+                raise UndecodableError(
+                    "INVALID_DEFINITION", "the definition is nested too deeply"
+                ) from None
         self._by_channel[channel_id] = self._tables[key]
         return self._tables[key]
 

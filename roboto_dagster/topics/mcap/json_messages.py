@@ -221,7 +221,7 @@ def _loaded(payloads: Sequence[bytes]) -> tuple[list[Any], UndecodableError | No
         for payload in payloads:
             values.append(json.loads(str(payload, _ENCODING)))  # noqa: PERF401 - those before an error are kept
     except (ValueError, RecursionError) as error:
-        return values, UndecodableError("CORRUPT", f"it is not JSON: {error}")
+        return values, UndecodableError("CORRUPT", f"the payload is not JSON: {error}")
     return values, None
 
 

@@ -86,7 +86,7 @@ class ProtobufPayloads:
             for payload in payloads:
                 messages.append(self._decode(payload))  # noqa: PERF401 - those before an error are kept
         except (ProtobufError, ValueError) as error:
-            fault = UndecodableError("CORRUPT", f"it is no message of its type: {error}")
+            fault = UndecodableError("CORRUPT", f"the payload is no message of its type: {error}")
         arrays = [build(messages) for _, build in self._members]
         times = header_time(self._fields, arrays)
         yield Columns(rows=len(messages), fields=self._fields, arrays=arrays, header_time=times)

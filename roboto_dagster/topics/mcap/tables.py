@@ -82,11 +82,11 @@ def _payloads_for(message_encoding: str, schema_encoding: str) -> _MakePayloads:
         return _json
     if not schema_encoding and message_encoding in {"cdr", "ros1", "protobuf"}:
         raise UndecodableError(
-            "MISSING_DEFINITION", f"the log has no definition of its {message_encoding} messages"
+            "MISSING_DEFINITION", f"the log has no definition of the {message_encoding} messages"
         )
     raise UndecodableError(
         "UNSUPPORTED_ENCODING",
-        f"messages are encoded as {message_encoding!r}, with definitions as {schema_encoding!r}",
+        f"messages are encoded as {message_encoding!r}, and their definitions as {schema_encoding!r}",
     )
 
 

@@ -91,43 +91,46 @@ class BagReader:
             if index or error.code != "TRUNCATED":
                 raise
         if index == 0:  # and it may end within a record
-            raise UndecodableError("UNINDEXED", "it has no index, as its recorder did not close it")
+            raise UndecodableError(
+                "UNINDEXED", "the bag has no index, as its recorder did not close it"
+            )
         if not is_indexed:
-            raise UndecodableError("TRUNCATED", f"it ends before its index at byte {index}")
+            raise UndecodableError("TRUNCATED", f"the bag ends before its index at byte {index}")
         self._stream.seek(index)
         stated = stated_counts(self._stream, connections, chunks)
         if stated != self._read:
             counts = sum(self._read.values()), sum(stated.values())
             raise UndecodableError(
-                "COUNT_MISMATCH", "it holds {} messages, and states {}".format(*counts)
+                "COUNT_MISMATCH", "the bag holds {} messages and states {}".format(*counts)
             )
 
     def _check_version(self) -> None:
         line = self._stream.first_line()
         found = _VERSION.fullmatch(line)
         if not line:
-            raise UndecodableError("TRUNCATED", "it is empty")
+            raise UndecodableError("TRUNCATED", "the file is empty")
         if found is None:
             is_cut = self._stream.size < len(b"#ROSBAG V2.0\n")
             raise UndecodableError(
-                "TRUNCATED" if is_cut else "CORRUPT", "its first line is not a bag's"
+                "TRUNCATED" if is_cut else "CORRUPT",
+                "the first line of the file is not that of a bag",
             )
         if found.groups() != (b"2", b"0"):
             version = line.decode().strip()
             raise UndecodableError(
-                "UNSUPPORTED_VERSION", f"it is {version}; `rosbag fix` converts it"
+                "UNSUPPORTED_VERSION", f"the format is {version}; `rosbag fix` converts the bag"
             )
 
     def _bag_header(self) -> tuple[int, int, int]:
         """Return where the index begins, how many connections there are, and how many chunks."""
         header = self._stream.header()
         if header is None:
-            raise UndecodableError("TRUNCATED", "it ends after its first line")
+            raise UndecodableError("TRUNCATED", "the bag ends after its first line")
         if field(header, "uint8", "op") != RecordType.BAGHEADER:
-            raise UndecodableError("CORRUPT", "it does not begin with the header of a bag")
+            raise UndecodableError("CORRUPT", "the file does not begin with the header of a bag")
         if header.get("encryptor"):
             raise UndecodableError(
-                "ENCRYPTED", f"it is encrypted by {field(header, 'string', 'encryptor')}"
+                "ENCRYPTED", f"the bag is encrypted by {field(header, 'string', 'encryptor')}"
             )
         self._stream.skip_data()
         counts = (field(header, "uint32", name) for name in ("conn_count", "chunk_count"))
@@ -204,7 +207,7 @@ class BagReader:
         stored = self._stream.rest(MAX_CHUNK_BYTES)
         with contextlib.suppress(UndecodableError):
             yield from self._chunk_messages(beginning_of(stored, compression))
-        raise UndecodableError("TRUNCATED", "it ends within a chunk")
+        raise UndecodableError("TRUNCATED", "the bag ends within a chunk")
 
     def _chunk_messages(self, chunk: bytes) -> Iterator[_Message]:
         position = 0

@@ -48,7 +48,7 @@ def read_size(stream: BinaryIO) -> int | None:
     if len(data) == _UINT32.size:
         return int(_UINT32.unpack(data)[0])
     if data:
-        raise UndecodableError("TRUNCATED", "it ends within a record")
+        raise UndecodableError("TRUNCATED", "the bag ends within a record")
     return None
 
 
@@ -60,7 +60,7 @@ def required_size(stream: BinaryIO) -> int:
     """
     size = read_size(stream)
     if size is None:
-        raise UndecodableError("TRUNCATED", "it ends within a record")
+        raise UndecodableError("TRUNCATED", "the bag ends within a record")
     return size
 
 
@@ -80,7 +80,7 @@ def read_exactly(stream: BinaryIO, size: int, most: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
         raise UndecodableError(
-            "TRUNCATED", f"it ends {size - len(data)} bytes before the end of a record"
+            "TRUNCATED", f"the bag ends {size - len(data)} bytes before the end of a record"
         )
     return data
 
@@ -128,7 +128,7 @@ def decompressed(data: bytes, compression: str, size: int) -> bytes:
         UndecodableError: The chunk is damaged, or its compression unknown.
     """
     if size > MAX_CHUNK_BYTES:
-        raise UndecodableError("TOO_LARGE", f"a chunk of it has {size} bytes")
+        raise UndecodableError("TOO_LARGE", f"a chunk of the bag has {size} bytes")
     if compression == "none":
         records = data
     elif compression in _DECOMPRESSORS:
@@ -138,7 +138,7 @@ def decompressed(data: bytes, compression: str, size: int) -> bytes:
             "UNSUPPORTED_COMPRESSION", f"a chunk is compressed with {compression!r}"
         )
     if len(records) != size:
-        raise UndecodableError("CORRUPT", f"a chunk has another size than {size} bytes")
+        raise UndecodableError("CORRUPT", f"a chunk does not have the {size} bytes that it states")
     return records
 
 

@@ -83,7 +83,7 @@ class BagStream:
     def skip(self, size: int) -> None:
         """Leave out data whose size was read."""
         if self._stream.seek(size, io.SEEK_CUR) > self.size:
-            raise UndecodableError("TRUNCATED", "it ends within a record")
+            raise UndecodableError("TRUNCATED", "the bag ends within a record")
 
 
 def stated_counts(stream: BagStream, connections: int, chunks: int) -> collections.Counter[int]:
@@ -112,6 +112,6 @@ def stated_counts(stream: BagStream, connections: int, chunks: int) -> collectio
 def _index_header(stream: BagStream, expected: RecordType) -> None:
     header = stream.header()
     if header is None:
-        raise UndecodableError("TRUNCATED", "it ends within its index")
+        raise UndecodableError("TRUNCATED", "the bag ends within its index")
     if field(header, "uint8", "op") != expected:
         raise UndecodableError("CORRUPT", "its index is damaged")

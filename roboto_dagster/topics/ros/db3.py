@@ -64,7 +64,7 @@ class Db3Reader:
         """Return what is wrong if there is a file in which SQLite keeps rows until the database is closed."""
         path = self._path.with_name(self._path.name + suffix)
         if path.is_file() and path.stat().st_size:
-            return UndecodableError("UNFINISHED", f"rows are still in {path.name} beside it")
+            return UndecodableError("UNFINISHED", f"rows are still in {path.name}, beside the log")
         return None
 
     def _check_size(self) -> None:
@@ -84,9 +84,7 @@ class Db3Reader:
             pages = int.from_bytes(head[28:32], "big")
         stated = pages * page_size
         if size < max(stated, _HEAD_BYTES):
-            reason = (
-                f"it has {size} bytes of {max(stated, _HEAD_BYTES)}, and no row of it is certain"
-            )
+            reason = f"the file has {size} of {max(stated, _HEAD_BYTES)} bytes, and none of its rows can be trusted"
             raise UndecodableError("TRUNCATED", reason)
 
     def _opened(self) -> sqlite3.Connection:
@@ -100,7 +98,7 @@ class Db3Reader:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         if not tables >= {"topics", "messages"}:
             raise UndecodableError(
-                "CORRUPT", "it has no tables `topics` and `messages`, so it is no bag"
+                "CORRUPT", "the file has no tables `topics` and `messages`, so it is no bag"
             )
         definitions = _definitions(database) if "message_definitions" in tables else {}
         return {

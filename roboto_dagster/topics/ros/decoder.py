@@ -58,5 +58,5 @@ class CompressedBagDecoder(LibraryDecoder):
         self, path: pathlib.Path, topics: TopicFilter
     ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
         del topics
-        reason = f"{path.name} is compressed as a file"
+        reason = f"the file {path.name} itself is compressed"
         yield TopicFault(topic=None, code="UNSUPPORTED_COMPRESSION", reason=reason)

@@ -35,7 +35,7 @@ def ros_distribution_definitions(distribution: str) -> dict[str, str]:
     }
     if distribution.lower() not in known:
         raise ConfigurationError(
-            f"ROS 2 has no distribution {one_line(distribution)!r} here: give one of {', '.join(known)}."
+            f"There are no definitions of the ROS 2 distribution {one_line(distribution)!r}: give one of {', '.join(known)}."
         )
     store = get_typestore(known[distribution.lower()])
     return {

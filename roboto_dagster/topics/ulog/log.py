@@ -62,7 +62,7 @@ def _definitions_fault(stream: UlogStream) -> TopicFault | None:
     try:
         code = stream.read_definitions()
     except ULogIncompatibleFlagException:
-        return _fault("UNSUPPORTED_VERSION", "it has a flag of a later version of ULog")
+        return _fault("UNSUPPORTED_VERSION", "the log has a flag of a later version of ULog")
     except ULogException as error:
         is_short = "too short" in str(error)
         return _fault("TRUNCATED" if is_short else "CORRUPT", str(error).rstrip("."))
@@ -70,7 +70,10 @@ def _definitions_fault(stream: UlogStream) -> TopicFault | None:
         return None
     is_cut = code == "TRUNCATED"
     return _fault(
-        code, "it ends within its definitions" if is_cut else "its definitions are damaged"
+        code,
+        "the log ends within its definitions"
+        if is_cut
+        else "the definitions of the log are damaged",
     )
 
 
@@ -101,7 +104,7 @@ class _Log:
         yield from self._event_rows(DROPOUTS, self._stream.dropouts)
         yield from self._notes()
         if self._stream.file_corruption:
-            yield _fault("CORRUPT", "messages in it are damaged or missing")
+            yield _fault("CORRUPT", "messages of the log are damaged or missing")
 
     def _batch(self, topic: str, make: Callable[[], TopicBatch]) -> Iterator[Found]:
         if topic in self._failed:
@@ -138,7 +141,7 @@ class _Log:
     def _untimed(self) -> Iterator[TopicFault]:
         for topic in self._stream.take_untimed():
             if topic not in self._failed:
-                yield self._failure(topic, "NO_TIMESTAMP", "its messages have no 64-bit timestamp")
+                yield self._failure(topic, "NO_TIMESTAMP", "the messages have no 64-bit timestamp")
 
     def _notes(self) -> Iterator[TopicNote]:
         for table in self._tables.values():

@@ -48,7 +48,9 @@ def test_a_bag_recorded_before_iron(tmp_path: pathlib.Path) -> None:
 
 def test_an_unknown_distribution() -> None:
     """The message names those that there are."""
-    with pytest.raises(ConfigurationError, match=r"no distribution 'windows' here.*humble"):
+    with pytest.raises(
+        ConfigurationError, match=r"no definitions of the ROS 2 distribution 'windows'.*humble"
+    ):
         ros_distribution_definitions("windows")
 
 
