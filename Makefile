@@ -84,7 +84,7 @@ types: $(VENV)/.dev ## check types, strictly
 images: $(VENV)/.dev ## take the pictures in docs/images again, from the UI in a browser
 	UI_IMAGES=docs/images $(RUN) pytest -m ui $(ARGS)
 
-bench: $(VENV)/.bench ## measure the engine side by side with its peers
+bench: $(VENV)/.bench ## measure the engine and its peers (ARGS="--parts topics": topics as tables)
 	$(RUN) benchmarks $(ARGS)
 
 lock: $(VENV)/.uv ## resolve requirements/ again (ARGS=--upgrade for newer versions)

@@ -46,10 +46,10 @@ def _opening() -> str:
 
 Written by `python -m benchmarks.topics` on {today}: {describe_machine()}. {versions}.
 
-Each run is a process of its own, on the same log; contenders take turns. Ours decodes every message, writes Parquet
-and publishes it; the loop of the format's library decodes every message and keeps nothing (pyulog: keeps all). A ratio is the
-median CPU time of the other over that of ours, imports included: above 1, ours takes less. The lines may come from several
-runs of the command; `topics.json` has each with the machine's load before it."""
+Each run is a process of its own, on the same log; contenders take turns. Ours (this package) decodes every message, writes
+Parquet and publishes it; the loop of the format's library decodes every message and keeps nothing (pyulog: keeps all). A ratio
+is the median CPU time of the other over that of ours, imports included: above 1, ours takes less. The lines may come from
+several runs of the command; `topics.json` has each run with the machine's load (average of a minute) before it."""
 
 
 def _bounds(records: TopicsRecords) -> Iterator[str]:

@@ -47,7 +47,7 @@ def build_topic_checks(
     )
     ```
 
-    Each expectation is a check, such as `imu_rate`, `imu_max_gap` and `imu_monotonic`. Each table is looked at by itself,
+    Each expectation is a check, such as `imu_rate`, `imu_max_gap` and `imu_monotonic`. Each table is checked by itself,
     so that the time between two logs is no gap. In a run of the asset, or of its checks for some partitions, these are
     checked; in any other run all that were ever decoded here and still exist in Dagster. Each partition has an
     evaluation of its own.
@@ -62,7 +62,7 @@ def build_topic_checks(
         One definition, which holds all checks.
 
     Raises:
-        ConfigurationError: The asset is no topics asset, or an expectation cannot be one.
+        ConfigurationError: The asset is no topics asset, or an expectation is none that can be checked.
     """
     config = TopicsAssetConfig.of(asset)
     _check_topics(topics)

@@ -72,7 +72,7 @@ class TopicChecks(SettingsModel):
 
 
 class TopicsFields(StepFields):
-    """An asset that decodes the component's logs into tables."""
+    """An asset that decodes the component's logs into tables, one for each topic of each log."""
 
     name: str = Field(description="Name of the asset; slashes make a key of several parts.")
     upstream: str | None = Field(
@@ -100,7 +100,8 @@ class TopicsFields(StepFields):
         default=None, description=description_of(build_roboto_topics_asset, "freshness_policy")
     )
     checks: TopicChecks | None = Field(
-        default=None, description="The checks of what was decoded. Default: none."
+        default=None,
+        description="Asset checks of the tables: rate, gaps and order of their rows. Default: none.",
     )
     translation: Translation = Field(
         default=None,

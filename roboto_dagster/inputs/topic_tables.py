@@ -136,7 +136,7 @@ class TopicTables(Mapping[str, TopicData]):
     Attributes:
         partition_keys: The partitions; the dataset's id where there are none.
         rows: What the manifests record of each table, and of what could not be decoded.
-        asset: The asset, for messages. Default: none.
+        asset: The asset's key, for messages. Default: none.
         missing_partition_keys: The partitions that were asked for and left out, since they are not
             materialized and `allow_missing_partitions` is set.
     """

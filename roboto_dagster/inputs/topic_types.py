@@ -68,7 +68,7 @@ def _loading(read: Callable[[TopicData], Any]) -> TopicLoader:
 def _dataset(tables: TopicTables, context: dg.InputContext) -> Any:
     if _is_dotted(context):
         raise ConfigurationError(
-            "A pyarrow.dataset.Dataset has nested columns: take dotted_columns(dataset.schema), or annotate pyarrow.Table."
+            "A pyarrow.dataset.Dataset cannot have dotted columns: use dotted_columns(dataset.schema), or a pyarrow.Table."
         )
     return _chosen(tables, context).dataset()
 

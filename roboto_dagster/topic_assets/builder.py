@@ -1,4 +1,4 @@
-"""The Dagster asset: the topics of a dataset asset's logs as Parquet tables, one partition a partition of it."""
+"""The Dagster asset: the topics of a dataset asset's logs as Parquet tables, in the partitions of that asset."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -62,34 +62,34 @@ def build_roboto_topics_asset(
     )
     ```
 
-    It has the partitions of its upstream asset. Each log and topic becomes a table,
+    It has the partitions of its upstream asset. Each topic of each log becomes a table,
     `<destination>/<dataset id>/<log path>/<topic>.parquet`; the manifest is
-    `<destination>/.roboto/<asset key>/<partition key>.parquet`, a row a log and topic. Logs that have not changed are
-    not decoded again. A partition whose upstream files are not complete on this disk is not decoded.
+    `<destination>/.roboto/<asset key>/<partition key>.parquet`, one row for each topic of each log. Logs that have not
+    changed are not decoded again. A partition whose upstream files are not complete on this disk fails.
 
-    It needs no resources, and one of the extras `topics` (MCAP), `topics-ros` (ROS bags), `topics-px4` (ULog).
+    It needs no resources, but at least one of the extras `topics` (MCAP), `topics-ros` (ROS bags), `topics-px4` (ULog).
 
     Args:
         name: The asset's name.
         upstream: The dataset asset, from `build_roboto_dataset_asset` or a component; of several assets of one op the
             spec of one of them, `assets.get_asset_spec(key)`.
-        destination: Folder for the tables, another one than that of the logs; a relative one is taken from the working
+        destination: Folder for the tables, another one than that of the logs; a relative path starts at the working
             directory of the code location.
         topics: Patterns of topics, of which the last one that matches decides; `!` in front excludes. `*` stands for any
-            characters but `/`, `**` for any at all. Default: all.
-        fields: By pattern of topic, the fields to keep, nested ones with dots, such as `{"/odom": ["pose.pose"]}`.
+            characters but `/`, `**` for any characters; a pattern without `/` matches a name at any level. Default: all.
+        fields: The fields to keep, by topic or pattern of topics; nested ones with dots, such as `{"/odom": ["pose.pose"]}`.
             Default: all.
-        decoders: Asked in this order whether they read a file: those of your own formats, then `default_decoders()`.
-            Default: those of this package.
+        decoders: What reads the logs, in the order in which they are asked: decoders of your own formats, then
+            `default_decoders()`. Default: those of this package.
         on_failure: Whether logs and topics that cannot be decoded make the partition fail (`"fail"`, default) or are only
-            listed in its metadata (`"skip"`).
-        keep_partial: Whether what was read of a log before it turned out to be cut or damaged is published. Default
-            false: nothing of it is.
-        raw: Whether topics that no decoder can read are delivered as they are, in a column `data` of bytes. Default false:
+            listed in the metadata of a materialization (`"skip"`).
+        keep_partial: Whether the rows that were read of a log before it turned out to be cut or damaged are published; the log
+            counts as failed all the same. Default false: none of its rows are.
+        raw: Whether topics that no decoder can read are delivered as bytes, each message in a column `data`. Default false:
             they are failures.
         ros_definitions: Definitions of ROS messages that logs do not carry themselves, by name of the type; or the name of
             a ROS 2 distribution, such as `humble`, for all that comes with it. Default: none.
-        processes: How many logs are decoded at once, at most. Default: as many as there are processors.
+        processes: How many logs are decoded at once, at most. Default: as many as there are processors, and as memory allows.
         durability: What is forced to the disk before a table counts as published: `"none"` (default), the `"file"`, or
             its folder, too (`"full"`).
         on_unchanged: What Dagster records for a partition without any change: a materialization (`"materialize"`,
@@ -112,17 +112,17 @@ def build_roboto_topics_asset(
         pool: Concurrency pool of the op.
         op_tags: Tags of the op, such as what a pod on Kubernetes may use. Default: none.
         hooks: Functions that Dagster calls when the step has succeeded or failed. Default: none.
-        check_specs: Checks of this asset that something else reports; those of `build_topic_checks` are not meant.
+        check_specs: Specs of checks of this asset that your own code reports; `build_topic_checks` needs none.
             Default: none.
-        io_manager_key: The resource by which other assets load it, a `RobotoFilesIOManager`. Default: each of them names
-            it as its `input_manager_key`.
+        io_manager_key: Key of the resource by which other assets load it, a `RobotoFilesIOManager`. Default: each of them
+            names that as the `input_manager_key` of its input.
 
     Returns:
         The asset. A failed run raises one `dagster.Failure` that names every log and topic that could not be decoded;
         all others are kept.
 
     Raises:
-        ConfigurationError: The upstream asset is none of this package, or a setting cannot work.
+        ConfigurationError: The upstream asset is no dataset asset, or a setting cannot work; the message names it.
     """
     check_definition(
         name=name,

@@ -47,17 +47,17 @@ class TopicsMetadata(EventValues):
         tables: How many tables there are.
         rows_by_topic: Rows of each topic, the first hundred.
         first_time: The first `log_time` of any topic, in seconds since the epoch; left out if there is none.
-        last_time: The last one.
+        last_time: The last `log_time` of any topic, in seconds since the epoch; left out if there is none.
         max_gap_seconds: The longest time without a row within a table; left out if no table has two rows.
         steps_back: How many rows are earlier than the row before them, in all.
         null_times: How many rows have no time, in all.
         bytes_total: Bytes of all logs.
         bytes_decoded: Bytes of the logs that this run decoded.
         bytes_written: Bytes of the tables that this run published.
-        duration_seconds: From the plan to the manifest.
+        duration_seconds: How long decoding took, from the plan to the manifest.
         manifest: Path of the manifest.
         error_codes: How many logs and topics failed with each code.
-        notes: What is no failure, by kind: how often.
+        notes: How often there is each kind of note, such as `cut_bytes` (in bytes); notes are no failures.
     """
 
     uri: str

@@ -104,7 +104,7 @@ def complete_tables(
         lost = [each for each in tables if not _is_on_disk(tree, config, each)]
     if lost:
         raise ManifestError(
-            f"{where}: {len(lost)} of {count(len(tables), 'table')} missing on disk, or of another size than written: "
+            f"{where}: {len(lost)} of {count(len(tables), 'table')} not complete on disk: "
             f"{_named(lost)}. Materialize the partition again before what depends on it."
         )
     return rows

@@ -69,7 +69,7 @@ class TopicNote:
     Attributes:
         topic: The topic, or None: the log.
         kind: A word for programs, such as `replaced_characters`.
-        count: How often, or how many bytes, as the text says.
+        count: How often, or how many bytes; the text shows which.
         text: A sentence for people.
     """
 
@@ -93,7 +93,7 @@ class LogDecoder(Protocol):
 
     @property
     def version(self) -> str:
-        """Changes whenever tables would differ; in the manifest."""
+        """Change it whenever tables would differ: all logs are decoded again. It stands in the manifest."""
         ...
 
     def claims(self, path: pathlib.Path, head: bytes) -> bool:
@@ -115,6 +115,6 @@ class LogDecoder(Protocol):
             topics: Which topics, which fields of them, and how.
 
         Yields:
-            Rows, and what was wrong. An exception is reported as a failure of the log.
+            Rows, and faults and notes. An exception is reported as a failure of the log.
         """
         ...

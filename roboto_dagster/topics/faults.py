@@ -1,4 +1,4 @@
-"""What can be wrong with a log or with one of its topics: the codes, and what to do next."""
+"""Why a log or one of its topics cannot be decoded: the codes, and what to do next."""
 
 from typing import Literal, get_args
 

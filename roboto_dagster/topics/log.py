@@ -191,7 +191,7 @@ class _LogRun:
                     if topic is not None and not self._task.keep_partial:
                         tables.drop(topic)
                 case _:  # somebody's own decoder
-                    reason = f"the decoder yielded {type(item).__name__}"
+                    reason = f"the decoder yielded {type(item).__name__}, not TopicBatch, TopicFault or TopicNote"
                     fault = TopicFault(topic=None, code="DECODER_FAILED", reason=reason)
                     self._faults.append(fault)
                     break

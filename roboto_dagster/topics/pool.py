@@ -1,4 +1,4 @@
-"""Decodes logs side by side in processes: Python decodes one at a time otherwise.
+"""Decodes logs side by side in processes: within one process, Python decodes one log at a time.
 
 ```
  decode ─► room for one more? ─► process that is free, or a new one ─► task ─► rows … ─► result
@@ -7,8 +7,8 @@
  __exit__ ──► all processes killed
 ```
 
-The first few MiB are decoded in this process: to start another one takes half a second. Processes are started as
-commands, not by `multiprocessing`, which would run the user's own program again in each.
+The first `IN_PROCESS_BYTES` are decoded in this process, since starting another one takes half a second. Processes are
+started as commands, not by `multiprocessing`, which would run the user's own program again in each.
 """
 
 import collections

@@ -63,7 +63,9 @@ class TableWriter:
 
         first = schema.field(0) if len(schema) else None
         if first is None or (first.name, first.type) != (TIME_COLUMN, pa.timestamp("ns", "UTC")):
-            raise UnusableBatchError(f"its first column is not {TIME_COLUMN}: timestamp[ns, UTC]")
+            raise UnusableBatchError(
+                f"the first column of its batches is not {TIME_COLUMN}: timestamp[ns, UTC]"
+            )
         self.schema = schema.remove_metadata()
         self.times = TimeStatistics()
         self.pending_bytes = 0
