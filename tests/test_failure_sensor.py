@@ -16,6 +16,7 @@ from roboto_dagster import (
 from roboto_dagster.failure_sensor import MAX_PARTITIONS, failure_text
 from roboto_dagster.failures import FailedFile, PartitionFailure
 from roboto_dagster.testing import LocalRoboto, faults
+from roboto_dagster.topics.faults import fault_advice
 
 
 def partition_failure(key: str, *files: FailedFile) -> PartitionFailure:
@@ -180,4 +181,4 @@ def test_what_could_not_be_decoded_is_posted() -> None:
         "    MISSING_DEFINITION drive.mcap, /odom: geometry_msgs/Pose is missing",
         "    MISSING_DEFINITION drive.mcap: geometry_msgs/Pose is missing",
     ]
-    assert lines[4].startswith("    → Record the log with complete definitions")
+    assert lines[4] == f"    → {fault_advice('MISSING_DEFINITION')}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from roboto_dagster.errors import ConfigurationError
+from roboto_dagster.inputs.frames import imported
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package
     import pyarrow as pa
@@ -68,7 +69,7 @@ def _expressions(schema: "pa.Schema") -> "dict[str, pc.Expression]":
 
 
 def _of_polars(frame: Any) -> Any:
-    import polars as pl
+    pl = imported("polars")
 
     def leaves(expression: Any, kind: Any, name: str) -> Iterator[Any]:
         if isinstance(kind, pl.Struct):

@@ -40,7 +40,7 @@ def lazy_frame(source: "ArrowData") -> "pl.LazyFrame":
     import pyarrow.dataset as pad
 
     dataset = source if isinstance(source, pad.Dataset) else pad.dataset(source)
-    frame: pl.LazyFrame = _imported("polars").scan_pyarrow_dataset(dataset)
+    frame: pl.LazyFrame = imported("polars").scan_pyarrow_dataset(dataset)
     return frame
 
 
@@ -60,14 +60,22 @@ def relation(
     """
     import pyarrow as pa
 
-    database = connection or _imported("duckdb")
+    database = connection or imported("duckdb")
     if not source.schema.names:
         source = pa.schema([("path", pa.string())]).empty_table()
     found: duckdb.DuckDBPyRelation = database.from_arrow(source)
     return found
 
 
-def _imported(name: str) -> Any:
+def imported(name: str) -> Any:
+    """Return a module of the user's choice.
+
+    Args:
+        name: Such as `polars`.
+
+    Raises:
+        ConfigurationError: It is not installed.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:
