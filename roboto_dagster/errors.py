@@ -69,7 +69,7 @@ ADVICE: dict[str, str] = {
     "TLS": "The certificate was not accepted: set AWS_CA_BUNDLE to your authority's certificates, or correct the endpoint.",
     "CHECKSUM_MISMATCH": "The bytes do not match the stored checksum, twice: check the object, or upload the file again.",
     "SIZE_MISMATCH": "The object's size differs from the record's: upload the file again.",
-    "CHANGED": "The object was replaced while it was read: run it again.",
+    "CHANGED": "The file was replaced while it was read: run it again.",
     "UNSAFE_PATH": "Its path would leave the destination or cannot be a file name here: rename the file on the platform.",
     "COLLISION": "Two files claim one place on this disk: rename one on the platform, or exclude one with exclude_patterns.",
     "BAD_RECORD": "Report the file id to the platform's support, or leave the file out with exclude_patterns.",

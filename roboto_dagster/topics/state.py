@@ -115,7 +115,8 @@ class PartitionState:
         rows = rows_of(planned, result, time.time_ns() // 1000)
         self._rows[path] = rows
         self._attempted.add(path)
-        self._bytes_decoded += planned.log.size_bytes
+        if not result.faults:
+            self._bytes_decoded += planned.log.size_bytes
         self._bytes_written += sum(table.size_bytes for table in result.tables)
         tables = f"{count(len(result.tables), 'table')}, {duration_text(result.duration_seconds)}"
         line = f"decoded {one_line(path)} ({planned.reason}): {tables}"

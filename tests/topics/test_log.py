@@ -304,7 +304,7 @@ TEXT = batch("/t", [1], value=["text"])
         pytest.param([MemoryError()], None, "not enough memory", id="memory"),
         pytest.param([OSError(errno.EIO, "bad disk")], None, "bad disk", id="disk"),
         pytest.param(["text"], None, "yielded str", id="another-type"),
-        pytest.param([NO_TIME], "/t", "first column is not log_time", id="no-time"),
+        pytest.param([NO_TIME], "/t", "is not log_time", id="no-time"),
         pytest.param([batch("/t", [1]), TEXT], "/t", "not the same", id="two-schemas"),
         pytest.param([batch("/t", [1], value=[{}])], "/t", "struct", id="no-parquet"),
     ],

@@ -292,8 +292,10 @@ def test_failures_are_rows_and_others_go_on(upstream: Upstream) -> None:
     """A log that is cut, and a topic that cannot be decoded: one failure each, with its advice."""
     upstream.put("cut.log", ("/imu", [1]), ("fault", None, "TRUNCATED"))
     upstream.put("run/a.log", ("/imu", [1]), ("fault", "/odd", "UNSUPPORTED_TYPE"))
+    complete = upstream.put("b.log", ("/imu", [10, 20]))
     report = upstream.decode()
     assert counts(report) == (1, 0, 2)
+    assert report.bytes_decoded == complete.size_bytes
     assert report.error_codes == {"TRUNCATED": 1, "UNSUPPORTED_TYPE": 1}
     found = {(each.relative_path, each.topic, each.code) for each in report.failures}
     assert found == {("cut.log", None, "TRUNCATED"), ("run/a.log", "/odd", "UNSUPPORTED_TYPE")}
