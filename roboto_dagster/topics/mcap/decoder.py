@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from roboto_dagster.topics.batching import MessageGroups, RawMessages
 from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.extra_decoder import LibraryDecoder
 from roboto_dagster.topics.faults import UndecodableError
-from roboto_dagster.topics.library_decoder import LibraryDecoder
 from roboto_dagster.topics.mcap.container import MAGIC, McapLog
 from roboto_dagster.topics.mcap.tables import channel_table
 from roboto_dagster.topics.message_table import MessageTable

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Iterator
 
 from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
-from roboto_dagster.topics.library_decoder import LibraryDecoder
+from roboto_dagster.topics.extra_decoder import LibraryDecoder
 from roboto_dagster.topics.topic_filter import TopicFilter
 
 _CODEC = ("mcap", "mcap_codec", "pyarrow")
