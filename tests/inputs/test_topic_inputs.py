@@ -124,7 +124,7 @@ def test_nested_columns_may_be_dotted(load: Loader) -> None:
     assert load(duckdb.DuckDBPyRelation, dotted).columns[:5] == names
     columns = dotted_columns(load(pad.Dataset, IMU).schema)
     assert load(pad.Dataset, IMU).to_table(columns={"x": columns["value.x"]}).column_names == ["x"]
-    with pytest.raises(ConfigurationError, match=r"annotate pyarrow\.Table"):
+    with pytest.raises(ConfigurationError, match=r"or a pyarrow\.Table"):
         load(pad.Dataset, dotted)
     with pytest.raises(ConfigurationError, match="'nested' or 'dotted'"):
         load(pa.Table, {**IMU, "columns": "flat"})
