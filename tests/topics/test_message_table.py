@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pytest
 
+from roboto_dagster.topics import message_table
 from roboto_dagster.topics.decoder import TopicBatch, TopicFault
 from roboto_dagster.topics.faults import UndecodableError
-from roboto_dagster.topics.message_table import MAX_MESSAGE_BYTES, MessageTable, schema_id
+from roboto_dagster.topics.message_table import MessageTable, schema_id
 from roboto_dagster.topics.payloads import Columns, PayloadDecoder
 from tests.topics.ros_data import faults, raw, times
 
@@ -104,9 +105,10 @@ def test_times_that_do_not_fit(time: int) -> None:
         assert (times(found), faults(found)) == ([1, 2], ["TIME_RANGE"])
 
 
-def test_a_message_that_is_too_large() -> None:
-    """The largest that is read has 64 MiB."""
-    found = list(_table().batches(raw([bytes(MAX_MESSAGE_BYTES), bytes(MAX_MESSAGE_BYTES + 1)])))
+def test_a_message_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the largest size is read, one of a byte more is not."""
+    monkeypatch.setattr(message_table, "MAX_MESSAGE_BYTES", 1000)
+    found = list(_table().batches(raw([bytes(1000), bytes(1001)])))
     assert (times(found), faults(found)) == ([0], ["TOO_LARGE"])
 
 

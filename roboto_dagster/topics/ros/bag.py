@@ -23,6 +23,7 @@ from typing import BinaryIO, TypeAlias
 from rosbags.rosbag1.reader import Header, RecordType
 
 from roboto_dagster.topics.faults import UndecodableError
+from roboto_dagster.topics.message_table import MAX_MESSAGE_BYTES
 from roboto_dagster.topics.ros.bag_records import (
     MAX_CHUNK_BYTES,
     MAX_HEADER_BYTES,
@@ -35,7 +36,7 @@ from roboto_dagster.topics.ros.bag_records import (
     required_size,
 )
 from roboto_dagster.topics.ros.bag_stream import BagStream, stated_counts
-from roboto_dagster.topics.ros.container import MAX_MESSAGE_BYTES, BagConnection
+from roboto_dagster.topics.ros.container import BagConnection
 
 _Message: TypeAlias = "tuple[BagConnection, int, bytes | UndecodableError]"
 

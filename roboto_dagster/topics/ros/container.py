@@ -2,9 +2,6 @@
 
 import dataclasses
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-"""Larger messages are not read."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BagConnection:

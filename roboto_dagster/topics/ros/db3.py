@@ -18,7 +18,8 @@ from typing import TypeAlias
 import zstandard
 
 from roboto_dagster.topics.faults import UndecodableError
-from roboto_dagster.topics.ros.container import MAX_MESSAGE_BYTES, BagConnection
+from roboto_dagster.topics.message_table import MAX_MESSAGE_BYTES
+from roboto_dagster.topics.ros.container import BagConnection
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # no CDR header: those begin with a 0
 _SQLITE_MAGIC = b"SQLite format 3\0"

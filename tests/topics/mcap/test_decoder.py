@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from mcap.writer import CompressionType, IndexType, Writer
 
+from roboto_dagster.topics import message_table
 from roboto_dagster.topics.mcap.decoder import McapDecoder
 from roboto_dagster.topics.topic_filter import TopicFilter
 from tests.topics.decoded import decode
@@ -299,9 +300,10 @@ def test_definitions_given_by_the_user(path: pathlib.Path) -> None:
     assert (found.codes, found.column("/t", "x")) == ([], [5])
 
 
-def test_a_message_that_is_too_large(path: pathlib.Path) -> None:
+def test_a_message_that_is_too_large(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a failure of its topic, and is named."""
-    large = CDR + struct.pack("<I", 65 << 20) + bytes(65 << 20)
+    monkeypatch.setattr(message_table, "MAX_MESSAGE_BYTES", 1000)
+    large = CDR + struct.pack("<I", 1000) + bytes(1000)
     data = ("a/msg/Data", "ros2msg", b"uint8[] data\n")
     write(path, ("/large", "cdr", data, [large]), ("/int", "cdr", INT, [integer(7)]))
     found = decode(DECODER, path)
