@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
+from typing_extensions import Self
 
 from roboto_dagster.metadata import Metadata, outcome_metadata
 from roboto_dagster.partition_report import Report
@@ -37,18 +38,30 @@ Results = Iterator[dg.MaterializeResult[Any]]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Event:
-    """All that is kept of a report until its event is recorded: little, since thousands may wait."""
+    """What is recorded of a report."""
 
     partition_key: str | None
-    packed_metadata: bytes
+    metadata: Metadata
     data_version: str | None
     may_be_observation: bool
 
-    @property
-    def metadata(self) -> Metadata:
-        """The metadata of the event."""
-        metadata: Metadata = pickle.loads(zlib.decompress(self.packed_metadata))  # noqa: S301 -- packed by this process
-        return metadata
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _WaitingEvent:
+    """An event that waits for the end of the step, packed, since thousands may."""
+
+    partition_key: str | None
+    may_be_observation: bool
+    packed: bytes
+
+    @classmethod
+    def of(cls, event: _Event) -> Self:
+        packed = zlib.compress(pickle.dumps(event), level=1)
+        return cls(event.partition_key, event.may_be_observation, packed)
+
+    def unpack(self) -> _Event:
+        event: _Event = pickle.loads(zlib.decompress(self.packed))  # noqa: S301 -- packed by this process
+        return event
 
 
 class Recorder:
@@ -78,7 +91,7 @@ class Recorder:
             None if self._is_direct else UnchangedPartitions(context, asset_key, on_unchanged)
         )
         self._can_omit = not self._is_direct and can_omit_events()
-        self._waiting = collections.deque[_Event]()
+        self._waiting = collections.deque[_WaitingEvent]()
         self._cycles = Cycles()
         self._has_begun = False
         self._last: str | None = None
@@ -95,7 +108,7 @@ class Recorder:
         self._has_begun, self._last = True, partition_key
         event = _Event(
             partition_key,
-            zlib.compress(pickle.dumps(outcome_metadata(report, partition_key)), level=1),
+            outcome_metadata(report, partition_key),
             report.data_version,
             self._may_observe(partition_key, report),
         )
@@ -104,12 +117,12 @@ class Recorder:
         if is_first and not event.may_be_observation:
             self._materialize(event)
         else:
-            self._waiting.append(event)
+            self._waiting.append(_WaitingEvent.of(event))
 
     def succeed(self) -> Results:
         """Yield the result of a step whose partitions are all complete, and record what waits."""
         if not self._is_range and not self._waiting[0].may_be_observation:
-            yield self._result(self._waiting.pop())
+            yield self._result(self._waiting.pop().unpack())
         elif self._can_omit:
             yield result_without_events(self._asset_key)
         else:
@@ -129,7 +142,7 @@ class Recorder:
     def _take_waiting(self) -> Iterator[_Event]:
         # One by one, so that `fail` after an interrupt records just what is left.
         while self._waiting:
-            yield self._waiting.popleft()
+            yield self._waiting.popleft().unpack()
 
     def _is_recorded(self, partition_key: str | None) -> bool:
         """Return whether the event was written before the interrupt came."""
