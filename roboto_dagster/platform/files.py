@@ -28,7 +28,7 @@ from roboto_dagster.platform.plain_pages import plain_page
 from roboto_dagster.platform.records import (
     RemoteFile,
     bad_record,
-    is_id,
+    owner_of,
     plain_file,
     problem_of,
 )
@@ -129,16 +129,6 @@ def is_gone(client: "RobotoClient", dataset_id: str, file_id: str, relative_path
         return True
     place = (record.get("association_id"), record.get("relative_path"))
     return place != (dataset_id, relative_path)
-
-
-def _owner_of(page: Sequence[object], dataset_id: str) -> str | None:
-    """Return the organization that the records of a dataset name; what cannot be an id is none."""
-    for record in page:
-        if isinstance(record, Mapping) and record.get("association_id") == dataset_id:
-            org_id = record.get("org_id")
-            if isinstance(org_id, str) and is_id(org_id):
-                return org_id
-    return None
 
 
 class _Recent:
@@ -283,7 +273,7 @@ def _page(client: "RobotoClient", scope: Scope, page_token: str | None) -> _Page
         items, next_token = list(page["items"]), page["next_token"]
         if next_token is not None and not isinstance(next_token, str):
             raise TypeError(next_token)
-        return _Page(items, next_token, _owner_of(items, scope.dataset_id), answered_at)
+        return _Page(items, next_token, owner_of(items, scope.dataset_id), answered_at)
 
 
 def _file(record: Any) -> RemoteFile:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from typing_extensions import NotRequired, TypedDict
 
-from roboto_dagster.platform.records import MAX_SIZE_BYTES, MAX_VERSION, RemoteFile, is_id
+from roboto_dagster.platform.records import MAX_SIZE_BYTES, MAX_VERSION, RemoteFile, owner_of
 
 
 class PlainPage(NamedTuple):
@@ -48,17 +48,12 @@ def plain_page(body: bytes, dataset_id: str) -> PlainPage | None:
         return None
     items = page["items"]
     files = [RemoteFile(*fields) for fields in map(_fields_of, items)]
-    return PlainPage(files, page["next_token"], _org_id(items, dataset_id))
+    return PlainPage(files, page["next_token"], owner_of(items, dataset_id))
 
 
 _fields_of = operator.itemgetter(
     *("file_id", "version", "relative_path", "size", "uri", "association_id")
 )
-
-
-def _org_id(items: list[Any], dataset_id: str) -> str | None:
-    names = (each.get("org_id") for each in items if each["association_id"] == dataset_id)
-    return next((name for name in names if isinstance(name, str) and is_id(name)), None)
 
 
 @functools.cache

@@ -5,7 +5,7 @@ Records are judged by hand, one by one: a pydantic model per record would double
 
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from roboto_dagster.errors import ErrorCode
@@ -110,6 +110,21 @@ _fields_of = operator.itemgetter(
 def is_id(text: str) -> bool:
     """Return whether a text can be the id of a file, a dataset or an organization."""
     return _ID.fullmatch(text) is not None
+
+
+def owner_of(records: Iterable[object], dataset_id: str) -> str | None:
+    """Return the organization that the records of a dataset name; None where none names one that can be an id.
+
+    Args:
+        records: Of a page, as the platform sent them.
+        dataset_id: The dataset.
+    """
+    for record in records:
+        if isinstance(record, Mapping) and record.get("association_id") == dataset_id:
+            org_id = record.get("org_id")
+            if isinstance(org_id, str) and is_id(org_id):
+                return org_id
+    return None
 
 
 def bad_record(record: object, problem: str) -> RemoteFile:
