@@ -19,7 +19,7 @@ from roboto_dagster.run_history import TOPICS_OP_TAGS
 from roboto_dagster.step.unchanged import OnUnchanged
 from roboto_dagster.topic_assets.builder import build_roboto_topics_asset
 from roboto_dagster.topic_assets.config import OnFailure, Upstream
-from roboto_dagster.topic_assets.definition import TopicsDefinition
+from roboto_dagster.topic_assets.definition import TopicsAssetSettings, TopicsDefinition
 
 Decoders = Annotated[
     InstanceOf[list[Any]] | None,
@@ -119,8 +119,7 @@ class TopicsFields(StepFields):
         Raises:
             ConfigurationError: A setting cannot work.
         """
-        definition = TopicsDefinition.checked(
-            Upstream.of(self._upstream_spec(logs)),
+        settings = TopicsAssetSettings(
             destination=self.destination,
             topics=self.topics,
             fields=self.fields,
@@ -134,6 +133,7 @@ class TopicsFields(StepFields):
             on_unchanged=self.on_unchanged,
             max_concurrent_partitions=self.max_concurrent_partitions,
         )
+        definition = TopicsDefinition.checked(Upstream.of(self._upstream_spec(logs)), settings)
         spec = definition.spec(key_of_name(self.name), deps=self.deps).replace_attributes(
             freshness_policy=self.freshness.policy() if self.freshness else None
         )

@@ -15,7 +15,11 @@ from roboto_dagster.naming import asset_key_of
 from roboto_dagster.run_history import TOPICS_OP_TAGS
 from roboto_dagster.step.unchanged import OnUnchanged
 from roboto_dagster.topic_assets.config import OnFailure, Upstream
-from roboto_dagster.topic_assets.definition import TOPICS_KINDS, TopicsDefinition
+from roboto_dagster.topic_assets.definition import (
+    TOPICS_KINDS,
+    TopicsAssetSettings,
+    TopicsDefinition,
+)
 from roboto_dagster.topics.decoder import LogDecoder
 
 
@@ -136,8 +140,7 @@ def build_roboto_topics_asset(
         io_manager_key=io_manager_key,
         backfill_policy=backfill_policy,
     )
-    definition = TopicsDefinition.checked(
-        Upstream.of(upstream),
+    settings = TopicsAssetSettings(
         destination=destination,
         topics=topics,
         fields=fields,
@@ -151,6 +154,7 @@ def build_roboto_topics_asset(
         on_unchanged=on_unchanged,
         max_concurrent_partitions=max_concurrent_partitions,
     )
+    definition = TopicsDefinition.checked(Upstream.of(upstream), settings)
     spec = definition.spec(asset_key_of(name, key_prefix), deps)
     make_asset = dg.asset(
         name=name,

@@ -33,6 +33,45 @@ TOPICS_KINDS = frozenset({"roboto", "parquet"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TopicsAssetSettings:
+    """What `build_roboto_topics_asset` or the component was given; the docstring of the function describes each."""
+
+    destination: str | os.PathLike[str]
+    topics: Sequence[str]
+    fields: Mapping[str, Sequence[str]] | None
+    decoders: Sequence[LogDecoder] | None
+    on_failure: OnFailure
+    keep_partial: bool
+    raw: bool
+    ros_definitions: Mapping[str, str] | str | None
+    processes: int | None
+    durability: Durability
+    on_unchanged: OnUnchanged
+    max_concurrent_partitions: int
+
+    def options(self) -> TopicsOptions:
+        """Return what is decoded, and how.
+
+        Raises:
+            ConfigurationError: A setting cannot work; the message names it.
+        """
+        definitions = self.ros_definitions
+        if isinstance(definitions, str):
+            definitions = ros_distribution_definitions(definitions)
+        return TopicsOptions(
+            topics=TopicFilter(
+                topics=self.topics,
+                fields=self.fields or {},
+                raw=self.raw,
+                ros_definitions=definitions or {},
+            ),
+            decoders=checked_decoders(self.decoders),
+            keep_partial=self.keep_partial,
+            processes=self.processes,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TopicsDefinition:
     """What a topics asset is made of.
 
@@ -53,65 +92,30 @@ class TopicsDefinition:
     max_concurrent_partitions: int
 
     @classmethod
-    def checked(
-        cls,
-        upstream: Upstream,
-        *,
-        destination: str | os.PathLike[str],
-        topics: Sequence[str],
-        fields: Mapping[str, Sequence[str]] | None,
-        decoders: Sequence[LogDecoder] | None,
-        on_failure: OnFailure,
-        keep_partial: bool,
-        raw: bool,
-        ros_definitions: Mapping[str, str] | str | None,
-        processes: int | None,
-        durability: Durability,
-        on_unchanged: OnUnchanged,
-        max_concurrent_partitions: int,
-    ) -> Self:
-        """Make it of what a user has set; `build_roboto_topics_asset` describes each.
+    def checked(cls, upstream: Upstream, given: TopicsAssetSettings) -> Self:
+        """Make it of what a user has set.
 
         Args:
             upstream: The dataset asset.
-            destination: See there.
-            topics: See there.
-            fields: See there.
-            decoders: See there.
-            on_failure: See there.
-            keep_partial: See there.
-            raw: See there.
-            ros_definitions: See there.
-            processes: See there.
-            durability: See there.
-            on_unchanged: See there.
-            max_concurrent_partitions: See there.
+            given: The settings.
 
         Raises:
             ConfigurationError: A setting cannot work; the message names it.
         """
-        check_choice("on_unchanged", on_unchanged, get_args(OnUnchanged))
-        check_choice("durability", durability, get_args(Durability))
-        check_concurrent_partitions(max_concurrent_partitions)
-        if isinstance(ros_definitions, str):
-            ros_definitions = ros_distribution_definitions(ros_definitions)
-        options = TopicsOptions(
-            topics=TopicFilter(
-                topics=topics, fields=fields or {}, raw=raw, ros_definitions=ros_definitions or {}
-            ),
-            decoders=checked_decoders(decoders),
-            keep_partial=keep_partial,
-            processes=processes,
+        check_choice("on_unchanged", given.on_unchanged, get_args(OnUnchanged))
+        check_choice("durability", given.durability, get_args(Durability))
+        check_concurrent_partitions(given.max_concurrent_partitions)
+        options = given.options()
+        config = TopicsAssetConfig.checked(
+            upstream, options, destination=given.destination, on_failure=given.on_failure
         )
         return cls(
             upstream=upstream,
-            config=TopicsAssetConfig.checked(
-                upstream, options, destination=destination, on_failure=on_failure
-            ),
+            config=config,
             options=options,
-            durability=durability,
-            on_unchanged=on_unchanged,
-            max_concurrent_partitions=max_concurrent_partitions,
+            durability=given.durability,
+            on_unchanged=given.on_unchanged,
+            max_concurrent_partitions=given.max_concurrent_partitions,
         )
 
     def spec(self, key: dg.AssetKey, deps: Iterable[Any] | None = None) -> dg.AssetSpec:
