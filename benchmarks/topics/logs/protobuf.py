@@ -56,7 +56,8 @@ def message_class(name: str = "State") -> Any:
         name: Of the message.
     """
     file = descriptor_pb2.FileDescriptorProto(name="robot.proto", package="robot", syntax="proto3")
-    file.dependency.extend(sorted({each.DESCRIPTOR.file.name for each in _WELL_KNOWN.values()}))
+    known = {each.DESCRIPTOR.file.name: each.DESCRIPTOR.file for each in _WELL_KNOWN.values()}
+    file.dependency.extend(sorted(known))
     mode = file.enum_type.add(name="Mode")
     for number, value in enumerate(("OFF", "ON", "FAULT")):
         mode.value.add(name=value, number=number)
@@ -67,65 +68,43 @@ def message_class(name: str = "State") -> Any:
         )
     tree = file.message_type.add(name="Node")  # recursive
     tree.field.add(name="id", number=1, type=Field.TYPE_INT32, label=Field.LABEL_OPTIONAL)
-    tree.field.add(
-        name="children",
-        number=2,
-        type=Field.TYPE_MESSAGE,
-        type_name=".robot.Node",
-        label=Field.LABEL_REPEATED,
-    )
+    _nested(tree, "children", 2, ".robot.Node", Field.LABEL_REPEATED)
     _state(file.message_type.add(name="State"))
     _scan(file.message_type.add(name="Scan"))
     _imu(file.message_type.add(name="Imu"))
     pool = descriptor_pool.DescriptorPool()
-    for known in _WELL_KNOWN.values():
+    for each in known.values():
         copy = descriptor_pb2.FileDescriptorProto()
-        known.DESCRIPTOR.file.CopyToProto(copy)
-        pool.Add(copy) if copy.name not in _names(pool) else None
+        each.CopyToProto(copy)
+        pool.Add(copy)
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"robot.{name}"))
-
-
-def _names(pool: Any) -> Any:
-    class Found:
-        def __contains__(self, name: object) -> bool:
-            try:
-                pool.FindFileByName(name)
-            except KeyError:
-                return False
-            return True
-
-    return Found()
 
 
 def _scan(scan: Any) -> None:
     _stamp_and_frame(scan)
     scan.field.add(name="ranges", number=3, type=Field.TYPE_FLOAT, label=Field.LABEL_REPEATED)
-    _point(scan, "at", 4)
+    _nested(scan, "at", 4, ".robot.Point")
 
 
 def _imu(imu: Any) -> None:
     _stamp_and_frame(imu)
     for number, name in enumerate(("orientation", "angular_velocity", "linear_acceleration"), 3):
-        _point(imu, name, number)
+        _nested(imu, name, number, ".robot.Point")
     imu.field.add(name="covariance", number=6, type=Field.TYPE_DOUBLE, label=Field.LABEL_REPEATED)
 
 
 def _stamp_and_frame(message: Any) -> None:
-    stamp = ".google.protobuf.Timestamp"
-    message.field.add(
-        name="stamp", number=1, type=Field.TYPE_MESSAGE, type_name=stamp, label=Field.LABEL_OPTIONAL
-    )
+    _nested(message, "stamp", 1, ".google.protobuf.Timestamp")
     message.field.add(name="frame_id", number=2, type=Field.TYPE_STRING, label=Field.LABEL_OPTIONAL)
 
 
-def _point(message: Any, name: str, number: int) -> None:
+def _nested(
+    message: Any, name: str, number: int, type_name: str, label: Any = Field.LABEL_OPTIONAL
+) -> None:
+    """Add a field whose values are messages themselves."""
     message.field.add(
-        name=name,
-        number=number,
-        type=Field.TYPE_MESSAGE,
-        type_name=".robot.Point",
-        label=Field.LABEL_OPTIONAL,
+        name=name, number=number, type=Field.TYPE_MESSAGE, type_name=type_name, label=label
     )
 
 
@@ -139,25 +118,10 @@ def _state(state: Any) -> None:
             name=f"{name}_list", number=next(numbers), type=of_kind, label=Field.LABEL_REPEATED
         )
     for name, known in _WELL_KNOWN.items():
-        state.field.add(
-            name=name,
-            number=next(numbers),
-            type=Field.TYPE_MESSAGE,
-            type_name=f".{known.DESCRIPTOR.full_name}",
-            label=Field.LABEL_OPTIONAL,
-        )
-    for name, label, of_type in (
-        ("position", Field.LABEL_OPTIONAL, "Point"),
-        ("path", Field.LABEL_REPEATED, "Point"),
-        ("root", Field.LABEL_OPTIONAL, "Node"),
-    ):
-        state.field.add(
-            name=name,
-            number=next(numbers),
-            type=Field.TYPE_MESSAGE,
-            type_name=f".robot.{of_type}",
-            label=label,
-        )
+        _nested(state, name, next(numbers), f".{known.DESCRIPTOR.full_name}")
+    _nested(state, "position", next(numbers), ".robot.Point")
+    _nested(state, "path", next(numbers), ".robot.Point", Field.LABEL_REPEATED)
+    _nested(state, "root", next(numbers), ".robot.Node")
     state.field.add(
         name="mode",
         number=next(numbers),
@@ -187,13 +151,7 @@ def _presence_and_map(state: Any, numbers: Any) -> None:
     entry.options.map_entry = True
     entry.field.add(name="key", number=1, type=Field.TYPE_STRING, label=Field.LABEL_OPTIONAL)
     entry.field.add(name="value", number=2, type=Field.TYPE_DOUBLE, label=Field.LABEL_OPTIONAL)
-    state.field.add(
-        name="gains",
-        number=next(numbers),
-        type=Field.TYPE_MESSAGE,
-        type_name=".robot.State.GainsEntry",
-        label=Field.LABEL_REPEATED,
-    )
+    _nested(state, "gains", next(numbers), ".robot.State.GainsEntry", Field.LABEL_REPEATED)
 
 
 def random_imu(seed: int) -> Any:
