@@ -15,7 +15,7 @@ class LibraryDecoder:
         name: Short name of the decoder.
         version: Changes whenever tables would differ.
         extra: Which extra installs its libraries.
-        modules: The libraries, by the names to import.
+        modules: The libraries, by the names to import; empty if it needs none.
         magic: With what its logs begin; empty if that says nothing.
         suffixes: With what names of its logs end, in lower case.
     """
@@ -49,7 +49,7 @@ class LibraryDecoder:
         Yields:
             Rows, and what was wrong.
         """
-        fault = missing_extra(self.extra, *self.modules) if self.extra else None
+        fault = missing_extra(self.extra, *self.modules)
         if fault is not None:
             yield fault
         else:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-TIME_COLUMNS = ("log_time", "publish_time", "sequence", "header_time")
 _MAX_TIME = 2**63 - 1
 # Faults of one message, whose number helps to find it.
 _MESSAGE_FAULTS = frozenset({"CORRUPT", "TIME_RANGE", "TOO_LARGE", "TYPE_MISMATCH"})
