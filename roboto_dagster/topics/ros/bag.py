@@ -248,17 +248,14 @@ class BagReader:
         connection = self._connection(number)
         self._read[number] += 1
         size = self._stream.data_size()
-        is_too_large = size > MAX_MESSAGE_BYTES
-        if connection is None or is_too_large:
+        if connection is None:
             self._stream.skip(size)
-        if connection is not None:
+        elif size > MAX_MESSAGE_BYTES:
+            self._stream.skip(size)
             reason = f"a message has {size} bytes; {MAX_MESSAGE_BYTES} are read at most"
-            too_large = UndecodableError("TOO_LARGE", reason)
-            yield (
-                connection,
-                time_ns,
-                too_large if is_too_large else self._stream.read(size, MAX_MESSAGE_BYTES),
-            )
+            yield connection, time_ns, UndecodableError("TOO_LARGE", reason)
+        else:
+            yield connection, time_ns, self._stream.read(size, MAX_MESSAGE_BYTES)
 
     def _connection(self, number: int) -> BagConnection | None:
         try:
