@@ -27,7 +27,8 @@ from roboto_dagster.topics.faults import UndecodableError
 
 _STAMPS = (["sec", "nanosec"], ["seconds", "nanos"])
 _MAX_SECONDS = 2**63 // 10**9 - 5  # with up to 2**32 nanoseconds
-_EMPTY = pa.struct([pa.field("_empty", pa.bool_())])
+EMPTY = pa.struct([pa.field("_empty", pa.bool_())])
+"""The type of messages without fields: Parquet has no structs without members (apache/arrow#9886)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ def conversions(
     made = []
     for each in definition.root.fields:
         if definition.is_left_out(each) and (kept is None or each.name in kept):
-            made.append(Conversion(field=pa.field(each.name, _EMPTY), apply=_unchanged))
+            made.append(Conversion(field=pa.field(each.name, EMPTY), apply=_unchanged))
         elif each.name in sources:
             source = sources[each.name]
             made.append(dataclasses.replace(converter.of(fields[source], each), source=source))
@@ -118,7 +119,7 @@ class _Converter:
         message = self._message(known)
         if (message is not None and not message.fields) or _is_dummy(field.type):
             return Conversion(
-                field=pa.field(field.name, _EMPTY), apply=lambda column: _empties(len(column))
+                field=pa.field(field.name, EMPTY), apply=lambda column: _empties(len(column))
             )
         if field.type.num_fields == 0:
             raise UndecodableError(
@@ -146,7 +147,7 @@ class _Converter:
         for each in message.fields:
             number = kind.get_field_index(each.name)
             if self._definition.is_left_out(each):
-                yield Conversion(field=pa.field(each.name, _EMPTY), apply=_unchanged)
+                yield Conversion(field=pa.field(each.name, EMPTY), apply=_unchanged)
             elif number >= 0:
                 yield dataclasses.replace(self.of(kind.field(number), each), source=number)
 
@@ -236,7 +237,7 @@ def _as_uint8(column: Any) -> Any:
 
 
 def _empties(rows: int) -> Any:
-    return pa.StructArray.from_arrays([pa.repeat(pa.scalar(value=True), rows)], fields=list(_EMPTY))
+    return pa.StructArray.from_arrays([pa.repeat(pa.scalar(value=True), rows)], fields=list(EMPTY))
 
 
 def _renamed(child: Conversion, old: str, new: str) -> Conversion:

@@ -18,11 +18,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from roboto_dagster.topics.arrays import header_time
+from roboto_dagster.topics.arrays import EMPTY, header_time
 from roboto_dagster.topics.faults import UndecodableError
 from roboto_dagster.topics.fields import selected_fields
 from roboto_dagster.topics.mcap.protobuf_types import protobuf_decoder
-from roboto_dagster.topics.mcap.protobuf_values import EMPTY, build_bytes, build_empty, build_json
+from roboto_dagster.topics.mcap.protobuf_values import build_bytes, build_empty, build_json
 from roboto_dagster.topics.payloads import Columns
 
 # Of google.protobuf.descriptor.FieldDescriptor: CPPTYPE_*.

@@ -6,8 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-EMPTY = pa.struct([pa.field("_empty", pa.bool_())])
-"""The type of messages without fields: Parquet has no structs without members."""
+from roboto_dagster.topics.arrays import EMPTY
 
 
 def build_json(values: list[Any]) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from roboto_dagster.topics.arrays import EMPTY
 from roboto_dagster.topics.ulog.layout import Layout, Member
 
 
@@ -31,8 +32,7 @@ def _type_of(member: Member) -> "pa.DataType":
 
 def _item_type(member: Member) -> Any:
     if member.nested is not None:
-        # Parquet has no empty struct (apache/arrow#9886).
-        return pa.struct(fields_of(member.nested) or [pa.field("_empty", pa.bool_())])
+        return pa.struct(fields_of(member.nested)) if member.nested.members else EMPTY
     if member.type_name == "bool":
         return pa.bool_()
     names = {"float": "float32", "double": "float64", "char": "int8"}
@@ -97,7 +97,9 @@ class ArrayMaker:
 
     def _structs(self, values: Any, layout: Layout) -> Any:
         if not layout.members:
-            return pa.StructArray.from_arrays([pa.nulls(len(values), pa.bool_())], names=["_empty"])
+            return pa.StructArray.from_arrays(
+                [pa.nulls(len(values), pa.bool_())], fields=list(EMPTY)
+            )
         return pa.StructArray.from_arrays(self.arrays(values, layout), fields=fields_of(layout))
 
     def _char_array(self, values: Any) -> Any:
