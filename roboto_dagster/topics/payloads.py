@@ -1,8 +1,10 @@
 """What decodes the messages of one table into columns, whatever their encoding."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+
+from roboto_dagster.topics.faults import UndecodableError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,6 +43,29 @@ class PayloadDecoder(Protocol):
             UndecodableError: A message cannot be decoded.
         """
         ...
+
+
+def loaded(
+    payloads: Iterable[bytes],
+    load: Callable[[bytes], Any],
+    errors: tuple[type[Exception], ...],
+    what: str,
+) -> tuple[list[Any], UndecodableError | None]:
+    """Return messages read one by one, up to the first that cannot be, and why it cannot.
+
+    Args:
+        payloads: The messages.
+        load: Reads one.
+        errors: What it raises for a damaged one.
+        what: What is wrong with such a message.
+    """
+    values: list[Any] = []
+    try:
+        for payload in payloads:
+            values.append(load(payload))  # noqa: PERF401 - those before an error are kept
+    except errors as error:
+        return values, UndecodableError("CORRUPT", f"{what}: {error}")
+    return values, None
 
 
 class RawPayloads:

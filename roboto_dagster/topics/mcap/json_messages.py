@@ -27,7 +27,7 @@ from roboto_dagster.topics.mcap.json_schema import (
     property_field,
     read_json_schema,
 )
-from roboto_dagster.topics.payloads import Columns
+from roboto_dagster.topics.payloads import Columns, loaded
 
 _ALLOWED: Mapping[str, frozenset[type]] = {
     "boolean": frozenset({bool}),
@@ -216,13 +216,12 @@ def _float(value: int) -> float:
 
 
 def _loaded(payloads: Sequence[bytes]) -> tuple[list[Any], UndecodableError | None]:
-    values: list[Any] = []
-    try:
-        for payload in payloads:
-            values.append(json.loads(str(payload, _ENCODING)))  # noqa: PERF401 - those before an error are kept
-    except (ValueError, RecursionError) as error:
-        return values, UndecodableError("CORRUPT", f"the payload is not JSON: {error}")
-    return values, None
+    errors = (ValueError, RecursionError)
+    return loaded(payloads, _value_of, errors, "the payload is not JSON")
+
+
+def _value_of(payload: bytes) -> Any:
+    return json.loads(str(payload, _ENCODING))
 
 
 def _texts(node: JsonProperty, values: list[Any]) -> Any:

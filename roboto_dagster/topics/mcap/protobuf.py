@@ -23,7 +23,7 @@ from roboto_dagster.topics.faults import UndecodableError
 from roboto_dagster.topics.fields import selected_fields
 from roboto_dagster.topics.mcap.protobuf_types import protobuf_decoder
 from roboto_dagster.topics.mcap.protobuf_values import build_bytes, build_empty, build_json
-from roboto_dagster.topics.payloads import Columns
+from roboto_dagster.topics.payloads import Columns, loaded
 
 # Of google.protobuf.descriptor.FieldDescriptor: CPPTYPE_*.
 _SCALARS = {
@@ -81,12 +81,12 @@ class ProtobufPayloads:
         """
         from google.protobuf.message import DecodeError as ProtobufError
 
-        messages, fault = [], None
-        try:
-            for payload in payloads:
-                messages.append(self._decode(payload))  # noqa: PERF401 - those before an error are kept
-        except (ProtobufError, ValueError) as error:
-            fault = UndecodableError("CORRUPT", f"the payload is no message of its type: {error}")
+        messages, fault = loaded(
+            payloads,
+            self._decode,
+            (ProtobufError, ValueError),
+            "the payload is no message of its type",
+        )
         arrays = [build(messages) for _, build in self._members]
         times = header_time(self._fields, arrays)
         yield Columns(rows=len(messages), fields=self._fields, arrays=arrays, header_time=times)
