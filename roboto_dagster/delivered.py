@@ -8,7 +8,7 @@ import dataclasses
 import pathlib
 import stat
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -21,7 +21,7 @@ from roboto_dagster.platform.scope import is_dataset_id
 from roboto_dagster.sync.manifest import file_name, iterate_manifest
 from roboto_dagster.sync.publish_log import read_publish_logs
 from roboto_dagster.sync.report import count
-from roboto_dagster.text import one_line
+from roboto_dagster.text import one_line, some
 
 # What manifests and the logs of runs both record, under the names of `DeliveredFile`.
 _FACTS = ("dataset_id", "relative_path", "file_id", "version", "size_bytes", "checksum")
@@ -220,13 +220,11 @@ def _check_path(manifest: pathlib.Path, dataset_id: object, relative_path: objec
 
 
 def _incomplete(
-    asset_key: dg.AssetKey, total: int, lost: Iterable[tuple[DeliveredFile, str]]
+    asset_key: dg.AssetKey, total: int, lost: Sequence[tuple[DeliveredFile, str]]
 ) -> str:
-    lost = list(lost)
     verb = "is" if len(lost) == 1 else "are"
-    named = ", ".join(f"{one_line(file.relative_path)} ({why})" for file, why in lost[:3])
-    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+    named = some([f"{file.relative_path} ({why})" for file, why in lost], 3)
     return (
         f"{asset_key.to_user_string()}, {lost[0][0].partition_key}: {len(lost)} of {count(total, 'file')} {verb} not complete "
-        f"on disk: {named}{more}. Materialize the partition again before what depends on it."
+        f"on disk: {named}. Materialize the partition again before what depends on it."
     )

@@ -11,6 +11,7 @@ from roboto_dagster.inputs.frames import lazy_frame, relation
 from roboto_dagster.platform.scope import Matcher
 from roboto_dagster.sync.report import count
 from roboto_dagster.tables import FORMATS, DataFormat, delivered_table, empty_dataset, open_dataset
+from roboto_dagster.text import some
 
 if (
     TYPE_CHECKING
@@ -121,10 +122,9 @@ class DatasetFiles:
         return relation(self.dataset(data_format), connection)
 
     def _no_single_format(self, formats: Sequence[str]) -> str:
-        keys = ", ".join(self.partition_keys[:_MAX_NAMED_PARTITIONS])
-        more = len(self.partition_keys) - _MAX_NAMED_PARTITIONS
+        keys = some(self.partition_keys, _MAX_NAMED_PARTITIONS)
         return (
-            f"The partitions {keys}{f' and {more} more' if more > 0 else ''} have {count(len(self), 'file')}, and of the "
+            f"The partitions {keys} have {count(len(self), 'file')}, and of the "
             f"formats of tables {', '.join(formats) or 'none'}: narrow the asset's include_patterns, choose one by "
             'AssetIn(metadata={"format": "csv"}), or load the manifest, a row a file, by {"content": "manifest"}.'
         )

@@ -13,7 +13,7 @@ import dagster as dg
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ManifestError, MissingPartitionError
 from roboto_dagster.sync.report import count
-from roboto_dagster.text import one_line
+from roboto_dagster.text import some
 from roboto_dagster.topic_assets.config import TopicsAssetConfig
 from roboto_dagster.topics.manifest import COMPLETE, TopicRow, read_topics_manifest
 
@@ -143,13 +143,7 @@ def _is_on_disk(tree: LocalTree, config: TopicsAssetConfig, row: RecordedTopic) 
 
 
 def _named(rows: Sequence[RecordedTopic]) -> str:
-    named = [
-        " ".join(
-            one_line(part)
-            for part in (each.relative_path, each.topic, f"({each.code})" if each.code else None)
-            if part
-        )
-        for each in rows[:3]
+    places = [
+        (each.relative_path, each.topic, f"({each.code})" if each.code else None) for each in rows
     ]
-    more = len(rows) - len(named)
-    return f"{', '.join(named)}{f' and {more} more' if more > 0 else ''}"
+    return some([" ".join(filter(None, place)) for place in places], 3)
