@@ -134,12 +134,10 @@ def _checks_of(
     def roboto_dataset_checks(
         context: dg.AssetCheckExecutionContext,
     ) -> Iterator[Any]:
-        selected = {key.name for key in context.selected_asset_check_keys}
-        specs = [spec for spec in context.check_specs if spec.name in selected]
         roboto = getattr(context.resources, resource_key, None) if resource_keys else None
         platform = None if roboto is None else Platform(roboto)
         inspector = DatasetInspector(partitioning, key, platform)
-        yield from evaluate_checks(context, inspector, specs)
+        yield from evaluate_checks(context, inspector)
 
     return roboto_dataset_checks
 

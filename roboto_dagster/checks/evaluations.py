@@ -71,21 +71,18 @@ class Inspector(Protocol):
         """
 
 
-def evaluate_checks(
-    context: dg.AssetCheckExecutionContext,
-    inspector: Inspector,
-    specs: Sequence[dg.AssetCheckSpec],
-) -> Iterator[Any]:
+def evaluate_checks(context: dg.AssetCheckExecutionContext, inspector: Inspector) -> Iterator[Any]:
     """Evaluate the selected checks of one asset: the body of their op.
 
     Args:
         context: Of the op.
         inspector: Of the asset.
-        specs: The checks.
 
     Yields:
         What Dagster takes for the result of each.
     """
+    selected = {key.name for key in context.selected_asset_check_keys}
+    specs = [spec for spec in context.check_specs if spec.name in selected]
     run_id = _run_id(context)
     if run_id is None:  # invoked directly
         keys: Sequence[str] = inspector.recorded_keys()

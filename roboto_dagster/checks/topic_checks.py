@@ -84,9 +84,7 @@ def build_topic_checks(
         can_subset=True,
     )
     def roboto_topic_checks(context: dg.AssetCheckExecutionContext) -> Iterator[Any]:
-        selected = {key.name for key in context.selected_asset_check_keys}
-        specs = [spec for spec in context.check_specs if spec.name in selected]
-        yield from evaluate_checks(context, inspector, specs)
+        yield from evaluate_checks(context, inspector)
 
     return [roboto_topic_checks]
 
