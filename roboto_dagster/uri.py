@@ -40,8 +40,7 @@ def bucket_of(uri: str) -> str:
     Args:
         uri: The URI; in place of the bucket may stand the ARN of an access point.
     """
-    rest = uri.partition("://")[2]
-    return _split(rest)[0] if rest.startswith("arn:") else rest.partition("/")[0]
+    return _split(uri.partition("://")[2])[0]
 
 
 def _split(rest: str) -> tuple[str, str]:
