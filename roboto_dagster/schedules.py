@@ -30,8 +30,6 @@ from roboto_dagster.text import some
 SelectKeys = Callable[[Sequence[str]], Iterable[str]]
 """Given all keys of the partitions, returns those to run."""
 
-_MAX_NAMED = 5
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleOptions:

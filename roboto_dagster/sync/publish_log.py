@@ -31,9 +31,6 @@ from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.sync.inventory import PlannedFile
 from roboto_dagster.sync.known import KnownRow, known_row
 
-BEAT_SECONDS = 10.0
-"""How often a running sync renews the modification time of its log."""
-
 ABANDONED_AGE_SECONDS = 120.0
 """A log that was not written to for so long belongs to no running sync."""
 
