@@ -27,40 +27,11 @@ if TYPE_CHECKING:
 AT_ONCE = RetryConfig(max_attempts=3, wait_initial_seconds=0.0, wait_max_seconds=0.0)
 
 
-TESTS = pathlib.Path(__file__).parent
-SLOW = frozenset(
-    TESTS / name
-    for name in (
-        "flow",  # runs through all of the package
-        "component/test_every_field.py",
-        "fs/core/test_endpoints.py",
-        "fs/test_download_session.py",
-        "fs/test_engines.py",
-        "fs/test_hostile_answers.py",
-        "fs/test_interrupts.py",
-        "fs/test_resume.py",
-        "fs/test_shared_engine.py",
-        "fs/test_store_conformance.py",
-        "step/test_many_partitions.py",
-        "sync/shards/test_runs.py",
-        "sync/test_data_version.py",
-        "sync/test_run.py",
-        "test_examples.py",
-        "test_import_line.py",
-        "test_multi_asset.py",
-        "test_packaging.py",
-        "test_sharded_asset.py",
-    )
-)
-"""Files and folders whose tests take seconds together: those of both engines, of complete syncs and of the source."""
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what runs Dagster, and what takes seconds together: each is quick, and there are hundreds."""
+    """Mark as slow what runs Dagster: each such test is quick, and there are hundreds."""
     for item in items:
-        runs_dagster = "materialize" in getattr(item, "fixturenames", ())
-        if runs_dagster or not SLOW.isdisjoint((item.path, *item.path.parents)):
+        if "materialize" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
 
 

@@ -64,7 +64,6 @@ def test_every_kind_of_log_is_decoded(
     assert rows[0] >= max(rows[:2]) > 0
 
 
-@pytest.mark.slow
 def test_the_quick_mode_measures(tmp_path: pathlib.Path) -> None:
     """It writes the log, runs each contender in a process of its own, and reports."""
     assert main(["--quick", "--cases", "json", "--output", str(tmp_path)]) == 0

@@ -98,7 +98,6 @@ def demo(tmp_path: pathlib.Path) -> Callable[..., "subprocess.Popen[str]"]:
 Demo = Callable[..., "subprocess.Popen[str]"]
 
 
-@pytest.mark.slow
 def test_the_demo_keeps_its_promise(
     demo: Demo, quickstart: ModuleType, tmp_path: pathlib.Path
 ) -> None:
@@ -115,7 +114,6 @@ def test_the_demo_keeps_its_promise(
     assert dg.validate_run_config(job, failed[0].run_config)
 
 
-@pytest.mark.slow
 def test_the_demo_takes_logs_of_your_own(demo: Demo, tmp_path: pathlib.Path) -> None:
     """Logs in sub-folders are taken too, also where two of them have one name."""
     for name in ("mon/log.bag", "tue/log.bag", "a[1].MCAP", "notes.txt"):
@@ -147,7 +145,6 @@ def test_a_folder_without_logs_is_refused(quickstart: ModuleType, tmp_path: path
         quickstart.add_logs(tmp_path / "empty")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal here")
 @pytest.mark.parametrize("until", ["", "1. Materialize"])
 def test_ctrl_c_ends_the_demo_shortly(demo: Demo, until: str) -> None:

@@ -22,6 +22,8 @@ import pytest
 
 import roboto_dagster
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
 
 LEAVES = {"errors", "types", "uri", "text", "redaction", "setting_checks", "version"}

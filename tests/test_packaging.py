@@ -210,7 +210,6 @@ def test_locks_agree() -> None:
     assert pins["demo"] < pins["dev"] < pins["bench"]
 
 
-@pytest.mark.slow
 def test_workspace_loads_each_location_it_lists(tmp_path: pathlib.Path) -> None:
     """`workspace.yaml` works as it is, and nothing in pyproject.toml overrides it."""
     listed = yaml.safe_load((ROOT / "workspace.yaml").read_text(encoding="utf-8"))["load_from"]

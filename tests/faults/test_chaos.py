@@ -21,8 +21,6 @@ from tests.faults.lab import PART, Lab, noise
 from tests.faults.matrix import covers
 from tests.faults.processes import started
 
-pytestmark = pytest.mark.slow
-
 LONG = os.environ.get("ROBOTO_FAULTS") == "long"
 
 

@@ -18,8 +18,6 @@ from tests.faults.matrix import covers
 from tests.faults.processes import needs_mounts, run_to_end, started
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.slow
-
 
 def run_on_tmpfs(lab: Lab, mount_options: str, **options: Any) -> dict[str, Any]:
     """Run with the destination on a tmpfs, whose content is copied out when the run has ended."""

@@ -15,8 +15,6 @@ from tests.faults.matrix import covers
 from tests.faults.processes import needs_containers, started
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.slow
-
 
 def logs_of_parts(lab: Lab) -> list[pathlib.Path]:
     """Return the logs of parts that hold at least one part."""

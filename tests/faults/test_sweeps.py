@@ -18,8 +18,6 @@ from tests.faults.matrix import covers
 from tests.faults.processes import run_to_end, started
 from tests.faults.test_chaos import seeds
 
-pytestmark = pytest.mark.slow
-
 INJECTED: dict[str, Callable[[], Fault]] = {
     "reset": faults.refuse,
     "truncate": lambda: faults.truncate(after_bytes=300),

@@ -18,8 +18,6 @@ from tests.conftest import Materializer
 from tests.dagster_dev import DagsterDev
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.slow
-
 LOCATION = pathlib.Path(__file__).parent / "slow_logs.py"
 REPOSITORY = pathlib.Path(__file__).parents[2]
 QUICK = [f"quick_{number}.bin" for number in range(6)]

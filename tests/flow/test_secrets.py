@@ -33,6 +33,8 @@ from roboto_dagster.sync.run import sync
 from roboto_dagster.testing import LocalRoboto, faults
 from roboto_dagster.testing.faults import Fault
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "token-that-nobody-may-see-4711"
 SECRET_KEY = "SecretKeyThatNobodyMaySee0815"
 SESSION_TOKEN = "SessionToken/That+NobodyMaySee1234=="

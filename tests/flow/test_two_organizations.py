@@ -4,6 +4,7 @@ import pathlib
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from roboto_dagster import (
     build_roboto_dataset_asset,
@@ -12,6 +13,8 @@ from roboto_dagster import (
     build_roboto_source_asset,
 )
 from roboto_dagster.testing import LocalRoboto
+
+pytestmark = pytest.mark.slow
 
 
 def test_each_asset_uses_the_resources_that_it_names(tmp_path: pathlib.Path) -> None:

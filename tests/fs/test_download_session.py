@@ -33,6 +33,8 @@ from roboto_dagster.testing import LocalRoboto, faults
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
 
+pytestmark = pytest.mark.slow
+
 DATASET = Association.dataset("ds_123")
 SECRET = "wJalrXUtnFEMI-not-a-real-key"
 

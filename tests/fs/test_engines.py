@@ -25,6 +25,8 @@ from tests.fs.scripted_server import (
     md5_etag,
 )
 
+pytestmark = pytest.mark.slow
+
 KIB = 1024
 PART = 64 * KIB
 SMALL = os.urandom(3000)

@@ -16,6 +16,8 @@ from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.fs.retry import RetryConfig
 from tests.fs.scripted_server import Asked, ScriptedServer, StoredObject, credentials, error, head
 
+pytestmark = pytest.mark.slow
+
 KIB = 1024
 PART = 64 * KIB
 DATA = random.Random(2).randbytes(6 * PART + 50)  # noqa: S311 - any bytes do

@@ -23,6 +23,8 @@ from roboto_dagster.fs.engine import tenant
 from tests.fs.scripted_server import ScriptedServer, StoredObject, credentials
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 @dataclasses.dataclass(frozen=True)
 class Engine:

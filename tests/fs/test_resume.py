@@ -19,6 +19,8 @@ from roboto_dagster.fs.download_session import DownloadSession
 from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.testing import LocalRoboto, faults
 
+pytestmark = pytest.mark.slow
+
 PART = 64 * 1024
 PARTS = 8
 DATA = random.Random(1).randbytes(PARTS * PART)  # noqa: S311 - any bytes do

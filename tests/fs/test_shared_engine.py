@@ -16,6 +16,8 @@ from roboto_dagster.fs.retry import RetryConfig
 from roboto_dagster.fs.shared_engine import SharedEngine
 from tests.fs.scripted_server import Asked, ScriptedServer, StoredObject, credentials, error
 
+pytestmark = pytest.mark.slow
+
 CONNECTIONS = 8
 DATA = b"data" * 100
 PATIENT = RetryConfig(max_attempts=50, wait_initial_seconds=30.0, wait_max_seconds=60.0)

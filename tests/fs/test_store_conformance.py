@@ -15,6 +15,8 @@ from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.fs.retry import RetryConfig
 from tests.fs.s3_servers import BUCKET, S3Server, servers
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 PART = 5 * MIB  # the smallest that S3 knows
 AT_ONCE = RetryConfig(max_attempts=2, wait_initial_seconds=0.0, wait_max_seconds=0.0)

@@ -30,6 +30,8 @@ from roboto_dagster.testing import LocalRoboto, faults
 if TYPE_CHECKING:
     from tests.conftest import Syncer
 
+pytestmark = pytest.mark.slow
+
 QUERY = "/v1/datasets/*/files/query"
 
 

@@ -10,6 +10,8 @@ from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.core.botocore_endpoint import ask_botocore
 from roboto_dagster.fs.core.endpoints import Endpoints, resolve_endpoint
 
+pytestmark = pytest.mark.slow
+
 URL = "http://127.0.0.1:9000"
 
 
