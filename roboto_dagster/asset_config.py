@@ -37,7 +37,57 @@ _GENERATION = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetAssetConfig:
+class AssetFolder:
+    """Where an asset has its files and manifests, whatever it delivers.
+
+    Attributes:
+        folder: The absolute folder, as it is defined.
+        dataset_id: Its dataset, if it is about one. Default None.
+    """
+
+    folder: pathlib.Path
+    dataset_id: str | None = None
+
+    @property
+    def destination(self) -> pathlib.Path:
+        """The folder of this process: that of the definition, or a copy of it below `DESTINATION_ROOT`."""
+        root = os.environ.get(DESTINATION_ROOT)
+        if not root:
+            return self.folder
+        return checked_destination(root) / self.folder.relative_to(self.folder.anchor)
+
+    def key_of(self, asset_key: dg.AssetKey, partition_key: str | None) -> str:
+        """Return the key under which a partition is recorded: its own, or the dataset's id.
+
+        Args:
+            asset_key: The asset's key.
+            partition_key: The partition; None where there are none.
+
+        Raises:
+            ConfigurationError: There is neither a key nor a dataset.
+        """
+        key = partition_key or self.dataset_id
+        if key is None:
+            msg = f"The asset {asset_key.to_user_string()} has partitions: name the one that is meant."
+            raise ConfigurationError(msg)
+        return key
+
+    def manifest(self, asset_key: dg.AssetKey, partition_key: str | None) -> pathlib.Path:
+        """Return where the manifest of one partition is.
+
+        Args:
+            asset_key: The asset's key.
+            partition_key: The partition; None where there are none.
+
+        Raises:
+            ConfigurationError: There is neither a key nor a dataset.
+        """
+        key = self.key_of(asset_key, partition_key)
+        return manifest_path(self.destination, asset_key.to_user_string(), key)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetAssetConfig(AssetFolder):
     """What a dataset asset delivers, and where to.
 
     Attributes:
@@ -52,8 +102,6 @@ class DatasetAssetConfig:
         _KEYS  # of the definition metadata; what a user sets must leave them alone
     )
 
-    folder: pathlib.Path
-    dataset_id: str | None = None
     include_patterns: tuple[str, ...] = ()
     exclude_patterns: tuple[str, ...] = ()
     query: Query | None = None
@@ -99,11 +147,6 @@ class DatasetAssetConfig:
         )
         Matcher(config.include_patterns, config.exclude_patterns)
         return config
-
-    @property
-    def destination(self) -> pathlib.Path:
-        """The folder of this process: that of the definition, or a copy of it below `DESTINATION_ROOT`."""
-        return process_folder(self.folder)
 
     def to_metadata(self) -> dict[str, dg.MetadataValue]:
         """Return it as definition metadata."""
@@ -183,22 +226,6 @@ class DatasetAssetConfig:
             exclude_patterns=self.exclude_patterns,
         )
 
-    def manifest(self, asset_key: dg.AssetKey, partition_key: str | None) -> pathlib.Path:
-        """Return where the manifest of one partition is.
-
-        Args:
-            asset_key: The asset's key.
-            partition_key: The partition; None where there are none.
-
-        Raises:
-            ConfigurationError: There is neither a key nor a dataset.
-        """
-        key = partition_key or self.dataset_id
-        if key is None:
-            msg = f"The asset {asset_key.to_user_string()} has partitions: name the one that is meant."
-            raise ConfigurationError(msg)
-        return manifest_path(self.destination, asset_key.to_user_string(), key)
-
     def code_version(self) -> str:
         """Return a hash of what is delivered, which Dagster shows as a change of code when a setting changes.
 
@@ -220,18 +247,6 @@ def plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
         key: value.value if isinstance(value, dg.MetadataValue) else value
         for key, value in metadata.items()
     }
-
-
-def process_folder(folder: pathlib.Path) -> pathlib.Path:
-    """Return the folder of this process: that of the definition, or a copy of it below `DESTINATION_ROOT`.
-
-    Args:
-        folder: The absolute folder as an asset defines it.
-    """
-    root = os.environ.get(DESTINATION_ROOT)
-    if not root:
-        return folder
-    return checked_destination(root) / folder.relative_to(folder.anchor)
 
 
 def _patterns(name: str, patterns: Any) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from roboto_dagster.asset_config import DatasetAssetConfig
+from roboto_dagster.asset_config import AssetFolder, DatasetAssetConfig
 from roboto_dagster.disk.paths import unsafe_reason
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ManifestError, MissingPartitionError
@@ -78,7 +78,7 @@ def recorded_files(
         ManifestError: There is no manifest, or it cannot be read.
     """
     manifest = config.manifest(asset_key, partition_key)
-    key = partition_key or str(config.dataset_id)
+    key = config.key_of(asset_key, partition_key)
     for rows in iterate_manifest(manifest, _COLUMNS):
         for *facts, mtime_ns, status, code in rows:
             if status in _OF_EARLIER_RUNS:
@@ -121,7 +121,7 @@ def published_since(
         partition_key: The partition, or None where there are none.
     """
     manifest = config.manifest(asset_key, partition_key)
-    key = partition_key or str(config.dataset_id)
+    key = config.key_of(asset_key, partition_key)
     found: dict[str, DeliveredFile] = {}
     for row in read_publish_logs(manifest, config.destination):
         found[row.path] = _file(config, key, [getattr(row, name) for name in _FACTS])
@@ -177,24 +177,14 @@ def problem_on_disk(
     return None
 
 
-def materialized_keys(config: DatasetAssetConfig, asset_key: dg.AssetKey) -> list[str]:
+def materialized_keys(config: AssetFolder, asset_key: dg.AssetKey) -> list[str]:
     """Return the keys of all partitions that have a manifest.
 
     Args:
         config: The asset's.
         asset_key: The asset's.
     """
-    return keys_with_manifest(config.destination, asset_key)
-
-
-def keys_with_manifest(destination: pathlib.Path, asset_key: dg.AssetKey) -> list[str]:
-    """Return the keys of all partitions that have a manifest below a destination.
-
-    Args:
-        destination: The folder.
-        asset_key: The asset's.
-    """
-    folder = destination / ".roboto" / file_name(asset_key.to_user_string())
+    folder = config.destination / ".roboto" / file_name(asset_key.to_user_string())
     return sorted(urllib.parse.unquote(path.stem) for path in folder.glob("[!.]*.parquet"))
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from roboto_dagster.asset_config import DatasetAssetConfig
-from roboto_dagster.delivered import complete_files, keys_with_manifest
+from roboto_dagster.delivered import complete_files, materialized_keys
 from roboto_dagster.errors import ConfigurationError, MissingPartitionError
 from roboto_dagster.inputs.dataset_files import DatasetFiles
 from roboto_dagster.inputs.input_types import InputType, input_type
@@ -200,7 +200,7 @@ def _keys(context: dg.InputContext, config: DatasetAssetConfig | TopicsAssetConf
     if config.dataset_id is not None:
         return [config.dataset_id]
     # Defined in another code location, which is known by its key alone: the disk knows more.
-    found = keys_with_manifest(config.destination, context.asset_key)
+    found = materialized_keys(config, context.asset_key)
     if len(found) == 1:
         return found
     name = context.asset_key.to_user_string()

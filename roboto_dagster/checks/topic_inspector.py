@@ -19,7 +19,7 @@ from typing import Any
 import dagster as dg
 
 from roboto_dagster.checks.findings import Findings, Violation
-from roboto_dagster.delivered import keys_with_manifest
+from roboto_dagster.delivered import materialized_keys
 from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import PartitionsDef
@@ -123,7 +123,7 @@ class TopicInspector:
         """Return the partitions that were ever decoded here; the dataset's id where there are none."""
         if self.partitions_def is None and self._config.dataset_id is not None:
             return [self._config.dataset_id]
-        return keys_with_manifest(self._config.destination, self.asset_key)
+        return materialized_keys(self._config, self.asset_key)
 
     def inspect(
         self,

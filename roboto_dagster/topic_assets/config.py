@@ -11,11 +11,10 @@ from typing import Any, ClassVar, Literal, get_args
 import dagster as dg
 from typing_extensions import Self
 
-from roboto_dagster.asset_config import DatasetAssetConfig, plain_metadata, process_folder
+from roboto_dagster.asset_config import AssetFolder, DatasetAssetConfig, plain_metadata
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.partitions import PartitionsDef
 from roboto_dagster.setting_checks import check_choice
-from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.sync.options import checked_destination
 from roboto_dagster.text import code_span
 from roboto_dagster.topics.options import TopicsOptions
@@ -80,7 +79,7 @@ class Upstream:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class TopicsAssetConfig:
+class TopicsAssetConfig(AssetFolder):
     """What a topics asset decodes, and where to.
 
     Attributes:
@@ -93,8 +92,6 @@ class TopicsAssetConfig:
 
     METADATA_KEYS: ClassVar = frozenset({_FOLDER, _TOPICS, _FIELDS, _ON_FAILURE, _SINGLE_KEY})
 
-    folder: pathlib.Path
-    dataset_id: str | None = None
     topics: tuple[str, ...] = ()
     fields: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     on_failure: OnFailure = "fail"
@@ -133,11 +130,6 @@ class TopicsAssetConfig:
             fields={name: list(fields) for name, fields in options.topics.fields.items()},
             on_failure=on_failure,
         )
-
-    @property
-    def destination(self) -> pathlib.Path:
-        """The folder of this process, as of `DatasetAssetConfig`."""
-        return process_folder(self.folder)
 
     def describe(self, upstream: Upstream) -> str:
         """Return a sentence about what is decoded, for the asset's page.
@@ -203,23 +195,6 @@ class TopicsAssetConfig:
                 "build_roboto_topics_asset() or RobotoDatasetComponent has built."
             )
         return found
-
-    def manifest(self, asset_key: dg.AssetKey, partition_key: str | None) -> pathlib.Path:
-        """Return where the manifest of one partition is.
-
-        Args:
-            asset_key: The asset's key.
-            partition_key: The partition; None where there are none.
-
-        Raises:
-            ConfigurationError: There is neither a key nor a dataset.
-        """
-        key = partition_key or self.dataset_id
-        if key is None:
-            raise ConfigurationError(
-                f"The asset {asset_key.to_user_string()} has partitions: give the key of one of them."
-            )
-        return manifest_path(self.destination, asset_key.to_user_string(), key)
 
 
 def _shown(asset: Any) -> str:

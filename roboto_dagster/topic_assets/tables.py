@@ -71,7 +71,7 @@ def recorded_topics(
         ManifestError: There is no manifest, or it cannot be read.
     """
     destination = config.destination
-    key = partition_key or str(config.dataset_id)
+    key = config.key_of(asset_key, partition_key)
     rows = read_topics_manifest(config.manifest(asset_key, partition_key), destination)
     return [_recorded(row, key, destination) for row in rows if _is_about_a_topic(row)]
 
@@ -92,7 +92,7 @@ def complete_tables(
     """
     rows = recorded_topics(config, asset_key, partition_key)
     failed = [each for each in rows if each.code is not None]
-    key = partition_key or str(config.dataset_id)
+    key = config.key_of(asset_key, partition_key)
     where = f"{asset_key.to_user_string()}, {key}"
     if failed and config.on_failure == "fail":
         raise MissingPartitionError(
