@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.inputs.frames import data_frame, lazy_frame, relation
+from roboto_dagster.sync.report import codes_text
 from roboto_dagster.tables import empty_dataset, open_dataset
 from roboto_dagster.text import some
 from roboto_dagster.topic_assets.tables import RecordedTopic
@@ -199,7 +200,7 @@ class TopicTables(Mapping[str, TopicData]):
         where = some([each for each in (self.asset, *self.partition_keys) if each], 3)
         known = f"the topics are {some(list(self))}" if self else "it has no topics"
         codes = Counter(each.code for each in self.rows if each.code is not None)
-        counts = ", ".join(f"{number} {code}" for code, number in codes.most_common())
+        counts = codes_text(dict(codes.most_common()))
         failed = f" Logs or topics could not be decoded: {counts}." if codes else ""
         return (
             f"No topic matches {some(patterns)} in {where}: {known}.{failed} Correct the topic, or the option topics of the "

@@ -27,6 +27,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def codes_text(error_codes: Mapping[str, int]) -> str:
+    """Return such as `3 NOT_FOUND, 1 NETWORK`: how many failures have each code."""
+    return ", ".join(f"{number} {code}" for code, number in error_codes.items())
+
+
 def size_text(size_bytes: float) -> str:
     """Return such as `512 B`, `20.0 MiB` or `1.4 TiB`."""
     if size_bytes < 1024:
@@ -257,7 +262,7 @@ class SyncReport:
         Args:
             subject: The partition and its datasets, by name.
         """
-        codes = ", ".join(f"{number} {code}" for code, number in self.error_codes.items())
+        codes = codes_text(self.error_codes)
         files = count(self.files_total, "file")
         return f"{self.files_failed} of {files} of {subject} could not be delivered ({codes})."
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from typing_extensions import Self
 
-from roboto_dagster.sync.report import count, duration_text, size_text
+from roboto_dagster.sync.report import codes_text, count, duration_text, size_text
 from roboto_dagster.topics.errors import DecodeError
 
 if sys.version_info < (3, 11):
@@ -157,7 +157,7 @@ class TopicsReport:
         Args:
             subject: The partition and its datasets, by name.
         """
-        codes = ", ".join(f"{number} {code}" for code, number in self.error_codes.items())
+        codes = codes_text(self.error_codes)
         logs = count(self.logs_total - self.logs_skipped, "log")
         return (
             f"{self.logs_failed} of {logs} of {subject} could not be decoded completely ({codes})."
