@@ -63,6 +63,15 @@ class LocalTree:
         except OSError:
             return None
 
+    def size_of(self, relative_path: str) -> int | None:
+        """Return the size of a regular file in bytes, or None if `lstat` finds none.
+
+        Args:
+            relative_path: Below the root.
+        """
+        status = self.lstat(relative_path)
+        return status.st_size if status is not None and stat.S_ISREG(status.st_mode) else None
+
     def has_folder_of(self, relative_path: str) -> bool:
         """Return whether the folder is there that a file would be in; one behind a link is not.
 

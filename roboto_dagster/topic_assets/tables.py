@@ -5,7 +5,6 @@ Paths are made of the asset's destination, so that a destination that is mounted
 
 import dataclasses
 import pathlib
-import stat
 from collections.abc import Sequence
 
 import dagster as dg
@@ -15,9 +14,7 @@ from roboto_dagster.errors import ManifestError, MissingPartitionError
 from roboto_dagster.sync.report import count
 from roboto_dagster.text import some
 from roboto_dagster.topic_assets.config import TopicsAssetConfig
-from roboto_dagster.topics.manifest import COMPLETE, TopicRow, read_topics_manifest
-
-_LOADED = COMPLETE | {"partial"}
+from roboto_dagster.topics.manifest import COMPLETE, CURRENT, TopicRow, read_topics_manifest
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +108,7 @@ def complete_tables(
 
 
 def _recorded(row: TopicRow, partition_key: str, destination: pathlib.Path) -> RecordedTopic:
-    has_table = row.table is not None and row.status in _LOADED
+    has_table = row.table is not None and row.status in CURRENT
     is_complete = row.status in COMPLETE
     return RecordedTopic(
         partition_key=partition_key,
@@ -138,8 +135,7 @@ def _is_about_a_topic(row: TopicRow) -> bool:
 
 def _is_on_disk(tree: LocalTree, config: TopicsAssetConfig, row: RecordedTopic) -> bool:
     assert row.path is not None  # noqa: S101 -- it is a table
-    status = tree.lstat(row.path.relative_to(config.destination).as_posix())
-    return status is not None and stat.S_ISREG(status.st_mode) and status.st_size == row.size_bytes
+    return tree.size_of(row.path.relative_to(config.destination).as_posix()) == row.size_bytes
 
 
 def _named(rows: Sequence[RecordedTopic]) -> str:

@@ -38,7 +38,10 @@ STATUSES = frozenset({"decoded", "unchanged", "partial", "failed", "outdated", "
 COMPLETE = frozenset({"decoded", "unchanged"})
 """Statuses of rows whose table holds all of its topic."""
 
-WITH_TABLE = COMPLETE | {"partial", "outdated"}
+CURRENT = COMPLETE | {"partial"}
+"""Statuses of rows whose table is of the log as it is now."""
+
+WITH_TABLE = CURRENT | {"outdated"}
 """Statuses of rows whose table is on disk."""
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import pickle
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from roboto_dagster.disk.tree import LocalTree
@@ -112,7 +111,7 @@ def plan_partition(
             planned = PlannedLog(
                 log=log, decoder=decoder, options=options_of_log, reason=None, known=rows
             )
-            _add(plan, planned, lambda path: _size(tree, path))
+            _add(plan, planned, tree.size_of)
     plan.gone.update(gone)
     plan.due.sort(key=lambda planned: -planned.log.size_bytes)
     return plan
@@ -142,8 +141,3 @@ def _add(plan: PartitionPlan, planned: PlannedLog, table_size: Callable[[str], i
         plan.unchanged.append(planned)
     else:
         plan.due.append(dataclasses.replace(planned, reason=reason))
-
-
-def _size(tree: LocalTree, path: str) -> int | None:
-    status = tree.lstat(path)
-    return status.st_size if status is not None and stat.S_ISREG(status.st_mode) else None

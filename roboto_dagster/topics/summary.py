@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from roboto_dagster.topics.errors import DecodeError
 from roboto_dagster.topics.log import MACHINE_CODES
-from roboto_dagster.topics.manifest import COMPLETE, TopicRow
+from roboto_dagster.topics.manifest import COMPLETE, CURRENT, TopicRow
 from roboto_dagster.topics.plan import content_id
 from roboto_dagster.topics.report import TopicSummary
 
@@ -49,7 +49,7 @@ def topics_of(rows: Iterable[TopicRow]) -> list[TopicSummary]:
     """
     by_topic: dict[str, list[TopicRow]] = {}
     for row in rows:
-        if row.topic is not None and row.table is not None and row.status in (*COMPLETE, "partial"):
+        if row.topic is not None and row.table is not None and row.status in CURRENT:
             by_topic.setdefault(row.topic, []).append(row)
     return [_summary(topic, by_topic[topic]) for topic in sorted(by_topic)]
 
