@@ -3,7 +3,7 @@
 import array
 import keyword
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,13 +69,8 @@ def bag_rows(path: pathlib.Path, store: Typestore) -> Rows:
         path: The log.
         store: The types.
     """
-    found: Rows = {}
     with Bag1Reader(path) as reader:
-        for connection, time_ns, raw in reader.messages():
-            message = store.deserialize_ros1(raw, connection.msgtype)
-            row = Row(time_ns, None, None, typed(store, connection.msgtype, message))
-            found.setdefault(connection.topic, []).append(row)
-    return found
+        return _bag_rows(reader, store, store.deserialize_ros1)
 
 
 def db3_rows(folder: pathlib.Path, store: Typestore) -> Rows:
@@ -85,12 +80,17 @@ def db3_rows(folder: pathlib.Path, store: Typestore) -> Rows:
         folder: Its folder.
         store: The types.
     """
-    found: Rows = {}
     with Bag2Reader(folder) as reader:
-        for connection, time_ns, raw in reader.messages():
-            message = store.deserialize_cdr(raw, connection.msgtype)
-            row = Row(time_ns, None, None, typed(store, connection.msgtype, message))
-            found.setdefault(connection.topic, []).append(row)
+        return _bag_rows(reader, store, store.deserialize_cdr)
+
+
+def _bag_rows(
+    reader: Bag1Reader | Bag2Reader, store: Typestore, deserialize: Callable[[bytes, str], Any]
+) -> Rows:
+    found: Rows = {}
+    for connection, time_ns, raw in reader.messages():
+        message = typed(store, connection.msgtype, deserialize(raw, connection.msgtype))
+        found.setdefault(connection.topic, []).append(Row(time_ns, None, None, message))
     return found
 
 
