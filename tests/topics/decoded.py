@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import pyarrow as pa
 
@@ -35,6 +36,12 @@ class Decoded:
     def table(self, topic: str) -> pa.Table:
         """Return all rows of a topic."""
         return pa.Table.from_batches([each.rows for each in self.batches if each.topic == topic])
+
+    def rows(self, topic: str) -> list[dict[str, Any]]:
+        """Return the rows of a topic, checked to be valid arrays, without the columns that are ours."""
+        table = self.table(topic)
+        table.validate(full=True)
+        return list(table.drop_columns(["log_time", "publish_time", "sequence"]).to_pylist())
 
     def column(self, topic: str, name: str) -> list[object]:
         """Return the values of one column."""

@@ -32,17 +32,11 @@ def _decode(
     return decode(McapDecoder(), path, topics)
 
 
-def _rows(found: Decoded) -> list[dict[str, Any]]:
-    table = found.table("/j")
-    table.validate(full=True)
-    return table.drop_columns(["log_time", "publish_time", "sequence"]).to_pylist()
-
-
 def test_scalars(tmp_path: pathlib.Path) -> None:
     """What is missing or null is null; an integer is a number, and 1.0 is an integer."""
     messages = [{"b": True, "i": 1, "n": 2, "s": "x"}, {"i": 1.0, "n": 0.5, "s": None}]
     found = _decode(tmp_path, SCALARS, *messages)
-    assert _rows(found) == [
+    assert found.rows("/j") == [
         {"b": True, "i": 1, "n": 2.0, "s": "x", "_extra": None},
         {"b": None, "i": 1, "n": 0.5, "s": None, "_extra": None},
     ]
@@ -69,7 +63,7 @@ def test_a_value_of_another_type_fails_the_topic(tmp_path: pathlib.Path, message
     found = _decode(tmp_path, SCALARS, {"i": 1}, message, {"i": 2})
     assert found.codes == [("/j", "TYPE_MISMATCH")]
     assert "message 2: " in found.faults[0].reason
-    assert [row["i"] for row in _rows(found)] == [1]
+    assert [row["i"] for row in found.rows("/j")] == [1]
 
 
 def test_nested_values(tmp_path: pathlib.Path) -> None:
@@ -94,7 +88,7 @@ def test_nested_values(tmp_path: pathlib.Path) -> None:
         "free": {"k": 1},
     }
     found = _decode(tmp_path, schema, full, {}, {"o": None, "a": []})
-    assert _rows(found)[0] == {
+    assert found.rows("/j")[0] == {
         "o": {"x": 1.0},
         "a": [{"x": 2.0}, None, {"x": None}],
         "m": [[1], [], None],
@@ -102,11 +96,11 @@ def test_nested_values(tmp_path: pathlib.Path) -> None:
         "free": '{"k": 1}',
         "_extra": None,
         "self": {**dict.fromkeys(["o", "a", "m", "any", "free", "self"])}
-        if _rows(found)[0]["self"]
+        if found.rows("/j")[0]["self"]
         else None,
     }
-    assert {_rows(found)[1][name] for name in ("o", "any", "free")} == {None}
-    assert _rows(found)[2]["a"] == []
+    assert {found.rows("/j")[1][name] for name in ("o", "any", "free")} == {None}
+    assert found.rows("/j")[2]["a"] == []
     assert found.table("/j").schema.field("any").metadata == {b"format": b"json"}
 
 
@@ -140,7 +134,7 @@ def test_what_no_property_names_is_kept(tmp_path: pathlib.Path) -> None:
         },
     }
     message = {"o": {"x": 1, "y": 2}, "a": [{"x": 1}, {"z": [3]}], "w": None}
-    (row,) = _rows(_decode(tmp_path, schema, message))
+    (row,) = _decode(tmp_path, schema, message).rows("/j")
     assert (row["o"], row["a"]) == ({"x": 1}, [{"x": 1}, {"x": None}])
     assert json.loads(row["_extra"]) == {"o": {"y": 2}, "a": [{}, {"z": [3]}], "w": None}
 
@@ -149,14 +143,14 @@ def test_large_integers_of_a_number_are_rounded_and_counted(tmp_path: pathlib.Pa
     """Times in nanoseconds are often declared as numbers; those of JSON are 64 bits wide."""
     found = _decode(tmp_path, SCALARS, {"n": 2**53 + 1}, {"n": 2**60})
     assert (found.codes, found.note_counts) == ([], {("/j", "rounded_numbers"): 1})
-    assert [row["n"] for row in _rows(found)] == [float(2**53), float(2**60)]
+    assert [row["n"] for row in found.rows("/j")] == [float(2**53), float(2**60)]
 
 
 @pytest.mark.parametrize("schema", [None, {}, {"type": "object"}, {"type": "array"}, True])
 def test_without_properties_messages_are_texts(tmp_path: pathlib.Path, schema: Any) -> None:
     """They are checked to be JSON, and kept as they are."""
     found = _decode(tmp_path, schema, b'{"a": 1}', b" [1,2] ", b'{"a": ')
-    assert _rows(found) == [{"json": '{"a": 1}'}, {"json": " [1,2] "}]
+    assert found.rows("/j") == [{"json": '{"a": 1}'}, {"json": " [1,2] "}]
     assert found.codes == [("/j", "CORRUPT")]
 
 
@@ -164,7 +158,7 @@ def test_without_properties_messages_are_texts(tmp_path: pathlib.Path, schema: A
 def test_what_is_not_json(tmp_path: pathlib.Path, message: bytes) -> None:
     """It fails the topic after the rows before it."""
     found = _decode(tmp_path, SCALARS, {"i": 1}, message)
-    assert (found.codes, len(_rows(found))) == ([("/j", "CORRUPT")], 1)
+    assert (found.codes, len(found.rows("/j"))) == ([("/j", "CORRUPT")], 1)
 
 
 def test_fields(tmp_path: pathlib.Path) -> None:
@@ -181,7 +175,9 @@ def test_fields(tmp_path: pathlib.Path) -> None:
     }
     message = {"a.b": 1, "o": {"x": 2, "y": 3}, "other": 4}
     topics = TopicFilter(fields={"/j": ["o.y", "a.b"]})
-    assert _rows(_decode(tmp_path, schema, message, topics=topics)) == [{"a.b": 1, "o": {"y": 3}}]
+    assert _decode(tmp_path, schema, message, topics=topics).rows("/j") == [
+        {"a.b": 1, "o": {"y": 3}}
+    ]
     for name in ("z", "o.z", "a.b.c"):
         topics = TopicFilter(fields={"/j": [name]})
         assert _decode(tmp_path, schema, message, topics=topics).codes == [("/j", "UNKNOWN_FIELD")]

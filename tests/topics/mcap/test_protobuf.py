@@ -81,12 +81,6 @@ def _decode(
     return decode(McapDecoder(), path, topics)
 
 
-def _rows(found: Decoded) -> list[dict[str, Any]]:
-    table = found.table("/p")
-    table.validate(full=True)
-    return table.drop_columns(["log_time", "publish_time", "sequence"]).to_pylist()
-
-
 def test_scalars(tmp_path: pathlib.Path) -> None:
     """Without presence, what is not set is 0; numbers keep their width."""
     kinds = [
@@ -115,7 +109,7 @@ def test_scalars(tmp_path: pathlib.Path) -> None:
         f_bytes=b"\xff",
     )
     found = _decode(tmp_path, file, full, made())
-    first, second = _rows(found)
+    first, second = found.rows("/p")
     assert (first["f_double"], first["f_int64"], first["f_uint64"]) == (0.1, -(2**63), 2**64 - 1)
     assert (first["f_bool"], first["f_string"], first["f_bytes"]) == (True, "é", b"\xff")
     assert [*second.values()] == [0.0, 0.0, 0, 0, 0, 0, 0, 0, False, "", b""]
@@ -153,7 +147,7 @@ def test_presence(tmp_path: pathlib.Path) -> None:
     )
     made = _class(file)
     found = _decode(tmp_path, file, made(o=0, b=""), made(n={"x": 1}), made(n={"n": {}}, a=3))
-    assert _rows(found) == [
+    assert found.rows("/p") == [
         {"n": None, "o": 0, "a": None, "b": ""},
         {"n": {"x": 1, "n": None}, "o": None, "a": None, "b": None},
         {"n": {"x": 0, "n": {"y": 0}}, "o": None, "a": 3, "b": None},
@@ -185,7 +179,7 @@ def test_repeated_maps_and_enums(tmp_path: pathlib.Path) -> None:
     full = made(i=[1, 2], n=[{"x": 3}, {}], e=7)
     full.p["k"].x = 4
     found = _decode(tmp_path, file, full, made())
-    assert _rows(found) == [
+    assert found.rows("/p") == [
         {"i": [1, 2], "n": [{"x": 3}, {"x": 0}], "p": [("k", {"x": 4})], "e": 7},
         {"i": [], "n": [], "p": [], "e": 0},
     ]
@@ -211,7 +205,7 @@ def test_well_known_types(tmp_path: pathlib.Path) -> None:
         self={"doublevalue": {"value": 1.0}},
     )
     full.struct.update({"k": [1.0, None]})
-    found = _rows(_decode(tmp_path, file, full, made()))
+    found = _decode(tmp_path, file, full, made()).rows("/p")
     assert json.loads(found[0].pop("struct")) == {"k": [1.0, None]}
     assert made.FromString(found[0].pop("self")).doublevalue.value == 1.0
     assert found[0] == {
@@ -229,7 +223,7 @@ def test_a_damaged_message(tmp_path: pathlib.Path) -> None:
     file = _file(_message("M", _field(1, "s", "string")))
     made = _class(file)
     found = _decode(tmp_path, file, made(s="a"), b"\x0a\x05ab", made(s="b"))
-    assert (found.codes, _rows(found)) == ([("/p", "CORRUPT")], [{"s": "a"}])
+    assert (found.codes, found.rows("/p")) == ([("/p", "CORRUPT")], [{"s": "a"}])
     assert "message 2: " in found.faults[0].reason
 
 
@@ -251,7 +245,7 @@ def test_fields(tmp_path: pathlib.Path) -> None:
     )
     message = _class(file)(a=1, n={"x": 2, "y": 3})
     topics = TopicFilter(fields={"/p": ["n.y"]})
-    assert _rows(_decode(tmp_path, file, message, topics=topics)) == [{"n": {"y": 3}}]
+    assert _decode(tmp_path, file, message, topics=topics).rows("/p") == [{"n": {"y": 3}}]
     for name in ("z", "n.z", "a.z"):
         topics = TopicFilter(fields={"/p": [name]})
         assert _decode(tmp_path, file, message, topics=topics).codes == [("/p", "UNKNOWN_FIELD")]
