@@ -98,7 +98,8 @@ class MessageGroups(Generic[KeyT]):
 
     def drain(self) -> Iterator[tuple[KeyT, RawMessages]]:
         """Yield what is left, table by table."""
-        for key in list(self._groups):
+        while self._groups:  # others may be dropped meanwhile
+            key = next(iter(self._groups))
             yield key, self._taken(key)
 
     def _taken(self, key: KeyT) -> RawMessages:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from roboto_dagster.text import one_line
-from roboto_dagster.topics.faults import fault_advice
+from roboto_dagster.topics.faults import UndecodableError, fault_advice
 from roboto_dagster.topics.topic_filter import TopicFilter
 
 if TYPE_CHECKING:
@@ -77,6 +77,18 @@ class TopicNote:
     kind: str
     count: int
     text: str
+
+
+def fault_of(topic: str | None, error: UndecodableError | OSError) -> TopicFault:
+    """Return the fault for an error of decoding, or of reading the log.
+
+    Args:
+        topic: The topic, or None: the log.
+        error: What was raised.
+    """
+    if isinstance(error, UndecodableError):
+        return TopicFault(topic=topic, code=error.code, reason=error.reason)
+    return TopicFault(topic=topic, code="LOG_IO", reason=f"{error.strerror or error}")
 
 
 class LogDecoder(Protocol):

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 
 from roboto_dagster.disk.local_file import open_regular
-from roboto_dagster.topics.decoder import HEAD_BYTES, LogDecoder, TopicFault
+from roboto_dagster.topics.decoder import HEAD_BYTES, LogDecoder, TopicFault, fault_of
 from roboto_dagster.topics.mcap.decoder import McapDecoder
 from roboto_dagster.topics.ros.decoder import BagDecoder, CompressedBagDecoder, Db3Decoder
 from roboto_dagster.topics.ulog.decoder import UlogDecoder
@@ -31,6 +31,6 @@ def decoder_for(
         with open_regular(path) as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
-        return TopicFault(topic=None, code="LOG_IO", reason=f"{error.strerror or error}")
+        return fault_of(None, error)
     chosen = default_decoders() if decoders is None else decoders
     return next((decoder for decoder in chosen if decoder.claims(path, head)), None)

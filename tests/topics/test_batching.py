@@ -45,3 +45,14 @@ def test_a_table_that_failed_is_dropped() -> None:
     groups.discard("never seen")
     assert groups.add("b", bytes(700), 2) is None
     assert [key for key, _ in groups.drain()] == ["b"]
+
+
+def test_a_table_that_fails_while_the_rest_is_decoded() -> None:
+    """Dropping it then leaves the others as they are."""
+    groups = MessageGroups[str]()
+    for key in "abc":
+        groups.add(key, b"", 1)
+    rest = groups.drain()
+    assert next(rest)[0] == "a"
+    groups.discard("b")
+    assert [key for key, _ in rest] == ["c"]

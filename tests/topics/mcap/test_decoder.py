@@ -226,6 +226,24 @@ def test_a_topic_that_fails_alone(path: pathlib.Path) -> None:
     assert (found.column("/bad", "x"), found.column("/int", "x")) == ([1], [7])
 
 
+@pytest.mark.parametrize("count", [1, 5000])
+def test_a_topic_of_two_definitions_that_fails(path: pathlib.Path, count: int) -> None:
+    """After its fault it has no rows of the other definition, wherever that is declared; other topics go on."""
+    other = ("a/msg/Other", "ros2msg", b"int32 y\n")
+    bad = ("/bad", "cdr", INT, [integer(1), *[CDR + b"\1"] * count])
+    write(path, bad, ("/bad", "cdr", other, [integer(2)]), ("/int", "cdr", INT, [integer(7)]))
+    found = decode(DECODER, path)
+    assert found.codes == [("/bad", "CORRUPT")]
+    assert (found.column("/bad", "x"), found.column("/int", "x")) == ([1], [7])
+
+
+def test_a_topic_whose_definitions_are_all_missing(path: pathlib.Path) -> None:
+    """It has one fault, however many channels it has."""
+    bad = ("/t", "cdr", None, [integer(1)])
+    write(path, bad, ("/t", "cdr", ("a/msg/A", "ros2msg", b""), [integer(2)]))
+    assert decode(DECODER, path).codes == [("/t", "MISSING_DEFINITION")]
+
+
 @pytest.mark.parametrize(
     ("code", "encoding", "schema"),
     [
