@@ -185,7 +185,7 @@ class PartialFolder:
                         old.remove(name)
                     elif not _is_there(new, name):
                         _move(old, new, name)
-            os.rmdir(self._parent.name_of(aside), dir_fd=self._parent.fd)
+            self._parent.remove_folder(aside)
         except OSError:
             self._leave(aside)
 

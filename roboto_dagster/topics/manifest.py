@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 from roboto_dagster.disk.folder import Durability
 from roboto_dagster.disk.parquet_file import ROWS_PER_BATCH
 from roboto_dagster.disk.paths import unsafe_reason
+from roboto_dagster.disk.temp_folder import PUBLISHED_SUFFIX
 from roboto_dagster.errors import ManifestError
 from roboto_dagster.sync.manifest_format import ManifestFormat, plain_values
 from roboto_dagster.text import one_line
-from roboto_dagster.topics.tables.names import SUFFIX
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -257,7 +257,7 @@ def _table_problem(folder: str, values: dict[str, Any]) -> str | None:
             "its table has no path" if values["status"] in WITH_TABLE and values["topic"] else None
         )
     name = table.removeprefix(f"{folder}/")
-    if name == table or "/" in name or not name.endswith(SUFFIX) or unsafe_reason(table):
+    if name == table or "/" in name or not name.endswith(PUBLISHED_SUFFIX) or unsafe_reason(table):
         return f"its table {table!r} is not in the folder of its log"
     counts = ("table_bytes", "table_mtime_ns", "rows", "steps_back", "null_times")
     if any(values[each] is None or values[each] < 0 for each in counts) or values["topic"] is None:

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Sequence
+from typing import get_args
 
 from roboto_dagster.disk.folder import Durability
 from roboto_dagster.setting_checks import check_choice, check_count, check_flag
@@ -66,5 +67,5 @@ class TopicsSettings:
     pool: DecodePool | None = None
 
     def __post_init__(self) -> None:
-        check_choice("durability", self.durability, ("none", "file", "full"))
+        check_choice("durability", self.durability, get_args(Durability))
         object.__setattr__(self, "destination", checked_destination(self.destination))

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 
 from roboto_dagster.disk.folder import Folder
 from roboto_dagster.disk.local_file import open_in
+from roboto_dagster.disk.temp_folder import PUBLISHED_SUFFIX
 from roboto_dagster.disk.tree import LocalTree
-from roboto_dagster.topics.tables.names import SUFFIX
+from roboto_dagster.topics.tables.writer import METADATA_PREFIX
 
 
 def table_metadata(asset: str, local_path: str) -> dict[str, str]:
@@ -47,14 +48,17 @@ def _is_table_of(folder: Folder, name: str, wanted: Mapping[str, str]) -> bool:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not name.endswith(SUFFIX):
+    if not name.endswith(PUBLISHED_SUFFIX):
         return False
     try:
         with os.fdopen(open_in(folder, name, os.O_RDONLY), "rb") as file:
             found = pq.read_metadata(file).metadata or {}
     except (OSError, ValueError, pa.ArrowException):  # a link, no Parquet: not ours
         return False
-    return all(found.get(f"roboto.{key}".encode()) == text.encode() for key, text in wanted.items())
+    return all(
+        found.get(f"{METADATA_PREFIX}{key}".encode()) == text.encode()
+        for key, text in wanted.items()
+    )
 
 
 def remove_tables(destination: pathlib.Path, local_path: str, names: Collection[str]) -> None:

@@ -4,9 +4,9 @@ import hashlib
 import re
 
 from roboto_dagster.disk.paths import unsafe_reason
+from roboto_dagster.disk.temp_folder import PUBLISHED_SUFFIX
 from roboto_dagster.sync.manifest import file_name
 
-SUFFIX = ".parquet"
 MAX_BYTES = 200
 """A longer name is cut here and made unique: most filesystems take 255 bytes, with the suffix."""
 
@@ -29,12 +29,16 @@ class TableNames:
         plain = file_name(topic) + (f"~{number}" if number > 1 else "")
         name = plain if self._is_usable(plain) else _unique(plain, topic, number)
         self._taken.add(name.lower())
-        return name + SUFFIX
+        return name + PUBLISHED_SUFFIX
 
     def _is_usable(self, name: str) -> bool:
         is_short = 0 < len(name) <= MAX_BYTES  # quoted: one byte a character
         # Names that are equal but for case are one on macOS and Windows, where some are not allowed at all.
-        return is_short and name.lower() not in self._taken and unsafe_reason(name + SUFFIX) is None
+        return (
+            is_short
+            and name.lower() not in self._taken
+            and unsafe_reason(name + PUBLISHED_SUFFIX) is None
+        )
 
 
 def _unique(plain: str, topic: str, number: int) -> str:

@@ -31,7 +31,8 @@ BYTES_PER_GROUP = 32 * 1024 * 1024
 LEAST_BYTES_PER_GROUP = 8 * 1024 * 1024
 """What is worth a row group of its own where memory is short."""
 TIME_COLUMN = "log_time"
-_PREFIX = "roboto."
+METADATA_PREFIX = "roboto."
+"""Starts the keys of a table's metadata."""
 
 
 class UnusableBatchError(Exception):
@@ -182,7 +183,8 @@ class TableWriter:
         self._write_rest()
         writer = self._open()
         given = {
-            f"{_PREFIX}{key.removeprefix(_PREFIX)}": f"{text}" for key, text in metadata.items()
+            f"{METADATA_PREFIX}{key.removeprefix(METADATA_PREFIX)}": f"{text}"
+            for key, text in metadata.items()
         }
         # Arrow's own form of a schema (https://arrow.apache.org/docs/cpp/parquet.html): written at the end, since only
         # then it is known whether the rows are sorted, and readers by pyarrow see just what it holds.
