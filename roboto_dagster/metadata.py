@@ -29,6 +29,8 @@ Metadata = dict[str, dg.MetadataValue]
 MAX_TABLE_ROWS = 100
 """Tables in events are cut here; the manifest has every file."""
 
+_TIMES = ("roboto/listed_at", "roboto/first_time", "roboto/last_time")  # in seconds since the epoch
+
 
 def metadata_value(key: str, value: object) -> dg.MetadataValue:
     """Return a plain value as Dagster shows it best.
@@ -38,7 +40,7 @@ def metadata_value(key: str, value: object) -> dg.MetadataValue:
         value: The value.
     """
     of = dg.MetadataValue
-    if key == "roboto/listed_at" and isinstance(value, float):
+    if key in _TIMES and isinstance(value, float):
         return of.timestamp(value)
     if isinstance(value, (int, float)):
         return of.int(value) if isinstance(value, int) else of.float(value)

@@ -138,12 +138,7 @@ def _topics_metadata(report: TopicsReport, *, is_partition: bool) -> Metadata:
         skipped = [one_line(each) for each in report.skipped[:MAX_TABLE_ROWS]]
         metadata["roboto/skipped_files"] = dg.MetadataValue.json(skipped)
     values = TopicsMetadata.of(report).plain_values(is_partition=is_partition)
-    return metadata | {
-        key: dg.MetadataValue.timestamp(value)
-        if key.endswith("_time")
-        else metadata_value(key, value)
-        for key, value in values.items()
-    }
+    return metadata | {key: metadata_value(key, value) for key, value in values.items()}
 
 
 def _topics_table(report: TopicsReport) -> dg.MetadataValue:
