@@ -4,13 +4,12 @@
 connections. The loops start with the first `get` and end with the `with`.
 """
 
-import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from roboto_dagster.errors import PlatformError
-from roboto_dagster.fs.core.failure import Failure, credentials_failure
+from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.credential_cache import CredentialCache
 from roboto_dagster.fs.credentials import CredentialProvider
@@ -104,9 +103,7 @@ class CurlStore(EngineStore):
         try:
             region = self._cache.current().region
         except PlatformError as error:
-            failure = credentials_failure(error)
-            advice = failure.advice or self._cache.advice_for(failure.code)
-            return dataclasses.replace(failure, advice=advice)
+            return self._without_credentials(error)
         self._state.endpoints.get(bucket, region)
         return None
 

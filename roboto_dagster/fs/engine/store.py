@@ -145,10 +145,13 @@ class EngineStore:
         try:
             state.credentials.get_nowait()
         except PlatformError as error:
-            failure = credentials_failure(error)
-            advice = failure.advice or state.credentials.advice_for(failure.code)
-            return dataclasses.replace(failure, advice=advice)
+            return self._without_credentials(error)
         return state.disk_full or state.outage.failure
+
+    def _without_credentials(self, error: PlatformError) -> Failure:
+        """Return why there are no credentials, with what to do about it."""
+        failure = credentials_failure(error)
+        return dataclasses.replace(failure, advice=self._cache.advice_for(failure.code))
 
     def cancel(self) -> None:
         """End every transfer under way with `CANCELLED`; what is published stays."""
