@@ -199,16 +199,7 @@ class TransferPhase:
             logging.WARNING,
             f"{count(len(numbers), 'file')} not tried for now, since each would fail: {failure.code} ({failure.reason})",
         )
-        error = DownloadError(
-            self._downloads.of(first),
-            failure.code,
-            failure.reason,
-            failure.transient,
-            0,
-            failure.request_id,
-            failure.advice,
-        )
-        self._note_failed(numbers, error)
+        self._note_failed(numbers, failure.error(self._downloads.of(first), attempts=0))
 
     def _getter(self, store: ObjectStore) -> Get:
         """Return how this store is asked for a file: our engines use what is known of it, others

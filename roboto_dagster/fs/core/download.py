@@ -337,14 +337,6 @@ class Download:
 
     def error(self, failure: Failure) -> DownloadError:
         """Return the error for the caller."""
-        error = DownloadError(
-            self.file,
-            failure.code,
-            failure.reason,
-            failure.transient,
-            max(self.attempts, failure.attempts),
-            failure.request_id,
-            failure.advice,
-        )
+        error = failure.error(self.file, max(self.attempts, failure.attempts))
         error.__cause__ = safe_cause(failure.cause)
         return error

@@ -65,6 +65,23 @@ class Failure:
     advice: str | None = None
     cause: BaseException | None = None
 
+    def error(self, file: DownloadableFile, attempts: int) -> DownloadError:
+        """Return it as the error of a file, not chained to its cause.
+
+        Args:
+            file: The file.
+            attempts: How often it was tried.
+        """
+        return DownloadError(
+            file,
+            self.code,
+            self.reason,
+            self.transient,
+            attempts,
+            self.request_id,
+            self.advice,
+        )
+
 
 CANCELLED = Failure(code="CANCELLED", reason="the transfer was cancelled", remedy="fail")
 
