@@ -20,8 +20,7 @@ from roboto_dagster.errors import ManifestError, MissingPartitionError
 from roboto_dagster.platform.scope import is_dataset_id
 from roboto_dagster.sync.manifest import file_name, iterate_manifest
 from roboto_dagster.sync.publish_log import read_publish_logs
-from roboto_dagster.sync.report import count
-from roboto_dagster.text import one_line, some
+from roboto_dagster.text import count, one_line, some
 
 # What manifests and the logs of runs both record, under the names of `DeliveredFile`.
 _FACTS = ("dataset_id", "relative_path", "file_id", "version", "size_bytes", "checksum")

@@ -9,8 +9,7 @@ from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.failures import FailedFile, PartitionFailure, failures_of_run
 from roboto_dagster.naming import derived_name
 from roboto_dagster.setting_checks import check_http_url
-from roboto_dagster.sync.report import count
-from roboto_dagster.text import one_line
+from roboto_dagster.text import count, one_line
 
 Post = Callable[[str], object]
 """Takes a text of several lines, and sends it."""

@@ -17,8 +17,7 @@ from roboto_dagster.inputs.topic_tables import MissingTopicError, TopicTables
 from roboto_dagster.inputs.topic_types import TOPIC_LOADERS, wants_topics
 from roboto_dagster.resource_checks import checked_fields, is_variable
 from roboto_dagster.sync.options import checked_destination
-from roboto_dagster.sync.report import count
-from roboto_dagster.text import one_line, some
+from roboto_dagster.text import count, one_line, some
 from roboto_dagster.topic_assets.config import TopicsAssetConfig
 from roboto_dagster.topic_assets.tables import complete_tables
 

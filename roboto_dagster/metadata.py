@@ -14,15 +14,9 @@ import dagster as dg
 from roboto_dagster.chart import throughput_markdown
 from roboto_dagster.errors import ADVICE, RobotoDagsterError
 from roboto_dagster.partition_report import Report, ReportedFailure
-from roboto_dagster.sync.report import (
-    ReportedFile,
-    SyncReport,
-    TransferAttempt,
-    count,
-    size_text,
-)
+from roboto_dagster.sync.report import ReportedFile, SyncReport, TransferAttempt, size_text
 from roboto_dagster.sync.values import SyncMetadata
-from roboto_dagster.text import markdown_text, one_line
+from roboto_dagster.text import count, markdown_text, one_line
 
 Metadata = dict[str, dg.MetadataValue]
 

@@ -7,6 +7,8 @@ is kept as it is in records and on disk, and escaped once, where it becomes a me
 - `one_line`: for logs, exceptions and plain metadata. Errors of this package apply it themselves.
 - `code_span`: for a name inside Markdown.
 - `markdown_text`: for a sentence inside Markdown.
+
+`some` and `count` are parts of such messages.
 """
 
 import itertools
@@ -89,3 +91,13 @@ def some(names: Collection[str], most: int = 5) -> str:
     """
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(one_line, itertools.islice(names, most))) + more
+
+
+def count(number: int, noun: str) -> str:
+    """Return such as `1 file` or `3 files`.
+
+    Args:
+        number: How many there are.
+        noun: In the singular; an `s` makes its plural.
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

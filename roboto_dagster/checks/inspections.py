@@ -30,7 +30,8 @@ from roboto_dagster.delivered import (
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import RobotoDagsterError
 from roboto_dagster.platform.files import FileListing
-from roboto_dagster.sync.report import count, duration_text
+from roboto_dagster.sync.report import duration_text
+from roboto_dagster.text import count
 
 if TYPE_CHECKING:  # the SDK costs about a second at import
     from roboto import RobotoClient

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from roboto_dagster.checks.findings import Findings, Violation
-from roboto_dagster.sync.report import count
-from roboto_dagster.text import code_span, markdown_text, one_line
+from roboto_dagster.text import code_span, count, markdown_text, one_line
 
 MAX_LISTED_VIOLATIONS = 20
 """So many of them are in a check's metadata."""

@@ -24,8 +24,7 @@ from roboto_dagster.errors import ConfigurationError, RobotoDagsterError
 from roboto_dagster.naming import derived_name
 from roboto_dagster.partitions import PartitionsDef
 from roboto_dagster.setting_checks import MOST_SECONDS, check_flag, check_seconds
-from roboto_dagster.sync.report import count
-from roboto_dagster.text import one_line
+from roboto_dagster.text import count, one_line
 from roboto_dagster.topic_assets.config import TopicsAssetConfig
 from roboto_dagster.topic_assets.tables import RecordedTopic, recorded_topics
 from roboto_dagster.topics.topic_filter import pattern_matches

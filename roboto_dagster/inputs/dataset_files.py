@@ -9,9 +9,8 @@ from roboto_dagster.delivered import DeliveredFile
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.inputs.frames import lazy_frame, relation
 from roboto_dagster.platform.scope import Matcher
-from roboto_dagster.sync.report import count
 from roboto_dagster.tables import FORMATS, DataFormat, delivered_table, empty_dataset, open_dataset
-from roboto_dagster.text import some
+from roboto_dagster.text import count, some
 
 if (
     TYPE_CHECKING

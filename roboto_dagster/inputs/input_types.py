@@ -21,8 +21,8 @@ import dagster as dg
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.inputs.dataset_files import DatasetFiles
 from roboto_dagster.inputs.frames import data_frame, lazy_frame, relation
-from roboto_dagster.sync.report import count
 from roboto_dagster.tables import checked_format
+from roboto_dagster.text import count
 
 if TYPE_CHECKING:  # pyarrow would cost every import of the package
     from roboto_dagster.inputs.frames import ArrowData

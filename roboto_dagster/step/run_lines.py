@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from roboto_dagster.sync.report import count
+from roboto_dagster.text import count
 
 _MAX_INFORMATION = 40
 _MAX_WARNINGS = 100

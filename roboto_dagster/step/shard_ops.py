@@ -20,10 +20,11 @@ from roboto_dagster.run_requests.requests import named_dataset
 from roboto_dagster.step.failed_partitions import FailedPartitions
 from roboto_dagster.step.partition_sync import PartitionSync
 from roboto_dagster.sync.options import SyncOptions
-from roboto_dagster.sync.report import SyncReport, count, size_text
+from roboto_dagster.sync.report import SyncReport, size_text
 from roboto_dagster.sync.shards.division import ShardOptions
 from roboto_dagster.sync.shards.places import run_folder
 from roboto_dagster.sync.shards.runs import merge_shards, plan_shards, transfer_shard
+from roboto_dagster.text import count
 
 
 class ShardOps:

@@ -25,11 +25,11 @@ from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.plan import LocalFile, is_same_record
 from roboto_dagster.sync.refusals import Refusals
 from roboto_dagster.sync.removal import Remover
-from roboto_dagster.sync.report import count, size_text
+from roboto_dagster.sync.report import size_text
 from roboto_dagster.sync.revalidation import Revalidator
 from roboto_dagster.sync.temporary_files import reclaim_leftovers
 from roboto_dagster.sync.unlisted import Unlisted
-from roboto_dagster.text import one_line
+from roboto_dagster.text import count, one_line
 
 _MAX_FULL_PATH_BYTES = 4095  # PATH_MAX without the final NUL
 _UNLISTED_IN_THE_WAY = (

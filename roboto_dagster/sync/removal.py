@@ -17,9 +17,8 @@ from roboto_dagster.platform.files import is_gone
 from roboto_dagster.platform.scope import Matcher, Scope
 from roboto_dagster.sync.inventory import batched
 from roboto_dagster.sync.options import SyncSettings
-from roboto_dagster.sync.report import count
 from roboto_dagster.sync.unlisted import Unlisted, UnlistedFile
-from roboto_dagster.text import one_line
+from roboto_dagster.text import count, one_line
 
 _LOOKUPS_AT_ONCE = 8
 _BATCH = 100

@@ -12,19 +12,10 @@ from typing_extensions import Self
 
 from roboto_dagster.errors import DownloadError, is_transient
 from roboto_dagster.fs.core.settings import MIB
+from roboto_dagster.text import count
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
-
-
-def count(number: int, noun: str) -> str:
-    """Return such as `1 file` or `3 files`.
-
-    Args:
-        number: How many there are.
-        noun: In the singular; an `s` makes its plural.
-    """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def codes_text(error_codes: Mapping[str, int]) -> str:

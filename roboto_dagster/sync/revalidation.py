@@ -25,7 +25,7 @@ from roboto_dagster.sync.inventory import Inventory, PlannedFile, batched, plann
 from roboto_dagster.sync.known import KnownRow
 from roboto_dagster.sync.known_files import KnownFiles
 from roboto_dagster.sync.progress import Log
-from roboto_dagster.sync.report import count
+from roboto_dagster.text import count
 
 OpenFirst = Callable[[PlannedFile], contextlib.AbstractContextManager[ObjectStore]]
 """Opens the store for the source of a file."""

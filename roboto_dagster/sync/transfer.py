@@ -38,8 +38,9 @@ from roboto_dagster.sync.outcomes import FetchedFile, Outcomes
 from roboto_dagster.sync.progress import Log, Progress
 from roboto_dagster.sync.publish_log import PublishLog
 from roboto_dagster.sync.publisher import Published, Publisher
-from roboto_dagster.sync.report import Timeline, TransferAttempt, count
+from roboto_dagster.sync.report import Timeline, TransferAttempt
 from roboto_dagster.sync.sessions import Sessions
+from roboto_dagster.text import count
 from roboto_dagster.types import DownloadableFile
 
 if sys.version_info < (3, 11):

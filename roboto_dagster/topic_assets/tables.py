@@ -11,8 +11,7 @@ import dagster as dg
 
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ManifestError, MissingPartitionError
-from roboto_dagster.sync.report import count
-from roboto_dagster.text import some
+from roboto_dagster.text import count, some
 from roboto_dagster.topic_assets.config import TopicsAssetConfig
 from roboto_dagster.topics.manifest import COMPLETE, CURRENT, TopicRow, read_topics_manifest
 

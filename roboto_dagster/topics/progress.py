@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from roboto_dagster.sync.progress import Log, reporting_every
-from roboto_dagster.sync.report import count, duration_text, size_text
+from roboto_dagster.sync.report import duration_text, size_text
+from roboto_dagster.text import count
 
 
 class DecodeProgress:

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 
 from typing_extensions import Self
 
-from roboto_dagster.sync.report import codes_text, count, duration_text, size_text
+from roboto_dagster.sync.report import codes_text, duration_text, size_text
+from roboto_dagster.text import count
 from roboto_dagster.topics.errors import DecodeError
 
 if sys.version_info < (3, 11):

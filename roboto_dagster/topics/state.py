@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from roboto_dagster.errors import ManifestError, MissingPartitionError
 from roboto_dagster.sync.damaged import set_aside
-from roboto_dagster.sync.report import MAX_EXAMPLES, count, duration_text
-from roboto_dagster.text import one_line
+from roboto_dagster.sync.report import MAX_EXAMPLES, duration_text
+from roboto_dagster.text import count, one_line
 from roboto_dagster.topics.errors import DecodeError
 from roboto_dagster.topics.log import LogResult
 from roboto_dagster.topics.manifest import (

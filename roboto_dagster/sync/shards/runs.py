@@ -22,13 +22,14 @@ from roboto_dagster.platform.scope import Scope
 from roboto_dagster.sync.datasets import Datasets
 from roboto_dagster.sync.inventory import BATCH, Inventory, Totals
 from roboto_dagster.sync.options import SyncSettings
-from roboto_dagster.sync.report import SyncReport, TransferAttempt, count
+from roboto_dagster.sync.report import SyncReport, TransferAttempt
 from roboto_dagster.sync.run import opened_run, sync_listed
 from roboto_dagster.sync.shards.claims import Claims
 from roboto_dagster.sync.shards.division import ShardOptions, divide
 from roboto_dagster.sync.shards.listing import PlannedDatasets
 from roboto_dagster.sync.shards.places import plan_path, remove_run, shard_manifest
 from roboto_dagster.sync.shards.plan_file import ShardPlan, read_plan, write_plan
+from roboto_dagster.text import count
 
 _TABLE = "CREATE TEMP TABLE shard (seq INTEGER PRIMARY KEY, shard INTEGER)"
 _SIZES = """
