@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from roboto_dagster.text import count
 from roboto_dagster.topics.decoder import TopicNote
 from roboto_dagster.topics.definitions import ROOT_TYPE
 from roboto_dagster.topics.faults import FaultCode, UndecodableError
@@ -124,12 +125,10 @@ class RosPayloads:
         Args:
             topic: Name of the topic.
         """
-        count = self._longer
-        if count:
-            text = (
-                f"{count} messages have 8 bytes or more behind the last field of their definition"
-            )
-            yield TopicNote(topic=topic, kind="longer_payloads", count=count, text=text)
+        if self._longer:
+            messages = count(self._longer, "message")
+            text = f"{messages} with 8 bytes or more behind the last field of the definition"
+            yield TopicNote(topic=topic, kind="longer_payloads", count=self._longer, text=text)
 
     def _check_encapsulation(self, payloads: Sequence[bytes]) -> int:
         """Return how many payloads have an encapsulation that the codec reads."""

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from roboto_dagster.text import count
 from roboto_dagster.topics.batching import RawMessages
 from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
 from roboto_dagster.topics.faults import DEFINITION_FAULTS, UndecodableError
@@ -120,7 +121,7 @@ class MessageTable:
                 topic=self.topic,
                 kind="replaced_characters",
                 count=self._replaced,
-                text=f"{self._replaced} rows have texts that are not UTF-8; U+FFFD stands for what cannot be read",
+                text=f"{count(self._replaced, 'row')} with texts that are not UTF-8; U+FFFD stands for what cannot be read",
             )
         yield from getattr(self._payloads, "notes", lambda _topic: ())(self.topic)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from roboto_dagster.text import count
 from roboto_dagster.topics.arrays import header_time
 from roboto_dagster.topics.decoder import TopicNote
 from roboto_dagster.topics.faults import UndecodableError
@@ -134,7 +135,7 @@ class JsonPayloads:
             topic: Name of the topic.
         """
         if self._rounded:
-            text = f"{self._rounded} integers above 2^53 are rounded, since their schema has them as numbers"
+            text = f"{count(self._rounded, 'integer')} above 2^53 rounded, since the schema has numbers there"
             yield TopicNote(topic=topic, kind="rounded_numbers", count=self._rounded, text=text)
 
     def _first_mismatch(self, values: list[Any]) -> tuple[int, _MismatchError]:

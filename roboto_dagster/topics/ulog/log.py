@@ -19,6 +19,7 @@ from pyulog.core import (
     ULogIncompatibleFlagException,
 )
 
+from roboto_dagster.text import count
 from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
 from roboto_dagster.topics.faults import UndecodableError
 from roboto_dagster.topics.topic_filter import TopicFilter
@@ -148,9 +149,11 @@ class _Log:
             yield from table.notes()
         lost = self._stream.dropouts
         if lost:
-            text = f"the logger could not write {len(lost)} times, {sum(each.duration for each in lost)} ms in all"
+            text = f"the logger could not write {count(len(lost), 'time')}, {sum(each.duration for each in lost)} ms in all"
             yield TopicNote(topic=None, kind="dropouts", count=len(lost), text=text)
         cut = self._stream.cut_bytes
         if cut:
-            text = f"the log ends within a message: its {cut} bytes are left out"
+            text = (
+                f"the log ends within a message, of which {count(cut, 'byte')} had to be left out"
+            )
             yield TopicNote(topic=None, kind="cut_bytes", count=cut, text=text)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from roboto_dagster.text import count
 from roboto_dagster.topics.decoder import TopicBatch, TopicNote
 from roboto_dagster.topics.faults import UndecodableError
 from roboto_dagster.topics.message_table import schema_id, schema_of
@@ -61,8 +62,8 @@ class UlogTable:
         Raises:
             UndecodableError: TIME_RANGE.
         """
-        count = len(timestamps)
-        times = [self._times(timestamps), pa.nulls(count, _TIME), pa.nulls(count, pa.uint32())]
+        rows = len(timestamps)
+        times = [self._times(timestamps), pa.nulls(rows, _TIME), pa.nulls(rows, pa.uint32())]
         return TopicBatch(
             topic=self.topic,
             type_name=self._type_name,
@@ -74,14 +75,14 @@ class UlogTable:
     def notes(self) -> Iterator[TopicNote]:
         """Yield what is worth knowing about the rows."""
         if self.unstamped:
-            text = f"{self.unstamped} rows were never stamped: their log_time is null"
+            text = f"{count(self.unstamped, 'row')} never stamped: log_time is null there"
             yield self._note("unstamped_rows", self.unstamped, text)
         if self.maker.replaced:
-            text = f"{self.maker.replaced} texts are not UTF-8: such bytes are replaced by U+FFFD"
+            text = f"{count(self.maker.replaced, 'text')} not in UTF-8: such bytes are replaced by U+FFFD"
             yield self._note("replaced_characters", self.maker.replaced, text)
 
-    def _note(self, kind: str, count: int, text: str) -> TopicNote:
-        return TopicNote(topic=self.topic, kind=kind, count=count, text=text)
+    def _note(self, kind: str, number: int, text: str) -> TopicNote:
+        return TopicNote(topic=self.topic, kind=kind, count=number, text=text)
 
     def _times(self, timestamps: Any) -> Any:
         """Return UTC; a stamp of 0 means never stamped."""
