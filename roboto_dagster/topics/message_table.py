@@ -57,10 +57,7 @@ class MessageTable:
         self._replaced = 0
         self._or_raw = or_raw
         facts = {
-            "type": type_name,
-            "message_encoding": message_encoding,
-            "schema_encoding": schema_encoding,
-            "schema_sha256": hashlib.sha256(definition).hexdigest() if definition else "",
+            **definition_metadata(message_encoding, schema_encoding, type_name, definition),
             "time_base": "utc",
             **(metadata or {}),
         }
@@ -169,6 +166,25 @@ def schema_id(
     ):
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
+
+
+def definition_metadata(
+    message_encoding: str, schema_encoding: str, type_name: str, definition: bytes
+) -> dict[str, str]:
+    """Return the metadata of a table that says what its messages are.
+
+    Args:
+        message_encoding: Encoding of the messages.
+        schema_encoding: Encoding of the definition.
+        type_name: Name of the type.
+        definition: As it stands in the log; empty if there is none.
+    """
+    return {
+        "type": type_name,
+        "message_encoding": message_encoding,
+        "schema_encoding": schema_encoding,
+        "schema_sha256": hashlib.sha256(definition).hexdigest() if definition else "",
+    }
 
 
 def _first_unusable(messages: RawMessages) -> tuple[int, UndecodableError] | None:

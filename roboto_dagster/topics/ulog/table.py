@@ -1,6 +1,5 @@
 """Rows of one ULog topic as batches of its table, with their times in UTC."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import pyarrow as pa
 from roboto_dagster.text import count
 from roboto_dagster.topics.decoder import TopicBatch, TopicNote
 from roboto_dagster.topics.faults import UndecodableError
-from roboto_dagster.topics.message_table import schema_id, schema_of
+from roboto_dagster.topics.message_table import definition_metadata, schema_id, schema_of
 from roboto_dagster.topics.payloads import Columns
 from roboto_dagster.topics.ulog.arrays import ArrayMaker, fields_of
 from roboto_dagster.topics.ulog.layout import definition_text, layout_of, selected
@@ -48,8 +47,14 @@ class UlogTable:
         self.maker = ArrayMaker()
         self._type_name = type_name
         self._offset_us = time_base.offset_us
-        self._schema_id = schema_id("ulog", "ulog", type_name, definition.encode())
-        self._metadata = _metadata(type_name, definition, time_base)
+        about = ("ulog", "ulog", type_name, definition.encode())
+        self._schema_id = schema_id(*about)
+        self._metadata = {
+            **definition_metadata(*about),
+            "time_base": time_base.name,
+            "time_base_source": time_base.source,
+            "time_offset_us": str(time_base.offset_us),
+        }
         self._schema = schema_of(Columns(rows=0, fields=fields, arrays=[]))
 
     def batch(self, timestamps: Any, arrays: list[Any]) -> TopicBatch:
@@ -131,15 +136,3 @@ class TopicTable(UlogTable):
         """
         rows = np.frombuffer(data, self._layout.dtype)
         return self.batch(rows[self._timestamp], self.maker.arrays(rows, self._layout))
-
-
-def _metadata(type_name: str, definition: str, time_base: TimeBase) -> dict[str, str]:
-    return {
-        "type": type_name,
-        "message_encoding": "ulog",
-        "schema_encoding": "ulog",
-        "schema_sha256": hashlib.sha256(definition.encode()).hexdigest(),
-        "time_base": time_base.name,
-        "time_base_source": time_base.source,
-        "time_offset_us": str(time_base.offset_us),
-    }
