@@ -50,13 +50,14 @@ class Conversion:
         """Whether the codec's column is taken as it is."""
         return self.apply is _unchanged
 
-    def constant(self, rows: int) -> Any:
-        """Return the column of a message without fields.
+    def column(self, codec_column: Callable[[int], Any], rows: int) -> Any:
+        """Return the column; that of messages without fields where the codec has none.
 
         Args:
-            rows: Its length.
+            codec_column: Returns a column of the codec's by its number.
+            rows: How long the columns are.
         """
-        return _empties(rows)
+        return _empties(rows) if self.source is None else self.apply(codec_column(self.source))
 
 
 def conversions(
@@ -70,12 +71,12 @@ def conversions(
         kept: Names of the columns to keep. Default None: all.
     """
     sources = {field.name: number for number, field in enumerate(fields)}
+    converter = _Converter(definition)
     if definition is None:
         return [
-            dataclasses.replace(_Converter(None).of(field, None), source=sources[field.name])
+            dataclasses.replace(converter.of(field, None), source=sources[field.name])
             for field in ([] if _is_dummy(fields) else fields)
         ]
-    converter = _Converter(definition)
     made = []
     for each in definition.root.fields:
         if definition.is_left_out(each) and (kept is None or each.name in kept):
@@ -199,12 +200,7 @@ class _StructConversion:
 
     def __call__(self, column: Any) -> Any:
         _check_offset(column)
-        made = [
-            _empties(len(column))
-            if child.source is None
-            else child.apply(column.field(child.source))
-            for child in self.children
-        ]
+        made = [child.column(column.field, len(column)) for child in self.children]
         return pa.Array.from_buffers(self.kind, len(column), column.buffers()[:1], children=made)
 
 

@@ -189,12 +189,7 @@ class RosPayloads:
         planned = self._conversions or ()
         arrays = batch.columns[_ROW_COLUMNS:]
         fields = [each.field for each in planned]
-        columns = [
-            each.constant(batch.num_rows)
-            if each.source is None
-            else each.apply(arrays[each.source])
-            for each in planned
-        ]
+        columns = [each.column(arrays.__getitem__, batch.num_rows) for each in planned]
         times = header_time(fields, columns)
         if self._is_header_hidden:
             kept = [number for number, field in enumerate(fields) if field.name != "header"]
