@@ -149,8 +149,10 @@ def beginning_of(data: bytes, compression: str) -> bytes:
         data: What there is of it.
         compression: `none`, `bz2` or `lz4`; of another one there are no records.
     """
-    if compression == "none" or compression not in _DECOMPRESSORS:
-        return data if compression == "none" else b""
+    if compression == "none":
+        return data
+    if compression not in _DECOMPRESSORS:
+        return b""
     try:
         return _DECOMPRESSORS[compression]().decompress(data, MAX_CHUNK_BYTES)
     except _BROKEN:
