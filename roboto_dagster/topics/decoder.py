@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from roboto_dagster.text import one_line
 from roboto_dagster.topics.faults import UndecodableError, fault_advice
@@ -77,6 +77,10 @@ class TopicNote:
     kind: str
     count: int
     text: str
+
+
+Found: TypeAlias = TopicBatch | TopicFault | TopicNote
+"""What a decoder yields."""
 
 
 def fault_of(topic: str | None, error: UndecodableError | OSError) -> TopicFault:

@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Iterator
 
-from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.decoder import Found
 from roboto_dagster.topics.extras import missing_extra
 from roboto_dagster.topics.topic_filter import TopicFilter
 
@@ -37,9 +37,7 @@ class LibraryDecoder:
         is_magic = bool(self.magic) and head.startswith(self.magic)
         return is_magic or path.name.lower().endswith(self.suffixes)
 
-    def batches(
-        self, path: pathlib.Path, topics: TopicFilter
-    ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
+    def batches(self, path: pathlib.Path, topics: TopicFilter) -> Iterator[Found]:
         """Decode one log.
 
         Args:
@@ -55,8 +53,6 @@ class LibraryDecoder:
         else:
             yield from self._read(path, topics)
 
-    def _read(
-        self, path: pathlib.Path, topics: TopicFilter
-    ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
+    def _read(self, path: pathlib.Path, topics: TopicFilter) -> Iterator[Found]:
         """Decode one log; the libraries are installed."""
         raise NotImplementedError

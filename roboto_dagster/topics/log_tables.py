@@ -1,14 +1,13 @@
 """The tables of one log: its messages grouped, decoded table by table, and what went wrong beside them."""
 
 from collections.abc import Callable, Hashable, Iterator
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 from roboto_dagster.topics.batching import MessageGroups, RawMessages
-from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote, fault_of
+from roboto_dagster.topics.decoder import Found, TopicFault, fault_of
 from roboto_dagster.topics.faults import UndecodableError
 from roboto_dagster.topics.message_table import MessageTable
 
-Found: TypeAlias = "TopicBatch | TopicFault | TopicNote"
 SourceT = TypeVar("SourceT", bound=Hashable)
 
 

@@ -5,10 +5,10 @@ import pathlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.decoder import Found, TopicFault
 from roboto_dagster.topics.extra_decoder import LibraryDecoder
 from roboto_dagster.topics.faults import UndecodableError
-from roboto_dagster.topics.log_tables import Found, LogTables
+from roboto_dagster.topics.log_tables import LogTables
 from roboto_dagster.topics.mcap.container import MAGIC, McapLog
 from roboto_dagster.topics.mcap.tables import channel_table
 from roboto_dagster.topics.message_table import MessageTable
@@ -27,9 +27,7 @@ class McapDecoder(LibraryDecoder):
     magic = MAGIC
     suffixes = (".mcap",)
 
-    def _read(
-        self, path: pathlib.Path, topics: TopicFilter
-    ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
+    def _read(self, path: pathlib.Path, topics: TopicFilter) -> Iterator[Found]:
         return _McapDecoding(path, topics).batches()
 
 

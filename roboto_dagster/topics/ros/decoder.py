@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Iterator
 
-from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.decoder import Found, TopicFault
 from roboto_dagster.topics.extra_decoder import LibraryDecoder
 from roboto_dagster.topics.topic_filter import TopicFilter
 
@@ -19,9 +19,7 @@ class BagDecoder(LibraryDecoder):
     magic = b"#ROSBAG V"
     suffixes = (".bag", ".bag.active")
 
-    def _read(
-        self, path: pathlib.Path, topics: TopicFilter
-    ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
+    def _read(self, path: pathlib.Path, topics: TopicFilter) -> Iterator[Found]:
         from roboto_dagster.topics.ros.bag import bag_messages
         from roboto_dagster.topics.ros.tables import decode_messages
 
@@ -39,9 +37,7 @@ class Db3Decoder(LibraryDecoder):
     modules = (*_CODEC, "zstandard")
     suffixes = (".db3",)
 
-    def _read(
-        self, path: pathlib.Path, topics: TopicFilter
-    ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
+    def _read(self, path: pathlib.Path, topics: TopicFilter) -> Iterator[Found]:
         from roboto_dagster.topics.ros.db3 import Db3Reader
         from roboto_dagster.topics.ros.tables import decode_messages
 
@@ -54,9 +50,7 @@ class CompressedBagDecoder(LibraryDecoder):
     name = "compressed_bag"
     suffixes = (".db3.zstd", ".db3.zst", ".mcap.zstd", ".mcap.zst")
 
-    def _read(
-        self, path: pathlib.Path, topics: TopicFilter
-    ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
+    def _read(self, path: pathlib.Path, topics: TopicFilter) -> Iterator[Found]:
         del topics
         reason = f"the file {path.name} itself is compressed"
         yield TopicFault(topic=None, code="UNSUPPORTED_COMPRESSION", reason=reason)

@@ -4,9 +4,10 @@ import functools
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
+from roboto_dagster.topics.decoder import Found
 from roboto_dagster.topics.definitions import canonical_name
 from roboto_dagster.topics.faults import UndecodableError
-from roboto_dagster.topics.log_tables import Found, LogTables
+from roboto_dagster.topics.log_tables import LogTables
 from roboto_dagster.topics.message_table import MessageTable
 from roboto_dagster.topics.payloads import RawPayloads
 from roboto_dagster.topics.ros.container import BagConnection

@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Iterator
 
-from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.decoder import Found
 from roboto_dagster.topics.extra_decoder import LibraryDecoder
 from roboto_dagster.topics.topic_filter import TopicFilter
 
@@ -17,9 +17,7 @@ class UlogDecoder(LibraryDecoder):
     magic = b"ULog\x01\x12\x35"
     suffixes = (".ulg", ".ulog")
 
-    def _read(
-        self, path: pathlib.Path, topics: TopicFilter
-    ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
+    def _read(self, path: pathlib.Path, topics: TopicFilter) -> Iterator[Found]:
         from roboto_dagster.topics.ulog.log import read_ulog
 
         return read_ulog(path, topics)

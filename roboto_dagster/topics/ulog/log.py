@@ -12,7 +12,7 @@ import itertools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from pyulog.core import (
     ULogException,
@@ -20,7 +20,7 @@ from pyulog.core import (
 )
 
 from roboto_dagster.text import count
-from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.decoder import Found, TopicBatch, TopicFault, TopicNote
 from roboto_dagster.topics.faults import UndecodableError
 from roboto_dagster.topics.topic_filter import TopicFilter
 from roboto_dagster.topics.ulog.events import (
@@ -36,8 +36,6 @@ from roboto_dagster.topics.ulog.table import TopicTable, UlogTable
 from roboto_dagster.topics.ulog.time_base import time_base_of
 
 _BUFFER_BYTES = 1024 * 1024
-
-Found: TypeAlias = "TopicBatch | TopicFault | TopicNote"
 
 
 def read_ulog(path: pathlib.Path, topics: TopicFilter) -> Iterator[Found]:
