@@ -23,7 +23,7 @@ from roboto_dagster.disk.temp_folder import PartialFolder
 from roboto_dagster.errors import is_no_space
 from roboto_dagster.sync.cancellation import SyncCancelledError
 from roboto_dagster.text import one_line
-from roboto_dagster.topics.decoder import LogDecoder, TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.decoder import LogDecoder, TopicBatch, TopicFault, TopicNote, fault_of
 from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.published import (
     published_tables,
@@ -237,7 +237,7 @@ class _LogRun:
                 del item  # not in memory beside the next batch
             changed = self._identity() != before
         except OSError as error:
-            yield TopicFault(topic=None, code="LOG_IO", reason=f"{error.strerror or error}")
+            yield fault_of(None, error)
             return
         if changed:
             reason = "the log was replaced while it was read"
@@ -257,7 +257,7 @@ def decoded(task: LogTask) -> Iterator[TopicBatch | TopicFault | TopicNote]:
     try:
         yield from task.decoder.batches(task.log.path, task.topics)
     except OSError as error:
-        yield TopicFault(topic=None, code="LOG_IO", reason=f"{error.strerror or error}")
+        yield fault_of(None, error)
     except MemoryError:
         reason = "there is not enough memory for one of its messages"
         yield TopicFault(topic=None, code="PROCESS_DIED", reason=reason)
