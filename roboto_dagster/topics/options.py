@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from roboto_dagster.disk.folder import Durability
 from roboto_dagster.setting_checks import check_choice, check_count, check_flag
@@ -11,8 +11,10 @@ from roboto_dagster.sync.cancellation import Cancellation
 from roboto_dagster.sync.options import checked_destination
 from roboto_dagster.sync.progress import Log
 from roboto_dagster.topics.decoder import LogDecoder
-from roboto_dagster.topics.pool import DecodePool
 from roboto_dagster.topics.topic_filter import TopicFilter
+
+if TYPE_CHECKING:  # it brings all that decodes and writes, which no definition needs
+    from roboto_dagster.topics.pool import DecodePool
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class TopicsSettings:
     durability: Durability = "none"
     log: Log = _log_nothing
     cancellation: Cancellation = dataclasses.field(default_factory=Cancellation)
-    pool: DecodePool | None = None
+    pool: "DecodePool | None" = None
 
     def __post_init__(self) -> None:
         check_choice("durability", self.durability, get_args(Durability))
