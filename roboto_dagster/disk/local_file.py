@@ -59,26 +59,6 @@ def open_regular(
     return os.fdopen(fd, "rb")
 
 
-def read_regular(
-    path: pathlib.Path, within: pathlib.Path | None = None, *, max_bytes: int
-) -> bytes:
-    """Read a small regular file.
-
-    Args:
-        path: The file.
-        within: A parent of it below which no link is followed; None trusts its folder.
-        max_bytes: The largest size that is accepted, in bytes.
-
-    Raises:
-        OSError: As `open_regular`.
-    """
-    with open_regular(path, within, max_bytes=max_bytes) as file:
-        data = file.read(max_bytes + 1)
-    if len(data) > max_bytes:  # it grew meanwhile
-        raise _too_large(str(path), max_bytes)
-    return data
-
-
 def open_in(folder: Folder, name: str, flags: int, *, max_bytes: int | None = None) -> int:
     """Open a regular file of an open folder.
 

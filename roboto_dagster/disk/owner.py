@@ -20,7 +20,6 @@ import socket
 from typing import Literal, NamedTuple
 
 SUFFIX = ".part"
-LOG_SUFFIX = ".parts.part"
 
 HEARTBEAT_SECONDS = 20.0
 """How often a living run touches its record."""

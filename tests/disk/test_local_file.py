@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
-from roboto_dagster.disk.local_file import open_regular, read_regular
+from roboto_dagster.disk.local_file import open_regular
 
 
 def test_a_regular_file_is_read(tmp_path: pathlib.Path) -> None:
     """Its bytes come back."""
     (tmp_path / "a").write_bytes(b"bytes")
-    assert read_regular(tmp_path / "a", tmp_path, max_bytes=5) == b"bytes"
+    with open_regular(tmp_path / "a", tmp_path, max_bytes=5) as file:
+        assert file.read() == b"bytes"
 
 
 def make_socket(path: pathlib.Path) -> None:
@@ -58,7 +59,7 @@ def test_a_large_file_is_refused(tmp_path: pathlib.Path) -> None:
     """What is larger than expected is not read."""
     (tmp_path / "a").write_bytes(b"bytes")
     with pytest.raises(OSError, match="larger than") as caught:
-        read_regular(tmp_path / "a", max_bytes=4)
+        open_regular(tmp_path / "a", max_bytes=4)
     assert caught.value.errno == errno.EFBIG
 
 

@@ -283,6 +283,7 @@ def test_rows_that_were_never_stamped(tmp_path: pathlib.Path) -> None:
     assert decoded.column("gyro", "log_time") == [utc(1_000_000), None]
     assert decoded.column("gyro", "timestamp") == [1_000_000, 0]
     assert decoded.note_counts == {("gyro", "unstamped_rows"): 1}
+    assert [note.text for note in decoded.notes] == ["1 row never stamped: log_time is null there"]
 
 
 def test_a_time_beyond_64_bits_fails_its_topic(tmp_path: pathlib.Path) -> None:
