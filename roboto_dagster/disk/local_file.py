@@ -147,8 +147,5 @@ def check_regular(status: os.stat_result, path: str) -> None:
 def _check(status: os.stat_result, path: str, max_bytes: int | None) -> None:
     check_regular(status, path)
     if max_bytes is not None and status.st_size > max_bytes:
-        raise _too_large(path, max_bytes)
-
-
-def _too_large(path: str, max_bytes: int) -> OSError:
-    return OSError(errno.EFBIG, f"it is larger than the {max_bytes:,} bytes accepted here", path)
+        reason = f"it is larger than the {max_bytes:,} bytes accepted here"
+        raise OSError(errno.EFBIG, reason, path)

@@ -195,7 +195,7 @@ class _LogRun:
                     fault = TopicFault(topic=None, code="DECODER_FAILED", reason=reason)
                     self._faults.append(fault)
                     break
-            del item  # as above
+            del item  # not in memory beside the next batch
         return self._publish(tables, folder)
 
     def _publish(self, tables: TableSet, folder: PartialFolder) -> LogResult:
@@ -234,7 +234,7 @@ class _LogRun:
                 yield item
                 if is_last:
                     return
-                del item  # not in memory beside the next batch
+                del item  # as in `_decode`
             changed = self._identity() != before
         except OSError as error:
             yield fault_of(None, error)
