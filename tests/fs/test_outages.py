@@ -16,6 +16,7 @@ from roboto_dagster.types import DownloadableFile
 from tests.fs.scripted_server import Asked, ScriptedServer, StoredObject, credentials, error
 
 FILES = 4000
+REFUSALS = 80
 DATA = b"data"
 PATIENCE = RetryConfig(max_attempts=3, wait_initial_seconds=0.1, wait_max_seconds=0.1)
 
@@ -47,8 +48,7 @@ def store_of(engine: str, server: ScriptedServer, **options: Any) -> Any:
         engine=engine,
         endpoint_url=server.url,
         max_connections=16,
-        retry=PATIENCE,
-        **options,
+        **{"retry": PATIENCE, **options},
     )
 
 
@@ -82,20 +82,23 @@ def test_a_store_that_is_down_is_left_alone(
 
 
 def test_files_wait_while_a_store_is_down_for_a_moment(engine: str, tmp_path: pathlib.Path) -> None:
-    """What is queued then is not worn out: it arrives when the store is back."""
-    down = threading.Event()
-    lock, refused = threading.Lock(), [0]
+    """What is queued then is not worn out: few files are tried again and again until the store is back."""
+    lock = threading.Lock()
+    refused: list[str] = []
 
     def answer(asked: Asked) -> Iterable[bytes]:
         with lock:
-            refused[0] += not down.is_set()
-            if refused[0] >= 24:
-                down.set()
-        return StoredObject(data=DATA).answer(asked) if down.is_set() else error(503, "SlowDown")
+            if len(refused) < REFUSALS:
+                refused.append(asked.path)
+                return error(503, "SlowDown")
+        return StoredObject(data=DATA).answer(asked)
 
-    with ScriptedServer(answer) as server, store_of(engine, server) as store:
+    # No file can use up its attempts, however unevenly the refusals fall.
+    retry = RetryConfig(max_attempts=REFUSALS + 1, wait_initial_seconds=0.5, wait_max_seconds=0.5)
+    with ScriptedServer(answer) as server, store_of(engine, server, retry=retry) as store:
         transfers = [
             store.get(file["source_uri"], file["destination_path"], size_bytes=len(DATA))
-            for file in files(tmp_path)[:60]
+            for file in files(tmp_path)[: 2 * REFUSALS]
         ]
-        assert [transfer.exception(timeout=60) for transfer in transfers] == [None] * 60
+        assert [transfer.exception(timeout=60) for transfer in transfers] == [None] * 2 * REFUSALS
+    assert len(set(refused)) < REFUSALS / 2
