@@ -73,7 +73,11 @@ class Facts:
 
     def _read_shard(self, manifest: pathlib.Path) -> None:
         try:
-            self._add_matching(_rows_of(manifest, self._tree.root))
+            for rows in batched(_rows_of(manifest, self._tree.root)):
+                if not self._known.add_new(
+                    rows
+                ):  # what was known may be older, or newer: the disk decides
+                    self._add_matching(rows)
         except ManifestError as error:  # what it has is found on disk, too, for a request each
             self._log(logging.WARNING, str(error))
 

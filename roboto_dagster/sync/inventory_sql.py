@@ -72,6 +72,8 @@ UPDATE file SET error_code = 'COLLISION', error = 'one of its folders is also a 
 ADD_KNOWN = "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
 """The values of a `KnownRow`."""
 
+ADD_NEW = ADD_KNOWN.replace("REPLACE", "IGNORE")
+
 ADD_FOUND = """
 INSERT OR REPLACE INTO known SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL WHERE NOT EXISTS (
     SELECT 1 FROM known WHERE dataset_id = ? AND relative_path = ? AND size_bytes = ? AND mtime_ns = ?

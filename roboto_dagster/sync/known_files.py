@@ -33,6 +33,19 @@ class KnownFiles:
         """
         self._db.executemany(sql.ADD_KNOWN, rows)
 
+    def add_new(self, rows: Sequence[KnownRow]) -> bool:
+        """Add facts about files that nothing is known about; the plan compares them with the disk, as all that is known.
+
+        Args:
+            rows: Checked rows.
+
+        Returns:
+            Whether that was so of all of them; what was known of the others is kept.
+        """
+        before = self._db.total_changes
+        self._db.executemany(sql.ADD_NEW, rows)
+        return self._db.total_changes - before == len(rows)
+
     def add_found(self, rows: Iterable[KnownRow]) -> None:
         """Add facts that are as old as the files, such as those of a publish log: they replace only what is of other files.
 

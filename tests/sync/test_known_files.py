@@ -25,3 +25,15 @@ def test_a_publish_log_replaces_only_facts_of_other_files(mtime_ns: int, version
         assert inventory.db.execute("SELECT version, mtime_ns FROM known").fetchall() == [
             (version, mtime_ns)
         ]
+
+
+def test_facts_are_new_only_where_nothing_is_known() -> None:
+    """Where something is, it is kept, and the caller looks at the disk."""
+    with Inventory() as inventory:
+        known = KnownFiles(inventory)
+        assert known.add_new([ROW])
+        assert not known.add_new([ROW._replace(version=3), ROW._replace(relative_path="b")])
+        assert inventory.db.execute("SELECT relative_path, version FROM known").fetchall() == [
+            ("a", 2),
+            ("b", 2),
+        ]

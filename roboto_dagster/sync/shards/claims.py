@@ -22,6 +22,8 @@ UPDATE file SET status = 'fetched', attempts = max(?1, 1), duration_seconds = ?2
     )
 """
 
+_CLAIMED = "SELECT count(*), coalesce(sum(disk_bytes), 0) FROM file WHERE status = 'fetched'"
+
 
 class Claims:
     """Notes as fetched what the shards of a run have fetched.
@@ -48,14 +50,13 @@ class Claims:
             inventory: Of the merge, after its plan has compared everything with the disk.
         """
         for manifest in manifests_of_run(self._folder):
-            with contextlib.suppress(
-                ManifestError
-            ):  # its files are on disk, and count as unchanged
-                self._apply(inventory, manifest)
+            # Of a manifest that cannot be read, the files are on disk, and count as unchanged.
+            with contextlib.suppress(ManifestError):
+                self._apply(inventory, manifest, self._within)
+        # Nothing else was fetched yet: the first byte of the merge's own work comes later.
+        self.files, self.size_bytes = inventory.db.execute(_CLAIMED).fetchone()
 
-    def _apply(self, inventory: Inventory, manifest: pathlib.Path) -> None:
-        for rows in iterate_manifest(manifest, _COLUMNS, within=self._within):
-            for row in rows:
-                if inventory.db.execute(_CLAIM, row).rowcount:
-                    self.files += 1
-                    self.size_bytes += row[2]
+    @staticmethod
+    def _apply(inventory: Inventory, manifest: pathlib.Path, within: pathlib.Path) -> None:
+        for rows in iterate_manifest(manifest, _COLUMNS, within=within):
+            inventory.db.executemany(_CLAIM, rows)

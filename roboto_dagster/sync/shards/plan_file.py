@@ -77,7 +77,6 @@ class PlannedRow(NamedTuple):
     file: RemoteFile
 
 
-_FILE_FIELDS = RemoteFile._fields
 _INTEGERS = frozenset({"shard", "version", "size_bytes"})
 
 
@@ -85,7 +84,7 @@ _INTEGERS = frozenset({"shard", "version", "size_bytes"})
 def _schema() -> "pa.Schema":
     import pyarrow as pa
 
-    names = PlannedRow._fields[:2] + _FILE_FIELDS
+    names = PlannedRow._fields[:2] + RemoteFile._fields
     return pa.schema(
         [pa.field(each, pa.int64() if each in _INTEGERS else pa.string()) for each in names]
     )
@@ -150,13 +149,14 @@ def planned_rows(
         if shard is not None:
             groups = row_groups(file, "shard", lambda low, high: low <= shard <= high)
         for batch in file.iter_batches(ROWS_PER_BATCH, groups, use_threads=False):
-            columns = [batch.column(field.name).to_pylist() for field in _schema()]
-            for number, dataset_id, *fields in zip(*columns, strict=True):
-                if shard is None or number == shard:
-                    if not is_dataset_id(dataset_id):
-                        raise ValueError(f"{dataset_id!r} is no dataset id")
-                    listed = RemoteFile(**dict(zip(_FILE_FIELDS, fields, strict=True)))
-                    yield PlannedRow(number, dataset_id, listed)
+            columns: list[list[Any]] = [batch.column(field.name).to_pylist() for field in _schema()]
+            numbers, dataset_ids, *fields = columns
+            for dataset_id in set(dataset_ids):
+                if not is_dataset_id(dataset_id):
+                    raise ValueError(f"{dataset_id!r} is no dataset id")
+            files = map(RemoteFile._make, zip(*fields, strict=True))
+            rows = map(PlannedRow, numbers, dataset_ids, files)
+            yield from rows if shard is None else (row for row in rows if row.shard == shard)
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ from roboto_dagster.sync.shards.division import ShardOptions, divide
 from roboto_dagster.sync.shards.listing import PlannedDatasets
 from roboto_dagster.sync.shards.places import plan_path, remove_run, shard_manifest
 from roboto_dagster.sync.shards.plan_file import ShardPlan, read_plan, write_plan
+from roboto_dagster.sync.shards.stale_plan import with_advice
 from roboto_dagster.text import count
 
 _TABLE = "CREATE TEMP TABLE shard (seq INTEGER PRIMARY KEY, shard INTEGER)"
@@ -110,9 +111,8 @@ def transfer_shard(
     of_shard = dataclasses.replace(
         settings, manifest=shard_manifest(folder, shard), options=options
     )
-    return sync_listed(
-        plan.scopes, of_shard, PlannedDatasets(plan, path, settings.destination, shard)
-    )
+    listing = PlannedDatasets(plan, path, settings.destination, shard)
+    return with_advice(sync_listed(plan.scopes, of_shard, listing), plan)
 
 
 def merge_shards(settings: SyncSettings, folder: pathlib.Path) -> SyncReport:
@@ -137,7 +137,7 @@ def merge_shards(settings: SyncSettings, folder: pathlib.Path) -> SyncReport:
     report = sync_listed(plan.scopes, settings, listing, claims.apply)
     if not report.files_failed:
         remove_run(settings.manifest, folder, settings.destination)
-    return _with_shards(report, claims, time.time() - plan.planned_at)
+    return with_advice(_with_shards(report, claims, time.time() - plan.planned_at), plan)
 
 
 def _with_shards(report: SyncReport, claims: Claims, seconds: float) -> SyncReport:

@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -151,6 +152,46 @@ def test_a_failed_file_fails_its_shard_and_the_merge(sharded: Sharded, local: Lo
     merged = sharded.merge()
     assert (merged.files_failed, merged.files_fetched) == (1, FILES - 1)
     assert sharded.folder().exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        pytest.param(LocalRoboto.remove_file, "NOT_FOUND", id="deleted"),
+        pytest.param(
+            lambda local, *place: local.replace_file(*place, b"longer than before" * 9),
+            "SIZE_MISMATCH",
+            id="replaced",
+        ),
+    ],
+)
+def test_a_file_that_has_changed_since_the_plan_needs_a_new_one(
+    sharded: Sharded, local: LocalRoboto, change: Callable[..., object], code: str
+) -> None:
+    """To repeat the shard does not help, and the failure says what does."""
+    plan = sharded.plan()
+    change(local, sharded.dataset_id, "logs/07.mcap")
+    failed = [report for report in sharded.transfer(plan) if report.failures] + [sharded.merge()]
+    assert [each.error_codes for each in failed] == [{code: 1}, {code: 1}]
+    advice = {failure.advice for each in failed for failure in each.failures}
+    assert all("start a new run, which lists it again" in each for each in advice)
+    sharded.transfer(sharded.plan("new"), run_id="new")
+    assert sharded.merge("new").is_complete
+
+
+def test_the_disk_decides_between_the_shards_of_several_runs(sharded: Sharded) -> None:
+    """A file that a later run has delivered is not taken for that of a dead one, whichever manifest is read first."""
+    for run_id in (
+        "a",
+        "b",
+    ):  # the first is read first, and what it knows of these files is out of date
+        sharded.transfer(sharded.plan(run_id), run_id=run_id)
+        if run_id == "a":
+            for path in (sharded.syncer.destination / sharded.dataset_id / "logs").iterdir():
+                path.unlink()
+    report = sharded.merge("b")
+    assert (report.files_fetched, report.bytes_fetched) == (FILES, 400)
+    assert not sharded.objects_asked_for()
 
 
 def test_only_the_merge_removes(sharded: Sharded, local: LocalRoboto) -> None:
