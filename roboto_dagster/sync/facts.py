@@ -1,7 +1,7 @@
 """Collects facts about what earlier runs published: from the manifest, the publish logs, and the destination's other manifests.
 
 ```
-own manifest ──► every row; the plan compares it with the disk
+own manifest ──► every row, read while files are listed (see `last_manifest`); the plan compares it with the disk
 publish logs ──► rows of runs that were killed, or are under way: only those that match the disk
 manifests and publish logs of shards (see `shards`) ──► the same
 other manifests of the destination ──► for files on disk that the own ones do not know: only those that match the disk
@@ -10,9 +10,10 @@ other manifests of the destination ──► for files on disk that the own ones
 A manifest that cannot be read is set aside: renamed, never deleted.
 """
 
+import itertools
 import logging
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ManifestError
@@ -20,6 +21,7 @@ from roboto_dagster.sync.damaged import set_aside
 from roboto_dagster.sync.inventory import Inventory, batched
 from roboto_dagster.sync.known import KNOWN_COLUMNS, KnownRow, known_rows
 from roboto_dagster.sync.known_files import KnownFiles
+from roboto_dagster.sync.last_manifest import LastManifest
 from roboto_dagster.sync.local import is_as_published
 from roboto_dagster.sync.manifest import iterate_columns
 from roboto_dagster.sync.progress import Log
@@ -49,20 +51,41 @@ class Facts:
         self._manifest = manifest
         self._log = log
         self._seen: tuple[int, int, int] | None = None
+        self._last = LastManifest(self._own_batches(), self._known.add)
+        inventory.recorded = self._last.find
         self.was_damaged = False
         self.logs: set[str] = set()
 
     def read_own(self) -> None:
-        """Read the partition's manifest and publish logs."""
-        self._seen = self._identity()
-        if self._seen is not None:
-            try:
-                self._known.add(_rows_of(self._manifest, self._tree.root))
-            except ManifestError as error:
-                self._set_aside(self._manifest, error)
-                self.was_damaged = True
+        """Read the partition's manifest, as far as it was not read while files were listed, and publish logs."""
+        self._last.add_rest()
+        if self._identity() != self._seen:
+            self._read_newer()
+        elif self._last.error is not None:
+            self._set_aside(self._manifest, self._last.error)
+            self.was_damaged = True
         self._add_matching(self._logged(self.logs.add))
         self._read_shards()
+
+    def _own_batches(self) -> Generator[Iterator[KnownRow], None, None]:
+        self._seen = self._identity()
+        if self._seen is not None:
+            yield from _batches_of(self._manifest, self._tree.root)
+
+    def _read_newer(self) -> None:
+        """Read what another run of the partition has written while this one listed the files."""
+        self._seen = self._identity()
+        if self._seen is None:
+            return
+        try:
+            self._add_matching(_rows_of(self._manifest, self._tree.root))
+        except ManifestError as error:
+            self._set_aside(self._manifest, error)
+            self.was_damaged = True
+
+    def close(self) -> None:
+        """Close the manifest, if it was not read to its end."""
+        self._last.close()
 
     def _read_shards(self) -> None:
         """Read what runs of shards have delivered that did not come to their merge."""
@@ -151,6 +174,13 @@ class Facts:
 def _rows_of(
     manifest: pathlib.Path, within: pathlib.Path, dataset_ids: Iterable[str] | None = None
 ) -> Iterator[KnownRow]:
+    return itertools.chain.from_iterable(_batches_of(manifest, within, dataset_ids))
+
+
+def _batches_of(
+    manifest: pathlib.Path, within: pathlib.Path, dataset_ids: Iterable[str] | None = None
+) -> Iterator[Iterator[KnownRow]]:
     wanted = None if dataset_ids is None else frozenset(dataset_ids)
-    for columns in iterate_columns(manifest, KNOWN_COLUMNS, within=within, dataset_ids=wanted):
-        yield from known_rows(columns)
+    return map(
+        known_rows, iterate_columns(manifest, KNOWN_COLUMNS, within=within, dataset_ids=wanted)
+    )

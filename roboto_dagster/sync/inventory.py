@@ -20,7 +20,7 @@ from typing_extensions import Self
 from roboto_dagster.errors import DiskSpaceError
 from roboto_dagster.platform.files import RemoteFile
 from roboto_dagster.sync import inventory_sql as sql
-from roboto_dagster.sync.listed_rows import PLACE, listed_rows
+from roboto_dagster.sync.listed_rows import PLACE, FactsOf, listed_rows, nothing_recorded
 from roboto_dagster.sync.plan import KnownFile, LocalFile, Undecided
 
 BATCH = 5_000
@@ -70,9 +70,11 @@ class Inventory:
 
     Attributes:
         db: The database, for the modules that work on it too.
+        recorded: Returns what is recorded of files while they are added. At first: nothing.
     """
 
     def __init__(self) -> None:
+        self.recorded: FactsOf = nothing_recorded
         self.db = sqlite3.connect("", isolation_level=None)
         self.db.executescript(
             # Pages of 16 KiB: rows are added and read by the thousand, in order.
@@ -107,7 +109,7 @@ class Inventory:
             files: As `platform.files.FileListing` yields them.
         """
         for batch in batched(files, _LISTED_TOGETHER):
-            rows = list(listed_rows(dataset_id, batch))
+            rows = list(listed_rows(dataset_id, batch, self.recorded))
             self._note_folders(row[PLACE] for row in rows)
             self.db.executemany(sql.INSERT_FILE, rows)
 
@@ -130,13 +132,14 @@ class Inventory:
         """Plan to fetch files. Until its end is noted, each counts as not reached: an interrupted run must not claim it.
 
         Args:
-            found: The number of each file, what is at its place now, and whether `known` may keep what it has of it.
+            found: The number of each file, what is at its place now, and whether what is known of it may be kept.
         """
         for batch in batched(found):
             self.db.execute(sql.PLAN_FETCH, (json.dumps([seq for seq, _, _ in batch]),))
             wrong = [seq for seq, _, may_keep in batch if not may_keep]
             if wrong:
                 self.db.execute(sql.FORGET, (json.dumps(wrong),))
+                self.db.execute(sql.FORGET_RECORDED, (json.dumps(wrong),))
             self.db.executemany(
                 sql.NOTE_ON_DISK,
                 (

@@ -1,8 +1,9 @@
 """The tables of the inventory and the longer statements on them.
 
 ```
-file    one row per listed file: what the platform lists, what is planned, and the result
-known   facts about files that earlier runs published: from the manifest, the publish logs and the
+file    one row per listed file: what the platform lists, what is planned, and the result; also the facts
+        about the file on disk, where this run published it or the manifest has them of the very record
+known   facts about other files that earlier runs published: from the manifest, the publish logs and the
         destination's other manifests; `fate` is set for those that are not listed now
 folder  every folder that a listed file needs, by its place
 on_disk what was on disk, when the plan was made, in the place of files to fetch
@@ -31,23 +32,34 @@ CREATE TABLE fetched (seq INTEGER PRIMARY KEY, attempts INTEGER, duration_second
 CREATE UNIQUE INDEX on_disk_path ON on_disk (dataset_id, relative_path);
 """
 
+FACTS = "disk_bytes, mtime_ns, etag, checksum, verified, fetched_at"
+"""The columns of `file` that are facts about the file on disk; without `mtime_ns` there are none."""
+
+_NO_FACTS = ", ".join(f"{column} = NULL" for column in FACTS.split(", "))
+
 FILE_COLUMNS = "seq, dataset_id, file.file_id, file.version, relative_path, file.size_bytes, file.uri, association_id"
 """The columns of a `PlannedFile`, which every query of files selects first."""
 
 INSERT_FILE = """
 INSERT INTO file (dataset_id, version, size_bytes, file_id, relative_path, uri, association_id, bucket, place, action,
-    status, error_code, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    status, error_code, error, disk_bytes, mtime_ns, etag, checksum, verified, fetched_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 # A file that is listed twice, since pages shift while files are added, counts once, as last listed.
 # A prefix is compared by range, `a/` to `a0`, since LIKE would take `_` and `%` in names for
 # wildcards.
+# What is known of the one listed before may be what is on disk, and is not lost with it.
 COLLISIONS = """
 CREATE INDEX file_place ON file (place);
 CREATE INDEX file_path ON file (dataset_id, relative_path);
-DELETE FROM file WHERE seq IN (
-    SELECT one.seq FROM file AS one JOIN file AS later USING (place, file_id) WHERE later.seq > one.seq
-);
+CREATE TEMP TABLE repeated AS
+    SELECT one.seq FROM file AS one JOIN file AS later USING (place, file_id) WHERE later.seq > one.seq;
+INSERT OR IGNORE INTO known (dataset_id, relative_path, file_id, version, size_bytes, mtime_ns, uri, etag, checksum,
+        verified, fetched_at)
+    SELECT dataset_id, relative_path, file_id, version, disk_bytes, mtime_ns, uri, etag, checksum, verified, fetched_at
+    FROM file WHERE seq IN repeated AND mtime_ns IS NOT NULL;
+DELETE FROM file WHERE seq IN repeated;
 DELETE FROM file WHERE place IS NULL AND file_id <> '' AND seq NOT IN (
     SELECT max(seq) FROM file WHERE place IS NULL GROUP BY dataset_id, file_id, relative_path
 );
@@ -85,14 +97,22 @@ INSERT OR REPLACE INTO known SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL
     WHERE NOT EXISTS (SELECT 1 FROM file WHERE dataset_id = ? AND relative_path = ?)
 """
 
-CORRECT = """
-UPDATE file SET status = 'unchanged', file_id = ?1, version = ?2, uri = ?3
-    WHERE dataset_id = ?4 AND relative_path = ?5
-    AND (status = 'fetched' AND (disk_bytes, mtime_ns) <> (?6, ?7) OR status = 'unchanged' AND EXISTS (
+CORRECT = f"""
+UPDATE file SET status = 'unchanged', file_id = ?1, version = ?2, uri = ?3, {_NO_FACTS}
+    WHERE dataset_id = ?4 AND relative_path = ?5 AND status IN ('fetched', 'unchanged')
+    AND CASE WHEN mtime_ns IS NOT NULL THEN (disk_bytes, mtime_ns) <> (?6, ?7) ELSE EXISTS (
         SELECT 1 FROM known WHERE known.dataset_id = ?4 AND known.relative_path = ?5
         AND (known.size_bytes, known.mtime_ns) <> (?6, ?7)
-    ))
-"""
+    ) END
+"""  # noqa: S608 - put together from constants alone
+
+# The manifest is read while the files are listed, and the publish logs after that: they may know of newer files.
+PREFER_KNOWN = f"""
+UPDATE file SET {_NO_FACTS} WHERE seq IN (
+    SELECT seq FROM known CROSS JOIN file USING (dataset_id, relative_path)
+    WHERE (known.size_bytes, known.mtime_ns) <> (file.disk_bytes, file.mtime_ns)
+)
+"""  # noqa: S608 - put together from constants alone
 
 ADOPT = """
 INSERT OR IGNORE INTO known SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL
@@ -121,6 +141,10 @@ DELETE FROM known WHERE (dataset_id, relative_path) IN (
 )
 """
 
+FORGET_RECORDED = f"""
+UPDATE file SET {_NO_FACTS} WHERE seq IN (SELECT value FROM json_each(?)) AND mtime_ns IS NOT NULL
+"""  # noqa: S608 - put together from constants alone
+
 NOTE_ON_DISK = """
 INSERT OR REPLACE INTO on_disk SELECT seq, dataset_id, relative_path, ?, ?, ? FROM file WHERE seq = ?
 """
@@ -147,13 +171,14 @@ PLAN_KEEP = """
 UPDATE file SET action = 'keep', status = 'unchanged', error_code = NULL, error = NULL WHERE seq = ?
 """
 
-# What a row of the manifest has of the object that is on disk.
-_SIZE = (
-    "CASE file.status WHEN 'fetched' THEN file.disk_bytes"
-    " ELSE coalesce(known.size_bytes, file.size_bytes) END"
+# A file has its facts in its own row or in `known`.
+_WITH_KNOWN = (
+    "file LEFT JOIN known ON known.relative_path = file.relative_path AND known.dataset_id = file.dataset_id"
+    " AND file.mtime_ns IS NULL"
 )
-_ETAG = "CASE file.status WHEN 'fetched' THEN file.etag ELSE known.etag END"
-_CHECKSUM = "CASE file.status WHEN 'fetched' THEN file.checksum ELSE known.checksum END"
+_SIZE = "coalesce(file.disk_bytes, known.size_bytes, file.size_bytes)"
+_ETAG = "coalesce(file.etag, known.etag)"
+_CHECKSUM = "coalesce(file.checksum, known.checksum)"
 
 MANIFEST_ROWS = f"""
 SELECT CASE WHEN file.status IN ('failed', 'skipped') AND known.mtime_ns IS NOT NULL THEN known.file_id
@@ -163,15 +188,15 @@ SELECT CASE WHEN file.status IN ('failed', 'skipped') AND known.mtime_ns IS NOT 
     file.relative_path,
     CASE WHEN file.place IS NOT NULL THEN :root || file.dataset_id || '/' || file.relative_path END,
     {_SIZE},
-    CASE file.status WHEN 'fetched' THEN file.mtime_ns ELSE known.mtime_ns END,
+    coalesce(file.mtime_ns, known.mtime_ns),
     CASE WHEN file.status IN ('failed', 'skipped') THEN coalesce(known.uri, file.uri) ELSE file.uri END,
     {_ETAG},
     {_CHECKSUM},
-    CASE file.status WHEN 'fetched' THEN file.verified ELSE known.verified END,
+    coalesce(file.verified, known.verified),
     file.status, file.attempts, file.duration_seconds, file.error_code, file.error,
-    CASE file.status WHEN 'fetched' THEN file.fetched_at ELSE known.fetched_at END,
+    coalesce(file.fetched_at, known.fetched_at),
     file.dataset_id
-FROM file LEFT JOIN known USING (dataset_id, relative_path)
+FROM {_WITH_KNOWN}
 UNION ALL
 SELECT file_id, version, relative_path, :root || dataset_id || '/' || relative_path, size_bytes,
     CASE fate WHEN 'not_listed' THEN mtime_ns END, uri, etag, checksum, verified, fate, 0, 0, NULL, NULL, fetched_at,
@@ -181,17 +206,18 @@ FROM known WHERE fate IN ('not_listed', 'removed')
 
 # An MD5 is that of an ETag, which is there with `verify="size"` too.
 DELIVERED = f"""
-SELECT dataset_id, relative_path, {_SIZE}, coalesce(
+SELECT file.dataset_id, file.relative_path, {_SIZE}, coalesce(
     CASE WHEN {_CHECKSUM} NOT GLOB 'md5:*' THEN {_CHECKSUM} END, {_ETAG}, file.file_id || '@' || file.version)
-FROM file LEFT JOIN known USING (dataset_id, relative_path) WHERE file.status IN ('fetched', 'unchanged')
-ORDER BY dataset_id, relative_path
+FROM {_WITH_KNOWN} WHERE file.status IN ('fetched', 'unchanged')
+ORDER BY file.dataset_id, file.relative_path
 """  # noqa: S608 - put together from constants alone
 
-UNDECIDED = """
-SELECT seq, dataset_id || '/' || relative_path, known.size_bytes, known.mtime_ns,
-    file.file_id = known.file_id AND file.version = known.version
-FROM file LEFT JOIN known USING (dataset_id, relative_path) WHERE action = 'keep' AND seq > ? ORDER BY seq LIMIT ?
-"""
+UNDECIDED = f"""
+SELECT seq, file.dataset_id || '/' || file.relative_path, coalesce(file.disk_bytes, known.size_bytes),
+    coalesce(file.mtime_ns, known.mtime_ns),
+    file.mtime_ns IS NOT NULL OR file.file_id = known.file_id AND file.version = known.version
+FROM {_WITH_KNOWN} WHERE action = 'keep' AND seq > ? ORDER BY seq LIMIT ?
+"""  # noqa: S608 - put together from constants alone
 
 # Put together from constants alone, so S608 does not apply to these.
 KNOWN_ON_DISK = f"""

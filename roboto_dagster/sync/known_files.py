@@ -58,6 +58,10 @@ class KnownFiles:
             sql.ADD_FOUND, ((*row, *row[:2], row.size_bytes, row.mtime_ns) for row in rows)
         )
 
+    def prefer_newer(self) -> None:
+        """Let what was found last replace what the manifest has of the same file."""
+        self._db.execute(sql.PREFER_KNOWN)
+
     def merge(self, rows: Sequence[KnownRow]) -> None:
         """Take over what another run has published meanwhile, in place of what was known about it.
 

@@ -7,11 +7,12 @@ files ─┬─ all as most are ──► column by column, at a glance
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from roboto_dagster.disk.paths import are_plain, unsafe_reason
 from roboto_dagster.platform.records import RemoteFile
+from roboto_dagster.sync.known import KnownRow
 from roboto_dagster.sync.plan import is_directory_marker, place_of
 
 MARKER_REASON = "it is an empty directory marker, not a file"
@@ -23,25 +24,56 @@ PLACE = 8
 """Where a row has its place; None if it is not to be on the disk."""
 
 
-def listed_rows(dataset_id: str, files: Sequence[RemoteFile]) -> Iterable[Row]:
+Facts = tuple[Any, ...]
+"""What is recorded of a file on disk: the values of `inventory_sql.FACTS`."""
+
+_NO_FACTS: Facts = (None,) * 6
+
+FactsOf = Callable[[str, Sequence[RemoteFile]], Sequence[KnownRow | None]]
+"""Returns what is recorded of the very records that are listed, given their dataset; None for those of which nothing is."""
+
+
+def nothing_recorded(dataset_id: str, files: Sequence[RemoteFile]) -> Sequence[None]:  # noqa: ARG001 -- a `FactsOf`
+    """Return that nothing is recorded of any file.
+
+    Args:
+        dataset_id: Their dataset.
+        files: The files.
+    """
+    return [None] * len(files)
+
+
+def listed_rows(
+    dataset_id: str, files: Sequence[RemoteFile], recorded: FactsOf = nothing_recorded
+) -> Iterable[Row]:
     """Return the rows of many files of a dataset.
 
     Args:
         dataset_id: The dataset.
         files: As `platform.files.FileListing` yields them.
+        recorded: Returns what is recorded of them. Default: nothing.
     """
-    rows = _plain_rows(dataset_id, files)
-    return [_row(dataset_id, file) for file in files] if rows is None else rows
+    columns = _plain_columns(dataset_id, files)
+    if columns is None:
+        rows = [_row(dataset_id, file) for file in files]
+        usable = [file for file, row in zip(files, rows, strict=True) if row[PLACE] is not None]
+        facts = iter(_facts(recorded(dataset_id, usable)))
+        return [(*row, *(_NO_FACTS if row[PLACE] is None else next(facts))) for row in rows]
+    return zip(*columns, *zip(*_facts(recorded(dataset_id, files)), strict=True), strict=False)
 
 
-def _plain_rows(dataset_id: str, files: Sequence[RemoteFile]) -> Iterable[Row] | None:
-    """Return rows of files that can only be fetched or kept; None if one of them has to be looked at by itself."""
+def _facts(rows: Iterable[KnownRow | None]) -> list[Facts]:
+    return [_NO_FACTS if row is None else row[4:6] + row[7:] for row in rows]
+
+
+def _plain_columns(dataset_id: str, files: Sequence[RemoteFile]) -> list[Iterable[Any]] | None:
+    """Return columns of files that can only be fetched or kept; None if one of them has to be looked at by itself."""
     ids, versions, paths, sizes, uris, associations, codes, _ = zip(*files, strict=True)
     if any(codes) or not are_plain(paths) or not "".join((*ids, *uris, *associations)).isascii():
         return None
     bucket = files[0].bucket_name
     is_one_bucket = all(uri.startswith(f"s3://{bucket}/") for uri in uris)
-    return zip(
+    return [
         itertools.repeat(dataset_id),
         versions,
         sizes,
@@ -55,8 +87,7 @@ def _plain_rows(dataset_id: str, files: Sequence[RemoteFile]) -> Iterable[Row] |
         itertools.repeat("unchanged"),
         itertools.repeat(None),
         itertools.repeat(None),
-        strict=False,
-    )
+    ]
 
 
 def _row(dataset_id: str, file: RemoteFile) -> Row:

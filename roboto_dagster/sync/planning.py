@@ -80,6 +80,7 @@ class Planner:
         inventory = self._inventory
         below_bytes = _MAX_FULL_PATH_BYTES - len(os.fsencode(self._settings.destination)) - 1
         self._refusals.refuse(StoreRegistry.schemes(), below_bytes)
+        self._known.prefer_newer()
         inventory.plan_fetches(self._to_fetch())
         facts.adopt_others()
         inventory.plan_keeps(self._kept_after_all())

@@ -107,7 +107,9 @@ def opened_run(
         Inventory() as inventory,
         LocalTree(settings.destination) as tree,
     ):
-        yield SyncRun(scopes, settings, datasets, inventory=inventory, tree=tree, record=record)
+        run = SyncRun(scopes, settings, datasets, inventory=inventory, tree=tree, record=record)
+        with contextlib.closing(run):
+            yield run
 
 
 class SyncRun:
@@ -139,6 +141,10 @@ class SyncRun:
         self._remover = Remover(self.unlisted, tree, scopes, settings)
         self._datasets = datasets
         self._sessions = Sessions(settings, datasets.org_ids)
+
+    def close(self) -> None:
+        """Close what is read."""
+        self._facts.close()
 
     def plan(self) -> None:
         """List and plan, and fetch nothing."""

@@ -16,10 +16,10 @@ _CLAIM = """
 UPDATE file SET status = 'fetched', attempts = max(?1, 1), duration_seconds = ?2, disk_bytes = ?3, mtime_ns = ?4, etag = ?5,
     checksum = ?6, verified = ?7, fetched_at = ?8
     WHERE dataset_id = ?9 AND relative_path = ?10 AND file_id = ?11 AND version = ?12 AND status = 'unchanged'
-    AND EXISTS (
+    AND CASE WHEN mtime_ns IS NOT NULL THEN (disk_bytes, mtime_ns) = (?3, ?4) ELSE EXISTS (
         SELECT 1 FROM known WHERE known.dataset_id = ?9 AND known.relative_path = ?10
         AND (known.size_bytes, known.mtime_ns) = (?3, ?4)
-    )
+    ) END
 """
 
 _CLAIMED = "SELECT count(*), coalesce(sum(disk_bytes), 0) FROM file WHERE status = 'fetched'"
