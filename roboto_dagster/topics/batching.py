@@ -1,7 +1,7 @@
 """Groups raw messages by table until a batch is worth decoding: the one rule of all decoders."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
 MAX_ROWS = 5_000
@@ -64,8 +64,8 @@ class MessageGroups(Generic[KeyT]):
         log_time: int,
         publish_time: int | None = None,
         sequence: int | None = None,
-    ) -> tuple[KeyT, RawMessages] | None:
-        """Add one message; return the table that is due to be decoded, and its messages, if there is one.
+    ) -> Sequence[tuple[KeyT, RawMessages]]:
+        """Add one message; return the tables that are due to be decoded, and their messages.
 
         Args:
             key: Whatever stands for the table.
@@ -74,6 +74,9 @@ class MessageGroups(Generic[KeyT]):
             publish_time: Likewise. Default None: the format has none.
             sequence: Number of the message. Default None: the format has none.
         """
+        size = len(payload) + _OVERHEAD_BYTES
+        # Decoding a large message takes a multiple of it: others do not wait beside it.
+        due = self._room_for(size) if size >= self._max_group_bytes else ()
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = RawMessages()
@@ -81,15 +84,23 @@ class MessageGroups(Generic[KeyT]):
         group.publish_times.append(publish_time)
         group.sequences.append(sequence)
         group.payloads.append(payload)
-        size = len(payload) + _OVERHEAD_BYTES
         group.size_bytes += size
         self._total_bytes += size
         if len(group.payloads) >= self._max_rows or group.size_bytes >= self._max_group_bytes:
-            return key, self._taken(key)
+            return (*due, self._taken(key))
         if self._total_bytes >= self._max_total_bytes:
-            largest = max(self._groups, key=lambda each: self._groups[each].size_bytes)
-            return largest, self._taken(largest)
-        return None
+            return (self._largest(),)
+        return ()
+
+    def _room_for(self, size: int) -> Sequence[tuple[KeyT, RawMessages]]:
+        """Return the largest groups, without which there is room for so many bytes."""
+        due = []
+        while self._groups and self._total_bytes + size > self._max_total_bytes:
+            due.append(self._largest())
+        return due
+
+    def _largest(self) -> tuple[KeyT, RawMessages]:
+        return self._taken(max(self._groups, key=lambda each: self._groups[each].size_bytes))
 
     def discard(self, key: KeyT) -> None:
         """Drop what is collected of a table that has failed."""
@@ -100,9 +111,9 @@ class MessageGroups(Generic[KeyT]):
         """Yield what is left, table by table."""
         while self._groups:  # others may be dropped meanwhile
             key = next(iter(self._groups))
-            yield key, self._taken(key)
+            yield self._taken(key)
 
-    def _taken(self, key: KeyT) -> RawMessages:
+    def _taken(self, key: KeyT) -> tuple[KeyT, RawMessages]:
         group = self._groups.pop(key)
         self._total_bytes -= group.size_bytes
-        return group
+        return key, group

@@ -101,7 +101,7 @@ class MessageTable:
         done = 0
         fault = _first_unusable(messages)
         payloads = [messages.payloads if fault is None else messages.payloads[: fault[0]]]
-        if not self._or_raw:
+        if self._rows or not self._or_raw:
             messages.payloads = []  # large ones are not kept while their rows are written
         for columns in self._payloads.columns(payloads.pop()):
             if columns.rows:

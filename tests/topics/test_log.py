@@ -358,7 +358,7 @@ def test_tables_that_wait_on_the_disk_are_written_in_full_groups(
 ) -> None:
     """Where many tables share little memory, their rows still come in order, in groups that are worth reading."""
     monkeypatch.setattr(table_set, "MAX_PENDING_BYTES", 50)
-    monkeypatch.setattr(table_set, "MAX_OPEN", 1)
+    monkeypatch.setattr(table_set, "MAX_HELD_BYTES", 3 * 1024 * 1024)  # one
     monkeypatch.setattr(writer, "ROWS_PER_GROUP", 8)
     lines = [(f"/{number % 3}", [number, number + 1, number + 2]) for number in range(30)]
     decode_log(task_of(tmp_path, *lines))

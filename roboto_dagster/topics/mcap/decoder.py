@@ -56,8 +56,8 @@ class _McapDecoding:
                 continue
             due = add(table, payload, log_time, publish_time, sequence)
             payload = b""  # noqa: PLW2901 - a large one is not kept while it is decoded
-            if due is not None:
-                yield from self._tables.decode(*due)
+            for each in due:
+                yield from self._tables.decode(*each)
 
     def _start(self, channel_id: int) -> Iterator[TopicFault]:
         channel = self._log.channels[channel_id]

@@ -42,6 +42,7 @@ _Message: TypeAlias = "tuple[BagConnection, int, bytes | UndecodableError]"
 
 _VERSION = re.compile(rb"#ROSBAG V(\d{1,3})\.(\d{1,3})\n")
 _BUFFER_BYTES = 1024 * 1024
+_HELD_CHUNK_BYTES = 16 * 1024 * 1024
 
 
 def bag_messages(path: pathlib.Path, wanted: Callable[[str], bool]) -> Iterator[_Message]:
@@ -188,14 +189,13 @@ class BagReader:
     def _chunk(self, header: Header) -> Iterator[_Message]:
         compression, size = field(header, "string", "compression"), field(header, "uint32", "size")
         stored = self._stream.data_size()
-        if compression == "none" and stored > MAX_CHUNK_BYTES:
+        if compression == "none" and stored > _HELD_CHUNK_BYTES:
             return  # its records are read as those around it, one by one
         if self._stream.position + stored > self._stream.size:
             yield from self._cut_chunk(compression)
-        records = self._stream.read(stored, MAX_CHUNK_BYTES)
+        held = [self._stream.read(stored, MAX_CHUNK_BYTES)]
         try:
-            records = decompressed(records, compression, size)
-            yield from self._chunk_messages(records)
+            yield from self._chunk_messages(decompressed(held.pop(), compression, size))
         except UndecodableError as error:
             raise _DamagedChunkError(error) from None
 
@@ -221,8 +221,12 @@ class BagReader:
             if number >= 0:
                 self._read[number] += 1
                 connection = self._connection(number)
-                if connection is not None:
+                if connection is not None and position < len(chunk):
                     yield connection, time_ns, chunk[start:position]
+                elif connection is not None:
+                    last = [chunk[start:]]
+                    chunk = b""  # its only message may be as large as the chunk
+                    yield connection, time_ns, last.pop()
 
     def _other(self, chunk: bytes, position: int) -> tuple[int, int, int, int]:
         """Return what `MessageHeaders.match` does, for any record; the connection is -1 if it is no message."""

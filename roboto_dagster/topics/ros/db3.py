@@ -117,20 +117,22 @@ class Db3Reader:
             query += f" WHERE topic_id IN ({','.join('?' * len(wanted))})"
         else:
             wanted = []
-        for number, time_ns, data, size in database.execute(
-            f"{query} ORDER BY rowid", (MAX_MESSAGE_BYTES, *wanted)
+        for row, number, time_ns, data, size in database.execute(
+            f"{query} ORDER BY rowid", (_HELD_BYTES, *wanted)
         ):
             connection = connections.get(number)
             if connection is None:
                 raise UndecodableError("CORRUPT", f"topic {number} of a message is not defined")
-            if not isinstance(time_ns, int) or not isinstance(data, bytes | None):
+            if not isinstance(time_ns, int) or size is None:
                 raise UndecodableError("CORRUPT", "a message has no time or no data")
-            if data is None:
+            if size > MAX_MESSAGE_BYTES:
                 yield connection, time_ns, _too_large(size)
-            elif data[:4] == _ZSTD_MAGIC and connection.message_encoding == "cdr":
-                yield connection, time_ns, self._unpacked(data)
+                continue
+            held = [_bytes_of(_large(database, row) if data is None else data)]
+            if held[0][:4] == _ZSTD_MAGIC and connection.message_encoding == "cdr":
+                yield connection, time_ns, self._unpacked(held.pop())
             else:
-                yield connection, time_ns, data
+                yield connection, time_ns, held.pop()
 
     def _unpacked(self, data: bytes) -> bytes | UndecodableError:
         """Return a message that rosbag2 compressed by itself."""
@@ -143,7 +145,9 @@ class Db3Reader:
             return UndecodableError("CORRUPT", f"a message cannot be decompressed: {error}")
 
 
-_MESSAGES = "SELECT topic_id, timestamp, CASE WHEN length(data) <= ? THEN data END, length(data) FROM messages"
+# SQLite holds what it has returned until it is asked for the next row: large messages are read by themselves.
+_HELD_BYTES = 1024 * 1024
+_MESSAGES = "SELECT rowid, topic_id, timestamp, CASE WHEN length(data) <= ? THEN data END, length(data) FROM messages"
 
 _Definitions: TypeAlias = "dict[tuple[str, str | None], tuple[str, bytes]]"
 
@@ -170,6 +174,18 @@ def _connection(row: sqlite3.Row, definitions: _Definitions) -> BagConnection:
         schema_encoding=schema_encoding,
         definition=definition,
     )
+
+
+def _large(database: sqlite3.Connection, row: int) -> object:
+    found = database.execute("SELECT data FROM messages WHERE rowid = ?", (row,))
+    with contextlib.closing(found):
+        return found.fetchone()[0]
+
+
+def _bytes_of(data: object) -> bytes:
+    if not isinstance(data, bytes):
+        raise UndecodableError("CORRUPT", "the data of a message is a text or a number")
+    return data
 
 
 def _hash_of(row: sqlite3.Row) -> str | None:

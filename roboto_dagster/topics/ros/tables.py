@@ -51,8 +51,9 @@ def _rows(
             yield from tables.fail(connection.topic, payload)
             continue
         due = add(table, payload, time_ns)
-        if due is not None:
-            yield from tables.decode(*due)
+        payload = b""  # noqa: PLW2901 - a large one is not kept while it is decoded
+        for each in due:
+            yield from tables.decode(*each)
 
 
 def _definition_of(connection: BagConnection) -> tuple[object, ...]:

@@ -9,6 +9,8 @@ from roboto_dagster.disk.temp_folder import PartialFolder
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LARGE_ROW_BYTES = 1024 * 1024
+
 
 class Spill:
     """A temporary file of record batches, in the order in which they came. For one thread.
@@ -43,8 +45,11 @@ class Spill:
         import pyarrow as pa
 
         fd = self._folder.append(self._name) if self.rows else self._folder.create(self._name)
-        # Sensors repeat themselves: compressed, it takes a fraction of the disk, and hardly longer.
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        size_bytes = sum(batch.nbytes for batch in batches)
+        # Sensors repeat themselves: compressed, it takes a fraction of the disk, and hardly longer. Large rows are images,
+        # which do not, and would be in memory twice.
+        are_large = size_bytes > _LARGE_ROW_BYTES * sum(batch.num_rows for batch in batches)
+        options = pa.ipc.IpcWriteOptions(compression=None if are_large else "lz4")
         with (
             os.fdopen(fd, "wb") as file,
             pa.ipc.new_stream(file, batches[0].schema, options=options) as stream,
@@ -53,7 +58,8 @@ class Spill:
                 stream.write_batch(batch)
         self._streams += 1
         self.rows += sum(batch.num_rows for batch in batches)
-        self.size_bytes += sum(batch.nbytes for batch in batches)
+        self.size_bytes += size_bytes
+        pa.default_memory_pool().release_unused()
 
     def take(self) -> "Iterator[pa.RecordBatch]":
         """Yield what is in the file, and remove it at the end.

@@ -10,13 +10,17 @@ from roboto_dagster.disk.temp_folder import UNFINISHED_SUFFIX, PartialFolder
 from roboto_dagster.topics.decoder import TopicBatch, TopicFault
 from roboto_dagster.topics.tables.encodings import column_types
 from roboto_dagster.topics.tables.names import TableNames
-from roboto_dagster.topics.tables.writer import TableWriter, UnusableBatchError
+from roboto_dagster.topics.tables.writer import (
+    LEAST_BYTES_PER_GROUP,
+    TableWriter,
+    UnusableBatchError,
+)
 
 MAX_PENDING_BYTES = 48 * 1024 * 1024
 """What all tables of a log have gathered together, at most: beyond it the largest one is relieved."""
 
-MAX_OPEN = 32
-"""How many tables have an open writer, at most."""
+MAX_HELD_BYTES = 64 * 1024 * 1024
+"""What open writers keep together, at most: tables beyond it wait on the disk. 31 tables of small rows have room."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,8 @@ class TableSet:
         Raises:
             OSError: They cannot be written.
         """
+        if batch.rows.nbytes > LEAST_BYTES_PER_GROUP:
+            self._make_room(batch.rows.nbytes)  # before it, as writing takes a multiple of it
         if batch.topic in self._failed:
             return
         try:
@@ -108,15 +114,13 @@ class TableSet:
             self._fail(batch.topic, error)
             return
         self._change(table, lambda writer: writer.add(batch.rows))
-        while self._pending_bytes > MAX_PENDING_BYTES:
-            largest = max(self._tables.values(), key=lambda each: each.writer.pending_bytes)
-            self._change(largest, TableWriter.relieve)
+        self._make_room(0)
 
     def _table_of(self, batch: TopicBatch) -> _Table:
         key = (batch.topic, batch.schema_id)
         if key not in self._tables:
             part = f"{next(self._numbers)}{UNFINISHED_SUFFIX}"
-            writer = TableWriter(batch.rows.schema, self._folder, part, self._may_open)
+            writer = TableWriter(batch.rows.schema, self._folder, part, self._may_hold)
             self._schemas[batch.topic] += 1
             self._tables[key] = _Table(
                 topic=batch.topic,
@@ -129,8 +133,15 @@ class TableSet:
             )
         return self._tables[key]
 
-    def _may_open(self) -> bool:
-        return sum(table.writer.is_open for table in self._tables.values()) < MAX_OPEN
+    def _may_hold(self, more_bytes: int) -> bool:
+        held_bytes = sum(table.writer.held_bytes for table in self._tables.values())
+        return held_bytes + more_bytes <= MAX_HELD_BYTES
+
+    def _make_room(self, size_bytes: int) -> None:
+        """Relieve the largest tables until there is room for so many bytes."""
+        while self._pending_bytes and self._pending_bytes + size_bytes > MAX_PENDING_BYTES:
+            largest = max(self._tables.values(), key=lambda each: each.writer.pending_bytes)
+            self._change(largest, TableWriter.relieve)
 
     def _change(self, table: _Table, change: Callable[[TableWriter], None]) -> None:
         self._pending_bytes -= table.writer.pending_bytes
@@ -163,7 +174,8 @@ class TableSet:
         Raises:
             OSError: They cannot be written.
         """
-        for table in list(self._tables.values()):
+        tables = sorted(self._tables.values(), key=lambda each: not each.writer.is_open)
+        for table in tables:  # first those whose end leaves room for the others
             metadata = self._metadata_of(table)
             self._change(table, lambda writer, it=metadata: writer.finish(it, flush=self._flush))  # type: ignore[misc] # bound at once
         return [self._publish(table) for table in self._tables.values()]

@@ -6,19 +6,21 @@ add ─► gathered ─┬─► a row group is full ─────────
                                                                    └─► disk, until the row group is full
 finish ─► last row groups, metadata ─► closed          abandon ─► closed
 ```
-An open writer of Parquet keeps a page and more of memory, and a descriptor: a log with hundreds of topics has a few
-of them, and the rest of its tables wait on the disk until the end, when they are written one by one.
+An open writer of Parquet keeps the last page of its last column, twice: it is freed with the next row group only. So a
+log with hundreds of topics, or with rows of many MiB, has few of them, and the rest of its tables wait on the disk until
+the end, when they are written one by one.
 """
 
 import base64
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from roboto_dagster.disk.temp_folder import UNFINISHED_SUFFIX, PartialFolder
 from roboto_dagster.topics.tables.encodings import dictionary_columns
+from roboto_dagster.topics.tables.sink import arrow_sink
 from roboto_dagster.topics.tables.spill import Spill
 from roboto_dagster.topics.tables.times import TimeStatistics
 
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 ROWS_PER_GROUP = 100_000
 BYTES_PER_GROUP = 32 * 1024 * 1024
 LEAST_BYTES_PER_GROUP = 8 * 1024 * 1024
-"""What is worth a row group of its own where memory is short."""
+"""What is worth a row group of its own where memory is short, or where the next rows are large."""
+_PAGE_BYTES = 1024 * 1024
+_ROWS_PER_CHECK = 64  # more between two looks at the size of a page gain nothing
 TIME_COLUMN = "log_time"
 METADATA_PREFIX = "roboto."
 """Starts the keys of a table's metadata."""
@@ -46,19 +50,20 @@ class TableWriter:
         schema: Of its batches.
         folder: Where it is written.
         part: Name of its file there.
-        may_open: Returns whether there is room for one more open writer.
+        may_hold: Returns whether there is room for so many bytes more that an open writer keeps.
 
     Attributes:
         schema: The same.
         times: What is known about its times.
         pending_bytes: How much it has gathered in memory.
+        held_bytes: How much its open writer keeps besides, about.
 
     Raises:
         UnusableBatchError: There is no time column in front.
     """
 
     def __init__(
-        self, schema: "pa.Schema", folder: PartialFolder, part: str, may_open: Callable[[], bool]
+        self, schema: "pa.Schema", folder: PartialFolder, part: str, may_hold: Callable[[int], bool]
     ) -> None:
         import pyarrow as pa
 
@@ -70,11 +75,13 @@ class TableWriter:
         self.schema = schema.remove_metadata()
         self.times = TimeStatistics()
         self.pending_bytes = 0
+        self.held_bytes = 0
         self._folder = folder
         self._part = part
-        self._may_open = may_open
+        self._may_hold = may_hold
         self._gathered: list[pa.RecordBatch] = []
         self._rows = 0
+        self._row_bytes = 0  # of the largest rows so far
         self._spill = Spill(
             folder, f"{part.removesuffix(UNFINISHED_SUFFIX)}.rows{UNFINISHED_SUFFIX}"
         )
@@ -100,9 +107,13 @@ class TableWriter:
         if not rows.schema.equals(self.schema):
             raise UnusableBatchError("the columns of its batches are not the same")
         self.times.add(rows.column(0))
+        size_bytes = rows.nbytes
+        if _is_next_group(self.pending_bytes, size_bytes):
+            self._write_or_wait()
         self._gathered.append(rows)
         self._rows += rows.num_rows
-        self.pending_bytes += rows.nbytes
+        self.pending_bytes += size_bytes
+        self._row_bytes = max(self._row_bytes, size_bytes // max(rows.num_rows, 1))
         if (
             self._rows + self._spill.rows >= ROWS_PER_GROUP
             or self.pending_bytes + self._spill.size_bytes >= BYTES_PER_GROUP
@@ -122,10 +133,12 @@ class TableWriter:
             self._wait()
 
     def _write_or_wait(self) -> None:
-        if self.is_open or self._may_open():
-            self._write([*self._spill.take(), *self._taken()])
-        else:
+        held_bytes = 2 * (_PAGE_BYTES + self._row_bytes)
+        if held_bytes > self.held_bytes and not self._may_hold(held_bytes - self.held_bytes):
             self._wait()
+            return
+        self.held_bytes = max(held_bytes, self.held_bytes)
+        self._write_all()
 
     def _wait(self) -> None:
         """Write to the disk what is gathered, until there is more or it is the end."""
@@ -140,6 +153,11 @@ class TableWriter:
         gathered, self._gathered, self._rows, self.pending_bytes = self._gathered, [], 0, 0
         return gathered
 
+    def _write_all(self) -> None:
+        """Write what waits on the disk, then what is gathered."""
+        for group in _row_groups(itertools.chain(self._spill.take(), self._taken())):
+            self._write(group)
+
     def _write(self, batches: "list[pa.RecordBatch]") -> None:
         """Write batches as one row group, and let go of them."""
         import pyarrow as pa
@@ -150,21 +168,29 @@ class TableWriter:
             self._open().write_table(table, row_group_size=max(table.num_rows, 1))
         except pa.ArrowException as error:
             raise UnusableBatchError(str(error).partition("\n")[0]) from error
+        del table
+        pa.default_memory_pool().release_unused()  # what it took stays with it otherwise
 
     def _open(self) -> "pq.ParquetWriter":
         import pyarrow.parquet as pq
 
         if self._writer is None:
             self._fd = self._folder.create(self._part)
-            file = self._stack.enter_context(os.fdopen(self._fd, "wb"))
+            self._stack.callback(os.close, self._fd)
+            self._sink = arrow_sink(self._fd)
+            self._stack.callback(self._sink.close)
             self._writer = pq.ParquetWriter(
-                file,
+                self._sink,
                 self.schema,
                 compression="zstd",
                 compression_level=1,
                 write_page_checksum=True,
                 write_statistics=[TIME_COLUMN],
                 use_dictionary=dictionary_columns(self.schema),  # type: ignore[arg-type] # a list is fine
+                data_page_size=_PAGE_BYTES,
+                write_batch_size=min(
+                    max(_PAGE_BYTES // max(self._row_bytes, 1), 1), _ROWS_PER_CHECK
+                ),
                 store_schema=False,  # with the metadata, at the end
             )
         return self._writer
@@ -180,7 +206,9 @@ class TableWriter:
             OSError: It cannot be written.
             UnusableBatchError: Parquet does not have its type.
         """
-        self._write_rest()
+        self._write_all()
+        if not self.is_open:
+            self._write([])
         writer = self._open()
         given = {
             f"{METADATA_PREFIX}{key.removeprefix(METADATA_PREFIX)}": f"{text}"
@@ -192,26 +220,16 @@ class TableWriter:
         writer.add_key_value_metadata({**given, "ARROW:schema": arrow.decode()})
         writer.close()
         self._writer = None
+        self.held_bytes = 0
         with self._stack:
+            self._sink.close()
             if flush:
                 os.fsync(self._fd)
-
-    def _write_rest(self) -> None:
-        """Write what waits on the disk and in memory, in row groups that are full, but for the last one."""
-        batches: list[pa.RecordBatch] = []
-        rows = size_bytes = 0
-        for batch in itertools.chain(self._spill.take(), self._taken()):
-            batches.append(batch)
-            rows, size_bytes = rows + batch.num_rows, size_bytes + batch.nbytes
-            if rows >= ROWS_PER_GROUP or size_bytes >= BYTES_PER_GROUP:
-                self._write(batches)
-                rows = size_bytes = 0
-        if batches or not self.is_open:
-            self._write(batches)
 
     def abandon(self) -> None:
         """Close the file, whatever is in it, and remove it."""
         self._taken()
+        self.held_bytes = 0
         writer, self._writer = self._writer, None
         with contextlib.suppress(Exception):  # a full disk takes no footer either
             if writer is not None:
@@ -220,3 +238,27 @@ class TableWriter:
             self._stack.close()
         self._folder.remove(self._part)
         self._spill.discard()
+
+
+def _is_next_group(size_bytes: int, more_bytes: int) -> bool:
+    """Return whether rows are better written before more are added, as both together take too much memory."""
+    is_worth_it = size_bytes >= LEAST_BYTES_PER_GROUP
+    return is_worth_it and size_bytes + more_bytes > BYTES_PER_GROUP + LEAST_BYTES_PER_GROUP
+
+
+def _row_groups(batches: "Iterable[pa.RecordBatch]") -> "Iterator[list[pa.RecordBatch]]":
+    """Yield batches in row groups that are full, but for the last one; each list may be emptied."""
+    group: list[pa.RecordBatch] = []
+    rows = size_bytes = 0
+    for batch in batches:
+        if _is_next_group(size_bytes, batch.nbytes):
+            yield group
+            group, rows, size_bytes = [], 0, 0
+        group.append(batch)
+        rows, size_bytes = rows + batch.num_rows, size_bytes + batch.nbytes
+        del batch  # a large one is not kept while the next one is read
+        if rows >= ROWS_PER_GROUP or size_bytes >= BYTES_PER_GROUP:
+            yield group
+            group, rows, size_bytes = [], 0, 0
+    if group:
+        yield group

@@ -218,7 +218,7 @@ def test_large_chunks_without_compression(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their records are read one by one."""
-    monkeypatch.setattr("roboto_dagster.topics.ros.bag.MAX_CHUNK_BYTES", 100)
+    monkeypatch.setattr("roboto_dagster.topics.ros.bag._HELD_CHUNK_BYTES", 100)
     monkeypatch.setattr("roboto_dagster.topics.ros.bag.MAX_MESSAGE_BYTES", 40)
     decoded = read(small_bag(chunks=2), tmp_path)
     assert (decoded.column("/x", "x"), decoded.faults) == ([1, 2, 3, 4, 5, 6], [])

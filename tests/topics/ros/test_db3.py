@@ -232,7 +232,11 @@ def test_another_database(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [(7, 1, cdr(1)), (1, "noon", cdr(1)), (1, 1, "text"), (1, None, b"")]
+    "row",
+    [
+        *[(7, 1, cdr(1)), (1, "noon", cdr(1)), (1, 1, "text"), (1, None, b""), (1, 1, None)],
+        (1, 1, "x" * 2_000_000),
+    ],
 )
 def test_rows_that_are_no_messages(tmp_path: pathlib.Path, row: tuple[int, int, object]) -> None:
     """SQLite keeps whatever it is given."""
@@ -240,6 +244,16 @@ def test_rows_that_are_no_messages(tmp_path: pathlib.Path, row: tuple[int, int, 
     decoded = decode(Db3Decoder(), path)
     assert decoded.codes == [(None, "CORRUPT")]
     assert decoded.column("/x", "x") == [5]
+
+
+def test_large_messages_stay_in_their_order(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read by themselves, so that SQLite does not keep them as well."""
+    monkeypatch.setattr(db3, "_HELD_BYTES", 20)
+    rows = [(1, number, cdr(number) + bytes(number % 3 * 30)) for number in range(9)]
+    decoded = decode(Db3Decoder(), write(tmp_path / "a.db3", rows))
+    assert (decoded.column("/x", "x"), decoded.codes) == (list(range(9)), [])
 
 
 @pytest.mark.parametrize("pack", [bytes, zstandard.compress], ids=["plain", "compressed"])
