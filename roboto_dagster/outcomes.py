@@ -8,8 +8,9 @@
 """
 
 import collections
+import itertools
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeGuard
 
 import dagster as dg
@@ -18,9 +19,12 @@ from roboto_dagster.errors import RobotoDagsterError, is_transient
 from roboto_dagster.messages import describe
 from roboto_dagster.metadata import MAX_TABLE_ROWS, Metadata, failure_metadata, outcome_metadata
 from roboto_dagster.partition_report import Report
+from roboto_dagster.text import one_line
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
+
+_DESCRIBED = 20  # more than that nobody reads, and alerts quote the text
 
 Outcome = Report | RobotoDagsterError
 """The report of a partition, or why it could not even be planned."""
@@ -58,11 +62,14 @@ def run_failure(failed: Mapping[Unit, Outcome], total: int) -> dg.Failure:
         failed: The partitions that are not complete.
         total: How many partitions the run had, of all its assets.
     """
-    sentences = [_sentence(unit, outcome) for unit, outcome in failed.items()]
+    described = itertools.islice(failed.items(), _DESCRIBED)
+    sentences = [_sentence(unit, outcome) for unit, outcome in described]
     if total > 1:
         sentences.insert(0, _verdict(failed, total))
+    if len(failed) > _DESCRIBED:
+        sentences.append(_others(list(failed)[_DESCRIBED:]))
     return dg.Failure(
-        description="\n".join(sentences[: MAX_TABLE_ROWS + 1]),
+        description="\n".join(sentences),
         metadata=_failed_metadata(failed),
         allow_retries=any(_is_retryable(outcome) for outcome in failed.values()),
     )
@@ -87,6 +94,15 @@ def run_error(failed: Iterable[Outcome]) -> Exception | None:
 def _sentence(unit: Unit, outcome: Outcome) -> str:
     sentence = describe(outcome, unit.partition_key)
     return f"{unit.asset}: {sentence}" if unit.asset else sentence
+
+
+def _others(failed: Sequence[Unit]) -> str:
+    named = ", ".join(one_line(unit) for unit in failed[:_DESCRIBED])
+    more = ", …" if len(failed) > _DESCRIBED else ""
+    return (
+        f"… and {len(failed)} more: {named}{more}. Each of them has an observation with its failure on the page of the "
+        "asset; roboto_dagster.failures_of_run returns them all."
+    )
 
 
 def _verdict(failed: Collection[Unit], total: int) -> str:

@@ -105,8 +105,11 @@ class RunHistory:
                 self._planned[place] = Planned(*place, step_key)
 
     def unfinished(self) -> Sequence[Planned]:
-        """Return the partitions whose outcome no event reports."""
-        return list(self._planned.values())
+        """Return the partitions whose outcome no event reports, sorted: Dagster plans them in any order."""
+        return sorted(
+            self._planned.values(),
+            key=lambda each: (each.asset_key.path, each.partition_key or "", each.step_key),
+        )
 
     def was_skipped(self, planned: Planned, *, was_canceled: bool) -> bool:
         """Return whether a step never started since another one failed, whose failure it is.

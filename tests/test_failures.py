@@ -163,12 +163,13 @@ def test_a_run_that_never_started_is_known(
 def test_a_step_that_fails_before_any_partition_is_known(
     tmp_path: pathlib.Path, resources: dict[str, Any]
 ) -> None:
-    """The error of a step that could not even start its partitions is the reason of each of them."""
+    """The error of a step that could not even start its partitions is the reason of each of them, in their order."""
     swapped = {"roboto": resources["object_store"], "object_store": resources["roboto"]}
+    keys = [f"ds_{number}" for number in range(9)]
     with dg.DagsterInstance.ephemeral() as instance:
-        result = run(swapped, tmp_path, instance, "ds_1", "ds_2")
+        result = run(swapped, tmp_path, instance, *keys)
         failures = failures_of_run(instance, result.run_id)
-    assert {each.partition_key for each in failures} == {"ds_1", "ds_2"}
+    assert [each.partition_key for each in failures] == keys
     assert all("Are the resources swapped?" in each.description for each in failures)
 
 

@@ -88,9 +88,13 @@ def test_several_failures_are_summed_up() -> None:
 
 
 def test_many_failed_partitions_do_not_flood_the_description() -> None:
-    """Of a thousand partitions the first hundred are described."""
-    failed = failure_of({str(number): PlatformError("unknown") for number in range(1000)})
-    assert len((failed.description or "").splitlines()) <= MAX_TABLE_ROWS + 1
+    """Of a thousand partitions the first twenty are described, and how many more there are, and where, is named."""
+    failed = failure_of({f"ds_{number}": PlatformError("unknown") for number in range(1000)})
+    _, *described, last = (failed.description or "").splitlines()
+    assert described == [f"ds_{number}: unknown" for number in range(20)]
+    assert last.startswith("… and 980 more: ds_20, ds_21, ")
+    assert "ds_39, …. Each of them has an observation" in last
+    assert len(last) < 400
     assert len(plain(failed.metadata)["roboto/partitions_failed"]) == MAX_TABLE_ROWS
 
 

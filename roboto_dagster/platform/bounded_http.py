@@ -5,6 +5,7 @@ checked as the SDK does it (the system's, or `SSL_CERT_FILE` and `SSL_CERT_DIR`)
 """
 
 import contextlib
+import functools
 import os
 import urllib.error
 import urllib.parse
@@ -16,6 +17,7 @@ import urllib3
 from roboto.http.tls import https_ssl_context
 
 from roboto_dagster.platform.connections import HttpPool, HttpsPool
+from roboto_dagster.platform.waits import Waits
 
 MAX_CONNECTIONS = 32
 """So many connections at most are open; another thread waits for one."""
@@ -26,12 +28,14 @@ class BoundedHttp:
 
     Args:
         endpoint: URL of the API.
+        waits: Ends the waits for answers.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, waits: Waits) -> None:
         self._endpoint = endpoint
+        self._waits = waits
         self._process_id = os.getpid()
-        self._pools = _make_pools(endpoint)
+        self._pools = _make_pools(endpoint, waits)
 
     @contextlib.contextmanager
     def open(
@@ -53,9 +57,11 @@ class BoundedHttp:
             timeout_seconds: Bound on waiting for a connection or for the next bytes; None for none.
 
         Raises:
-            OSError: There is no answer, or not all of it; `urllib.error.URLError` where no connection was made.
+            OSError: There is no answer, or not all of it, or the waits were ended; `urllib.error.URLError` where no
+                connection was made.
             http.client.HTTPException: What came is no answer, or not all of it.
         """
+        self._waits.check()
         with _translated():
             answer = self._own_pools().urlopen(
                 method,
@@ -77,11 +83,12 @@ class BoundedHttp:
     def _own_pools(self) -> urllib3.PoolManager:
         """Return the pools of this process: a forked one must not write to its parent's connections."""
         if self._process_id != os.getpid():
-            self._pools, self._process_id = _make_pools(self._endpoint), os.getpid()
+            self._pools = _make_pools(self._endpoint, self._waits)
+            self._process_id = os.getpid()
         return self._pools
 
 
-def _make_pools(endpoint: str) -> urllib3.PoolManager:
+def _make_pools(endpoint: str, waits: Waits) -> urllib3.PoolManager:
     parts = urllib.parse.urlsplit(endpoint)
     settings: dict[str, Any] = {"num_pools": 4, "maxsize": MAX_CONNECTIONS, "block": True}
     settings["ssl_context"] = https_ssl_context() if parts.scheme == "https" else None
@@ -91,7 +98,12 @@ def _make_pools(endpoint: str) -> urllib3.PoolManager:
         if not proxy or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2])
         else urllib3.ProxyManager(**_proxy_settings(proxy), **settings)
     )
-    pools.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
+    # What a pool does not know it hands to its connections. Only called, so that these need not be classes.
+    makers: Any = {
+        "http": functools.partial(HttpPool, waits=waits),
+        "https": functools.partial(HttpsPool, waits=waits),
+    }
+    pools.pool_classes_by_scheme = makers
     return pools
 
 

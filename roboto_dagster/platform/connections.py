@@ -22,6 +22,8 @@ from typing import Any
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from roboto_dagster.platform.waits import Waits
+
 MAX_IDLE_SECONDS = 50.0
 """A connection that was idle for longer is opened again: load balancers drop theirs after a minute."""
 
@@ -83,8 +85,9 @@ class _Bounds:
 class _BoundedConnection(HTTPConnection):
     """What both kinds of connections add to urllib3's."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, waits: Waits, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._waits = waits
         self._bounds = _Bounds()
         self._has_answered = False
         self._idle_since = time.monotonic()
@@ -97,6 +100,7 @@ class _BoundedConnection(HTTPConnection):
         self._bounds.start(self.timeout)
         self._has_answered = False
         super().connect()
+        self._waits.cover(self.sock)
 
     @property
     def is_connected(self) -> bool:

@@ -22,7 +22,6 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.response
-from collections.abc import Callable
 
 import tenacity
 import urllib3
@@ -66,7 +65,7 @@ class BoundedHttpClient(HttpClient):
             most `connections.TOTAL_TIMEOUT_FACTOR` times as long in all. A `Retry-After` is heeded up to as long.
         max_attempts: How often a request is tried in all.
         rate: When requests may start. Default: at once.
-        sleep: Waits for some seconds between two attempts.
+        waits: Between two attempts, and for answers. Default: its own.
     """
 
     def __init__(
@@ -77,12 +76,13 @@ class BoundedHttpClient(HttpClient):
         max_attempts: int,
         *,
         rate: RequestRate | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        waits: Waits | None = None,
     ) -> None:
         super().__init__(
             default_endpoint=endpoint, default_auth=auth, default_timeout=timeout_seconds
         )
-        self._http = BoundedHttp(endpoint)
+        waits = waits or Waits()
+        self._http = BoundedHttp(endpoint, waits)
         self._max_pause_seconds = timeout_seconds * TOTAL_TIMEOUT_FACTOR
         self._rate = rate or RequestRate()
         # One for all requests and threads. It must not refer to this client: tenacity's objects are cycles, and a client in one
@@ -91,7 +91,7 @@ class BoundedHttpClient(HttpClient):
             retry=functools.partial(_is_retried, self._max_pause_seconds),
             stop=tenacity.stop_after_attempt(max_attempts),
             wait=_pause_seconds,
-            sleep=sleep,
+            sleep=waits.sleep,
             before_sleep=_log_retry,
             reraise=True,
         )
@@ -152,7 +152,7 @@ class BoundedRobotoClient(RobotoClient):
         timeout_seconds: Bound on waiting for the next bytes.
         max_attempts: How often a request is tried in all.
         rate: When requests may start. Default: at once.
-        waits: Between attempts. Default: its own.
+        waits: Between attempts, and for answers. Default: its own.
 
     Attributes:
         waits: The same.
@@ -175,7 +175,7 @@ class BoundedRobotoClient(RobotoClient):
         self.waits = waits or Waits()
         # The SDK has no public way to exchange the transport.
         self._RobotoClient__http_client = BoundedHttpClient(
-            endpoint, auth, timeout_seconds, max_attempts, rate=rate, sleep=self.waits.sleep
+            endpoint, auth, timeout_seconds, max_attempts, rate=rate, waits=self.waits
         )
 
 

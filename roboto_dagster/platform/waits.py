@@ -1,16 +1,20 @@
-"""The waits of a client between requests, which another thread can end for good: a run that is cancelled waits for nothing.
+"""What a client waits for, which another thread can end for good: a run that is cancelled waits for nothing.
 
 ```
- request ─► waits for its turn, or for its next attempt ─┬─ time is up ──► sent
-                                                         └─ `end` ───────► WaitEndedError
+ request ─► waits for its turn, or for its next attempt ─┬─ time is up ──► sent ─► waits for the answer ─┬──► answer
+                                                         │                                               │
+                                                         └─ `end` ────────► WaitEndedError ◄─────────────┘
 ```
 """
 
+import contextlib
+import socket
 import threading
+import weakref
 
 
 class WaitEndedError(OSError):
-    """A request waited for its turn or for another attempt, and was not made any more."""
+    """A request waited for its turn, for another attempt or for its answer, and is not made any more."""
 
     def __str__(self) -> str:
         return "the request was given up, since the run was cancelled"
@@ -21,6 +25,8 @@ class Waits:
 
     def __init__(self) -> None:
         self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._sockets = weakref.WeakSet[socket.socket]()
 
     def sleep(self, seconds: float) -> None:
         """Wait for some seconds.
@@ -31,9 +37,35 @@ class Waits:
         if self._ended.wait(seconds):
             raise WaitEndedError
 
+    def check(self) -> None:
+        """Do nothing unless the waits were ended.
+
+        Raises:
+            WaitEndedError: They were.
+        """
+        if self._ended.is_set():
+            raise WaitEndedError
+
+    def cover(self, connection: object) -> None:
+        """Let `end` end what is waited for on a connection, too.
+
+        Args:
+            connection: A socket; anything else, such as TLS within TLS, keeps to its own timeouts.
+        """
+        if not isinstance(connection, socket.socket):
+            return
+        with self._lock:
+            self._sockets.add(connection)
+        if self._ended.is_set():
+            _shut_down(connection)
+
     def end(self) -> None:
         """End all waits, those under way and those to come."""
         self._ended.set()
+        with self._lock:
+            connections = list(self._sockets)
+        for each in connections:
+            _shut_down(each)
 
 
 def end_waits(client: object) -> None:
@@ -45,3 +77,10 @@ def end_waits(client: object) -> None:
     waits = getattr(client, "waits", None)
     if isinstance(waits, Waits):
         waits.end()
+
+
+def _shut_down(connection: socket.socket) -> None:
+    """Wake the thread that reads a connection; it closes it."""
+    with contextlib.suppress(OSError):  # closed meanwhile
+        # Not the method of a TLS socket, which would take the session away from the thread that uses it.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)

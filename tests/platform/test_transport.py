@@ -26,7 +26,7 @@ from roboto_dagster.platform.client import make_client
 from roboto_dagster.platform.errors import platform_errors
 from roboto_dagster.platform.rate import RequestRate
 from roboto_dagster.platform.transport import BoundedHttpClient
-from roboto_dagster.platform.waits import end_waits
+from roboto_dagster.platform.waits import Waits, end_waits
 from roboto_dagster.testing import LocalRoboto, faults
 from tests.waiting import wait_until
 
@@ -434,10 +434,11 @@ def test_a_forked_process_has_its_own_connections(local: LocalRoboto) -> None:
 # --- politeness ---
 
 
-class Sleeper:
+class Sleeper(Waits):
     """Notes how long somebody would sleep, and does not."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.slept: list[float] = []
         self.now = 0.0
 
@@ -445,7 +446,7 @@ class Sleeper:
         """Return the time, which goes on while somebody sleeps."""
         return self.now
 
-    def __call__(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         """Sleep."""
         self.slept.append(round(seconds, 3))
         self.now += seconds
@@ -453,9 +454,9 @@ class Sleeper:
 
 def polite_client(local: LocalRoboto, sleeper: Sleeper, max_attempts: int = 3) -> BoundedHttpClient:
     """Return a transport that waits on a clock of the test."""
-    rate = RequestRate(None, sleeper.clock, sleeper)
+    rate = RequestRate(None, sleeper.clock, sleeper.sleep)
     auth = BearerTokenDecorator(local.api_key)
-    return BoundedHttpClient(local.api_url, auth, 10.0, max_attempts, rate=rate, sleep=sleeper)
+    return BoundedHttpClient(local.api_url, auth, 10.0, max_attempts, rate=rate, waits=sleeper)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -518,6 +519,38 @@ def test_another_thread_ends_the_waits_of_a_client(
         error = asked.exception(10)
     assert time.monotonic() - started < 10
     assert "the run was cancelled" in str(error)
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n123"])
+def test_another_thread_ends_the_wait_for_an_answer(head: bytes) -> None:
+    """An API that does not answer, or not to the end, holds a cancelled run for no timeout."""
+    release = threading.Event()
+
+    def hang(connection: socket.socket) -> None:
+        connection.sendall(head)
+        release.wait(20)
+
+    with server(hang) as (url, requests), concurrent.futures.ThreadPoolExecutor(1) as pool:
+        client = client_of(url, timeout_seconds=30, max_attempts=3)
+        asked = pool.submit(ask, client)
+        wait_until(lambda: len(requests) == 1, 10)
+        started = time.monotonic()
+        end_waits(client)
+        error = asked.exception(20)
+        took_seconds = time.monotonic() - started
+        release.set()
+    assert took_seconds < 10
+    assert "the run was cancelled" in str(error)
+    assert len(requests) == 1
+
+
+def test_a_client_whose_waits_were_ended_asks_nothing(local: LocalRoboto) -> None:
+    """A thread that comes to its next request after the run was cancelled does not send it."""
+    client = local_client(local)
+    end_waits(client)
+    with pytest.raises(PlatformError, match="the run was cancelled"):
+        ask(client)
+    assert local.requests.count() == 0
 
 
 def test_requests_keep_to_a_rate(local: LocalRoboto) -> None:

@@ -131,14 +131,7 @@ def download_error(
     if isinstance(error, DownloadError):
         return error
     failure = failure_of(error, file)
-    return DownloadError(
-        file,
-        failure.code,
-        failure.reason,
-        failure.transient,
-        max(attempts, failure.attempts),
-        failure.request_id,
-    )
+    return failure.error(file, max(attempts, failure.attempts))
 
 
 def upload_error(error: BaseException, source: pathlib.Path, uri: str) -> RobotoDagsterError:

@@ -83,6 +83,9 @@ class Failure:
         )
 
 
+# An outage is no reason to check who may read what.
+_ASK_AGAIN = "Run it again: completed files are kept."
+
 CANCELLED = Failure(code="CANCELLED", reason="the transfer was cancelled", remedy="fail")
 
 
@@ -138,5 +141,6 @@ def credentials_failure(error: PlatformError) -> Failure:
         remedy="fail",
         transient=error.transient,
         attempts=known.attempts,
+        advice=_ASK_AGAIN if error.transient else None,
         cause=error.__cause__,  # the error itself has nothing that the reason has not
     )

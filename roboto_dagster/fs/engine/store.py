@@ -151,7 +151,8 @@ class EngineStore:
     def _without_credentials(self, error: PlatformError) -> Failure:
         """Return why there are no credentials, with what to do about it."""
         failure = credentials_failure(error)
-        return dataclasses.replace(failure, advice=self._cache.advice_for(failure.code))
+        advice = failure.advice or self._cache.advice_for(failure.code)
+        return dataclasses.replace(failure, advice=advice)
 
     def cancel(self) -> None:
         """End every transfer under way with `CANCELLED`; what is published stays."""

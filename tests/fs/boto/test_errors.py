@@ -11,6 +11,7 @@ import pytest
 import s3transfer.exceptions
 
 from roboto_dagster import DownloadableFile, DownloadError, PlatformError
+from roboto_dagster.errors import ADVICE
 from roboto_dagster.fs.boto.errors import download_error
 from roboto_dagster.fs.credentials import CredentialsError
 
@@ -151,6 +152,21 @@ def test_a_provider_that_fails(
     """Without credentials no file can be had; the platform's own words are the reason."""
     failure = download_error(file, error)
     assert (failure.code, failure.transient, failure.reason) == (code, transient, error.message)
+
+
+def test_the_advice_of_an_outage_is_not_to_check_permissions(file: DownloadableFile) -> None:
+    """A platform that cannot give credentials just now is asked again; one that refuses them is not."""
+    outage = download_error(file, PlatformError("the API answered 503", True))
+    refused = download_error(file, PlatformError("the API answered 403"))
+    assert outage.advice == "Run it again: completed files are kept."
+    assert refused.advice == ADVICE["CREDENTIALS_INVALID"]
+
+
+def test_an_error_of_the_disk_keeps_its_advice(file: DownloadableFile) -> None:
+    """What to do may depend on more than the code."""
+    failure = download_error(file, OSError(errno.ELOOP, "Too many levels of symbolic links"))
+    assert failure.code == "UNSAFE_PATH"
+    assert "links below the destination are not followed" in failure.advice
 
 
 def test_our_own_error_stays(file: DownloadableFile) -> None:
