@@ -37,7 +37,7 @@ def metadata_value(key: str, value: object) -> dg.MetadataValue:
     if key in _TIMES and isinstance(value, float):
         return of.timestamp(value)
     if isinstance(value, (int, float)):
-        return of.int(value) if isinstance(value, int) else of.float(value)
+        return _number(value)
     if isinstance(value, pathlib.Path):
         return of.path(value)
     if isinstance(value, Mapping):
@@ -45,48 +45,68 @@ def metadata_value(key: str, value: object) -> dg.MetadataValue:
     return of.url(str(value)) if key.endswith("_url") else of.text(str(value))
 
 
+# Dagster keeps the events of a step until its end, and thousands of partitions have the same counts.
+@functools.lru_cache(maxsize=1024, typed=True)
+def _number(value: float) -> dg.MetadataValue:
+    of = dg.MetadataValue
+    return of.int(value) if isinstance(value, int) else of.float(value)
+
+
+@functools.lru_cache(maxsize=1024)
+def _text(text: str) -> dg.MetadataValue:
+    return dg.MetadataValue.text(text)
+
+
 def outcome_metadata(
-    outcome: Report | RobotoDagsterError, partition_key: str | None = None
+    outcome: Report | RobotoDagsterError,
+    partition_key: str | None = None,
+    *,
+    is_brief: bool = False,
 ) -> Metadata:
     """Return the metadata of a partition: complete, partly failed, or not even planned.
 
     Args:
         outcome: Its report, or why there is none.
         partition_key: The partition. Default None: the asset has none.
+        is_brief: Whether charts and tables are left out that say no more than the numbers, as of a single file: the
+            events of a step with thousands of partitions are kept in memory until its end. Default False.
     """
     if isinstance(outcome, RobotoDagsterError):
         return {"roboto/error": dg.MetadataValue.text(one_line(outcome))}
-    metadata: Metadata = {"roboto/summary": dg.MetadataValue.text(outcome.summary())}
+    metadata: Metadata = {"roboto/summary": _text(outcome.summary())}
     if outcome.failures:
         metadata |= failure_metadata(outcome.failures, outcome.error_codes, outcome.noun)
-    return metadata | report_metadata(outcome, is_partition=partition_key is not None)
+    is_partition = partition_key is not None
+    return metadata | report_metadata(outcome, is_partition=is_partition, is_brief=is_brief)
 
 
 @functools.singledispatch
-def report_metadata(report: Report, *, is_partition: bool) -> Metadata:
+def report_metadata(report: Report, *, is_partition: bool, is_brief: bool) -> Metadata:
     """Return what is special to a kind of report, in the order in which it is to be read: how it went, where it is.
 
     Args:
         report: Of the partition.
         is_partition: Whether it is one of several partitions.
+        is_brief: Whether charts and tables are left out that say no more than the numbers.
     """
-    raise NotImplementedError(f"{type(report).__name__}, {is_partition}")
+    raise NotImplementedError(f"{type(report).__name__}, {is_partition}, {is_brief}")
 
 
 @report_metadata.register
-def _sync_metadata(report: SyncReport, *, is_partition: bool) -> Metadata:
+def _sync_metadata(report: SyncReport, *, is_partition: bool, is_brief: bool) -> Metadata:
     metadata: Metadata = {}
     if report.skipped:
         metadata["roboto/skipped"] = failures_table(
             report.skipped, len(report.skipped), report.noun
         )
-    if report.bytes_fetched:
+    least_rows, least_seconds = (2, 1.0) if is_brief else (1, 0.0)
+    if report.bytes_fetched and report.timeline.duration_seconds >= least_seconds:
         chart = throughput_markdown(report.timeline, report.throughput_mib_s)
         metadata["roboto/throughput"] = dg.MetadataValue.md(chart)
     slowest = [each for each in report.top_files if each.status == "fetched"]
-    if slowest:
+    if len(slowest) >= least_rows:
         metadata["roboto/slowest_files"] = _files_table(slowest)
-    if report.attempts:
+    if len(report.attempts) >= least_rows:
         metadata["roboto/attempts"] = _attempts_table(report.attempts)
     values = SyncMetadata.of(report).plain_values(is_partition=is_partition)
     return metadata | {key: metadata_value(key, value) for key, value in values.items()}
@@ -182,6 +202,10 @@ def table_value(columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> dg
         columns: The type of each column, by name.
         rows: Their values, in the same order.
     """
-    schema = dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in columns.items()])
     records = [dg.TableRecord(dict(zip(columns, row, strict=True))) for row in rows]
-    return dg.MetadataValue.table(records=records, schema=schema)
+    return dg.MetadataValue.table(records=records, schema=_table_schema(tuple(columns.items())))
+
+
+@functools.lru_cache(maxsize=32)
+def _table_schema(columns: Sequence[tuple[str, str]]) -> dg.TableSchema:
+    return dg.TableSchema(columns=[dg.TableColumn(name, kind) for name, kind in columns])

@@ -96,6 +96,21 @@ assert SyncMetadata.of(report).plain_values()["dagster/row_count"] == 1
     assert [path.read_bytes() for path in tmp_path.rglob("a.bin")] == [b"abc"]
 
 
+def test_a_manifest_needs_no_compute_functions(tmp_path: pathlib.Path) -> None:
+    """Neither writing nor reading one imports `pyarrow.compute`, which takes ten MiB and more."""
+    program = f"""
+import pathlib, sys
+from roboto_dagster.sync.manifest import iterate_columns, schema, write_manifest
+path = pathlib.Path({str(tmp_path)!r}, "m.parquet")
+row = tuple(1 if "int" in str(each.type) or each.name == "fetched_at" else None for each in schema())
+write_manifest(path, [[row]])
+(columns,) = iterate_columns(path, ["fetched_at", "version"])
+assert columns == [[1], [1]], columns
+assert "pyarrow.parquet" in sys.modules and "pyarrow.compute" not in sys.modules
+"""
+    assert "pyarrow" in modules_after(program)
+
+
 def test_a_sync_imports_neither_dagster_nor_an_engine() -> None:
     """`sync` is ready in a fraction of a second."""
     allowed = {"sqlite3", "tenacity"}

@@ -177,6 +177,23 @@ def test_the_slowest_files_are_a_table() -> None:
     ]
 
 
+def test_one_of_thousands_has_no_table_of_one_row() -> None:
+    """In a step of many partitions, one file in one attempt stands in the numbers; other partitions keep their tables."""
+    file = ReportedFile(
+        relative_path="a", status="fetched", size_bytes=1, duration_seconds=0.1, attempts=1
+    )
+    quick = Timeline(step_seconds=0.1, bytes_by_step=(MIB,))
+    attempts = report().attempts
+    small = report(attempts=attempts[:1], top_files=[file], timeline=quick)
+    tables = {"roboto/throughput", "roboto/slowest_files", "roboto/attempts"}
+    assert outcome_metadata(small).keys() >= tables
+    assert not outcome_metadata(small, is_brief=True).keys() & tables
+    assert outcome_metadata(small).keys() - tables == outcome_metadata(small, is_brief=True).keys()
+    slow = Timeline(step_seconds=1.0, bytes_by_step=(MIB,))
+    big = report(attempts=attempts, top_files=[file, file], timeline=slow)
+    assert outcome_metadata(big, is_brief=True) == outcome_metadata(big)
+
+
 def test_what_happened_and_what_failed_come_first() -> None:
     """The UI shows metadata in this order: the numbers for programs are last."""
     assert list(outcome_metadata(report([failure()])))[:4] == [

@@ -11,7 +11,7 @@ Python's and Arrow's.
 import contextlib
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from roboto_dagster.disk.folder import Durability
@@ -25,6 +25,14 @@ if TYPE_CHECKING:  # pyarrow would cost every import of the package, and only a 
 ROWS_PER_GROUP = 50_000
 ROWS_PER_BATCH = ROWS_PER_GROUP // 5
 """How many rows are read at a time, so that memory stays flat."""
+
+# Without dictionaries: zstd makes smaller files of plain values, in half the time or less, and the dictionaries of a
+# manifest of one row take 1.3 MiB of each thread that writes one.
+_WRITING: Mapping[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": False,
+    "write_page_checksum": True,
+}
 
 
 def write_parquet(
@@ -53,7 +61,7 @@ def write_parquet(
     try:
         with (
             os.fdopen(os.dup(partial.fd), "wb") as file,
-            pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+            pq.ParquetWriter(file, schema, **_WRITING) as writer,
         ):
             for table in tables:
                 writer.write_table(table, row_group_size=ROWS_PER_GROUP)

@@ -108,7 +108,7 @@ class Recorder:
         self._has_begun, self._last = True, partition_key
         event = _Event(
             partition_key,
-            outcome_metadata(report, partition_key),
+            outcome_metadata(report, partition_key, is_brief=self._is_range),
             report.data_version,
             self._may_observe(partition_key, report),
         )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -53,8 +54,9 @@ class EventValues:
 
 
 def _keys(kind: type[Any], *, is_partition: bool) -> Mapping[str, str]:
+    # Interned, since Dagster keeps the events of a step until its end: each of thousands would have texts of its own.
     keys = {
-        field.name: f"{'dagster' if field.name in _DAGSTERS else 'roboto'}/{field.name}"
+        field.name: sys.intern(f"{'dagster' if field.name in _DAGSTERS else 'roboto'}/{field.name}")
         for field in dataclasses.fields(kind)
     }
     return {**keys, "row_count": "dagster/partition_row_count"} if is_partition else keys

@@ -126,7 +126,7 @@ class TopicsMetadata(EventValues):
 
 
 @report_metadata.register
-def _topics_metadata(report: TopicsReport, *, is_partition: bool) -> Metadata:
+def _topics_metadata(report: TopicsReport, *, is_partition: bool, is_brief: bool) -> Metadata:  # noqa: ARG001 -- its tables have what no number has
     metadata: Metadata = {}
     if report.failures and report.is_complete:
         number = sum(report.error_codes.values())

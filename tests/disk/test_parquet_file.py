@@ -40,6 +40,18 @@ def test_no_rows_make_an_empty_file(tmp_path: pathlib.Path) -> None:
     assert read(tmp_path / "a.parquet") == []
 
 
+def test_no_column_has_a_dictionary(tmp_path: pathlib.Path) -> None:
+    """Each thread that writes would keep a megabyte for them, and zstd makes smaller files without."""
+    path = tmp_path / "a.parquet"
+    write_parquet(path, SCHEMA, tables([(number, "a") for number in range(1000)]))
+    with open_parquet(path) as file:
+        group = file.metadata.row_group(0)
+        columns = [group.column(index) for index in range(group.num_columns)]
+    assert [(each.has_dictionary_page, each.compression) for each in columns] == [
+        (False, "ZSTD")
+    ] * 2
+
+
 def test_a_failure_leaves_what_was_there(tmp_path: pathlib.Path) -> None:
     """If the rows end with an error, the old file stays, and no temporary one."""
     path = tmp_path / "a.parquet"

@@ -1,6 +1,7 @@
 """Steps of many partitions: every event once, and few partitions that are not recorded yet."""
 
 import contextlib
+import gc
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from roboto_dagster.step.failed_partitions import FailedPartitions
 from roboto_dagster.step.recording import Recorder
 from roboto_dagster.step.step import LogOf, Step, StepAsset
 from roboto_dagster.step.unchanged import OnUnchanged
+from roboto_dagster.sync.report import SyncReport
 from tests.reports import report
 
 pytestmark = pytest.mark.slow
@@ -91,6 +93,33 @@ def test_what_is_observed_at_the_end_is_observed_once() -> None:
     assert [each.partition for each in found] == KEYS
     materialized = first.get_asset_materialization_events()[0].materialization
     assert found[0].metadata == materialized.metadata
+
+
+def test_no_report_outlives_its_event() -> None:
+    """What a step keeps of a partition until its end are Dagster's events alone."""
+    kept: list[int] = []
+
+    class CountingWork(Work):
+        def outcomes(self, partition_key: str | None, log_of: LogOf) -> Iterator[Any]:
+            if partition_key == KEYS[-1]:
+                kept.append(sum(type(each) is SyncReport for each in gc.get_objects()))
+            yield from super().outcomes(partition_key, log_of)
+
+    before = sum(type(each) is SyncReport for each in gc.get_objects())
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(CountingWork(), instance, 1)
+    assert kept[0] - before < 10  # those that are under way
+
+
+def test_events_of_a_step_share_what_is_equal() -> None:
+    """Keys and numbers of thousands of partitions are there once: Dagster keeps their events until the step ends."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        events = run(Work(), instance, 4).get_asset_materialization_events()
+    first, second = (each.materialization.metadata for each in events[:2])
+    keys = zip(first, second, strict=True)
+    assert [one for one, other in keys if one is not other] == []
+    number = "roboto/files_unchanged"
+    assert first[number] is second[number]
 
 
 def test_cycles_are_collected_now_and_then() -> None:
