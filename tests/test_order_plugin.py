@@ -7,6 +7,7 @@ import pathlib
 import pytest
 
 from tests.order_plugin import shuffled
+from tests.pytest_runs import run_pytest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,3 +41,18 @@ def test_a_file_stays_together() -> None:
     files = [item.path for item in sorted(ITEMS, key=shuffled("1"))]
     changes = sum(one != other for one, other in itertools.pairwise(files))
     assert changes == len(set(files)) - 1
+
+
+def test_the_tests_of_a_group_run_on_one_worker(tmp_path: pathlib.Path) -> None:
+    """What a group shares, such as a server, is started once, whatever versions pytest and pytest-xdist have."""
+    (tmp_path / "test_grouped.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.xdist_group('server')\n"
+        "@pytest.mark.parametrize('number', range(6))\n"
+        "def test(number, worker_id):\n"
+        "    print('worker', worker_id)\n"
+    )
+    options = ("-n", "2", "--dist", "loadgroup", "-rP")
+    has_passed, output = run_pytest(tmp_path, "xdist.plugin", ci=False, options=options)
+    assert has_passed, output
+    assert len({line for line in output.splitlines() if line.startswith("worker gw")}) == 1
