@@ -97,7 +97,8 @@ def save_figure(figure: Any, path: pathlib.Path) -> pathlib.Path:
     """
     from matplotlib import pyplot as plt
 
-    figure.tight_layout()
+    if figure.get_layout_engine() is None:
+        figure.tight_layout()
     # No metadata: the picture of the same figures is the same file.
     figure.savefig(path, dpi=120, metadata={"Software": None})
     plt.close(figure)

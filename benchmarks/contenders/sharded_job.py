@@ -13,10 +13,14 @@ SHARDS = 4
 
 
 def sharded_job() -> dg.JobDefinition:
-    """Defines the job from the variables `BENCHMARK_JOB` and `BENCHMARK_WORKERS`."""
+    """Defines the job from the variables `BENCHMARK_JOB`, `BENCHMARK_WORKERS` and `BENCHMARK_CONNECTIONS`."""
     job = Job.from_json(os.environ["BENCHMARK_JOB"])
+    # As docs/sharding.md advises: steps are forked from a process that has imported everything.
     executor = dg.multiprocess_executor.configured(
-        {"max_concurrent": int(os.environ["BENCHMARK_WORKERS"])}
+        {
+            "max_concurrent": int(os.environ["BENCHMARK_WORKERS"]),
+            "start_method": {"forkserver": {"preload_modules": [__name__, "alembic.command"]}},
+        }
     )
     asset = build_roboto_dataset_asset(
         "bench",
@@ -25,5 +29,8 @@ def sharded_job() -> dg.JobDefinition:
         shards=ShardOptions(max_shards=SHARDS, min_shard_mib=1),
     )
     sharded = build_roboto_dataset_job(asset, executor_def=executor, name="sharded")
-    defs = dg.Definitions(assets=[asset], jobs=[sharded], resources=resources(job, "curl"))
+    connections = int(os.environ["BENCHMARK_CONNECTIONS"]) or None
+    defs = dg.Definitions(
+        assets=[asset], jobs=[sharded], resources=resources(job, "curl", connections)
+    )
     return defs.resolve_job_def("sharded")

@@ -1,9 +1,10 @@
-"""One dataset in shards over worker processes: `python -m benchmarks.contenders.shards JOB WORKERS`."""
+"""One dataset in shards over worker processes: `python -m benchmarks.contenders.shards JOB WORKERS [CONNECTIONS]`."""
 
 import os
 import resource
 import sys
 import tempfile
+from multiprocessing import forkserver
 
 import dagster as dg
 
@@ -14,7 +15,11 @@ from benchmarks.contenders.sharded_job import sharded_job
 
 def transfer(job: Job) -> dict[str, float]:
     """Runs the job; the CPU time and the memory of its workers count too."""
-    os.environ |= {"BENCHMARK_JOB": job.to_json(), "BENCHMARK_WORKERS": sys.argv[2]}
+    os.environ |= {
+        "BENCHMARK_JOB": job.to_json(),
+        "BENCHMARK_WORKERS": sys.argv[2],
+        "BENCHMARK_CONNECTIONS": sys.argv[3] if len(sys.argv) > 3 else "0",
+    }
     before = os.times()
     with (
         tempfile.TemporaryDirectory() as home,
@@ -24,6 +29,9 @@ def transfer(job: Job) -> dict[str, float]:
         if not result.success:
             raise ValueError("the run failed")
     check_files(job)
+    # The server that steps are forked from has waited for them, and this process waits for it here: only then does the
+    # system count them among its children. There is no public way to end it.
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - see above
     after = os.times()
     children_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return {

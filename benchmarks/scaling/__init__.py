@@ -7,6 +7,7 @@ fleet     many datasets of a few files each
 traffic   counts requests and connections in its log
 measuring runs one case: time, CPU, memory, requests, disk
 records   one line of JSON a case, in scaling.json
+bounds    what is wanted, beside what was measured
 report    SCALING.md and its pictures
 ```
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import pathlib
 import signal
 import sys
@@ -9,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.certificates import make_certificates
 from benchmarks.contenders.job import AWS_CONFIG
+from benchmarks.machine import code_version
 from benchmarks.measure import FailedError
-from benchmarks.scaling.cases import PARTS, Case, State, cases_of
+from benchmarks.scaling.cases import PARTS, Case, State, cases_of, groups_of
 from benchmarks.scaling.measuring import Measuring
 from benchmarks.scaling.records import Records
 from benchmarks.scaling.report import write_report
@@ -49,7 +51,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--parts", type=_list_of(str, PARTS), default=PARTS, help=f"of {','.join(PARTS)}"
     )
     parser.add_argument("--delays", type=_numbers, help="of the API, in ms (default 0,100)")
-    parser.add_argument("--datasets", type=_numbers, help="how many (default 1,100,1000)")
+    parser.add_argument("--datasets", type=_numbers, help="how many (default 1,100,300,1000,10000)")
     parser.add_argument("--files-each", type=_numbers, help="in each dataset (default 1,20)")
     parser.add_argument(
         "--side-by-side", type=_numbers, help="max_concurrent_partitions (default 1,4,8,16)"
@@ -57,11 +59,25 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--sdk-up-to", type=int, help="datasets that the SDK downloads too (default 100)"
     )
+    parser.add_argument(
+        "--all", action="store_true", help="also what is slow, and shown by fewer datasets"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="also what was measured before, of the same code"
+    )
     parser.add_argument("--states", type=_list_of(str, _STATES), default=_STATES)
-    parser.add_argument("--files", type=_numbers, help="in one dataset (default 1000,10000,100000)")
+    parser.add_argument(
+        "--files", type=_numbers, help="in one dataset (default 1000,10000,100000,1000000)"
+    )
     parser.add_argument("--workers", type=_numbers, help="for shards (default 1,2,4)")
-    parser.add_argument("--shard-files", type=int, help="of the sharded dataset (default 200,000)")
-    parser.add_argument("--shard-file-kib", type=int, default=16, help="size of each (default 16)")
+    parser.add_argument(
+        "--paced-files", type=int, help="of the one in shards, from a paced store (default 128000)"
+    )
+    parser.add_argument(
+        "--shard-files",
+        type=int,
+        help="of the other one in shards (default 800000; 0 leaves it out)",
+    )
     parser.add_argument(
         "--output",
         type=pathlib.Path,
@@ -74,13 +90,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _with_defaults(options: argparse.Namespace) -> argparse.Namespace:
     full = {
         "delays": [0, 100],
-        "datasets": [1, 100, 1000],
+        "datasets": [1, 100, 300, 1000, 10_000],
         "files_each": [1, 20],
         "side_by_side": [1, 4, 8, 16],
         "sdk_up_to": 100,
-        "files": [1000, 10_000, 100_000],
+        "files": [1000, 10_000, 100_000, 1_000_000],
         "workers": [1, 2, 4],
-        "shard_files": 200_000,
+        "paced_files": 128_000,
+        "shard_files": 800_000,
     }
     quick = {
         "delays": [0],
@@ -90,6 +107,7 @@ def _with_defaults(options: argparse.Namespace) -> argparse.Namespace:
         "sdk_up_to": 2,
         "files": [10],
         "workers": [1],
+        "paced_files": 12,
         "shard_files": 3,
     }
     for name, value in (quick if options.quick else full).items():
@@ -116,7 +134,13 @@ def _numbers(text: str) -> list[int]:
 
 
 def _measure(options: argparse.Namespace, records: Records) -> bool:
-    cases = list(cases_of(options))
+    code = code_version()
+    groups = list(groups_of(cases_of(options)))
+    if not options.again:
+        groups = [each for each in groups if not records.has(each, code)]
+    cases = [case for group in groups for case in group]
+    if not cases:
+        return False
     failed = False
     with _measuring(cases, options) as measuring:
         for case in cases:
@@ -127,7 +151,7 @@ def _measure(options: argparse.Namespace, records: Records) -> bool:
                 failed = True
                 print(f"  FAILED: {error}", flush=True)
                 continue
-            records.add(record)
+            records.add(dataclasses.replace(record, code=code))
             print(f"  {record.describe()}", flush=True)
     return failed
 

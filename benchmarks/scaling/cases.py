@@ -2,10 +2,11 @@
 
 import argparse
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from benchmarks.scaling.fleet import FILE_BYTES, Fleet
+from benchmarks.server import PACE_MS
 from benchmarks.shapes import KIB, MIB, Shape
 
 Part = Literal["datasets", "files", "shards"]
@@ -30,6 +31,7 @@ class Case:
         file_bytes: Size of a file.
         delay_ms: How long the API waits before it answers.
         side_by_side: Partitions side by side, or worker processes of the shards.
+        pace_ms: So long the store lets a connection wait between two answers. Default: as long as it takes.
     """
 
     part: Part
@@ -40,6 +42,7 @@ class Case:
     file_bytes: int = FILE_BYTES
     delay_ms: int = 0
     side_by_side: int = 1
+    pace_ms: int = 0
 
     @property
     def fleet(self) -> Fleet:
@@ -61,14 +64,15 @@ class Case:
         """Where it stands in a table: by size, then by whom and how."""
         return (
             *(self.part, self.files_each, self.datasets, self.delay_ms),
-            *(self.who != OURS, self.side_by_side, self.state),
+            *(self.who != OURS, self.pace_ms, self.side_by_side, self.state),
         )
 
     def describe(self) -> str:
         """Describe it in a line."""
         return (
             f"{self.part}: {self.datasets:,} × {self.files_each:,} files, {self.state}, "
-            f"API after {self.delay_ms} ms, {self.side_by_side} side by side: {self.who}"
+            f"API after {self.delay_ms} ms, {self.side_by_side} side by side"
+            f"{', paced store' if self.pace_ms else ''}: {self.who}"
         )
 
 
@@ -80,6 +84,22 @@ def cases_of(options: argparse.Namespace) -> Iterator[Case]:
         yield from _files(options)
     if "shards" in options.parts:
         yield from _shards(options)
+
+
+def groups_of(cases: Iterable[Case]) -> Iterator[list[Case]]:
+    """Yield the cases that work on the same files: each that fetches them, and those after it.
+
+    Args:
+        cases: In the order of `cases_of`.
+    """
+    group: list[Case] = []
+    for case in cases:
+        if case.state == "cold" and group:
+            yield group
+            group = []
+        group.append(case)
+    if group:
+        yield group
 
 
 def _datasets(options: argparse.Namespace) -> Iterator[Case]:
@@ -95,10 +115,22 @@ def _datasets(options: argparse.Namespace) -> Iterator[Case]:
                     delay_ms=delay_ms,
                 )
                 for side_by_side in options.side_by_side:
-                    for state in options.states:
-                        yield dataclasses.replace(common, state=state, side_by_side=side_by_side)
-                if datasets <= options.sdk_up_to:
+                    case = dataclasses.replace(common, side_by_side=side_by_side)
+                    if options.all or datasets <= _most_datasets(case, options):
+                        for state in options.states:
+                            yield dataclasses.replace(case, state=state)
+                if datasets <= max(options.sdk_up_to // files_each, min(options.sdk_up_to, 10)):
                     yield dataclasses.replace(common, who=SDK)
+
+
+def _most_datasets(case: Case, options: argparse.Namespace) -> int:
+    """Return how many datasets are worth their time: all is linear, so what is slow is shown by fewer."""
+    is_fastest = case.side_by_side == max(options.side_by_side)
+    if case.files_each > 1:
+        return 1000 if is_fastest else 100
+    if case.side_by_side == 1 and case.delay_ms:
+        return 300
+    return 1000 if case.delay_ms or not is_fastest else max(options.datasets)
 
 
 def _files(options: argparse.Namespace) -> Iterator[Case]:
@@ -118,13 +150,17 @@ def _files(options: argparse.Namespace) -> Iterator[Case]:
 
 
 def _shards(options: argparse.Namespace) -> Iterator[Case]:
-    for workers in options.workers:
-        yield Case(
-            part="shards",
-            who=OURS,
-            state="cold",
-            datasets=1,
-            files_each=options.shard_files,
-            file_bytes=options.shard_file_kib * KIB,
-            side_by_side=workers,
-        )
+    """Yield them with a store that lets workers wait, so that cores are free, and with one that does not."""
+    sizes = {PACE_MS: (options.paced_files, 16 * KIB), 0: (options.shard_files, 4 * KIB)}
+    for pace_ms, (files, file_bytes) in sizes.items():
+        for workers in options.workers if files else ():
+            yield Case(
+                part="shards",
+                who=OURS,
+                state="cold",
+                datasets=1,
+                files_each=files,
+                file_bytes=file_bytes,
+                side_by_side=workers,
+                pace_ms=pace_ms,
+            )

@@ -8,10 +8,15 @@ from collections.abc import Sequence
 
 from benchmarks.contenders.job import Job
 from benchmarks.measure import FailedError, Measurement, measure, python_command
+from benchmarks.processes import cpu_seconds
 from benchmarks.scaling.cases import LISTING, SDK, Case
 from benchmarks.scaling.records import Record
 from benchmarks.scaling.traffic import TrafficLog
 from benchmarks.server import Server
+
+_PACED_CONNECTIONS = (
+    32  # about 1,000 answers a second for a worker: a fifth of what its core could take
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +52,16 @@ class Measuring:
         self.traffic.start()
         job = self._job(case)
         command = _command(case, job)
-        load = os.getloadavg()[0]
+        load, served = os.getloadavg()[0], cpu_seconds(self.server.pids)
         measured = measure(command, job.environment(), self.timeout_seconds, times_itself=True)
-        return self._record(case, measured, load)
+        record = self._record(case, measured, load)
+        served = cpu_seconds(self.server.pids) - served
+        return dataclasses.replace(record, server_cpu_seconds=served)
 
     def _record(self, case: Case, measured: Measurement, load: float) -> Record:
         api = self.traffic.of([_port(url) for url in self.server.api_urls.values()])
-        store = self.traffic.of([_port(url) for url in self.server.urls.values()])
+        urls = [*self.server.urls.values(), self.server.paced_url]
+        store = self.traffic.of([_port(url) for url in urls if url])
         disk_bytes, inodes = _disk(self.destination)
         if case.state == "unchanged" and store.requests:
             raise FailedError(
@@ -74,7 +82,7 @@ class Measuring:
 
     def _job(self, case: Case) -> Job:
         return Job(
-            url=self.server.urls["http"],
+            url=self.server.paced_url if case.pace_ms else self.server.urls["http"],
             shape=case.shape,
             destination=str(self.destination),
             ca_bundle=str(self.server.certificates.authority),
@@ -94,7 +102,8 @@ def _command(case: Case, job: Job) -> Sequence[str]:
             contenders + "datasets", job, str(case.datasets), str(case.side_by_side)
         )
     if case.part == "shards":
-        return python_command(contenders + "shards", job, str(case.side_by_side))
+        connections = [str(_PACED_CONNECTIONS)] if case.pace_ms else []
+        return python_command(contenders + "shards", job, str(case.side_by_side), *connections)
     return python_command(contenders + "asset", job, "curl")
 
 

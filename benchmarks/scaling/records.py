@@ -26,6 +26,8 @@ class Record:
         inodes: How many files and folders are in it.
         load_before: The machine's load before.
         first_byte_ms: How long the store waited before it answered.
+        server_cpu_seconds: What the API and the store took of the machine's cores meanwhile.
+        code: The version of the code that was measured.
     """
 
     case: Case
@@ -38,6 +40,8 @@ class Record:
     inodes: int
     load_before: float
     first_byte_ms: float
+    server_cpu_seconds: float = 0.0
+    code: str = ""
 
     def to_json(self) -> str:
         """Write it in a line."""
@@ -59,7 +63,7 @@ class Record:
         return (
             f"{self.seconds:8.2f} s  {self.cpu_seconds:7.2f} CPU s  {self.rss_bytes / 2**20:4.0f} MiB  "
             f"API {self.api.requests:,} on {self.api.connections}  store {self.store.requests:,} on "
-            f"{self.store.connections}"
+            f"{self.store.connections}  servers {self.server_cpu_seconds:.2f} CPU s"
         )
 
 
@@ -81,6 +85,15 @@ class Records:
         lines = sorted(each.to_json() for each in self._by_case.values())
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text("\n".join(lines) + "\n", "utf-8")
+
+    def has(self, cases: Iterable[Case], code: str) -> bool:
+        """Return whether all of some cases were measured with a version of the code.
+
+        Args:
+            cases: The cases.
+            code: The version.
+        """
+        return all(case in self._by_case and self._by_case[case].code == code for case in cases)
 
     def of_part(self, part: str) -> Iterable[Record]:
         """Return those of a part, by size."""
