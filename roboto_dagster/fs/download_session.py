@@ -145,6 +145,7 @@ class DownloadSession:
             future: Anything with `result()` and `done()`.
         """
         self._pending.append((file, future))
+        self._settle_first(lambda first: first.done())
         if len(self._pending) >= self._sweep_at:
             self._sweep()
 
@@ -156,10 +157,7 @@ class DownloadSession:
                 forgotten, and a second call is about what was registered since.
         """
         try:
-            while self._pending:
-                file, future = self._pending[0]
-                self._settle(file, future)
-                self._pending.popleft()
+            self._settle_first(lambda _: True)
         except BaseException:  # an interrupt: nothing may continue unnoticed by the caller
             self._cancel_pending()
             raise
@@ -177,9 +175,18 @@ class DownloadSession:
             with contextlib.suppress(Exception):  # a foreign future's; the others are cancelled too
                 getattr(future, "cancel", _do_nothing)()
 
+    def _settle_first(self, may_settle: Callable[[FutureLike[None]], bool]) -> None:
+        """Settle the oldest, one after the other, as long as that may be done; it waits for those that have not ended."""
+        while self._pending:
+            file, future = self._pending[0]
+            if not may_settle(future):
+                return
+            self._settle(file, future)
+            self._pending.popleft()
+
     def _sweep(self) -> None:
-        """Settle what has ended, so that the list does not grow with the batch; amortised constant
-        time a file.
+        """Settle what has ended behind one that takes long, so that the list does not grow with the batch; amortised
+        constant time a file.
         """
         # In place: the traceback of a failure that is kept holds this frame, and with it what its variables hold.
         for _ in range(len(self._pending)):

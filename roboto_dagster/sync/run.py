@@ -17,7 +17,7 @@ from roboto_dagster.disk.run_record import RunRecord
 from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.platform.scope import Scope
-from roboto_dagster.sync.collector import only_new_objects_collected
+from roboto_dagster.sync.collector import rare_garbage_collection
 from roboto_dagster.sync.conflicts import ConflictResolver
 from roboto_dagster.sync.datasets import Datasets, Listing
 from roboto_dagster.sync.facts import Facts
@@ -102,7 +102,7 @@ def opened_run(
     """
     _check_destination(settings.destination)
     with (
-        only_new_objects_collected(),
+        rare_garbage_collection(),
         recorded_run(settings.destination, settings.manifest) as record,
         Inventory() as inventory,
         LocalTree(settings.destination) as tree,

@@ -4,14 +4,16 @@ import gc
 import subprocess
 import sys
 
-from roboto_dagster.sync.collector import only_new_objects_collected
+import pytest
+
+from roboto_dagster.sync.collector import rare_garbage_collection
 
 
 def test_older_objects_are_given_back() -> None:
     """They are set aside from the first of overlapping syncs to the end of the last."""
     before = gc.get_freeze_count()
-    with only_new_objects_collected():
-        with only_new_objects_collected():
+    with rare_garbage_collection():
+        with rare_garbage_collection():
             assert gc.get_freeze_count() > before
         assert gc.get_freeze_count() > before
     assert gc.get_freeze_count() == before
@@ -19,11 +21,51 @@ def test_older_objects_are_given_back() -> None:
 
 def test_garbage_of_a_sync_is_collected_meanwhile() -> None:
     """What a sync itself makes and drops does not pile up."""
-    with only_new_objects_collected():
+    with rare_garbage_collection():
         ring: list[object] = []
         ring.append(ring)
         del ring
         assert gc.collect() > 0
+
+
+def test_new_objects_are_looked_at_less_often() -> None:
+    """From the first of overlapping syncs to the end of the last, the threshold is higher; then it is as before."""
+    before = gc.get_threshold()
+    gc.set_threshold(700, 9, 8)
+    try:
+        with rare_garbage_collection():
+            with rare_garbage_collection():
+                assert gc.get_threshold()[0] > 10_000
+                assert gc.get_threshold()[1] == 9
+            assert gc.get_threshold()[0] > 10_000
+        assert gc.get_threshold()[:2] == (700, 9)
+    finally:
+        gc.set_threshold(*before)
+
+
+@pytest.mark.parametrize("chosen", [0, 1_000_000])
+def test_a_threshold_that_somebody_chose_is_kept(chosen: int) -> None:
+    """A collector that is switched off, or that works less often yet, is left as it is."""
+    before = gc.get_threshold()
+    gc.set_threshold(chosen)
+    try:
+        with rare_garbage_collection():
+            assert gc.get_threshold()[0] == chosen
+        assert gc.get_threshold()[0] == chosen
+    finally:
+        gc.set_threshold(*before)
+
+
+def test_a_threshold_that_is_set_meanwhile_is_kept() -> None:
+    """What the user's own code sets during a sync is not taken back."""
+    before = gc.get_threshold()
+    gc.set_threshold(700)
+    try:
+        with rare_garbage_collection():
+            gc.set_threshold(1234)
+        assert gc.get_threshold()[0] == 1234
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_what_somebody_else_has_frozen_stays_frozen() -> None:
@@ -32,8 +74,8 @@ def test_what_somebody_else_has_frozen_stays_frozen() -> None:
 import gc
 kept = [[] for _ in range(1000)]
 gc.freeze()
-from roboto_dagster.sync.collector import only_new_objects_collected
-with only_new_objects_collected():
+from roboto_dagster.sync.collector import rare_garbage_collection
+with rare_garbage_collection():
     pass
 assert gc.get_freeze_count() >= len(kept)
 """
