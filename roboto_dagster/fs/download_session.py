@@ -37,6 +37,8 @@ OnSettled = Callable[[DownloadableFile, FutureLike[None], DownloadError | None],
 failure or None.
 """
 
+# So many are left alone; of more, what has ended would only fill the processor's caches.
+_PENDING = 250
 _SWEEP_EVERY = 1000
 _MAX_LOGGED = 5
 _MAX_KEPT = 100  # failures in the group of a session whose `on_settled` gets every one
@@ -145,7 +147,8 @@ class DownloadSession:
             future: Anything with `result()` and `done()`.
         """
         self._pending.append((file, future))
-        self._settle_first(lambda first: first.done())
+        if len(self._pending) > _PENDING:
+            self._settle_first(lambda first: first.done())
         if len(self._pending) >= self._sweep_at:
             self._sweep()
 
@@ -172,16 +175,12 @@ class DownloadSession:
         """Cancel every registered download that has not ended; may be called from another thread."""
         self._is_cancelled = True
         for _, future in list(self._pending):
-            with contextlib.suppress(Exception):  # a foreign future's; the others are cancelled too
-                getattr(future, "cancel", _do_nothing)()
+            _cancel(future)
 
     def _settle_first(self, may_settle: Callable[[FutureLike[None]], bool]) -> None:
         """Settle the oldest, one after the other, as long as that may be done; it waits for those that have not ended."""
-        while self._pending:
-            file, future = self._pending[0]
-            if not may_settle(future):
-                return
-            self._settle(file, future)
+        while self._pending and may_settle(self._pending[0][1]):
+            self._settle(*self._pending[0])
             self._pending.popleft()
 
     def _sweep(self) -> None:
@@ -227,10 +226,7 @@ class DownloadSession:
     def _cancel_pending(self) -> None:
         for file, future in self._pending:
             if not future.done():
-                with contextlib.suppress(
-                    Exception
-                ):  # a foreign future's; the others are cancelled too
-                    getattr(future, "cancel", _do_nothing)()
+                _cancel(future)
             elif self._on_settled and _has_succeeded(future):
                 self._on_settled(file, future, None)
         self._pending.clear()
@@ -258,8 +254,9 @@ class DownloadSession:
 _ADVICE = "Check ROBOTO_API_KEY, whose owner needs read access, and that the bucket is registered with the platform."
 
 
-def _do_nothing() -> None:
-    """Stand in for the `cancel` of a future that has none."""
+def _cancel(future: FutureLike[None]) -> None:
+    with contextlib.suppress(Exception):  # a foreign future's; the others are cancelled too
+        getattr(future, "cancel", lambda: None)()
 
 
 def _is_the_futures(error: BaseException, future: FutureLike[None]) -> bool:

@@ -149,11 +149,6 @@ NOTE_ON_DISK = """
 INSERT OR REPLACE INTO on_disk SELECT seq, dataset_id, relative_path, ?, ?, ? FROM file WHERE seq = ?
 """
 
-ADD_FETCHED = f"""
-INSERT OR REPLACE INTO fetched SELECT {", ".join(f"json_extract(value, '$[{n}]')" for n in range(9))} FROM json_each(?)
-"""  # noqa: S608 - put together from constants alone
-"""The value is a JSON array of `FetchedFile`s."""
-
 NOTE_FETCHED = """
 UPDATE file SET status = 'fetched', error_code = NULL, error = NULL,
     (attempts, duration_seconds, disk_bytes, mtime_ns, etag, checksum, verified, fetched_at) = (

@@ -11,6 +11,7 @@ from typing_extensions import Self
 from roboto_dagster.errors import ADVICE, DownloadError, ErrorCode
 from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.sync import inventory_sql as sql
+from roboto_dagster.sync.insertion import insert_rows
 from roboto_dagster.sync.inventory import (
     FILE_WIDTH,
     Inventory,
@@ -105,13 +106,10 @@ class Outcomes:
     def note_fetched(self, files: Sequence[FetchedFile]) -> None:
         """Note that files were published.
 
-        Each step of a statement gives the interpreter's lock to whoever waits for it, the thread that fetches; a lock
-        that changes hands for every file takes as long as all else here. So they go in as one text, in three steps.
-
         Args:
             files: The files, some hundreds at a time.
         """
-        self._db.execute(sql.ADD_FETCHED, (json.dumps(files),))
+        insert_rows(self._db, "INSERT OR REPLACE INTO fetched", files)
         self._db.execute(sql.NOTE_FETCHED)
         self._db.execute("DELETE FROM fetched")
 

@@ -55,6 +55,30 @@ def test_a_fetched_file_has_its_own_facts(inventory: Inventory) -> None:
     )
 
 
+def test_many_fetched_files_are_noted_at_once(inventory: Inventory) -> None:
+    """Each has its own facts, however many there are, and attempts add up."""
+    inventory.add_remote("ds_1", [remote(f"f{number}", number) for number in range(1, 251)])
+    inventory.plan_fetches((seq, None, False) for seq in range(1, 251))
+    outcomes = Outcomes(inventory)
+    receipts = [
+        Receipt(
+            size_bytes=seq,
+            etag=f"e{seq}",
+            checksum=None,
+            verified="size",
+            attempts=2,
+            duration_seconds=0.5,
+        )
+        for seq in range(1, 251)
+    ]
+    for _ in range(2):
+        outcomes.note_fetched(
+            [FetchedFile.of(seq, each, 10 * seq, seq) for seq, each in enumerate(receipts, 1)]
+        )
+    found = inventory.db.execute("SELECT seq, disk_bytes, mtime_ns, etag, attempts FROM file")
+    assert found.fetchall() == [(seq, seq, 10 * seq, f"e{seq}", 4) for seq in range(1, 251)]
+
+
 def test_what_was_not_reached_is_not_claimed(inventory: Inventory) -> None:
     """A run that was interrupted reports the rest as not fetched."""
     planned_again(inventory)
