@@ -16,10 +16,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|conin\$|conout\$)(\..*)?", re.IGNORECASE
 )
-# Most paths, in one match: no part starts with three letters that could be those of a reserved name.
+# Most paths, in one match: no drive, and no part that starts with three letters that could be those of a reserved name.
 _MAY_BE_RESERVED = "(?![CPANLcpanl][ORUPorup][NXLMTnxlmt])"
+_IN_NAMES = "[A-Za-z0-9_+=,@%()~!#$&-]"
 _PLAIN = re.compile(
-    rf"{_MAY_BE_RESERVED}(?:[A-Za-z0-9_-]+(?:\.|/{_MAY_BE_RESERVED}))*[A-Za-z0-9_-]+"
+    rf"(?![A-Za-z]:){_MAY_BE_RESERVED}(?:{_IN_NAMES}+(?:[. :]|/{_MAY_BE_RESERVED}))*{_IN_NAMES}+"
 )
 
 

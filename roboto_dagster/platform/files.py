@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from roboto_dagster.errors import PlatformError
 from roboto_dagster.platform.datasets import parse_time
 from roboto_dagster.platform.errors import platform_errors
+from roboto_dagster.platform.file_pages import parse_file_page
 from roboto_dagster.platform.links import LinkResolver, file_record
 from roboto_dagster.platform.pages import date_of
 from roboto_dagster.platform.pagination import walk_pages
-from roboto_dagster.platform.plain_pages import plain_page
 from roboto_dagster.platform.records import (
     RemoteFile,
     bad_record,
@@ -196,7 +196,7 @@ def _are_files(found: Sequence[_Found]) -> bool:
 def _wanted_one_by_one(page: Sequence[Any], scope: Scope, matcher: Matcher) -> Iterator[_Found]:
     has_window = scope.has_window
     for record in page:
-        file = plain_file(record)
+        file = record if isinstance(record, RemoteFile) else plain_file(record)
         if file is None:
             if _is_wanted(record, scope, matcher):
                 yield record
@@ -266,9 +266,9 @@ def _page(client: "RobotoClient", scope: Scope, page_token: str | None) -> _Page
         answered_at = date_of(response.headers)
         with response.readable_response as answer:
             body = answer.read()
-        plain = None if scope.has_window else plain_page(body, scope.dataset_id)
-        if plain is not None:
-            return _Page(plain.files, plain.next_token, plain.org_id, answered_at)
+        parsed = None if scope.has_window else parse_file_page(body, scope.dataset_id)
+        if parsed is not None:
+            return _Page(*parsed, answered_at)
         page = json.loads(body)["data"]
         items, next_token = list(page["items"]), page["next_token"]
         if next_token is not None and not isinstance(next_token, str):

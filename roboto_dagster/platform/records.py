@@ -82,14 +82,14 @@ def plain_file(record: Any) -> RemoteFile | None:
         None for what has to be looked at field by field: a link, what is not available, and all that may be wrong.
     """
     try:
-        file_id, version, path, size, uri, association_id, kind, status = _fields_of(record)
+        file_id, version, path, size, uri, association_id = _fields_of(record)
         is_ascii = "".join((file_id, path, uri, association_id)).isascii()  # noqa: FLY002 -- refuses what is no text
     except (LookupError, TypeError):  # a field is missing, or is no text
         return None
     is_plain = (
         is_ascii
-        and kind == "file"
-        and status == "available"
+        and record.get("fs_type", "file") == "file"
+        and record.get("status", "available") == "available"
         and path
         and type(version) is int  # a bool is one, too
         and 0 <= version <= MAX_VERSION
@@ -103,7 +103,7 @@ def plain_file(record: Any) -> RemoteFile | None:
 
 
 _fields_of = operator.itemgetter(
-    *("file_id", "version", "relative_path", "size", "uri", "association_id", "fs_type", "status")
+    *("file_id", "version", "relative_path", "size", "uri", "association_id")
 )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from roboto_dagster.disk.paths import unsafe_reason
+from roboto_dagster.disk.paths import are_plain, unsafe_reason
 
 SAFE = [
     "a.mcap",
@@ -72,6 +72,7 @@ def test_safe_paths(path: str) -> None:
 def test_unsafe_paths(path: str) -> None:
     """What would leave the folder, or is no name somewhere, is refused in words."""
     assert unsafe_reason(path)
+    assert not are_plain(["a", path])
 
 
 @pytest.mark.parametrize("path", SAFE, ids=ascii)
@@ -98,3 +99,10 @@ def test_any_safe_path_can_be_made_unsafe(path: str, twist: str) -> None:
 def test_what_is_no_text_is_unsafe(path: object) -> None:
     """A manifest or a log on disk may hold anything where a path is expected."""
     assert unsafe_reason(path)
+
+
+@pytest.mark.parametrize("name", ["a", "a b(1)", "12:30", "2026-11-26T12:30:00+00:00", "x=1,y=2"])
+@pytest.mark.parametrize("form", ["{}", "{}.mcap", "logs/{}", "{}/{}.log"])
+def test_most_paths_are_judged_together(name: str, form: str) -> None:
+    """A listing of a million files has no time for more than one match of each."""
+    assert are_plain(["a", form.format(name, name)])

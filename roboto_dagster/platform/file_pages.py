@@ -1,8 +1,9 @@
-"""Pages of files as most are: parsed and judged in one step, without a Python object for what nobody asks for.
+"""Pages of files, parsed and judged in one step, without a Python object for what nobody asks for.
 
 ```
-body of a page ─┬─ every record is a file, available, all its fields as they must be ──► files
-                └─ anything else ──► None: the page is parsed as it is, and looked at record by record (`records`)
+body of a page ─┬─ a record of a file that is available, all its fields as they must be ──► file
+                ├─ any other record ──► as it is: it is looked at field by field (`records`)
+                └─ no page ──► None: the closer look has the words for what is wrong
 ```
 
 pydantic's parser takes half as long for both as `json` does for parsing alone, and leaves the garbage collector nothing
@@ -18,37 +19,44 @@ from typing_extensions import NotRequired, TypedDict
 from roboto_dagster.platform.records import MAX_SIZE_BYTES, MAX_VERSION, RemoteFile, owner_of
 
 
-class PlainPage(NamedTuple):
+class FilePage(NamedTuple):
     """A page of files.
 
     Attributes:
-        files: The files.
+        records: Files, and what has to be looked at by itself as the platform sent it, in its order.
         next_token: Token of the next page; None on the last.
         org_id: The organization that the records name; None if none does.
     """
 
-    files: list[RemoteFile]
+    records: list[Any]
     next_token: str | None
     org_id: str | None
 
 
-def plain_page(body: bytes, dataset_id: str) -> PlainPage | None:
-    """Return the files of a page if each of its records is as most are, by the rules of `records.plain_file`.
+class _Other(NamedTuple):
+    record: Any
+
+
+def parse_file_page(body: bytes, dataset_id: str) -> FilePage | None:
+    """Return the files of a page, where a record is as most are, by the rules of `records.plain_file`.
 
     Args:
         body: As the platform sent it.
         dataset_id: The dataset that was listed.
 
     Returns:
-        None if one of them has to be looked at by itself, and where the page as such is not as it must be.
+        None where the page as such is not as it must be.
     """
     try:
         page = _parser().validate_json(body)["data"]
     except ValueError:  # pydantic's is one
         return None
     items = page["items"]
-    files = [RemoteFile(*fields) for fields in map(_fields_of, items)]
-    return PlainPage(files, page["next_token"], owner_of(items, dataset_id))
+    records = [
+        each.record if type(each) is _Other else RemoteFile(*_fields_of(each)) for each in items
+    ]
+    sent = (each.record if type(each) is _Other else each for each in items)
+    return FilePage(records, page["next_token"], owner_of(sent, dataset_id))
 
 
 _fields_of = operator.itemgetter(
@@ -59,7 +67,7 @@ _fields_of = operator.itemgetter(
 @functools.cache
 def _parser() -> Any:
     """Return what parses a page; deferred, since whoever only defines assets needs no pydantic of ours."""
-    from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter
+    from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter
 
     name = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_:-]*\z")]
     bucket_and_key = r"\As3://[A-Za-z0-9][A-Za-z0-9._-]{0,254}/(?s:.)"
@@ -72,13 +80,17 @@ def _parser() -> Any:
         size: Annotated[int, Field(ge=0, le=MAX_SIZE_BYTES)]
         uri: Annotated[str, StringConstraints(pattern=bucket_and_key)]
         association_id: name
-        fs_type: Literal["file"]
-        status: Literal["available"]
+        fs_type: NotRequired[Literal["file"]]
+        status: NotRequired[Literal["available"]]
         org_id: NotRequired[object]
 
     class Data(TypedDict):
         __pydantic_config__ = ConfigDict(strict=True, extra="ignore")  # type: ignore[misc]  # likewise
-        items: list[Record]
+        items: list[
+            Annotated[
+                Record | Annotated[Any, AfterValidator(_Other)], Field(union_mode="left_to_right")
+            ]
+        ]
         next_token: str | None
 
     class Page(TypedDict):
