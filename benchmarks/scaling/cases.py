@@ -119,7 +119,7 @@ def _datasets(options: argparse.Namespace) -> Iterator[Case]:
                     if options.all or datasets <= _most_datasets(case, options):
                         for state in options.states:
                             yield dataclasses.replace(case, state=state)
-                if datasets <= max(options.sdk_up_to // files_each, min(options.sdk_up_to, 10)):
+                if datasets <= options.sdk_up_to:
                     yield dataclasses.replace(common, who=SDK)
 
 
