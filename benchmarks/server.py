@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.certificates import Certificates
 from benchmarks.contenders.job import ACCESS_KEY, SECRET_KEY
+from benchmarks.ports import free_ports
 from benchmarks.scaling.traffic import LOG_FORMAT
 from benchmarks.shapes import BUCKET, Scheme
 from benchmarks.source import Source
@@ -28,7 +29,7 @@ PACE_MS = 30
 """So long the paced store lets a connection wait between two answers: a client with few of them is not bound by its CPU."""
 
 _MODULES = ("ndk_http_module.so", "ngx_http_lua_module.so")
-_START_SECONDS = 20.0
+_START_SECONDS = 120.0
 _NGINX_PORTS = 4  # http, https, the API, the paced store
 _ROOT = pathlib.Path(__file__).parent.parent
 
@@ -124,7 +125,7 @@ def _run_nginx(
     options: _Options,
 ) -> Iterator[Server]:
     delays = [delay for delay in options.api_delays_ms if delay]
-    ports = _free_ports(_NGINX_PORTS + len(delays))
+    ports = free_ports(_NGINX_PORTS + len(delays))
     modules = _lua_modules(nginx)
     config = folder / "nginx.conf"
     config.write_text(
@@ -248,7 +249,7 @@ def _nginx_api(source: Source, port: int) -> str:
 def _run_rclone(
     rclone: str, source: Source, certificates: Certificates, folder: pathlib.Path
 ) -> Iterator[Server]:
-    ports = _free_ports(2)
+    ports = free_ports(2)
     serve_s3 = [
         rclone,
         "serve",
@@ -302,11 +303,3 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: pathlib.Path) 
             return
         time.sleep(0.02)
     raise NoServerError(f"The server did not start: {log.read_text()[-500:]}")
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

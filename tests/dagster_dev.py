@@ -15,7 +15,7 @@ from typing import Any
 from typing_extensions import Self
 
 from tests.ports import free_port
-from tests.waiting import wait_until
+from tests.waiting import GUARD_SECONDS, wait_until
 
 _SETTINGS = """\
 nux: {enabled: false}
@@ -82,7 +82,7 @@ class DagsterDev:
                 start_new_session=True,
             )
         try:
-            wait_until(self._is_up, 120, self._why)
+            wait_until(self._is_up, why=self._why)
         except BaseException:
             self._kill()
             raise
@@ -121,7 +121,7 @@ class DagsterDev:
         body = json.dumps({"query": query, "variables": variables}).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/graphql", body, headers)  # noqa: S310 -- ours
-        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=GUARD_SECONDS) as response:  # noqa: S310
             answer: dict[str, Any] = json.load(response)
         assert "errors" not in answer, answer["errors"]
         data: dict[str, Any] = answer["data"]
@@ -149,7 +149,7 @@ class DagsterDev:
         """Return the status of a run."""
         return str(self.ask(_STATUS, r=run_id)["runOrError"]["status"])
 
-    def wait_for(self, run_id: str, seconds: float = 60) -> str:
+    def wait_for(self, run_id: str, seconds: float = GUARD_SECONDS) -> str:
         """Wait until a run has ended; return how."""
         wait_until(lambda: self.status(run_id) in ENDED, seconds, self._why)
         return self.status(run_id)

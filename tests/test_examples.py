@@ -6,12 +6,13 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import dagster as dg
 import pytest
+
+from tests.waiting import GUARD_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +103,7 @@ def test_the_demo_keeps_its_promise(
     demo: Demo, quickstart: ModuleType, tmp_path: pathlib.Path
 ) -> None:
     """`make demo` succeeds with sample logs, which it calls so; its failed run can run again in the UI."""
-    out, error = (process := demo()).communicate(timeout=120)
+    out, error = (process := demo()).communicate(timeout=GUARD_SECONDS)
     assert process.returncode == 0, out + error
     assert "sample robot logs" in out
     assert "NOT_FOUND" in out
@@ -120,7 +121,7 @@ def test_the_demo_takes_logs_of_your_own(demo: Demo, tmp_path: pathlib.Path) -> 
         (tmp_path / "given" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "given" / name).write_bytes(b"#ROSBAG V2.0\n" + name.encode())
     out, error = (process := demo(ROBOTO_DEMO_LOGS=str(tmp_path / "given"))).communicate(
-        timeout=120
+        timeout=GUARD_SECONDS
     )
     assert process.returncode == 0, out + error
     delivered = (tmp_path / "demo" / "data").glob("ds_*/**/*.*")
@@ -131,7 +132,7 @@ def test_the_demo_takes_logs_of_your_own(demo: Demo, tmp_path: pathlib.Path) -> 
 def test_the_demo_names_logs_that_it_cannot_use(demo: Demo, tmp_path: pathlib.Path) -> None:
     """A folder that is not there is one line that names it."""
     missing = tmp_path / "missing"
-    out, error = (process := demo(ROBOTO_DEMO_LOGS=str(missing))).communicate(timeout=60)
+    out, error = (process := demo(ROBOTO_DEMO_LOGS=str(missing))).communicate(timeout=GUARD_SECONDS)
     assert (process.returncode, out) == (1, "")
     assert error.startswith(f"make demo: ROBOTO_DEMO_LOGS={missing} is not a folder.")
     assert len(error.splitlines()) == 1
@@ -146,18 +147,19 @@ def test_a_folder_without_logs_is_refused(quickstart: ModuleType, tmp_path: path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal here")
-@pytest.mark.parametrize("until", ["", "1. Materialize"])
-def test_ctrl_c_ends_the_demo_shortly(demo: Demo, until: str) -> None:
+@pytest.mark.parametrize("until", ["importing", "1. Materialize"])
+def test_ctrl_c_ends_the_demo_shortly(demo: Demo, tmp_path: pathlib.Path, until: str) -> None:
     """Ctrl-C, while it starts or in the middle, is answered in a line."""
-    process = demo()
+    # While it starts, it imports Dagster: here a module that tells when.
+    (tmp_path / "dagster.py").write_text(
+        "import time\nprint('importing', flush=True)\ntime.sleep(600)\n"
+    )
+    process = demo(**({"PYTHONPATH": str(tmp_path)} if until == "importing" else {}))
     assert process.stdout is not None
-    if until:
-        while until not in process.stdout.readline():
-            pass
-    else:
-        time.sleep(1)  # Python has started; nothing reports when
+    while until not in process.stdout.readline():
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=GUARD_SECONDS)
     assert process.returncode != 0
     assert "Interrupted. `make demo` starts again." in error
     assert len(error.splitlines()) <= 3, error

@@ -12,6 +12,7 @@ import pytest
 
 from roboto_dagster.testing import LocalRoboto
 from tests.test_import_line import MODULES, WITHOUT_DAGSTER, room_of
+from tests.waiting import GUARD_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ def modules_after(program: str, **environment: str) -> set[str]:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=GUARD_SECONDS,
         check=False,
     )
     assert result.returncode == 0, result.stderr

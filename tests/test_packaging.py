@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import roboto_dagster
+from tests.waiting import GUARD_SECONDS
 
 ROOT = pathlib.Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -57,7 +58,7 @@ def run(*command: str | pathlib.Path, **environment: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=GUARD_SECONDS,
         check=False,
     )
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"

@@ -12,6 +12,7 @@ import pytest
 
 import roboto_dagster
 from roboto_dagster import testing
+from tests.waiting import GUARD_SECONDS
 
 # architecture.md, section 4.
 DOCUMENTED = {
@@ -80,7 +81,7 @@ def in_a_fresh_process(program: str, *options: str) -> str:
         [sys.executable, *options, "-c", program],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=GUARD_SECONDS,
         check=False,
     )
     assert result.returncode == 0, result.stderr

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from roboto_dagster.redaction import RedactingFilter, mask_secrets, register_secret, safe_cause
+from tests.waiting import GUARD_SECONDS
 
 SECRET = "s3cr3t/Value+4711=="
 
@@ -115,6 +116,10 @@ def test_every_module_of_the_libraries_is_filtered_before_it_is_imported() -> No
         "assert len(names) > 50 and not bare, bare\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=GUARD_SECONDS,
     )
     assert done.returncode == 0, done.stderr

@@ -465,7 +465,7 @@ def test_partitions_are_checked_side_by_side(
     materialize_range([logs], first, last, resources=resources)
     together = threading.Barrier(2)
     local.faults.add(
-        faults.call(lambda: together.wait(30) and None), route="*/files/query", times=2
+        faults.call(lambda: together.wait(60) and None), route="*/files/query", times=2
     )
     selection = dg.AssetSelection.checks_for_assets(logs)
     result = dg.materialize([logs, checks], selection=selection, resources=resources)
@@ -712,7 +712,7 @@ def test_a_file_that_a_run_has_just_replaced_is_right(
     run = threading.Thread(target=syncer, args=[dataset_id])
     run.start()
     try:
-        assert held.wait(30)
+        assert held.wait(60)
         wait_until(lambda: (folder / dataset_id / "a.bin").stat().st_size == 11)
         found = check(checksums="all", compare_listing=False)
         assert {name: each.passed for name, each in found.items()} == {

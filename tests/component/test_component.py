@@ -23,6 +23,7 @@ from roboto_dagster import (
     RobotoResource,
 )
 from roboto_dagster.testing import LocalRoboto
+from tests.waiting import GUARD_SECONDS
 
 # Dagster's own loading of YAML uses old names of pydantic's, and its suite an old scope.
 pytestmark = [
@@ -332,7 +333,7 @@ def dg_command(*arguments: str, project: pathlib.Path) -> str:
         env=_environment(project),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=GUARD_SECONDS,
         check=False,
     )
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"

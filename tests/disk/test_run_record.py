@@ -212,7 +212,7 @@ def test_a_record_that_is_forgotten_waits_for_no_lock(tmp_path: pathlib.Path) ->
     forgetting = threading.Thread(target=records.clear, daemon=True)
     with run_record._lock:  # noqa: SLF001 - what another thread holds while it starts one
         forgetting.start()
-        forgetting.join(10)
+        forgetting.join(60)
     assert not forgetting.is_alive()
 
 

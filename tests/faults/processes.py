@@ -15,6 +15,7 @@ import pytest
 
 from tests.faults import child
 from tests.faults.lab import Lab
+from tests.waiting import GUARD_SECONDS
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -44,16 +45,16 @@ class Started:
         self._process.kill()
         self._process.join()
 
-    def wait(self, timeout: float = 60.0) -> None:
+    def wait(self, timeout: float = GUARD_SECONDS) -> None:
         """Waits for its end.
 
         Args:
-            timeout: For so many seconds at most. Default 60.
+            timeout: For so many seconds at most. Default 240.
         """
         self._process.join(timeout)
         assert self._process.exitcode is not None, "it has not ended"
 
-    def end(self, timeout: float = 120.0) -> dict[str, Any]:
+    def end(self, timeout: float = GUARD_SECONDS) -> dict[str, Any]:
         """Waits for its end, and returns what it sent: `success`, `description` and `seconds`."""
         received = self.receive(timeout)
         self.wait()

@@ -64,7 +64,7 @@ def test_an_older_run_does_not_overtake_a_newer_one(lab: Lab) -> None:
 
     def hold(_: Request, response: Response) -> Response:
         asked.set()
-        may_go.wait(30)
+        may_go.wait(60)
         return response
 
     lab.add("file.bin", b"1" * 1000)
@@ -72,7 +72,7 @@ def test_an_older_run_does_not_overtake_a_newer_one(lab: Lab) -> None:
     older = threading.Thread(target=lab.run_unchecked)
     older.start()
     try:
-        assert asked.wait(30)
+        assert asked.wait(60)
         lab.replace("file.bin", b"2" * 1000)
         assert lab.run_unchecked().success
     finally:

@@ -12,6 +12,7 @@ import yaml
 
 from roboto_dagster import read_manifest
 from roboto_dagster.testing import LocalRoboto
+from tests.waiting import GUARD_SECONDS
 
 FILES = 12
 CODE = """
@@ -102,7 +103,7 @@ class Project:
     def reexecute(self, run_id: str) -> str:
         """Re-execute a run from its failure, and return the output; it must succeed."""
         process = self.popen("pipeline.py", run_id)
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=GUARD_SECONDS)
         assert process.returncode == 0, output
         return output
 

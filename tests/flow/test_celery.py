@@ -17,7 +17,7 @@ import pytest
 from roboto_dagster.testing import LocalRoboto, faults
 from tests.flow.sharded_project import Project, files_asked_for
 from tests.ports import can_connect, free_port
-from tests.waiting import wait_until
+from tests.waiting import GUARD_SECONDS, wait_until
 
 pytestmark = [pytest.mark.programs, pytest.mark.slow]
 
@@ -49,11 +49,14 @@ def storage() -> Iterator[str]:
     data, port = folder / "data", free_port()
     run = {"user": user, "cwd": folder, "stdout": subprocess.DEVNULL}
     init = [f"{_POSTGRES}/initdb", "-D", data, "-U", "dagster", "--auth=trust", "--no-sync"]
+    init += ["--no-locale", "--encoding=UTF8"]  # whatever LANG names, or does not
     subprocess.run(init, check=True, **run)  # type: ignore[call-overload] # mixed values
     serve = [f"{_POSTGRES}/postgres", "-D", data, "-p", str(port), "-k", folder, "-F"]
     server = subprocess.Popen(serve, stderr=subprocess.DEVNULL, **run)  # type: ignore[call-overload] # the same
+    ready = [f"{_POSTGRES}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
     with _running(server):
-        wait_until(lambda: can_connect(port))
+        # It listens before it answers: while it starts, it refuses.
+        wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, pause_seconds=0.2)
         yield f"postgresql+psycopg2://dagster@127.0.0.1:{port}/postgres"
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -63,7 +66,7 @@ def _running(process: "subprocess.Popen[bytes]") -> Iterator[None]:
     try:
         yield
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=20)
         process.kill()
@@ -86,8 +89,10 @@ class Cluster:
 
     def _start(self, number: int) -> "subprocess.Popen[str]":
         name = f"worker{number}@%h"
+        log = str(self.project.folder / f"worker{number}.log")
         options = ("--concurrency", "1", "--prefetch-multiplier", "1", "-Q", "dagster", "-n", name)
-        return self.project.popen("-m", "celery", "-A", "dagster_celery.app", "worker", *options)
+        command = ("-m", "celery", "-A", "dagster_celery.app", "worker", *options, "-f", log)
+        return self.project.popen(*command)
 
     def kill_busy_worker(self) -> None:
         """Kill the process of a worker that transfers; its parent starts another one."""
@@ -108,11 +113,14 @@ class Cluster:
                         return True
         return False
 
-    def run(self) -> bool:
-        """Run the partition, and return whether the run succeeded."""
+    def run(self) -> tuple[bool, str]:
+        """Run the partition, and return whether the run succeeded, and what was said of it."""
         run = self.project.start("on_celery")
-        run.communicate(timeout=240)
-        return run.returncode == 0
+        output, _ = run.communicate(timeout=2 * GUARD_SECONDS)
+        logs = [
+            path.read_text(errors="replace") for path in self.project.folder.glob("worker*.log")
+        ]
+        return run.returncode == 0, "\n".join([output, *logs])
 
     def stop(self) -> None:
         """Stop the workers."""
@@ -147,18 +155,20 @@ def cluster(
 
 def test_shards_on_celery_workers(cluster: Cluster) -> None:
     """The partition is complete, and materialized once."""
-    assert cluster.run()
+    is_complete, output = cluster.run()
+    assert is_complete, output
     cluster.project.check_complete()
 
 
 def test_a_killed_celery_worker(cluster: Cluster, local: LocalRoboto) -> None:
     """Celery may lose its step for good: then the run is repeated, and fetches what is missing alone."""
     local.faults.add(faults.call(cluster.kill_busy_worker), key="*/07.mcap", times=1)
-    is_complete = cluster.run()
-    assert len(cluster.killed) == 1
+    is_complete, output = cluster.run()
+    assert len(cluster.killed) == 1, output
     if not is_complete:
         delivered = {each.name for each in (cluster.project.folder / "data").rglob("*.mcap")}
         local.requests.clear()
-        assert cluster.run()
+        is_complete, output = cluster.run()
+        assert is_complete, output
         assert not delivered & set(files_asked_for(local))
     cluster.project.check_complete(is_repeated=True)

@@ -12,7 +12,7 @@ import yaml
 
 from roboto_dagster.testing import LocalRoboto
 from tests.ports import can_connect, free_port
-from tests.waiting import wait_until
+from tests.waiting import GUARD_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +93,7 @@ class Project:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=GUARD_SECONDS,
             check=False,
         )
         assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
@@ -150,7 +150,7 @@ def served(project: Project) -> Iterator[Project]:
         yield project
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        server.wait(timeout=GUARD_SECONDS)
 
 
 def test_code_location_over_grpc(served: Project, local: LocalRoboto) -> None:

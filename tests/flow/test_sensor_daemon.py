@@ -76,7 +76,7 @@ class Daemon:
         def was_skipped() -> bool:
             return any(text in (tick.skip_reason or "") for tick in self._ticks(sensor))
 
-        wait_until(was_skipped, 90, self.why)
+        wait_until(was_skipped, why=self.why)
 
     def wait_for_partition(self, asset: str, key: str, runs: int) -> None:
         """Wait until so many runs have materialized a partition."""
@@ -86,7 +86,7 @@ class Daemon:
             assert self._process.poll() is None, self.why()
             return self.materializations(asset, key) >= runs
 
-        wait_until(is_there, 90, self.why)
+        wait_until(is_there, why=self.why)
 
     def materializations(self, asset: str, key: str | None) -> int:
         """Return how often a partition was materialized."""
@@ -107,7 +107,7 @@ class Daemon:
             return False
 
         ticks_before = len(self._ticks(sensor))
-        wait_until(is_reset, 90, self.why)
+        wait_until(is_reset, why=self.why)
 
     def _state(self, sensor: str) -> Any:
         states = self.instance.all_instigator_state()

@@ -11,6 +11,7 @@ import pytest
 
 from roboto_dagster.testing import LocalRoboto, faults
 from tests.flow.sharded_project import Project, files_asked_for
+from tests.waiting import GUARD_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,7 @@ def test_a_killed_worker_is_replaced(project: Project, local: LocalRoboto) -> No
             os.kill(worker, signal.SIGKILL)
 
     local.faults.add(faults.call(kill), key="*/07.mcap", times=1)
-    output, _ = run.communicate(timeout=180)
+    output, _ = run.communicate(timeout=GUARD_SECONDS)
     assert run.returncode == 0, output
     project.check_complete()
     asked = files_asked_for(local)
@@ -58,7 +59,7 @@ def test_a_killed_run_is_completed_from_its_failure(project: Project, local: Loc
     """Dagster leaves out the shards that had not started; the merge delivers their files, and no others."""
     run = project.start("in_process")
     local.faults.add(faults.call(run.kill), key="*/07.mcap", times=1)
-    run.communicate(timeout=120)
+    run.communicate(timeout=GUARD_SECONDS)
     with dg.DagsterInstance.from_config(str(project.home)) as instance:
         (killed,) = instance.get_runs()
         instance.report_run_failed(killed)  # as run monitoring does

@@ -35,8 +35,6 @@ from tests.waiting import wait_until
 BUCKET = "conformance"
 ACCESS_KEY, SECRET_KEY = "conformance-user", "conformance-secret"
 
-_START_SECONDS = 60.0
-
 
 class S3Server(Protocol):
     """A server with one bucket.
@@ -209,7 +207,7 @@ def running(
         env=environment and {**os.environ, **environment},
     ) as server:
         try:
-            wait_until(lambda: server.poll() is not None or is_ready(), _START_SECONDS)
+            wait_until(lambda: server.poll() is not None or is_ready())
             assert server.poll() is None, f"{command[0]} did not start"
             yield
         finally:

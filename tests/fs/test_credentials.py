@@ -225,9 +225,9 @@ def test_closing_ends_a_pause() -> None:
         retry=RetryConfig(wait_initial_seconds=1000, wait_max_seconds=1000),
     )
     cache.get_nowait()
-    assert asked.wait(10)
+    assert asked.wait(60)
     cache.close()
-    threads[0].join(10)
+    threads[0].join(60)
     assert not threads[0].is_alive()
     with pytest.raises(PlatformError, match="down"):
         cache.current()
@@ -405,7 +405,7 @@ def test_blocking_readers_share_one_call() -> None:
 
     def provide() -> Credentials:
         asked.append(1)
-        go_on.wait(30)
+        go_on.wait(60)
         return credentials()
 
     cache = CredentialCache(provide)

@@ -449,7 +449,7 @@ def test_a_cancelled_transfer_ends_at_once(
     )
     with store:
         transfer = store.get("s3://bucket/key", tmp_path / "file", size_bytes=3000)
-        assert asked.wait(30)
+        assert asked.wait(60)
         started = time.monotonic()
         transfer.cancel()
         assert failure_of(transfer).code == "CANCELLED"
@@ -472,7 +472,7 @@ def test_a_store_that_is_left_with_an_error_cancels(
     )
     with pytest.raises(ZeroDivisionError), store:  # noqa: PT012 - the block is what is tested
         transfer = store.get("s3://bucket/key", tmp_path / "file", size_bytes=3000)
-        assert asked.wait(30)
+        assert asked.wait(60)
         raise ZeroDivisionError
     assert failure_of(transfer).code == "CANCELLED"
     assert list(tmp_path.iterdir()) == []

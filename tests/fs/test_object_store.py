@@ -215,7 +215,7 @@ def test_everybody_who_waits_for_a_transfer_hears_of_its_end() -> None:
 
     def wait() -> None:
         waiting.wait()
-        heard.append(transfer.exception(timeout=30))
+        heard.append(transfer.exception(timeout=60))
 
     threads = [threading.Thread(target=wait) for _ in range(3)]
     for thread in threads:

@@ -64,7 +64,7 @@ class Flight:
         with store:
             transfer = store.get(uri, self.folder / "big.bin", count, within=self.folder)
             if until_bytes is not None:
-                assert enough.wait(30)
+                assert enough.wait(60)
                 transfer.cancel()
             transfer.result()
         return (self.folder / "big.bin").read_bytes()

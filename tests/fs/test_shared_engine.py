@@ -133,7 +133,7 @@ def test_a_store_in_trouble_holds_no_other_up(
     stuck = fetch(bad, trouble, tmp_path, 60, size_bytes)
     with open_store(retry=PATIENT) as good:
         for transfer in fetch(good, "good", tmp_path, 40):
-            transfer.result(timeout=30)
+            transfer.result(timeout=60)
     assert not any(transfer.done() for transfer in stuck)
 
 
@@ -148,8 +148,8 @@ def test_a_store_without_credentials_holds_no_other_up(
     with open_store(refuse) as bad, open_store() as good:
         denied = fetch(bad, "good", tmp_path / "bad", 3)
         granted = fetch(good, "good", tmp_path / "good", 10)
-        assert [transfer.exception(timeout=30) for transfer in granted] == [None] * 10
-        errors = [transfer.exception(timeout=30) for transfer in denied]
+        assert [transfer.exception(timeout=60) for transfer in granted] == [None] * 10
+        errors = [transfer.exception(timeout=60) for transfer in denied]
     assert {error.code for error in errors if isinstance(error, DownloadError)} == {
         "CREDENTIALS_INVALID"
     }
@@ -189,10 +189,10 @@ def test_connections_of_cancelled_stores_are_free_again(
     ]
     for store in hanging:
         store.cancel()
-    assert {transfer.exception(timeout=30).code for transfer in stuck} == {"CANCELLED"}
+    assert {transfer.exception(timeout=60).code for transfer in stuck} == {"CANCELLED"}
     with open_store() as store:
         for transfer in fetch(store, "good", tmp_path, 3):
-            transfer.result(timeout=30)
+            transfer.result(timeout=60)
 
 
 def test_the_engine_outlives_its_stores(open_store: OpenStore, tmp_path: pathlib.Path) -> None:
@@ -226,7 +226,7 @@ def test_stores_take_turns(engine: str, shared: SharedEngine, tmp_path: pathlib.
     everything_is_queued = threading.Event()
 
     def answer(asked: Asked) -> Iterable[bytes]:
-        everything_is_queued.wait(30)
+        everything_is_queued.wait(60)
         return GOOD.answer(asked)
 
     with ScriptedServer(answer) as server:
@@ -260,6 +260,6 @@ def test_other_settings_are_another_engine(
         open_store(max_connections=2) as different,
     ):
         for number, store in enumerate((one, same, different)):
-            fetch(store, "good", tmp_path / str(number), 1)[0].result(timeout=30)
+            fetch(store, "good", tmp_path / str(number), 1)[0].result(timeout=60)
     assert len(server.asked) == 3
     assert retried == []

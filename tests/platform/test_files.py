@@ -358,7 +358,7 @@ def test_links_are_resolved_side_by_side_and_each_target_once(
         for number in range(30)
     ]
     local.faults.add(page(*links), route=QUERY)
-    together = threading.Barrier(3, timeout=20)
+    together = threading.Barrier(3, timeout=60)
     local.faults.add(faults.call(together.wait), route="/v1/files/record/*")
     files = listed(local, dataset_id)
     assert [file.relative_path for file in files] == [f"{number:02}" for number in range(30)]

@@ -111,7 +111,7 @@ def test_an_api_that_does_not_answer_is_given_up() -> None:
     release = threading.Event()
 
     def hang(_: socket.socket) -> None:
-        release.wait(10)
+        release.wait(60)
 
     with server(hang) as (url, requests):
         with pytest.raises(PlatformError, match="cannot be reached: timed out") as caught:
@@ -514,7 +514,7 @@ def test_another_thread_ends_the_waits_of_a_client(
     started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         asked = pool.submit(ask, client, f"v1/datasets/{dataset_id}")
-        wait_until(lambda: local.requests.count() == 1, 10)
+        wait_until(lambda: local.requests.count() == 1)
         end_waits(client)
         error = asked.exception(10)
     assert time.monotonic() - started < 10
@@ -528,12 +528,12 @@ def test_another_thread_ends_the_wait_for_an_answer(head: bytes) -> None:
 
     def hang(connection: socket.socket) -> None:
         connection.sendall(head)
-        release.wait(20)
+        release.wait(60)
 
     with server(hang) as (url, requests), concurrent.futures.ThreadPoolExecutor(1) as pool:
         client = client_of(url, timeout_seconds=30, max_attempts=3)
         asked = pool.submit(ask, client)
-        wait_until(lambda: len(requests) == 1, 10)
+        wait_until(lambda: len(requests) == 1)
         started = time.monotonic()
         end_waits(client)
         error = asked.exception(20)

@@ -6,7 +6,7 @@ import pytest
 
 from roboto_dagster.step.side_by_side import MAX_WAITING, SideBySide
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 def nothing() -> None:

@@ -42,7 +42,7 @@ def test_events_come_in_the_order_of_the_keys(
 
     def wait_for_the_others() -> None:
         for _ in keys[1:]:
-            assert others.acquire(timeout=30)
+            assert others.acquire(timeout=60)
 
     local.faults.add(faults.call(wait_for_the_others), key=f"*{keys[0]}/*")
     for key in keys[1:]:
@@ -94,7 +94,7 @@ def test_an_interrupt_leaves_what_is_complete(
     ]
 
     def interrupt() -> None:
-        wait_until(lambda: all(path.exists() for path in manifests), 10)
+        wait_until(lambda: all(path.exists() for path in manifests))
         os.kill(os.getpid(), signal.SIGINT)
         threading.Timer(1.0, release.set).start()
 
@@ -102,8 +102,8 @@ def test_an_interrupt_leaves_what_is_complete(
 
     def hang() -> None:
         with contextlib.suppress(threading.BrokenBarrierError):
-            waiting.wait(20)
-        release.wait(20)
+            waiting.wait(60)
+        release.wait(60)
 
     for key in rest:
         local.faults.add(faults.call(hang), key=f"*{key}/*")
@@ -132,7 +132,7 @@ def test_an_interrupt_ends_waits_for_the_platform(
     interrupted: list[float] = []
 
     def interrupt() -> None:
-        wait_until(lambda: all(path.exists() for path in others), 15)
+        wait_until(lambda: all(path.exists() for path in others))
         interrupted.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -170,7 +170,7 @@ def test_partitions_overlap(
     """All eight are listed at once: each listing waits for the others."""
     together = threading.Barrier(len(keys))
     local.faults.add(
-        faults.call(lambda: together.wait(30) and None), route="*/files/query", times=len(keys)
+        faults.call(lambda: together.wait(60) and None), route="*/files/query", times=len(keys)
     )
     started = time.monotonic()
     result = materialize(materialize.range_asset(keys), partition_range=(keys[0], keys[-1]))

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from roboto_dagster.sync.collector import rare_garbage_collection
+from tests.waiting import GUARD_SECONDS
 
 
 def test_older_objects_are_given_back() -> None:
@@ -75,8 +76,9 @@ import gc
 kept = [[] for _ in range(1000)]
 gc.freeze()
 from roboto_dagster.sync.collector import rare_garbage_collection
+from tests.waiting import GUARD_SECONDS
 with rare_garbage_collection():
     pass
 assert gc.get_freeze_count() >= len(kept)
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=GUARD_SECONDS)

@@ -129,7 +129,7 @@ class Hold:
 
     def _after(self, _: Request, response: Response) -> Response:
         self.was_asked.set()
-        self.may_go.wait(30)
+        self.may_go.wait(60)
         return response
 
 
@@ -143,7 +143,7 @@ def slow_run(
     run = threading.Thread(target=lambda: reports.append(syncer.run_beside(dataset_id, **settings)))
     run.start()
     try:
-        assert hold.was_asked.wait(30)
+        assert hold.was_asked.wait(60)
         yield reports
     finally:
         hold.may_go.set()

@@ -114,7 +114,7 @@ def test_lines_come_by_time_alone() -> None:
     reported = threading.Event()
     progress = Progress(lambda _level, _line: reported.set(), every_seconds=0.001)
     with progress.reporting():
-        assert reported.wait(10)
+        assert reported.wait(60)
 
 
 def test_a_short_sync_logs_nothing(progress: Progress, logged: list[tuple[int, str]]) -> None:
@@ -164,7 +164,7 @@ def test_an_interrupt_at_any_line_leaves_no_thread() -> None:
             line += 1
             gc.collect()
             for thread in progress_threads():
-                thread.join(10)  # it has been asked to end
+                thread.join(60)  # it has been asked to end
             assert not progress_threads(), f"interrupted at line {line}"
     finally:
         gc.unfreeze()

@@ -110,7 +110,7 @@ def fetch() -> Get:
 def _fetch(url: str, headers: Mapping[str, str]) -> Answer:
     """Ask once for *url*, with underscores in the headers' names read as dashes."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     try:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request("GET", f"{parts.path}?{parts.query}", headers=sent)

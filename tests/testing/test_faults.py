@@ -141,7 +141,7 @@ def test_stall_ends_with_the_server(local: LocalRoboto, file: str, client: Robot
 
 def _start(file: File) -> http.client.HTTPConnection:
     parts = urlsplit(file.get_signed_url())
-    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     connection.request("GET", f"{parts.path}?{parts.query}")
     return connection
 
@@ -202,7 +202,7 @@ def test_close_idle(local: LocalRoboto, file: str, client: RobotoClient) -> None
     local.faults.add(faults.close_idle(), service="s3", times=1)
     signed = File.from_path_and_dataset_id("a", file, roboto_client=client).get_signed_url()
     parts = urlsplit(signed)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     connection.request("GET", f"{parts.path}?{parts.query}")
     response = connection.getresponse()
     assert (response.read(), response.will_close) == (DATA, False)

@@ -361,7 +361,7 @@ def test_a_taken_port_leaves_nothing_running(taken: str) -> None:
     other = int(local.s3_url.rpartition(":")[2])
     if taken == "api_port":  # the S3 server was started first
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", other), timeout=5)
+            socket.create_connection(("127.0.0.1", other), timeout=60)
 
 
 def test_it_can_be_started_again() -> None:

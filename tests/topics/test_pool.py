@@ -114,7 +114,7 @@ def test_the_end_of_the_pool_ends_its_processes(tmp_path: pathlib.Path) -> None:
         thread.start()
         while not task.log.path.with_suffix(".pid").exists():
             time.sleep(0.01)
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert codes == ["PROCESS_DIED"]
     assert not is_running(pid_of(task))
 

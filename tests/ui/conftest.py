@@ -15,6 +15,7 @@ import pytest
 
 from roboto_dagster.testing import LocalRoboto, faults
 from tests.dagster_dev import DagsterDev
+from tests.waiting import GUARD_SECONDS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -96,9 +97,7 @@ def runs(dagster: DagsterDev) -> dict[str, tuple[str, str]]:
         for dataset_id in COMPLETE
     }
     ids[BROKEN] = dagster.launch("robot_logs", partition_key=BROKEN)
-    return {
-        dataset_id: (run_id, dagster.wait_for(run_id, 120)) for dataset_id, run_id in ids.items()
-    }
+    return {dataset_id: (run_id, dagster.wait_for(run_id)) for dataset_id, run_id in ids.items()}
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +165,6 @@ def ui(browser: "Browser", dagster: DagsterDev, runs: object) -> Iterator[Ui]:
     assert runs
     images = os.environ.get("UI_IMAGES")
     page = browser.new_page(viewport={"width": 1440, "height": 900}, timezone_id="UTC")
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(GUARD_SECONDS * 1000)
     yield Ui(page, dagster, pathlib.Path(images) if images else None)
     page.close()

@@ -42,15 +42,15 @@ def test_nobody_waits_for_a_holder() -> None:
     def hold() -> None:
         with monitor:
             held.set()
-            go_on.wait(30)
+            go_on.wait(60)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    assert held.wait(30)
+    assert held.wait(60)
     monitor.call(lambda: ran.append("left to the holder"))
     assert ran == []
     go_on.set()
-    holder.join(30)
+    holder.join(60)
     assert ran == ["left to the holder"]
 
 
@@ -75,5 +75,5 @@ def test_what_is_put_in_runs_one_at_a_time() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert counted == [4000]

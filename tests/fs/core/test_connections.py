@@ -55,5 +55,5 @@ def test_the_gate_opens_when_enough_have_left() -> None:
     caller = threading.Thread(target=gate.acquire)
     caller.start()
     gate.release(1)
-    caller.join(30)
+    caller.join(60)
     assert not caller.is_alive()

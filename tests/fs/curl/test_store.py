@@ -100,7 +100,7 @@ def slow(local: LocalRoboto) -> None:
 
 def code_of(transfer: Transfer) -> ErrorCode:
     """Wait for the transfer to fail, and return its code."""
-    error = transfer.exception(timeout=30)
+    error = transfer.exception(timeout=60)
     assert isinstance(error, DownloadError), error
     return error.code
 
@@ -336,7 +336,7 @@ def test_many_files_wait_their_turn(
     """`get` blocks once enough is queued, so that memory does not grow with the files."""
     uri = put("a", b"data")
     go_on = threading.Event()
-    local.faults.add(faults.call(lambda: go_on.wait(30)), service="s3")
+    local.faults.add(faults.call(lambda: go_on.wait(60)), service="s3")
     handed_over: list[Transfer] = []
 
     def hand_over(store: CurlStore) -> None:
@@ -399,7 +399,7 @@ def test_a_store_is_refused_after_a_fork(
     reported = context.Queue()
     child = context.Process(target=_child_of_a_fork, args=(store, tmp_path / "b", reported))
     child.start()
-    assert "another process" in reported.get(timeout=30)
+    assert "another process" in reported.get(timeout=60)
     child.join()
 
 
@@ -508,7 +508,7 @@ def test_a_temporary_file_that_is_taken_away_ends_the_transfer(
     started = threading.Event()
     with make_store(stall_timeout_seconds=0.5, max_connections=1) as store:
         transfer = store.get(uri, tmp_path / "a", lambda _: started.set())
-        assert started.wait(30)
+        assert started.wait(60)
         for path in tmp_path.glob(".*.part"):
             path.unlink()
         error = transfer.exception(30)

@@ -30,7 +30,7 @@ def server() -> Iterator[HttpServer]:
 @pytest.fixture
 def connection(server: HttpServer) -> Iterator[http.client.HTTPConnection]:
     """A connection to it."""
-    opened = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+    opened = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
     yield opened
     opened.close()
 
@@ -55,7 +55,7 @@ def test_chunked_request(connection: http.client.HTTPConnection) -> None:
 def test_expect_continue(server: HttpServer) -> None:
     """A client that waits for `100 Continue` before it sends its body gets it."""
     address = urlsplit(server.url)
-    with socket.create_connection(("127.0.0.1", address.port or 0), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", address.port or 0), timeout=60) as raw:
         raw.sendall(b"PUT / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
         assert raw.recv(100).startswith(b"HTTP/1.1 100 Continue")
         raw.sendall(b"ok")
@@ -91,7 +91,7 @@ def test_many_clients(server: HttpServer) -> None:
     answers = []
 
     def ask() -> None:
-        client = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+        client = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
         client.request("GET", "/")
         answers.append(client.getresponse().read())
         client.close()
