@@ -1,4 +1,4 @@
-"""Ports of this machine for servers that are told where to listen."""
+"""Ports of this machine for servers that take the number of theirs as an argument."""
 
 import contextlib
 import pathlib

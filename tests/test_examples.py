@@ -150,7 +150,7 @@ def test_a_folder_without_logs_is_refused(quickstart: ModuleType, tmp_path: path
 @pytest.mark.parametrize("until", ["importing", "1. Materialize"])
 def test_ctrl_c_ends_the_demo_shortly(demo: Demo, tmp_path: pathlib.Path, until: str) -> None:
     """Ctrl-C, while it starts or in the middle, is answered in a line."""
-    # While it starts, it imports Dagster: here a module that tells when.
+    # While it starts, it imports Dagster: here a module that reports it.
     (tmp_path / "dagster.py").write_text(
         "import time\nprint('importing', flush=True)\ntime.sleep(600)\n"
     )
