@@ -97,9 +97,8 @@ class Facts:
     def _read_shard(self, manifest: pathlib.Path) -> None:
         try:
             for rows in batched(_rows_of(manifest, self._tree.root)):
-                if not self._known.add_new(
-                    rows
-                ):  # what was known may be older, or newer: the disk decides
+                # What is known already may be older, or newer: the disk decides.
+                if self._last.has_found or not self._known.add_new(rows):
                     self._add_matching(rows)
         except ManifestError as error:  # what it has is found on disk, too, for a request each
             self._log(logging.WARNING, str(error))

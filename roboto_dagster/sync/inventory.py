@@ -20,6 +20,7 @@ from typing_extensions import Self
 from roboto_dagster.errors import DiskSpaceError
 from roboto_dagster.platform.files import RemoteFile
 from roboto_dagster.sync import inventory_sql as sql
+from roboto_dagster.sync.insertion import insert_rows
 from roboto_dagster.sync.listed_rows import PLACE, FactsOf, listed_rows, nothing_recorded
 from roboto_dagster.sync.plan import KnownFile, LocalFile, Undecided
 
@@ -109,9 +110,9 @@ class Inventory:
             files: As `platform.files.FileListing` yields them.
         """
         for batch in batched(files, _LISTED_TOGETHER):
-            rows = list(listed_rows(dataset_id, batch, self.recorded))
+            columns, rows = listed_rows(dataset_id, batch, self.recorded)
             self._note_folders(row[PLACE] for row in rows)
-            self.db.executemany(sql.INSERT_FILE, rows)
+            insert_rows(self.db, f"INSERT INTO file ({columns})", rows)
 
     def _note_folders(self, places: Iterable[str | None]) -> None:
         last = ""

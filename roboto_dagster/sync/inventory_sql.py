@@ -40,12 +40,6 @@ _NO_FACTS = ", ".join(f"{column} = NULL" for column in FACTS.split(", "))
 FILE_COLUMNS = "seq, dataset_id, file.file_id, file.version, relative_path, file.size_bytes, file.uri, association_id"
 """The columns of a `PlannedFile`, which every query of files selects first."""
 
-INSERT_FILE = """
-INSERT INTO file (dataset_id, version, size_bytes, file_id, relative_path, uri, association_id, bucket, place, action,
-    status, error_code, error, disk_bytes, mtime_ns, etag, checksum, verified, fetched_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-
 # A file that is listed twice, since pages shift while files are added, counts once, as last listed.
 # A prefix is compared by range, `a/` to `a0`, since LIKE would take `_` and `%` in names for
 # wildcards.
@@ -80,11 +74,6 @@ BENEATH = """
 UPDATE file SET error_code = 'COLLISION', error = 'one of its folders is also a file of the dataset'
     WHERE place >= ? || '/' AND place < ? || '0'
 """
-
-ADD_KNOWN = "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
-"""The values of a `KnownRow`."""
-
-ADD_NEW = ADD_KNOWN.replace("REPLACE", "IGNORE")
 
 ADD_FOUND = """
 INSERT OR REPLACE INTO known SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL WHERE NOT EXISTS (

@@ -3,15 +3,20 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from roboto_dagster.sync import inventory_sql as sql
+from roboto_dagster.sync.insertion import insert_rows
 from roboto_dagster.sync.inventory import (
     FILE_WIDTH,
     Inventory,
     PlannedFile,
+    batched,
     known_file,
     planned_file,
 )
-from roboto_dagster.sync.known import KnownRow
+from roboto_dagster.sync.known import KNOWN_COLUMNS, KnownRow
 from roboto_dagster.sync.plan import KnownFile
+
+_ADD = f"INSERT OR REPLACE INTO known ({', '.join(KNOWN_COLUMNS)})"
+_ADD_NEW = _ADD.replace("REPLACE", "IGNORE")
 
 
 class KnownFiles:
@@ -31,10 +36,11 @@ class KnownFiles:
         Args:
             rows: Checked rows, see `known`.
         """
-        self._db.executemany(sql.ADD_KNOWN, rows)
+        for batch in batched(rows):
+            insert_rows(self._db, _ADD, batch)
 
     def add_new(self, rows: Sequence[KnownRow]) -> bool:
-        """Add facts about files that nothing is known about; the plan compares them with the disk, as all that is known.
+        """Add facts about files of which no facts are there; the plan compares them with the disk, as all that is known.
 
         Args:
             rows: Checked rows.
@@ -43,7 +49,7 @@ class KnownFiles:
             Whether that was so of all of them; what was known of the others is kept.
         """
         before = self._db.total_changes
-        self._db.executemany(sql.ADD_NEW, rows)
+        insert_rows(self._db, _ADD_NEW, rows)
         return self._db.total_changes - before == len(rows)
 
     def add_found(self, rows: Iterable[KnownRow]) -> None:

@@ -37,6 +37,7 @@ class LastManifest:
 
     Attributes:
         error: Why the rest of it could not be read; None if it could.
+        has_found: Whether `find` has returned a row.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class LastManifest:
         self._window: collections.deque[dict[_Key, KnownRow]] = collections.deque()
         self._newest_size = 0
         self.error: ManifestError | None = None
+        self.has_found = False
 
     def find(self, dataset_id: str, files: Sequence[RemoteFile]) -> Sequence[KnownRow | None]:
         """Return what is recorded of files whose record and URI are those that were fetched.
@@ -70,6 +72,7 @@ class LastManifest:
         self._add_known(filter(None, map(rows.__getitem__, others)))
         for number in others:
             rows[number] = None
+        self.has_found = self.has_found or any(rows)
         return rows
 
     def add_rest(self) -> None:

@@ -8,21 +8,25 @@ files ─┬─ all as most are ──► column by column, at a glance
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from roboto_dagster.disk.paths import are_plain, unsafe_reason
 from roboto_dagster.platform.records import RemoteFile
+from roboto_dagster.sync.inventory_sql import FACTS
 from roboto_dagster.sync.known import KnownRow
 from roboto_dagster.sync.plan import is_directory_marker, place_of
 
 MARKER_REASON = "it is an empty directory marker, not a file"
 
-Row = tuple[Any, ...]
-"""The values of `inventory_sql.INSERT_FILE`."""
-
 PLACE = 8
 """Where a row has its place; None if it is not to be on the disk."""
 
+_PLAIN = (
+    "dataset_id, version, size_bytes, file_id, relative_path, uri, association_id, bucket, place"
+)
+_JUDGED = f"{_PLAIN}, action, status, error_code, error"
+
+Row = tuple[Any, ...]
 
 Facts = tuple[Any, ...]
 """What is recorded of a file on disk: the values of `inventory_sql.FACTS`."""
@@ -43,9 +47,21 @@ def nothing_recorded(dataset_id: str, files: Sequence[RemoteFile]) -> Sequence[N
     return [None] * len(files)
 
 
+class ListedRows(NamedTuple):
+    """Rows of the inventory's table `file`.
+
+    Attributes:
+        columns: Of the table; all others have their defaults.
+        rows: Values of these columns.
+    """
+
+    columns: str
+    rows: list[Row]
+
+
 def listed_rows(
     dataset_id: str, files: Sequence[RemoteFile], recorded: FactsOf = nothing_recorded
-) -> Iterable[Row]:
+) -> ListedRows:
     """Return the rows of many files of a dataset.
 
     Args:
@@ -55,15 +71,26 @@ def listed_rows(
     """
     columns = _plain_columns(dataset_id, files)
     if columns is None:
-        rows = [_row(dataset_id, file) for file in files]
-        usable = [file for file, row in zip(files, rows, strict=True) if row[PLACE] is not None]
-        facts = iter(_facts(recorded(dataset_id, usable)))
-        return [(*row, *(_NO_FACTS if row[PLACE] is None else next(facts))) for row in rows]
-    return zip(*columns, *zip(*_facts(recorded(dataset_id, files)), strict=True), strict=False)
+        return _judged_rows(dataset_id, files, recorded)
+    facts = recorded(dataset_id, files)
+    if not any(facts):  # as in a first sync
+        return ListedRows(_PLAIN, list(zip(*columns, strict=False)))
+    rows = zip(*columns, *zip(*map(_facts, facts), strict=True), strict=False)
+    return ListedRows(f"{_PLAIN}, {FACTS}", list(rows))
 
 
-def _facts(rows: Iterable[KnownRow | None]) -> list[Facts]:
-    return [_NO_FACTS if row is None else row[4:6] + row[7:] for row in rows]
+def _judged_rows(dataset_id: str, files: Sequence[RemoteFile], recorded: FactsOf) -> ListedRows:
+    rows = [_row(dataset_id, file) for file in files]
+    usable = [file for file, row in zip(files, rows, strict=True) if row[PLACE] is not None]
+    facts = map(_facts, recorded(dataset_id, usable))
+    return ListedRows(
+        f"{_JUDGED}, {FACTS}",
+        [(*row, *(_NO_FACTS if row[PLACE] is None else next(facts))) for row in rows],
+    )
+
+
+def _facts(row: KnownRow | None) -> Facts:
+    return _NO_FACTS if row is None else row[4:6] + row[7:]
 
 
 def _plain_columns(dataset_id: str, files: Sequence[RemoteFile]) -> list[Iterable[Any]] | None:
@@ -83,10 +110,6 @@ def _plain_columns(dataset_id: str, files: Sequence[RemoteFile]) -> list[Iterabl
         associations,
         itertools.repeat(bucket) if is_one_bucket else [file.bucket_name for file in files],
         [f"{dataset_id}/{path.lower()}" for path in paths],  # `place_of`: they are ASCII
-        itertools.repeat("keep"),
-        itertools.repeat("unchanged"),
-        itertools.repeat(None),
-        itertools.repeat(None),
     ]
 
 

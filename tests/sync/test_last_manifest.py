@@ -1,5 +1,6 @@
 """What the last manifest records is found in any order, and none of it is lost."""
 
+import shutil
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from roboto_dagster.sync.known import KnownRow
 from roboto_dagster.sync.known_files import KnownFiles
 from roboto_dagster.sync.last_manifest import LastManifest
 from roboto_dagster.sync.run import sync_listed
+from roboto_dagster.sync.shards.places import run_folder, shard_manifest
 from roboto_dagster.testing import LocalRoboto
 from tests.sync.inventories import manifest_row, plan_fetches, refusals, remote
 
@@ -195,3 +197,19 @@ def test_a_listing_that_fails_leaves_a_damaged_manifest_alone(
     with pytest.raises(ConnectionError):
         sync_listed(scopes, settings, datasets)
     assert syncer.manifest.read_bytes() == b"garbage"
+
+
+def test_what_shards_left_long_ago_does_not_replace_what_is_recorded(
+    syncer: "Syncer", local: LocalRoboto
+) -> None:
+    """Their manifest has an older version of the file: what is on disk decides."""
+    dataset_id = local.add_dataset()
+    local.add_file(dataset_id, "a.bin", b"old")
+    syncer(dataset_id)
+    left = shard_manifest(run_folder(syncer.manifest, "run"), 1)
+    left.parent.mkdir(parents=True)
+    shutil.copy(syncer.manifest, left)
+    local.replace_file(dataset_id, "a.bin", b"newer")
+    assert syncer(dataset_id).files_fetched == 1
+    report = syncer(dataset_id)
+    assert (report.files_unchanged, local.requests.count(service="s3")) == (1, 0)
