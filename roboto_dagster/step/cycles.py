@@ -2,13 +2,15 @@
 
 In SQLite, on disk and in memory, an event of a known asset is an insertion that fails, and the traceback of that
 exception refers to itself and to all that called it: some two hundred objects a partition. Python frees such cycles when
-it next collects all objects, for which it waits until their number has grown by a quarter: 40 MiB and more. To collect
-the young ones alone does harm: what other threads use would count as old.
+it next collects all objects, for which it waits until their number has grown by a quarter: 40 MiB and more.
+
+The step sets older objects aside meanwhile (`sync.collector`). Otherwise its syncs would, each time that none was under way
+before, and with them the cycles that are not freed yet, which would stay.
 """
 
-import gc
+from roboto_dagster.sync.collector import collect_new_objects
 
-_PARTITIONS_AT_ONCE = 500  # which leave some 5 MiB; a collection takes about 0.3 s
+_PARTITIONS_AT_ONCE = 100  # which leave some MiB
 
 
 class Cycles:
@@ -21,4 +23,4 @@ class Cycles:
         """Count a partition that was recorded, and collect if that is due."""
         self._recorded += 1
         if self._recorded % _PARTITIONS_AT_ONCE == 0:
-            gc.collect()
+            collect_new_objects()

@@ -25,6 +25,7 @@ from roboto_dagster.step.recording import Recorder, Results
 from roboto_dagster.step.run_lines import RunLines
 from roboto_dagster.step.run_log import Lines, RunLog, log_outcome
 from roboto_dagster.step.side_by_side import SideBySide
+from roboto_dagster.sync.collector import rare_garbage_collection
 
 LogOf = Callable[[dg.AssetKey], RunLog]
 """Returns where the lines of an asset go."""
@@ -123,10 +124,8 @@ class Step:
             dagster.Failure: A partition is not complete; those that are have been materialized.
         """
         try:
-            if min(len(partition_keys), self._limit) > 1:
-                self._work_side_by_side(partition_keys)
-            else:
-                self._work_in_turn(partition_keys)
+            with rare_garbage_collection():
+                self._work_on(partition_keys)
             if not self._failed():
                 for asset in self._assets.values():
                     yield from asset.recorder.succeed()
@@ -139,6 +138,12 @@ class Step:
             asset.failed.evaluate_checks()
         total = len(partition_keys) * len(self._assets)
         raise run_failure(self._failed(), total) from run_error(self._failed().values())
+
+    def _work_on(self, partition_keys: Sequence[str | None]) -> None:
+        if min(len(partition_keys), self._limit) > 1:
+            self._work_side_by_side(partition_keys)
+        else:
+            self._work_in_turn(partition_keys)
 
     def _work_in_turn(self, partition_keys: Sequence[str | None]) -> None:
         """Work in the step's own thread, which an interrupt reaches wherever it is."""

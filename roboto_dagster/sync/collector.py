@@ -9,6 +9,11 @@ that was a fifth of the time that many small files took. So, meanwhile:
   describes for other uses; what becomes garbage of them is collected afterwards;
 - new ones are looked at after more of them have been made than the files under way take. At most so many wait for the
   collector, some ten MiB.
+
+```
+ first of the users ─► all objects set aside ─► … ─► new ones collected, what is left of them set aside, too ─► …
+                                                                              last of the users ─► all given back
+```
 """
 
 import contextlib
@@ -21,18 +26,18 @@ _NEW_OBJECTS = 50_000
 
 
 class _Collector:
-    """How the collector works while syncs are under way in this process, and how it did before."""
+    """How the collector works while syncs and steps are under way in this process, and how it did before."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._syncs = 0
+        self._lock = threading.RLock()  # what is collected while it is held may end, too
+        self._users = 0
         self._has_frozen = False
         self._thresholds: tuple[int, int, int] | None = None
 
     def start(self) -> None:
         with self._lock:
-            self._syncs += 1
-            if self._syncs == 1:
+            self._users += 1
+            if self._users == 1:
                 self._freeze()
                 self._raise_threshold()
 
@@ -42,6 +47,11 @@ class _Collector:
             gc.freeze()
             self._has_frozen = True
 
+    def freeze_new(self) -> None:
+        with self._lock:
+            if self._has_frozen:
+                gc.freeze()
+
     def _raise_threshold(self) -> None:
         new, *older = gc.get_threshold()
         if 0 < new < _NEW_OBJECTS:  # with 0, somebody has switched it off
@@ -50,8 +60,8 @@ class _Collector:
 
     def end(self) -> None:
         with self._lock:
-            self._syncs -= 1
-            if self._syncs == 0:
+            self._users -= 1
+            if self._users == 0:
                 self._restore()
 
     def _restore(self) -> None:
@@ -71,10 +81,16 @@ _collector = _Collector()
 def rare_garbage_collection() -> Iterator[None]:
     """Let the garbage collector look only at objects that are made from now on, and at those less often.
 
-    Syncs may overlap.
+    Syncs and steps may overlap.
     """
     _collector.start()
     try:
         yield
     finally:
         _collector.end()
+
+
+def collect_new_objects() -> None:
+    """Collect what has become garbage since the last time; what is left is set aside, so that the next time is as short."""
+    gc.collect()
+    _collector.freeze_new()

@@ -15,6 +15,7 @@ from roboto_dagster.step.failed_partitions import FailedPartitions
 from roboto_dagster.step.recording import Recorder
 from roboto_dagster.step.step import LogOf, Step, StepAsset
 from roboto_dagster.step.unchanged import OnUnchanged
+from roboto_dagster.sync.collector import rare_garbage_collection
 from roboto_dagster.sync.report import SyncReport
 from tests.reports import report
 
@@ -122,12 +123,40 @@ def test_events_of_a_step_share_what_is_equal() -> None:
     assert first[number] is second[number]
 
 
+def test_cycles_are_freed_while_syncs_overlap() -> None:
+    """A sync that sets older objects aside would keep the cycles of the partitions before it, did the step not do so first."""
+    cycles: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    class OverlappingWork(Work):
+        syncs = contextlib.ExitStack()
+
+        def outcomes(self, partition_key: str | None, log_of: LogOf) -> Iterator[Any]:
+            cycle = Work()
+            cycle.context = cycle
+            cycles.append(weakref.ref(cycle))
+            if partition_key == KEYS[50]:
+                self.syncs.enter_context(rare_garbage_collection())
+            if partition_key == KEYS[120]:
+                alive.append(sum(each() is not None for each in cycles[:50]))
+                self.syncs.close()
+            yield from super().outcomes(partition_key, log_of)
+
+    gc.disable()  # what Python collects by itself depends on all that was made before
+    try:
+        with dg.DagsterInstance.ephemeral() as instance:
+            run(OverlappingWork(), instance, 1)
+    finally:
+        gc.enable()
+    assert alive == [0]
+
+
 def test_cycles_are_collected_now_and_then() -> None:
-    """Once every five hundred partitions: each partition leaves some in Dagster's storage."""
+    """Once every hundred partitions: each partition leaves some in Dagster's storage."""
     garbage = Work()
     garbage.context, found = garbage, weakref.ref(garbage)
     del garbage
     cycles = Cycles()
-    for _ in range(500):
+    for _ in range(100):
         cycles.after_partition()
     assert found() is None

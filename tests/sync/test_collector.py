@@ -3,11 +3,19 @@
 import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 
-from roboto_dagster.sync.collector import rare_garbage_collection
+from roboto_dagster.sync.collector import collect_new_objects, rare_garbage_collection
 from tests.waiting import GUARD_SECONDS
+
+
+class Ring:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
 
 
 def test_older_objects_are_given_back() -> None:
@@ -67,6 +75,19 @@ def test_a_threshold_that_is_set_meanwhile_is_kept() -> None:
         assert gc.get_threshold()[0] == 1234
     finally:
         gc.set_threshold(*before)
+
+
+def test_what_is_left_of_new_objects_is_set_aside() -> None:
+    """Each collection looks only at what was made since the one before, and what lives is given back at the end."""
+    before = gc.get_freeze_count()
+    with rare_garbage_collection():
+        kept = [[number] for number in range(1000)]
+        found = weakref.ref(Ring())
+        collect_new_objects()
+        assert found() is None
+        assert not any(each is kept for each in gc.get_objects())
+    assert gc.get_freeze_count() == before
+    assert any(each is kept for each in gc.get_objects())
 
 
 def test_what_somebody_else_has_frozen_stays_frozen() -> None:
