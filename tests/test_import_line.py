@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
 
-LEAVES = {"errors", "types", "uri", "text", "redaction", "setting_checks", "version"}
+LEAVES = {"errors", "types", "uri", "text", "redaction", "setting_checks", "throttling", "version"}
 STORES = {"fs.s3_store"}
 ENGINE = {"fs", "fs.core"} | STORES
 SURFACE = {"surface", "sync", "topics", "platform", "disk"} | ENGINE | LEAVES
@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": {"text", "types", "redaction"},
     "uri": {"errors"},
     "setting_checks": {"errors"},
+    "throttling": set(),
     "disk": {"disk", "errors"},
     "platform": {"platform"} | LEAVES,
     "fs": {"fs", "platform"} | LEAVES,

@@ -22,7 +22,8 @@ class SharedEngine:
     """Event loops and connections that any number of S3 stores use at the same time; use it in a `with`.
 
     Each store keeps credentials, failures and throttling of its own: what holds one up, holds no
-    other up. The bounds of the settings, such as `max_connections`, are on all stores together.
+    other up. Only where several are throttled, and a tenth of all answers ask for it, all of them use
+    fewer connections together. The bounds of the settings, such as `max_connections`, are on all stores together.
     Nothing is started before the first file.
     """
 

@@ -134,9 +134,12 @@ class BoundedHttpClient(HttpClient):
             timeout_seconds=timeout,
         ) as answer:
             if 200 <= answer.status < 300:
+                self._rate.answered()
                 return HttpResponse(_answer(_read(answer), answer, request.url))
             error = _http_error(answer, request.url)
-        if error.code in _THROTTLED:
+        if error.code not in _THROTTLED:
+            self._rate.answered()
+        else:
             path = urllib.parse.urlsplit(request.url).path
             self._rate.throttled(path, min(_retry_after(error), self._max_pause_seconds))
         raise error

@@ -137,6 +137,50 @@ def test_a_store_in_trouble_holds_no_other_up(
     assert not any(transfer.done() for transfer in stuck)
 
 
+def test_a_server_that_throttles_several_stores_is_spared_by_all(
+    engine: str, shared: SharedEngine, tmp_path: pathlib.Path
+) -> None:
+    """Small datasets, each of fewer files than it may have connections, use fewer of them together."""
+    lock, now, most, asked_at_first = threading.Lock(), 0, 0, 0
+    refused, calm = threading.Barrier(CONNECTIONS), threading.Event()
+
+    def answer(asked: Asked) -> Iterable[bytes]:
+        nonlocal now, most, asked_at_first
+        if not calm.is_set():
+            with lock:
+                asked_at_first += 1
+            if asked_at_first <= CONNECTIONS:
+                refused.wait(30)  # all of them are under way
+                yield from error(503, "SlowDown", **{"Retry-After": "1"})
+                return
+            calm.set()
+        with lock:
+            now += 1
+            most = max(most, now)
+        asked.closing.wait(0.05)
+        with lock:
+            now -= 1
+        yield from GOOD.answer(asked)
+
+    with ScriptedServer(answer) as busy, contextlib.ExitStack() as stack:
+        options: dict[str, Any] = {"endpoint_url": busy.url, "max_connections": CONNECTIONS}
+        stores = [
+            stack.enter_context(
+                StoreRegistry.get_store_for_uri(
+                    "s3://any/key", credentials, engine=engine, shared=shared, **options
+                )
+            )
+            for _ in range(CONNECTIONS)
+        ]
+        transfers = [
+            each
+            for number, store in enumerate(stores)
+            for each in fetch(store, f"bucket-{number}", tmp_path, 2)
+        ]
+        assert [each.exception(timeout=30) for each in transfers] == [None] * len(transfers)
+    assert 1 <= most <= CONNECTIONS // 2 + 1
+
+
 def test_a_store_without_credentials_holds_no_other_up(
     open_store: OpenStore, tmp_path: pathlib.Path
 ) -> None:

@@ -73,6 +73,58 @@ def test_one_throttled_path_holds_no_other_back() -> None:
     assert started(rate, time, 1) == [0.0]
 
 
+def throttle_all(rate: RequestRate, paths: int) -> None:
+    """Answer requests of many paths with 429, all in one second, without saying how long to wait."""
+    for number in range(paths):
+        rate.acquire()
+        rate.throttled(f"/v1/{number}", 0)
+
+
+def test_a_platform_that_throttles_many_is_asked_half_as_often() -> None:
+    """Also where it does not say how long to wait; after that the rate grows, slowly."""
+    time = Time()
+    rate = RequestRate(None, time.clock, time.sleep)
+    throttle_all(rate, 2)  # the first two show that it is general, at a rate of two a second
+    first, second, third = started(rate, time, 3)
+    assert (second - first, third - second) == (1.0, 1.0)
+    time.now += 100
+    begin, *_, end = started(rate, time, 101)
+    assert 0.8 < end - begin < 1.0  # a hundred a second and some more
+
+
+def test_a_burst_of_refusals_halves_the_rate_once() -> None:
+    """And the next second's again, down to one request a second."""
+    time = Time()
+    rate = RequestRate(16, time.clock, time.sleep)
+    for _ in range(16):
+        rate.acquire()
+        rate.answered()
+    gaps = []
+    for number in range(8):
+        for again in range(3):
+            rate.throttled(f"/v1/{number}/{again}", 0)
+        first, second = started(rate, time, 2)
+        gaps.append(second - first)
+        time.now += 1
+    assert gaps[0] == pytest.approx(2 / 16, rel=0.3)
+    assert gaps == sorted(gaps)
+    assert gaps[-1] <= 1.0
+
+
+def test_two_throttled_paths_among_many_hold_no_other_back() -> None:
+    """Two busy datasets, each asked again and again, are no throttled platform."""
+    time = Time()
+    rate = RequestRate(None, time.clock, time.sleep)
+    for second in range(20):
+        time.now = 100.0 + second
+        for _ in range(50):
+            rate.acquire()
+            rate.answered()
+        rate.throttled("/v1/datasets/ds_1/files/query", 0)
+        rate.throttled("/v1/datasets/ds_2/files/query", 0)
+    assert started(rate, time, 3) == [19.0, 19.0, 19.0]
+
+
 def test_what_was_throttled_before_counts_no_more() -> None:
     """Two paths that were throttled one after the other are no throttled platform."""
     time = Time()

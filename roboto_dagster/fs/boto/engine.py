@@ -9,7 +9,7 @@ from roboto_dagster.fs.boto.sender import Sender
 from roboto_dagster.fs.core.connections import BytesInFlight, Connections
 from roboto_dagster.fs.core.settings import MIB, S3Settings
 from roboto_dagster.fs.core.store_state import StoreState
-from roboto_dagster.fs.core.throttle import Throttle
+from roboto_dagster.fs.core.throttle import SharedThrottle
 from roboto_dagster.fs.engine.tenant import Tenant
 from roboto_dagster.fs.open_files import affordable_connections
 
@@ -26,6 +26,7 @@ class BotoEngine:
 
     Attributes:
         connections: How many connections are in use at once, at most.
+        throttle: The bound on them, which is lower while the store throttles several of the stores that share them.
         drivers: How many drivers there are: 1.
         sender: Makes and sends requests.
     """
@@ -35,6 +36,7 @@ class BotoEngine:
         self.connections = affordable_connections(settings.max_connections or _DEFAULT_CONNECTIONS)
         if bandwidth is not None:
             self.connections = min(self.connections, bandwidth.connections)
+        self.throttle = SharedThrottle(self.connections)
         self.drivers = 1
         self._lock = threading.Lock()
         self._is_started = False
@@ -42,7 +44,7 @@ class BotoEngine:
         self._driver = BotoDriver(
             settings,
             self.sender,
-            Connections(Throttle(self.connections), 1),
+            Connections(self.throttle, 1),
             bytes_in_flight=BytesInFlight(_BYTES_IN_FLIGHT, is_shared=is_shared),
             is_shared=is_shared,
             bandwidth=bandwidth,

@@ -219,6 +219,8 @@ class Coordinator:
         state.outage.succeeded(now)
         if state.throttle.limit < state.throttle.most:
             state.throttle.succeeded(now)
+        if state.shared is not None:
+            state.shared.answered(now)
         if request.credentials is not None:
             state.credentials.mark_accepted(request.credentials.generation)
         self._count_in(request)

@@ -132,6 +132,8 @@ class Retries:
         if failure.code in ("THROTTLED", "STALLED"):
             everybody = pause if failure.retry_after_seconds else 0.0
             self._state.throttle.slow_down(now, everybody)
+            if failure.code == "THROTTLED" and self._state.shared is not None:
+                self._state.shared.throttled(self._state, now)
         elif failure.code == "LOCAL_IO":  # too many open files
             self._state.throttle.shrink_to(connections * self._state.drivers * 3 // 4)
 

@@ -7,7 +7,7 @@ from roboto_dagster.fs.core.endpoints import Endpoints
 from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.core.outage import Outage
 from roboto_dagster.fs.core.settings import S3Settings
-from roboto_dagster.fs.core.throttle import Throttle
+from roboto_dagster.fs.core.throttle import SharedThrottle, Throttle
 from roboto_dagster.fs.credential_cache import CredentialCache
 
 _FOLDERS, _FOLDERS_OF_SHARED = 64, 8
@@ -22,11 +22,12 @@ class StoreState:
         credentials: Keeps the credentials fresh.
         connections: Upper bound of connections in use at once.
         drivers: How many drivers share them. Default 1.
-        is_shared: Whether other stores use the same drivers. Default False.
+        shared: The bound on the connections of all stores that use the same drivers. Default None: there is no other.
 
     Attributes:
         endpoints: Where its buckets are.
         throttle: The bound on connections.
+        shared: The same.
         connections: How its drivers share them.
         typical_bytes: The size of files lately, for those of unknown size.
         disk_full: Why no new file is started, or None.
@@ -44,13 +45,14 @@ class StoreState:
         *,
         connections: int,
         drivers: int = 1,
-        is_shared: bool = False,
+        shared: SharedThrottle | None = None,
     ) -> None:
         self.settings = settings
         self.credentials = credentials
         self.drivers = drivers
         self.endpoints = Endpoints(settings.endpoint_url)
         self.throttle = Throttle(connections)
+        self.shared = shared
         self.connections = Connections(self.throttle, drivers)
         self.typical_bytes = float(_GUESS_BYTES)
         self.disk_full: Failure | None = None
@@ -58,7 +60,9 @@ class StoreState:
         self.one_stream = False
         self.etags_are_md5 = False
         self.skew_seconds = 0.0
-        self.folders_kept = max(min(_FOLDERS_OF_SHARED if is_shared else _FOLDERS, connections), 1)
+        self.folders_kept = max(
+            min(_FOLDERS if shared is None else _FOLDERS_OF_SHARED, connections), 1
+        )
 
     def learn_time(self, server_time: float) -> None:
         """Take the store's time, in seconds since the epoch."""

@@ -1,8 +1,10 @@
 """How many connections a store may use at once: halved when it throttles, grown back slowly.
 
-One throttle is shared by all loops of a store. Additive increase, multiplicative decrease, as TCP
-does it; https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html asks for
-no more than that.
+One throttle is shared by all loops of a store. Stores that share an engine have one more together,
+which is halved where several of them are throttled: of many small datasets none has as many
+connections as its own bound. Additive increase, multiplicative decrease, as TCP does it;
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html asks for no more
+than that.
 
 ```
  limit  ▲──────╮                      ╭── most
@@ -14,6 +16,9 @@ no more than that.
 """
 
 import threading
+from collections.abc import Hashable
+
+from roboto_dagster.throttling import ThrottledShare
 
 _HALVE_AGAIN_AFTER_SECONDS = 1.0
 _GROW_PER_ROUND_TRIP = 1.0
@@ -67,3 +72,39 @@ class Throttle:
             allowed = (now - self._grown_at) * self.most / _SECONDS_TO_GROW
             self._grown_at = now
             self.limit = min(self.limit + min(grown, allowed), float(self.most))
+
+
+class SharedThrottle(Throttle):
+    """The bound on the connections of all stores of an engine.
+
+    Args:
+        most: The bound while all is well.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self._share = ThrottledShare()
+        self._share_lock = threading.Lock()
+
+    def throttled(self, store: Hashable, now: float) -> None:
+        """Halve the bound if that is not the matter of one busy store.
+
+        Args:
+            store: Which one was throttled.
+            now: The loop's clock.
+        """
+        with self._share_lock:
+            is_general = self._share.throttled(store, now)
+        if is_general:
+            self.slow_down(now)
+
+    def answered(self, now: float) -> None:
+        """Let the bound grow if it is below the most; to be called for each answer.
+
+        Args:
+            now: The loop's clock.
+        """
+        with self._share_lock:
+            self._share.answered(now)
+        if self.limit < self.most:
+            self.succeeded(now)

@@ -15,7 +15,7 @@ from roboto_dagster.fs.core.connections import BytesInFlight, Connections
 from roboto_dagster.fs.core.scheduler import BULK_BYTES
 from roboto_dagster.fs.core.settings import MIB, S3Settings
 from roboto_dagster.fs.core.store_state import StoreState
-from roboto_dagster.fs.core.throttle import Throttle
+from roboto_dagster.fs.core.throttle import SharedThrottle
 from roboto_dagster.fs.curl.loop import CurlLoop
 from roboto_dagster.fs.engine.tenant import Tenant
 from roboto_dagster.fs.open_files import affordable_connections
@@ -40,6 +40,7 @@ class CurlEngine:
 
     Attributes:
         connections: How many connections are in use at once, at most.
+        throttle: The bound on them, which is lower while the store throttles several of the stores that share them.
         drivers: How many loops there are.
     """
 
@@ -49,7 +50,8 @@ class CurlEngine:
         if bandwidth is not None:
             self.connections = min(self.connections, bandwidth.connections)
         count = self.drivers = min(_MOST_LOOPS, _cores(), self.connections)
-        connections = Connections(Throttle(self.connections), count)
+        self.throttle = SharedThrottle(self.connections)
+        connections = Connections(self.throttle, count)
         self._lock = threading.Lock()
         self._is_started = False
         self._shares = [0.0] * count

@@ -23,6 +23,7 @@ from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.failure import Failure, credentials_failure
 from roboto_dagster.fs.core.settings import S3Settings
 from roboto_dagster.fs.core.store_state import StoreState
+from roboto_dagster.fs.core.throttle import SharedThrottle
 from roboto_dagster.fs.credential_cache import CredentialCache
 from roboto_dagster.fs.engine.tenant import Tenant
 from roboto_dagster.fs.object_store import BeforePublish, OnProgress, Transfer
@@ -38,6 +39,7 @@ class Engine(Protocol):
 
     connections: int
     drivers: int
+    throttle: SharedThrottle
 
     def tenants(self, state: StoreState, on_ended: Callable[[int], None]) -> list[Tenant]:
         """Return a store's part of each driver.
@@ -83,7 +85,11 @@ class EngineStore:
         self._is_closed = False
         connections = engine.connections
         self._state = StoreState(
-            settings, cache, connections=connections, drivers=engine.drivers, is_shared=is_shared
+            settings,
+            cache,
+            connections=connections,
+            drivers=engine.drivers,
+            shared=engine.throttle if is_shared else None,
         )
         admitted = max(connections * _FILES_PER_CONNECTION, _LEAST_ADMITTED)
         self._admission = AdmissionLimit(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from roboto_dagster.fs.core.throttle import Throttle
+from roboto_dagster.fs.core.throttle import SharedThrottle, Throttle
 
 
 def test_a_burst_of_refusals_halves_once() -> None:
@@ -83,3 +83,34 @@ def test_a_process_short_of_open_files_has_fewer_for_good() -> None:
     for _ in range(1000):
         throttle.succeeded(1.0)
     assert throttle.limit == 20
+
+
+def test_a_store_that_throttles_many_is_spared_by_all() -> None:
+    """Each of many small datasets has less under way than its own bound: what they have together is halved."""
+    throttle = SharedThrottle(256)
+    for number in range(100):
+        throttle.throttled(f"store {number}", now=10.0 + number / 100)
+    assert throttle.limit == 128
+    throttle.throttled("store 1", now=11.5)
+    assert throttle.limit == 64
+    for number in range(10_000):
+        throttle.answered(now=12.0 + number / 100)
+    assert 100 < throttle.limit < 256
+
+
+def test_one_throttled_store_halves_nothing_of_the_others() -> None:
+    """However often it is."""
+    throttle = SharedThrottle(256)
+    for number in range(1000):
+        throttle.throttled("busy", now=number / 10)
+    assert throttle.limit == 256
+
+
+def test_some_throttled_stores_among_many_halve_nothing_of_the_others() -> None:
+    """As long as nearly all answers are good."""
+    throttle = SharedThrottle(256)
+    for number in range(10_000):
+        throttle.answered(now=number / 100)
+        if number % 20 == 0:
+            throttle.throttled(number % 3, now=number / 100)
+    assert throttle.limit == 256
