@@ -2,7 +2,7 @@
 
 ```
 stdin:   tasks, each the pickle of a LogTask, pickled as bytes     closed: nobody waits any more, the process ends
-stdout:  ("rows", number) …   ("done", LogResult) or ("unknown", why)     once per task
+stdout:  ("ready", None), then for each task ("rows", number) … and ("done", LogResult) or ("unknown", why)
 ```
 """
 
@@ -30,6 +30,7 @@ def run_worker() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     threading.Thread(target=_read, args=(os.fdopen(0, "rb"), tasks), daemon=True).start()
+    _send(answers, ("ready", None))
     while True:
         _send(answers, _answer(tasks.get(), answers))
 

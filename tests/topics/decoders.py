@@ -67,7 +67,7 @@ class LineDecoder:
 
 @dataclasses.dataclass(frozen=True)
 class ProcessDecoder(LineDecoder):
-    """Writes down its process beside the log, and does what the log says: `die`, `wait`, `print`."""
+    """Writes down its process beside the log, and does what the log says: `die`, `crash`, `wait` or `print`."""
 
     def batches(
         self, path: pathlib.Path, topics: TopicFilter
@@ -78,6 +78,11 @@ class ProcessDecoder(LineDecoder):
         yield batch("/imu", [1])
         match _text_of(path):
             case "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "crash":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "die with the run":
+                os.kill(os.getppid(), signal.SIGKILL)
                 os.kill(os.getpid(), signal.SIGKILL)
             case "wait":
                 while True:

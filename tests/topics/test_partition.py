@@ -515,7 +515,7 @@ def test_files_beside_a_log_are_part_of_it(upstream: Upstream) -> None:
 def test_logs_are_decoded_side_by_side(upstream: Upstream) -> None:
     """In processes that several partitions may share; the result is the same as in this process."""
     first = upstream.decode()
-    with DecodePool(2, in_process_bytes=0) as pool:
+    with DecodePool(2) as pool:
         settings = dataclasses.replace(upstream.settings(), pool=pool)
         for path in upstream.tables():
             (upstream.destination / "ds_1" / path).unlink()
@@ -532,7 +532,7 @@ def test_a_process_that_dies_fails_its_log_alone(upstream: Upstream) -> None:
     upstream.put("b.log", "print")
     upstream.decode(decoders=[decoder])
     upstream.put("b.log", "die")
-    with DecodePool(2, in_process_bytes=0) as pool:
+    with DecodePool(2) as pool:
         settings = dataclasses.replace(upstream.settings(decoders=[decoder]), pool=pool)
         report = decode_partition(upstream.logs, settings)
     assert report.error_codes == {"PROCESS_DIED": 1}
@@ -541,11 +541,20 @@ def test_a_process_that_dies_fails_its_log_alone(upstream: Upstream) -> None:
     assert report.data_version is None
 
 
+def test_a_crash_of_a_single_log_ends_no_run(upstream: Upstream) -> None:
+    """Libraries that are not Python decode it: it has a process of its own, even alone."""
+    upstream.put("b.log", "crash")
+    report = upstream.decode(decoders=[ProcessDecoder(suffix="b.log")])
+    assert report.error_codes == {"DECODER_FAILED": 1}
+    (failure,) = report.failures
+    assert "signal 11 (SIGSEGV): a library crashed" in str(failure)
+
+
 def test_what_a_killed_run_left_is_removed(upstream: Upstream) -> None:
     """Its temporary folder goes, and the next run decodes what it had not."""
 
     def run() -> None:
-        upstream.put("b.log", "die")
+        upstream.put("b.log", "die with the run")
         upstream.decode(decoders=[ProcessDecoder()], processes=1)
 
     killed_in(run)
@@ -566,7 +575,7 @@ def test_an_interrupt_ends_what_runs(upstream: Upstream, monkeypatch: pytest.Mon
         raise KeyboardInterrupt
 
     monkeypatch.setattr(state.PartitionState, "add", add_and_interrupt)
-    with DecodePool(2, in_process_bytes=0) as pool:
+    with DecodePool(2) as pool:
         settings = dataclasses.replace(upstream.settings(decoders=[decoder]), pool=pool)
         with pytest.raises(KeyboardInterrupt):
             decode_partition(upstream.logs, settings)

@@ -54,10 +54,15 @@ def is_running(pid: int) -> bool:
     return False
 
 
+@pytest.fixture(autouse=True)
+def warm_processes() -> None:
+    """Take those of other tests out: here they are started and ended as in a run."""
+
+
 @pytest.fixture(scope="module")
 def pool() -> Iterator[DecodePool]:
-    """A pool of two processes that decodes nothing in this one."""
-    with DecodePool(2, in_process_bytes=0) as pool:
+    """A pool of two processes."""
+    with DecodePool(2) as pool:
         yield pool
 
 
@@ -71,12 +76,19 @@ def test_a_log_is_decoded_in_another_process(tmp_path: pathlib.Path, pool: Decod
     assert pid_of(first) == pid_of(second) != os.getpid()
 
 
-def test_small_logs_are_decoded_here(tmp_path: pathlib.Path) -> None:
-    """To start a process takes longer than to decode them."""
+def test_a_process_that_cannot_start_is_not_needed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as where Python is part of another program: the log is decoded here, and that is logged."""
     task = task_of(tmp_path, "a.log")
-    with DecodePool(2) as pool:
-        pool.decode(task)
+    monkeypatch.setattr("roboto_dagster.topics.worker_process._BOOT", "raise SystemExit(3)")
+    with DecodePool(1) as pool:
+        assert pool.decode(task).faults == ()
     assert pid_of(task) == os.getpid()
+    assert "ended at its start with code 3" in caplog.text
+    monkeypatch.setattr("sys.executable", str(tmp_path / "no_python"))
+    with DecodePool(1) as pool:
+        assert pool.decode(task).faults == ()
 
 
 def test_a_process_that_dies_is_a_failure_of_its_log(
@@ -107,7 +119,7 @@ def test_the_end_of_the_pool_ends_its_processes(tmp_path: pathlib.Path) -> None:
     """Also one in the middle of a log, and that log is a failure."""
     task = task_of(tmp_path, "a.log", "wait")
     codes: list[str] = []
-    with DecodePool(2, in_process_bytes=0) as pool:
+    with DecodePool(2) as pool:
         thread = threading.Thread(
             target=lambda: codes.extend(fault.code for fault in pool.decode(task).faults)
         )
@@ -196,31 +208,14 @@ def test_little_memory_is_enough_for_one(tmp_path: pathlib.Path) -> None:
 def test_cancellation_reaches_a_log_that_waits_for_room(tmp_path: pathlib.Path) -> None:
     """A log that was not started stays so."""
     cancellation = Cancellation()
-    with DecodePool(1, in_process_bytes=0) as pool:
-        started = threading.Event()
-        release = threading.Event()
-
-        def hold(_: int) -> None:
-            started.set()
-            release.wait()
-
-        thread = threading.Thread(target=pool.decode, args=(task_of(tmp_path, "a.log"), hold))
+    first = task_of(tmp_path, "a.log", "wait")
+    with DecodePool(1) as pool:
+        thread = threading.Thread(target=pool.decode, args=(first,))
         thread.start()
-        started.wait()
+        while not first.log.path.with_suffix(".pid").exists():
+            time.sleep(0.01)
         cancellation.cancel()
         with pytest.raises(SyncCancelledError):
             pool.decode(task_of(tmp_path, "b.log"), check=cancellation.check)
-        release.set()
-        thread.join()
+    thread.join()
     assert not (tmp_path / "logs" / "b.pid").exists()
-
-
-def test_where_addresses_are_limited_a_log_has_its_own_process(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A decoder that gets no memory ends its process: that is a failure of the log, not the end of the run."""
-    monkeypatch.setattr("roboto_dagster.topics.pool.are_addresses_limited", lambda: True)
-    task = task_of(tmp_path, "a.log", "die")
-    with DecodePool(1) as pool:
-        assert [fault.code for fault in pool.decode(task).faults] == ["PROCESS_DIED"]
-    assert pid_of(task) != os.getpid()
