@@ -117,6 +117,7 @@ def _shards(records: Sequence[Record]) -> Any:
         _lines(axis, records, name, value, lambda record: record.case.side_by_side)
         _style(axis, title, "workers")
         axis.set_xscale("linear")
+        axis.set_xticks(sorted({record.case.side_by_side for record in records}))
     return _with_legend(figure, axes[0])
 
 
