@@ -69,7 +69,9 @@ def plan_shards(
         inventory = run.inventory
         shards = options.number_of(*inventory.totals("fetch"))
         inventory.db.execute(_TABLE)
-        divided = divide(inventory.db.execute(_SIZES).fetchall(), shards)
+        divided = divide(
+            inventory.db.execute(_SIZES), shards
+        )  # read as they are divided: not all in memory
         inventory.db.executemany("INSERT INTO shard VALUES (?, ?)", divided)
         plan = ShardPlan(
             plan_hash=_hash(inventory),
