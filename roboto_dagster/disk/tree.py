@@ -3,6 +3,7 @@
 import os
 import pathlib
 import stat
+from collections.abc import Sequence
 from types import TracebackType
 from typing import BinaryIO, Literal
 
@@ -11,7 +12,7 @@ from typing_extensions import Self
 from roboto_dagster.disk.folder import Folder
 from roboto_dagster.disk.folder_cache import FolderCache
 from roboto_dagster.disk.local_file import open_in
-from roboto_dagster.disk.paths import unsafe_reason
+from roboto_dagster.disk.paths import are_plain, unsafe_reason
 
 Removal = Literal["removed", "absent", "changed", "unsafe", "failed"]
 """The result of removing a file: `changed` is another program's file now and stays, `unsafe` was not touched."""
@@ -63,6 +64,25 @@ class LocalTree:
         except OSError:
             return None
 
+    def lstat_all(self, relative_paths: Sequence[str]) -> list[os.stat_result | None]:
+        """Return for each of many files what `lstat` returns; most should be beside the one before.
+
+        Args:
+            relative_paths: Below the root.
+        """
+        are_safe = are_plain(relative_paths)
+        found: list[os.stat_result | None] = []
+        last, folder = None, None
+        for path in relative_paths:
+            parent, _, name = path.rpartition("/")
+            if not are_safe and unsafe_reason(path) is not None:
+                found.append(None)
+                continue
+            if parent != last:
+                last, folder = parent, self._folder_of(path)
+            found.append(None if folder is None else _lstat(folder, name))
+        return found
+
     def size_of(self, relative_path: str) -> int | None:
         """Return the size of a regular file in bytes, or None if `lstat` finds none.
 
@@ -71,18 +91,6 @@ class LocalTree:
         """
         status = self.lstat(relative_path)
         return status.st_size if status is not None and stat.S_ISREG(status.st_mode) else None
-
-    def has_folder_of(self, relative_path: str) -> bool:
-        """Return whether the folder is there that a file would be in; one behind a link is not.
-
-        Args:
-            relative_path: Of the file, below the root.
-        """
-        try:
-            self._locate(relative_path)
-        except OSError:
-            return False
-        return True
 
     def open(self, relative_path: str, *, max_bytes: int | None = None) -> BinaryIO:
         """Open a regular file for reading.
@@ -162,3 +170,16 @@ class LocalTree:
         folder = self._folders.get(path, self.root, create=False)
         self._last = (parent, folder)
         return folder, name
+
+    def _folder_of(self, relative_path: str) -> Folder | None:
+        try:
+            return self._locate(relative_path)[0]
+        except OSError:
+            return None
+
+
+def _lstat(folder: Folder, name: str) -> os.stat_result | None:
+    try:
+        return folder.lstat(name)
+    except OSError:
+        return None

@@ -18,7 +18,7 @@ from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.fs.object_store import StoreRegistry
 from roboto_dagster.sync.disk_space import check_space
 from roboto_dagster.sync.facts import Facts
-from roboto_dagster.sync.inventory import Inventory, PlannedFile
+from roboto_dagster.sync.inventory import Inventory, PlannedFile, batched
 from roboto_dagster.sync.known_files import KnownFiles
 from roboto_dagster.sync.local import as_local_file, is_as_published, local_file
 from roboto_dagster.sync.options import SyncSettings
@@ -95,15 +95,13 @@ class Planner:
         self._check_space()
 
     def _to_fetch(self) -> Iterator[tuple[int, LocalFile | None, bool]]:
-        missing = None  # a folder: most files of a first sync have none yet, and are beside the one before
-        for seq, path, size_bytes, mtime_ns, is_same in self._inventory.undecided():
-            folder = path.rpartition("/")[0]
-            status = None if folder == missing else self._tree.lstat(path)
-            if status is None and folder != missing and not self._tree.has_folder_of(path):
-                missing = folder
-            is_known = is_as_published(status, size_bytes, mtime_ns)
-            if not (is_known and is_same):
-                yield seq, as_local_file(status), is_known or mtime_ns is None
+        for files in batched(self._inventory.undecided()):
+            statuses = self._tree.lstat_all([file.path for file in files])
+            for file, status in zip(files, statuses, strict=True):
+                seq, _, size_bytes, mtime_ns, is_same = file
+                is_known = is_as_published(status, size_bytes, mtime_ns)
+                if not (is_known and is_same):
+                    yield seq, as_local_file(status), is_known or mtime_ns is None
 
     def _kept_after_all(self) -> Iterator[int]:
         """Yield the files of which another manifest knew that this very version is on disk."""

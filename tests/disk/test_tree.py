@@ -147,13 +147,21 @@ def test_a_fifo_is_not_opened(tree: LocalTree, root: pathlib.Path) -> None:
         tree.open("ds_1/a")
 
 
-def test_a_folder_is_there_or_not(tmp_path: pathlib.Path) -> None:
-    """A file's folder is looked for without following links."""
-    (tmp_path / "folder").mkdir()
+@pytest.mark.parametrize("others", [[], ["../folder/a", "folder/ä"]], ids=["plain", "any"])
+def test_many_files_are_compared_as_each_is(tmp_path: pathlib.Path, others: list[str]) -> None:
+    """No link is followed, nothing is found outside, and what is missing is None."""
+    for path in ("folder/a", "folder/b", "other/a", "a"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(b"1")
+    (tmp_path / "folder" / "ä").write_bytes(b"22")
     (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "folder" / "to-b").symlink_to("b")
+    paths = ["folder/a", "link/a", "folder/b", "folder/c", "none/a", "none/b", "a", "other/a"]
+    paths += ["folder/to-b", *others, "folder/a"]
     with LocalTree(tmp_path) as tree:
-        found = [tree.has_folder_of(path) for path in ("folder/a", "a", "link/a", "none/a")]
-    assert found == [True, True, False, False]
+        found = tree.lstat_all(paths)
+        assert found == [tree.lstat(path) for path in paths]
+    assert [status is not None for status in found[:9]] == [1, 0, 1, 0, 0, 0, 1, 1, 1]
 
 
 def test_a_folder_that_was_made_meanwhile_is_seen(tmp_path: pathlib.Path) -> None:
