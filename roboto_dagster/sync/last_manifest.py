@@ -1,8 +1,9 @@
 """What the last manifest records of listed files, found while the files are listed.
 
 ```
-manifest ─► window of some thousand rows ─┬─ of the very record that is listed ───► the file's own row
-  batch by batch, as the listing goes on  └─ of another one, or of no listed file ─► `known`
+             ┌─ the next rows are of the very files that are listed next ─┐
+manifest ─► batch                                                         ├─┬─ the same record ─► the file's own row
+             └─ otherwise ─► window of some thousand rows, by path ───────┘ └─ another one, or no listed file ─► `known`
 ```
 
 Most syncs list files in the order of the one before, which is the order of its manifest. So nearly all rows are found in
@@ -47,6 +48,7 @@ class LastManifest:
     ) -> None:
         self._batches = batches
         self._add_known = add_known
+        self._next: list[KnownRow] = []
         self._window: collections.deque[dict[_Key, KnownRow]] = collections.deque()
         self._newest_size = 0
         self.error: ManifestError | None = None
@@ -62,7 +64,9 @@ class LastManifest:
         Returns:
             A row, or None, for each of them. A row is given away once.
         """
-        rows = self._take([(dataset_id, file[2]) for file in files])
+        rows = self._take_next(dataset_id, files)
+        if rows is None:
+            rows = self._take([(dataset_id, file[2]) for file in files])
         others = [
             number
             for number, (row, file) in enumerate(zip(rows, files, strict=True))
@@ -77,13 +81,39 @@ class LastManifest:
 
     def add_rest(self) -> None:
         """Add what was not found to what is known."""
+        self._spread()
         while self._window or self._read_batch():
             self._add_known(self._window.popleft().values())
 
     def close(self) -> None:
         """Close the manifest, and forget what was not found."""
+        self._next = []
         self._window.clear()
         self._batches.close()
+
+    def _take_next(
+        self, dataset_id: str, files: Sequence[RemoteFile]
+    ) -> list[KnownRow | None] | None:
+        """Take the next rows if they are of these files, in this order; None if not."""
+        if self._window:
+            return None
+        if len(self._next) < len(files):
+            self._next += self._read()
+        rows = self._next[: len(files)]
+        if [row[1] for row in rows] == [file[2] for file in files] and all(
+            row[0] == dataset_id for row in rows
+        ):
+            del self._next[: len(files)]
+            return [*rows]
+        self._spread()
+        return None
+
+    def _spread(self) -> None:
+        """Move the next rows into the window."""
+        if self._next:
+            self._window.append(dict(zip(map(_key_of, self._next), self._next, strict=True)))
+            self._newest_size = len(self._window[-1])
+            self._next = []
 
     def _take(self, keys: Sequence[_Key]) -> list[KnownRow | None]:
         rows: list[KnownRow | None] = [None] * len(keys)
@@ -111,13 +141,16 @@ class LastManifest:
                 number -= 1
 
     def _read_batch(self) -> bool:
+        """Read one more batch into the window; False at the end."""
+        self._next = self._read()
+        has_rows = bool(self._next)
+        self._spread()
+        return has_rows
+
+    def _read(self) -> list[KnownRow]:
+        """Return one more batch, which has rows; none at the end."""
         try:
-            rows = list(next(self._batches))
-        except StopIteration:
-            return False
+            return next((rows for rows in map(list, self._batches) if rows), [])
         except ManifestError as error:
             self.error = error
-            return False
-        self._window.append(dict(zip(map(_key_of, rows), rows, strict=True)))
-        self._newest_size = len(self._window[-1])
-        return True
+            return []
