@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -14,7 +14,7 @@ from roboto_dagster.errors import ConfigurationError, MissingPartitionError
 from roboto_dagster.inputs.dataset_files import DatasetFiles
 from roboto_dagster.inputs.input_types import InputType, input_type
 from roboto_dagster.inputs.topic_tables import MissingTopicError, TopicTables
-from roboto_dagster.inputs.topic_types import TOPIC_LOADERS, wants_topics
+from roboto_dagster.inputs.topic_types import TOPIC_LOADERS, are_needed, wants_topics
 from roboto_dagster.resource_checks import checked_fields, is_variable
 from roboto_dagster.sync.options import checked_destination
 from roboto_dagster.text import count, one_line, some
@@ -115,7 +115,8 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         config = self._config_of(context)
         is_topics = isinstance(config, TopicsAssetConfig)
         wanted = input_type(_annotation(context), TOPIC_LOADERS if is_topics else None)
-        loaded = self._load(context, config)
+        needed = are_needed(wanted, context) if is_topics else None
+        loaded = self._load(context, config, needed)
         if wanted.optional and not loaded.partitions:
             return None
         if wanted.by_key:
@@ -129,7 +130,10 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         raise value
 
     def _load(
-        self, context: dg.InputContext, config: DatasetAssetConfig | TopicsAssetConfig
+        self,
+        context: dg.InputContext,
+        config: DatasetAssetConfig | TopicsAssetConfig,
+        needed: Callable[[str], bool] | None,
     ) -> "_Loaded":
         missing: dict[str, MissingPartitionError] = {}
         partitions: dict[str, Any] = {}
@@ -141,7 +145,7 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
                 return _Loaded({}, ())
             raise
         for key in keys:
-            value = _value_of(config, context.asset_key, key)
+            value = _value_of(config, context.asset_key, key, needed)
             if not isinstance(value, MissingPartitionError):
                 partitions[key] = value
             elif allow_missing:
@@ -221,11 +225,14 @@ class _Loaded:
 
 
 def _value_of(
-    config: DatasetAssetConfig | TopicsAssetConfig, asset_key: dg.AssetKey, key: str
+    config: DatasetAssetConfig | TopicsAssetConfig,
+    asset_key: dg.AssetKey,
+    key: str,
+    needed: Callable[[str], bool] | None,
 ) -> DatasetFiles | TopicTables | MissingPartitionError:
     try:
         if isinstance(config, TopicsAssetConfig):
-            rows = tuple(complete_tables(config, asset_key, key))
+            rows = tuple(complete_tables(config, asset_key, key, needed or (lambda _: True)))
             asset = asset_key.to_user_string()
             return TopicTables(partition_keys=(key,), rows=rows, asset=asset)
         files = tuple(complete_files(config, asset_key, key))

@@ -26,7 +26,7 @@ from roboto_dagster.component.models import (
 from roboto_dagster.component.op import StepFields
 from roboto_dagster.component.scaffolder import RobotoDatasetScaffolder
 from roboto_dagster.component.sources import source_definitions
-from roboto_dagster.component.topics import TopicsFields
+from roboto_dagster.component.topics import TopicsFields, check_distinct
 from roboto_dagster.materialize import asset_result, materialize_assets, materialize_partitions
 from roboto_dagster.multi_asset import AssetDelivery, syncs_of
 from roboto_dagster.naming import derived_name
@@ -196,6 +196,7 @@ class RobotoDatasetComponent(dg.Component, DeliverySettings, StepFields):
             resources=self._own_resources(roboto_key, store_key),
         )
         topics = [each.build(asset, self) for each in self.topics]
+        check_distinct([asset], topics)
         found = dg.Definitions.merge(delivered, *topics) if topics else delivered
         return self._with_failure_sensor(found)
 

@@ -1,5 +1,6 @@
 """The field `topics` of the component: assets that decode its logs into tables, and their checks."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -159,3 +160,25 @@ class TopicsFields(StepFields):
                 f"{self.upstream!r}."
             )
         return found[0]
+
+
+def check_distinct(logs: Sequence[dg.AssetsDefinition], topics: Sequence[dg.Definitions]) -> None:
+    """Raise where two assets of a component have the same key, which Dagster finds only when it is loaded.
+
+    Args:
+        logs: The assets of the logs.
+        topics: What the field `topics` has built.
+
+    Raises:
+        ConfigurationError: There are two.
+    """
+    assets = [*logs, *(each for found in topics for each in found.assets or ())]
+    keys = Counter(
+        key for each in assets if isinstance(each, dg.AssetsDefinition) for key in each.keys
+    )
+    for key, number in keys.items():
+        if number > 1:
+            raise ConfigurationError(
+                f"topics: {number} assets of the component have the key {key.to_user_string()}: give each of `topics` a name "
+                "of its own."
+            )

@@ -7,7 +7,9 @@ import dagster as dg
 
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.inputs.dotted import dotted_columns
+from roboto_dagster.inputs.input_types import InputType
 from roboto_dagster.inputs.topic_tables import TopicData, TopicTables
+from roboto_dagster.topics.topic_filter import TopicFilter
 
 TOPIC = "topic"
 COLUMNS = "columns"
@@ -28,19 +30,43 @@ def wants_topics(annotation: Any, context: dg.InputContext) -> bool:
     return is_named or (context.definition_metadata or {}).get(TOPIC) is not None
 
 
-def _chosen(tables: TopicTables, context: dg.InputContext) -> TopicData:
-    """Return the topics that the metadata of an input names; the only one where it names none."""
+def are_needed(wanted: InputType, context: dg.InputContext) -> Callable[[str], bool]:
+    """Return a function that reports for a topic whether an input needs its tables on disk: others may be lost.
+
+    Args:
+        wanted: Of the input.
+        context: Of the input.
+
+    Raises:
+        ConfigurationError: The topics of the input cannot be read.
+    """
+    given = _patterns(context)
+    if given is None or wanted.loader not in _CHOOSING:
+        return lambda _: True
+    patterns = TopicFilter(topics=given)
+    return lambda topic: topic in given or patterns.includes(topic)
+
+
+def _patterns(context: dg.InputContext) -> Sequence[str] | None:
     given = _plain((context.definition_metadata or {}).get(TOPIC))
     if given is None:
-        return tables.only()
+        return None
     patterns = [given] if isinstance(given, str) else given
     is_list = isinstance(patterns, Sequence) and bool(patterns)
     if not is_list or not all(isinstance(each, str) for each in patterns):
         raise ConfigurationError(
             f"{TOPIC} in the metadata of an AssetIn must be a topic, or a list of patterns, not {given!r}."
         )
-    if isinstance(given, str) and given in tables:
-        return tables[given]
+    return patterns
+
+
+def _chosen(tables: TopicTables, context: dg.InputContext) -> TopicData:
+    """Return the topics that the metadata of an input names; the only one where it names none."""
+    patterns = _patterns(context)
+    if patterns is None:
+        return tables.only()
+    if len(patterns) == 1 and patterns[0] in tables:
+        return tables[patterns[0]]
     return tables.matching(*patterns)
 
 
@@ -91,3 +117,6 @@ TOPIC_LOADERS: Mapping[str, TopicLoader] = {
     "duckdb:DuckDBPyRelation": _loading(TopicData.relation),
 }
 """What is built in; the first is what an input without an annotation gets."""
+
+_CHOOSING = frozenset(list(TOPIC_LOADERS.values())[1:])
+"""What loads the topics that the metadata names: not all tables, and no loader of a user's."""

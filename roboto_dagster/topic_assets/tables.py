@@ -5,7 +5,7 @@ Paths are made of the asset's destination, so that a destination that is mounted
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 
@@ -73,7 +73,10 @@ def recorded_topics(
 
 
 def complete_tables(
-    config: TopicsAssetConfig, asset_key: dg.AssetKey, partition_key: str | None
+    config: TopicsAssetConfig,
+    asset_key: dg.AssetKey,
+    partition_key: str | None,
+    is_wanted: Callable[[str], bool] = lambda _: True,
 ) -> Sequence[RecordedTopic]:
     """Return what one partition has: its tables, all of which are on disk, and what may be missing.
 
@@ -81,6 +84,7 @@ def complete_tables(
         config: The asset's.
         asset_key: The asset's.
         partition_key: The partition, or None where there are none.
+        is_wanted: Returns for a topic whether its tables have to be on disk. Default: all.
 
     Raises:
         MissingPartitionError: The partition was never materialized, or something of it could not be decoded.
@@ -95,7 +99,7 @@ def complete_tables(
             f"{where}: {len(failed)} of its logs and topics could not be decoded by the last run: {_named(failed)}. "
             'Fix what that run\'s failure names, then materialize the partition again; on_failure="skip" loads it without them.'
         )
-    tables = [each for each in rows if each.path is not None]
+    tables = [each for each in rows if each.path is not None and is_wanted(each.topic or "")]
     with LocalTree(config.destination) as tree:
         lost = [each for each in tables if not _is_on_disk(tree, config, each)]
     if lost:

@@ -40,6 +40,14 @@ def test_several_assets_of_topics() -> None:
     assert (parents(found, "tables"), parents(found, "pictures")) == ({"logs"}, {"logs"})
 
 
+@pytest.mark.parametrize("names", [("tables", "tables"), ("tables", "logs"), ("logs", "tables")])
+def test_names_that_are_taken(names: tuple[str, str]) -> None:
+    """Of two entries, or of an entry and the logs: the message names it, when the component is built."""
+    entries = [{"name": name, "destination": f"folder_{at}"} for at, name in enumerate(names)]
+    with pytest.raises(ConfigurationError, match=r"give (each|it)"):
+        definitions(*entries)
+
+
 def test_the_logs_of_one_of_several_assets() -> None:
     """It is chosen by name, and has to be."""
     assets = {"camera": ["*.mcap"], "telemetry": ["*.csv"]}

@@ -154,8 +154,18 @@ def test_a_lost_table_is_named(load: Loader) -> None:
     """It would be missing rows without an error."""
     lost = load.topics.folder / load.topics.keys[0] / "drive.lines" / "%2Fimu.parquet"
     lost.unlink()
-    with pytest.raises(Exception, match=r"1 of 2 tables .*drive.lines /imu"):
+    with pytest.raises(Exception, match=r"1 of 1 table.*drive.lines /imu"):
         load(pl.DataFrame, IMU)
+    with pytest.raises(Exception, match=r"1 of 2 tables .*drive.lines /imu"):
+        load(TopicTables)
+
+
+def test_a_lost_table_of_another_topic(load: Loader) -> None:
+    """It is not needed, and does not keep an asset from what it has asked for."""
+    (load.topics.folder / load.topics.keys[0] / "drive.lines" / "%2Fimu.parquet").unlink()
+    assert len(load(pl.DataFrame, {"topic": "/gps"})) == 4
+    with pytest.raises(Exception, match=r"1 of 2 tables .*drive.lines /imu"):
+        load(TopicTables, {"topic": "/gps"})  # has all of them
 
 
 def test_a_type_of_ones_own(load: Loader) -> None:
