@@ -109,6 +109,11 @@ BeforePublish = Callable[[Receipt, os.stat_result, os.stat_result | None], None]
 replaces, or None.
 """
 
+BeforeRenames = Callable[[], None]
+"""Called after `BeforePublish` and before the rename, by the same thread, once for several files: for what is done for all
+of them at once.
+"""
+
 
 class Transfer:
     """A download under way; `result()` is None once the file is published, complete and verified.

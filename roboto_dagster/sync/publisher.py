@@ -60,7 +60,7 @@ class Publisher:
         status: os.stat_result,
         in_place: os.stat_result | None,
     ) -> None:
-        """Check the place of a file and note its facts.
+        """Check the place of a file and note its facts; `before_renames` has to be called, too.
 
         Args:
             planned: The file; bound by the caller.
@@ -77,6 +77,35 @@ class Publisher:
         self._log.note(planned, receipt, status)
         self._published[planned.seq] = Published(receipt, status.st_size, status.st_mtime_ns)
         self._progress.add_files(1)
+
+    def before_renames(self) -> None:
+        """Write what this thread has noted to the publish log.
+
+        Raises:
+            OSError: It cannot be written; no file that was noted may be renamed.
+        """
+        self._log.write()
+
+    def before_single_publish(
+        self,
+        planned: PlannedFile,
+        receipt: Receipt,
+        status: os.stat_result,
+        in_place: os.stat_result | None,
+    ) -> None:
+        """Do both for one file, for stores that rename each alone.
+
+        Args:
+            planned: The file; bound by the caller.
+            receipt: What is known of it.
+            status: Of the open temporary file.
+            in_place: Of what it replaces; None if there is nothing.
+
+        Raises:
+            OSError: As for both.
+        """
+        self.before_publish(planned, receipt, status, in_place)
+        self.before_renames()
 
     def take(self, seq: int) -> Published | None:
         """Return the facts of a file that has ended, once; None if it was not about to be published."""

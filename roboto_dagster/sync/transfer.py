@@ -211,7 +211,14 @@ class TransferPhase:
         if "before_publish" not in hints:
             return lambda file: store.get(file["source_uri"], file["destination_path"], progress)
         hinted: Any = store
-        destination = self._settings.destination
+        destination, publisher = self._settings.destination, self._publisher
+        if "before_renames" in hints:
+            before_publish, together = (
+                publisher.before_publish,
+                {"before_renames": publisher.before_renames},
+            )
+        else:
+            before_publish, together = publisher.before_single_publish, {}
 
         def get(file: DownloadableFile) -> FutureLike[None]:
             planned = planned_of(file)
@@ -221,7 +228,8 @@ class TransferPhase:
                 progress,
                 size_bytes=planned.remote.size_bytes,
                 within=destination,
-                before_publish=functools.partial(self._publisher.before_publish, planned),
+                before_publish=functools.partial(before_publish, planned),
+                **together,
             )
             return future
 

@@ -1,7 +1,9 @@
 """The publish log: what it records, and that nothing in its place can stop a run."""
 
+import errno
 import os
 import pathlib
+import threading
 import time
 
 import pytest
@@ -52,6 +54,7 @@ def log(manifest: pathlib.Path, tmp_path: pathlib.Path) -> PublishLog:
     log = PublishLog(manifest, tmp_path)
     log.open()
     log.note(PLANNED, RECEIPT, pathlib.Path(__file__).stat())
+    log.write()
     return log
 
 
@@ -59,6 +62,56 @@ def age(folder: pathlib.Path, seconds: float) -> None:
     """Make every file of a folder so old."""
     for path in folder.iterdir():
         os.utime(path, (time.time() - seconds,) * 2)
+
+
+def test_lines_of_several_files_are_written_together(
+    manifest: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One write for all that a thread has noted; each is a line of its own, and none is written twice."""
+    log = PublishLog(manifest, tmp_path)
+    log.open()
+    written: list[bytes] = []
+    write = os.write
+
+    def spy(fd: int, data: bytes) -> int:
+        written.append(data)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", spy)
+    for _ in range(3):
+        log.note(PLANNED, RECEIPT, pathlib.Path(__file__).stat())
+    log.write()
+    log.write()
+    log.close(remove=False)
+    assert [data.count(b"\n") for data in written] == [3]
+    assert len(list(read_publish_logs(manifest, tmp_path))) == 3
+
+
+def test_a_thread_writes_what_it_has_noted_itself(
+    manifest: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """What another thread has noted is that one's to write: it has to know if that fails."""
+    log = PublishLog(manifest, tmp_path)
+    log.open()
+    log.note(PLANNED, RECEIPT, pathlib.Path(__file__).stat())
+    other = threading.Thread(target=log.write)
+    other.start()
+    other.join()
+    assert list(read_publish_logs(manifest, tmp_path)) == []
+    log.write()
+    assert len(list(read_publish_logs(manifest, tmp_path))) == 1
+    log.close(remove=False)
+
+
+def test_a_line_of_which_only_a_part_fits_is_an_error(
+    log: PublishLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fills up takes a part of what it is given: nothing may be renamed that has no line."""
+    log.note(PLANNED, RECEIPT, pathlib.Path(__file__).stat())
+    monkeypatch.setattr(os, "write", lambda _, data: len(data) - 1)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        log.write()
+    log.close(remove=False)
 
 
 def test_a_line_has_the_facts_of_the_temporary_file(

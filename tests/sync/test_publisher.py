@@ -55,7 +55,7 @@ class Lab:
     def publish(self, planned: PlannedFile) -> None:
         """Do what a store does once a file is verified."""
         in_place = self.target.lstat() if os.path.lexists(self.target) else None
-        self.publisher.before_publish(planned, RECEIPT, self.temporary.stat(), in_place)
+        self.publisher.before_single_publish(planned, RECEIPT, self.temporary.stat(), in_place)
         self.temporary.replace(self.target)
 
 
@@ -107,6 +107,14 @@ def test_a_file_that_came_meanwhile_is_not_replaced(lab: Lab, *, was_there: bool
     assert (lab.publisher.take(1), lab.publisher.take_conflict(1)) == (None, True)
     assert lab.publisher.take_conflict(1) is False
     assert list(read_publish_logs(lab.manifest, lab.folder)) == []
+
+
+def test_a_line_is_written_before_renames(lab: Lab) -> None:
+    """Not for each file alone: a store calls it once for those that it renames together."""
+    lab.publisher.before_publish(lab.planned(), RECEIPT, lab.temporary.stat(), None)
+    assert list(read_publish_logs(lab.manifest, lab.folder)) == []
+    lab.publisher.before_renames()
+    assert len(list(read_publish_logs(lab.manifest, lab.folder))) == 1
 
 
 def test_a_file_that_went_meanwhile_is_no_conflict(lab: Lab) -> None:

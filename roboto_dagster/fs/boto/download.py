@@ -54,6 +54,7 @@ class BotoDriver:
 
     Attributes:
         index: 0, since there is one.
+        publishes_together: False: each file is renamed into place as soon as it is verified.
         bytes_in_flight: The budget.
         wake: Has it look for something to send.
     """
@@ -69,6 +70,7 @@ class BotoDriver:
         bandwidth: Bandwidth | None,
     ) -> None:
         self.index = 0
+        self.publishes_together = False
         self.bytes_in_flight = bytes_in_flight
         self._most = connections.most
         self._tenants = Tenants(connections, 0, is_shared=is_shared)

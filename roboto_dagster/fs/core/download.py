@@ -26,7 +26,7 @@ from roboto_dagster.fs.core.progress import progress_report
 from roboto_dagster.fs.core.settings import Verify
 from roboto_dagster.fs.core.validate import ObjectFacts
 from roboto_dagster.fs.credentials import LiveCredentials
-from roboto_dagster.fs.object_store import BeforePublish, OnProgress, Transfer
+from roboto_dagster.fs.object_store import BeforePublish, BeforeRenames, OnProgress, Transfer
 from roboto_dagster.redaction import safe_cause
 from roboto_dagster.types import DownloadableFile
 
@@ -127,6 +127,7 @@ class Download:
         destination: Where the file is published.
         within: A parent of the destination below which no link is followed, or None.
         before_publish: Called just before the file is renamed into place, or None.
+        before_renames: Called between that and the rename, once for several files, or None. Default None.
         expected_size: The size in the file's record, in bytes, or None.
         on_progress: Called with byte counts, or None.
         part_size: How many bytes one range has at most.
@@ -143,13 +144,14 @@ class Download:
         changes: How often it was started again since the object seemed to be replaced.
         mismatched: The checksum of bytes that were not those stored; None while none came.
         most_attempts: The attempts of its most tried request.
-        is_publishing: Whether it is being renamed into place, in a worker.
+        is_publishing: Whether it is being renamed into place, or waits for that.
         is_over: Whether it has ended.
     """
 
     __slots__ = (
         "_restarts",
         "before_publish",
+        "before_renames",
         "bucket",
         "changes",
         "content",
@@ -188,6 +190,7 @@ class Download:
         on_progress: OnProgress | None,
         part_size: int,
         verify: Verify,
+        before_renames: BeforeRenames | None = None,
     ) -> None:
         self.transfer = transfer
         self.source_uri = source_uri
@@ -196,6 +199,7 @@ class Download:
         self.destination = destination
         self.within = within
         self.before_publish = before_publish
+        self.before_renames = before_renames
         self.expected_size = expected_size
         self.content = Content(part_size, progress_report(on_progress, source_uri))
         self.verify: Verify = verify

@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar
 from roboto_dagster.fs.core.checksums import ChecksumMismatchError, verdict, verify_file
 from roboto_dagster.fs.core.download import Download
 from roboto_dagster.fs.core.failure import Failure, local_failure
+from roboto_dagster.fs.core.publishing import PublishQueue, publish
 from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.object_store import Receipt
 
@@ -50,6 +51,10 @@ class Finisher:
         restart: Starts a file again after a wrong checksum.
         fail: Ends a file with a failure.
         published: Takes a file that is in its place.
+        publishes_together: Whether files wait for each other to be renamed into place (`queue`).
+
+    Attributes:
+        queue: The files that wait to be renamed.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class Finisher:
         restart: Callable[[Download, Failure], None],
         fail: Callable[[Download, Failure], None],
         published: Callable[[Download, Receipt], None],
+        publishes_together: bool,
     ) -> None:
         self._in_worker = in_worker
         self._state = state
@@ -67,6 +73,7 @@ class Finisher:
         self._restart = restart
         self._fail = fail
         self._published = published
+        self.queue = PublishQueue(published, fail, together=publishes_together)
 
     def finish(self, download: Download) -> None:
         """End a file whose bytes have all arrived."""
@@ -140,12 +147,7 @@ class Finisher:
 
     def _publish(self, download: Download, verified: str) -> None:
         if not self._is_durable:
-            try:
-                receipt = publish(download, verified, time.monotonic())
-            except Exception as error:  # noqa: BLE001 - a disk, or the caller's `before_publish`
-                self._fail(download, local_failure(download.file, error))
-            else:
-                self._published(download, receipt)
+            self.queue.add(download, verified)
             return
         download.is_publishing = True  # a cancellation comes too late from here on
         self._in_worker(
@@ -163,35 +165,3 @@ class Finisher:
             self._published(download, done.result())
         else:
             self._fail(download, local_failure(download.file, error))
-
-
-def publish(download: Download, verified: str, now: float) -> Receipt:
-    """Rename a file into place.
-
-    Args:
-        download: The file, verified.
-        verified: The verdict on its content.
-        now: The driver's clock, in seconds.
-
-    Returns:
-        What is known of it.
-
-    Raises:
-        OSError: It cannot be published.
-    """
-    partial, facts, started_at = download.content.partial, download.facts, download.started_at
-    if partial is None:
-        raise ValueError("publish before open")
-    receipt = Receipt(
-        size_bytes=download.size or 0,
-        etag=facts.etag,
-        checksum=facts.checksum,
-        verified=verified,
-        attempts=download.attempts,
-        duration_seconds=max(now - started_at, 0.0) if started_at >= 0 else 0.0,
-        request_id=download.request_id,
-    )
-    if download.before_publish is not None:
-        download.before_publish(receipt, *partial.look())
-    partial.publish()
-    return receipt

@@ -57,6 +57,7 @@ class CurlLoop:
 
     Attributes:
         index: The loop's number.
+        publishes_together: True: the files that end in one turn are renamed into place at its end.
         bytes_in_flight: The budget.
         wake: Has it look for something to send.
         call: Has it call a function.
@@ -74,6 +75,7 @@ class CurlLoop:
         bandwidth: Bandwidth | None,
     ) -> None:
         self.index = index
+        self.publishes_together = True
         self.bytes_in_flight = bytes_in_flight
         self._settings = settings
         self._connections = connections
@@ -198,6 +200,7 @@ class CurlLoop:
         for request, failure in self._requests.to_be_ended(now):
             if request.range is not None:  # not aborted with another range of its file
                 self._end_with(request, failure)
+        self._tenants.publish_waiting()
         self._tenants.report_ended()
 
     def _wait(self) -> list[tuple[int, int]]:

@@ -26,7 +26,7 @@ from roboto_dagster.fs.core.store_state import StoreState
 from roboto_dagster.fs.core.throttle import SharedThrottle
 from roboto_dagster.fs.credential_cache import CredentialCache
 from roboto_dagster.fs.engine.tenant import Tenant
-from roboto_dagster.fs.object_store import BeforePublish, OnProgress, Transfer
+from roboto_dagster.fs.object_store import BeforePublish, BeforeRenames, OnProgress, Transfer
 from roboto_dagster.uri import split_s3_uri
 
 _FILES_PER_CONNECTION = 4
@@ -174,6 +174,7 @@ class EngineStore:
         size_bytes: int | None = None,
         within: pathlib.Path | None = None,
         before_publish: BeforePublish | None = None,
+        before_renames: BeforeRenames | None = None,
     ) -> Transfer:
         """Start the download of one file; blocks while enough is queued.
 
@@ -186,6 +187,8 @@ class EngineStore:
             within: A parent of `destination` below which no link is followed. Default None.
             before_publish: Called with the verified file just before it is renamed into place, from
                 a thread of the engine. Default None.
+            before_renames: Called between that and the rename, by the same thread, once for all files with the same
+                function that are renamed then. If it raises, they fail. Default None.
 
         Returns:
             Its future, whose `receipt` is set when it is done.
@@ -206,6 +209,7 @@ class EngineStore:
                 size_bytes=size_bytes,
                 within=within,
                 before_publish=before_publish,
+                before_renames=before_renames,
             )
         self._engine.start()
         self._admission.acquire()
@@ -219,6 +223,7 @@ class EngineStore:
             destination,
             within=within,
             before_publish=before_publish,
+            before_renames=before_renames,
             expected_size=size_bytes,
             on_progress=on_progress,
             part_size=self._settings.part_size_bytes,

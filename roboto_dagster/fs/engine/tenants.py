@@ -93,6 +93,11 @@ class Tenants:
             self._connections.want(self._driver, more=any(map(self.may_start, short)))
         return bool(short)
 
+    def publish_waiting(self) -> None:
+        """Rename the verified files that wait into place."""
+        for tenant in self._all:
+            tenant.coordinator.publish_waiting()
+
     def report_ended(self, *, by_force: bool = False) -> None:
         """Report the files that ended, and let go of the stores that have.
 

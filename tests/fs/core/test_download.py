@@ -11,7 +11,7 @@ from roboto_dagster.disk.temp_file import open_partial
 from roboto_dagster.fs.core.answers import can_continue, shortfall, validate_response
 from roboto_dagster.fs.core.checksums import new_digest
 from roboto_dagster.fs.core.download import UNKNOWN, Download, RangeRequest
-from roboto_dagster.fs.core.finish import publish
+from roboto_dagster.fs.core.publishing import publish
 from roboto_dagster.fs.core.response import Head
 from roboto_dagster.fs.object_store import Transfer
 
