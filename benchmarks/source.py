@@ -14,9 +14,11 @@ records are LocalRoboto's, with ids, paths and sizes put in.
 
 import base64
 import dataclasses
+import errno
 import json
 import os
 import pathlib
+import shutil
 import urllib.request
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -83,7 +85,7 @@ class Source:
                 continue
             if not target.parent.exists():
                 target.parent.mkdir()
-            target.hardlink_to(first)
+            first = _link(target, first)
         self._write_lists(shape)
         self.add_dataset(shape.dataset_id, shape, list(shape.paths()))
 
@@ -171,6 +173,18 @@ def _write_content(path: pathlib.Path, size_bytes: int) -> str:
             checksum = checksums.crc64nvme(chunk, checksum)
             left -= len(chunk)
     return base64.b64encode(checksum.to_bytes(8, "big")).decode()
+
+
+def _link(target: pathlib.Path, first: pathlib.Path) -> pathlib.Path:
+    """Makes a link to a file, or a copy where it has as many as the filesystem allows; returns what to link to next."""
+    try:
+        target.hardlink_to(first)
+    except OSError as error:
+        if error.errno != errno.EMLINK:
+            raise
+        shutil.copy2(first, target)  # with its time, of which nginx makes the ETag
+        return target
+    return first
 
 
 def _pages(paths: Sequence[str], length: int) -> Iterator[tuple[str, Sequence[str], str]]:

@@ -1,6 +1,7 @@
 """The harness of the growth curves: what it measures, counts and keeps."""
 
 import dataclasses
+import errno
 import os
 import pathlib
 
@@ -12,6 +13,8 @@ from benchmarks.scaling.cases import OURS, SDK, Case, cases_of, groups_of
 from benchmarks.scaling.records import Record, Records
 from benchmarks.scaling.report import write_report
 from benchmarks.scaling.traffic import Traffic, TrafficLog
+from benchmarks.shapes import Shape
+from benchmarks.source import Source
 
 
 def record(
@@ -155,3 +158,23 @@ def test_the_cpu_time_of_a_process_that_is_gone_is_none() -> None:
     """That of one that runs is what the system reports."""
     assert cpu_seconds([os.getpid()]) > 0
     assert cpu_seconds([2**22 + 1]) == 0  # above the system's largest
+
+
+def test_objects_are_copied_where_a_file_has_too_many_links(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some filesystems allow 65,000."""
+    link = pathlib.Path.hardlink_to
+
+    def limited(target: pathlib.Path, first: pathlib.Path) -> None:
+        if first.stat().st_nlink == 2:
+            raise OSError(errno.EMLINK, "Too many links")
+        link(target, first)
+
+    monkeypatch.setattr(pathlib.Path, "hardlink_to", limited)
+    source = Source(tmp_path / "source")
+    source.add_shape(Shape(name="few", files=5, size_bytes=10))
+    objects = sorted(source.objects.glob("bench/few/**/*.bin"))
+    assert len({path.read_bytes() for path in objects}) == 1
+    assert len({path.stat().st_ino for path in objects}) == 3
+    assert len({int(path.stat().st_mtime) for path in objects}) == 1
