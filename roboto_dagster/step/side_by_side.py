@@ -1,4 +1,4 @@
-"""Work on many keys in a few threads; the results come in the order of the keys.
+"""Work on many keys in a few threads; the results come in the order of the keys, as long as none takes very long.
 
 ```
 keys ─► short queue ─► at most `limit` threads ─► results, each kept until it is its turn ─► one consumer
@@ -6,6 +6,9 @@ keys ─► short queue ─► at most `limit` threads ─► results, each kept
              ├── refilled, unless enough results wait for the consumer: threads may not outrun it, or memory
              │   would grow with the number of keys
              └── refilled in any case while the consumer waits for a key that takes long: it holds no other back
+
+a key for which the consumer has waited `patience_seconds`: the results behind it come before it, or the kill of a run that
+hangs at one key would cost the records of all others
 
 an interrupt, or an error of the work: the queue is cancelled, what runs is asked to stop and waited for;
 `finished` has what was complete by then
@@ -18,6 +21,7 @@ the only one that a signal interrupts.
 import collections
 import concurrent.futures
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -41,6 +45,7 @@ class SideBySide(Generic[Key, Result]):
         on_cancel: Asks what runs to stop.
         on_idle: Called while the next result is waited for, every `idle_seconds` or more often. Default: nothing.
         idle_seconds: How long to wait between two calls of it, at most. Default 0.5.
+        patience_seconds: How long the results of others wait for that of one key. Default 10.
     """
 
     def __init__(
@@ -52,12 +57,15 @@ class SideBySide(Generic[Key, Result]):
         on_cancel: Callable[[], None],
         on_idle: Callable[[], None] = lambda: None,
         idle_seconds: float = 0.5,
+        patience_seconds: float = 10.0,
     ) -> None:
         self._work = work
         self._keys = iter(keys)
         self._on_cancel = on_cancel
         self._on_idle = on_idle
         self._idle_seconds = idle_seconds
+        self._patience_seconds = patience_seconds
+        self._late: set[concurrent.futures.Future[Result]] = set()
         threads = max(1, min(limit, len(keys)))
         self._pool = concurrent.futures.ThreadPoolExecutor(threads, "roboto-partition")
         self._max_unfinished = 2 * threads  # one more for each thread, while the consumer is busy
@@ -84,8 +92,8 @@ class SideBySide(Generic[Key, Result]):
     def __iter__(self) -> Iterator[tuple[Key, Result]]:
         self._refill()
         while self._pending:
+            self._bring_to_front()
             key, future = self._pending[0]
-            self._wait_for(future)
             yield key, future.result()
             del future  # and with it the result
             self._pending.popleft()  # not before: the consumer may have been interrupted
@@ -100,20 +108,43 @@ class SideBySide(Generic[Key, Result]):
             if future.done() and not future.cancelled() and future.exception() is None:
                 yield key, future.result()
 
-    def _wait_for(self, future: "concurrent.futures.Future[Result]") -> None:
-        while not future.done():
+    def _bring_to_front(self) -> None:
+        """Wait for the next result, and put it first: that of the first key, but for those that are late."""
+        waited_for, until = None, 0.0
+        while True:
+            number, future = self._in_turn()
+            if future is not None and future.done():
+                break
+            if future is not waited_for:
+                waited_for, until = future, time.monotonic() + self._patience_seconds
+            if future is not None and time.monotonic() >= until:
+                self._late.add(future)
+                continue
             concurrent.futures.wait(
                 self._unfinished, self._idle_seconds, concurrent.futures.FIRST_COMPLETED
             )
             self._refill()
             self._on_idle()
+        self._late.discard(future)
+        pending = self._pending[number]
+        del self._pending[number]
+        self._pending.appendleft(pending)
+
+    def _in_turn(self) -> "tuple[int, concurrent.futures.Future[Result] | None]":
+        """Return the first key that has a result or is not late: its number, and None where all are late."""
+        for number, (_, future) in enumerate(self._pending):
+            if future.done() or future not in self._late:
+                return number, future
+        return 0, None
 
     def _refill(self) -> None:
         """Give the threads work, unless the consumer has enough to do."""
         self._unfinished = {each for each in self._unfinished if not each.done()}
         waiting = len(self._pending) - len(self._unfinished)
-        if waiting >= MAX_WAITING and self._pending[0][1].done():
-            return
+        if waiting >= MAX_WAITING:
+            _, following = self._in_turn()
+            if following is not None and following.done():
+                return
         for key in itertools.islice(self._keys, self._max_unfinished - len(self._unfinished)):
             future = self._pool.submit(self._work, key)
             self._unfinished.add(future)

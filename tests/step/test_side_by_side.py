@@ -1,5 +1,6 @@
 """Work on many keys in threads: order, errors, interrupts."""
 
+import contextlib
 import threading
 
 import pytest
@@ -29,6 +30,52 @@ def test_results_come_in_the_order_of_the_keys() -> None:
 
     with SideBySide(range(10), work, 3, on_cancel=nothing) as results:
         assert list(results) == [(key, key * key) for key in range(10)]
+
+
+def test_a_key_that_hangs_keeps_back_no_result() -> None:
+    """Once it was waited for long enough, the results behind it come; its own as soon as it is there."""
+    others_taken = threading.Event()
+
+    def work(key: int) -> int:
+        if key == 3:
+            assert others_taken.wait(PATIENCE_SECONDS)
+        return key
+
+    taken = []
+    with SideBySide(
+        range(200), work, 3, on_cancel=nothing, idle_seconds=0.01, patience_seconds=0.05
+    ) as results:
+        for key, result in results:
+            assert key == result
+            taken.append(key)
+            if len(taken) == 150:
+                others_taken.set()
+    assert sorted(taken) == list(range(200))
+    assert 3 not in taken[:150]
+
+
+def test_what_is_complete_behind_a_key_that_hangs_can_be_had() -> None:
+    """An interrupt finds the result that was being recorded, and those behind it, but not the one that hangs."""
+    cancelled = threading.Event()
+
+    def work(key: int) -> int:
+        if key == 0:
+            assert cancelled.wait(PATIENCE_SECONDS)
+            raise ValueError(key)
+        return key
+
+    results = SideBySide(
+        range(20), work, 2, on_cancel=cancelled.set, idle_seconds=0.01, patience_seconds=0.05
+    )
+    taken = []
+    with contextlib.suppress(KeyboardInterrupt), results:
+        for key, _ in results:
+            taken.append(key)
+            if len(taken) == 5:
+                raise KeyboardInterrupt
+    left = [key for key, _ in results.finished()]
+    assert left[0] == taken[-1]
+    assert 0 not in {*taken, *left}
 
 
 def test_no_more_threads_than_the_limit_work_at_once() -> None:
