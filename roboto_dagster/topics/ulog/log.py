@@ -8,6 +8,7 @@ header ─► definitions ─► first part ─► time base ─► all parts: r
 ```
 """
 
+import dataclasses
 import itertools
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,7 @@ from roboto_dagster.topics.ulog.events import (
     EventTable,
     parameters_of,
 )
+from roboto_dagster.topics.ulog.information import information_text
 from roboto_dagster.topics.ulog.parser import UlogStream
 from roboto_dagster.topics.ulog.subscriptions import UlogRows
 from roboto_dagster.topics.ulog.table import TopicTable, UlogTable
@@ -88,6 +90,8 @@ class _Log:
         self._parts = stream.parts()
         self._first = next(self._parts)  # its stamps are needed for the time base
         self._time_base = time_base_of(stream, path)
+        information = information_text(stream.msg_info_dict)
+        self._metadata = {"information": information} if information else {}
         self._topics = topics
         self._tables: dict[str, UlogTable] = {}
         self._failed: set[str] = set()
@@ -109,7 +113,8 @@ class _Log:
         if topic in self._failed:
             return
         try:
-            yield make()
+            batch = make()
+            yield dataclasses.replace(batch, metadata={**batch.metadata, **self._metadata})
         except UndecodableError as error:
             yield self._failure(topic, error.code, error.reason)
 

@@ -3,6 +3,8 @@
 import contextlib
 import datetime as dt
 import io
+import json
+import math
 import pathlib
 import struct
 import sys
@@ -538,3 +540,18 @@ def test_a_size_in_the_definitions_that_leads_beyond_the_end(tmp_path: pathlib.P
     log = gyro_log(3)
     struct.pack_into("<H", log.data, 16 + 3 + 40, 0xFFFF)
     assert read(log, tmp_path).codes == [(None, "TRUNCATED")]
+
+
+def test_what_a_log_states_about_itself(tmp_path: pathlib.Path) -> None:
+    """It is metadata of all tables, as JSON, so that the firmware and the vehicle of a table are known."""
+    log = gyro_log()
+    log.information("char[3]", "sys_name", b"PX4")
+    log.information("uint32_t", "ver_sw_release", struct.pack("<I", 17))
+    log.information("float", "scale", struct.pack("<f", math.nan))  # JSON has no such number
+    log.information("char[900]", "long", b"x" * 900)
+    log.parameter("int32_t", "A", 1)
+    decoded = read(log, tmp_path)
+    for topic in ("gyro", "parameters"):
+        found = json.loads(decoded.metadata(topic)["information"])
+        assert found == {"sys_name": "PX4", "ver_sw_release": 17, "long": "x" * 200}
+    assert "information" not in read(gyro_log(), tmp_path).metadata("gyro")
