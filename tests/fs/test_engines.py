@@ -1,6 +1,7 @@
 """What both engines do with stores that answer oddly, or with malice; each answer is scripted."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import threading
@@ -618,3 +619,42 @@ def opened(server: ScriptedServer, engine: str, provider: Any = credentials) -> 
     return StoreRegistry.get_store_for_uri(
         "s3://bucket/key", provider, engine=engine, endpoint_url=server.url, retry=AT_ONCE
     )
+
+
+# What a caller does before files are renamed
+
+
+@pytest.mark.parametrize("durability", ["none", "file"])
+@pytest.mark.parametrize("is_possible", [True, False])
+def test_nothing_is_renamed_without_what_precedes_renames(
+    serve: Serve, engine: str, tmp_path: pathlib.Path, durability: str, *, is_possible: bool
+) -> None:
+    """After each file was asked about: if it raises, the file fails, and nothing is left behind."""
+    events: list[str] = []
+
+    def before_renames() -> None:
+        events.append(f"renames, file there: {(tmp_path / 'file').exists()}")
+        if not is_possible:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    server = serve(StoredObject(data=SMALL).answer)
+    store: Any = StoreRegistry.get_store_for_uri(
+        "s3://bucket/key",
+        credentials,
+        engine=engine,
+        endpoint_url=server.url,
+        durability=durability,
+    )
+    with store:
+        transfer = store.get(
+            "s3://bucket/key",
+            tmp_path / "file",
+            before_publish=lambda *_: events.append("publish"),
+            before_renames=before_renames,
+        )
+    assert events == ["publish", "renames, file there: False"]
+    if is_possible:
+        assert arrived(tmp_path) == SMALL
+    else:
+        assert failure_of(transfer).code == "NO_SPACE"
+        assert list(tmp_path.iterdir()) == []

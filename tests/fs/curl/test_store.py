@@ -330,6 +330,38 @@ def test_a_fault_in_one_file_leaves_the_others_alone(
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+def test_files_that_end_together_are_renamed_together(
+    make_store: MakeStore, put: Put, local: LocalRoboto, tmp_path: pathlib.Path
+) -> None:
+    """What precedes renames is done before each, but once for several; and never for a file not asked about before."""
+    uri = put("a", b"data")
+    asked: list[int] = []
+    renamed_at_call: list[int] = []
+    go_on = threading.Event()
+    local.faults.add(faults.call(lambda: go_on.wait(30)), service="s3")
+
+    def before_renames() -> None:
+        renamed_at_call.append(sum(not each.name.startswith(".") for each in tmp_path.iterdir()))
+        assert renamed_at_call[-1] < len(asked)
+
+    with make_store() as store:
+        transfers = [
+            store.get(
+                uri,
+                tmp_path / str(number),
+                before_publish=lambda *_, number=number: asked.append(number),
+                before_renames=before_renames,
+            )
+            for number in range(50)
+        ]
+        go_on.set()
+        for transfer in transfers:
+            transfer.result()
+    assert sorted(asked) == list(range(50))
+    assert renamed_at_call[0] == 0
+    assert len(renamed_at_call) <= 50
+
+
 def test_many_files_wait_their_turn(
     make_store: MakeStore, put: Put, local: LocalRoboto, tmp_path: pathlib.Path
 ) -> None:
