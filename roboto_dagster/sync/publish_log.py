@@ -1,8 +1,11 @@
 """The publish log: what a running sync has published so far, so that a killed run costs the next one nothing.
 
 ```
-<destination>/.roboto/<asset key>/.<partition key>@<random>.publish-log     one per run, beside the manifest
+<destination>/.roboto/<asset key>/.publish-logs/.<partition key>@<random>.publish-log     one per run
 ```
+
+They have a folder of their own, which is there as long as there are any: to look for them among the manifests of ten
+thousand partitions would take as long as the rest of a partition that has not changed.
 
 A line is written just before a file's publishing rename, together with those of files that are renamed with it. It is a
 fact only if the file at the destination has that very size and modification time: a kill between line and rename leaves a
@@ -45,8 +48,14 @@ _FLAGS = (
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_CLOEXEC", 0)
 )
+LOGS_FOLDER = ".publish-logs"
+"""The name of the folder of the logs, in that of the manifests."""
+
 _SUFFIX = ".publish-log"
-_OLD_SUFFIX = ".journal"  # of releases before 0.2, one for all runs
+_OLD_SUFFIX = ".journal"  # of releases before 0.2, one for all runs, beside the manifest
+_MAKE_ATTEMPTS = (
+    10  # the folder goes with the last log in it, which may be between opening it and making one
+)
 _MAX_LINE_BYTES = 64 * 1024
 
 
@@ -75,17 +84,19 @@ class PublishLog:
         Raises:
             ManifestError: It cannot be made.
         """
+        folder = self._manifest.parent / LOGS_FOLDER
         try:
-            with Folder.open(self._manifest.parent, self._within) as folder:
-                self._found = frozenset(
-                    _logs_of(folder, self._manifest) if found is None else found
-                )
-                self._fd = os.open(folder.name_of(self._name), _FLAGS, 0o666, dir_fd=folder.fd)
+            self._found = frozenset(self._find() if found is None else found)
+            self._fd = _make_log(folder, self._within, self._name)
         except OSError as error:
             raise ManifestError(
-                f"The publish log {self._manifest.parent / self._name} cannot be written: {error.strerror or error}. "
+                f"The publish log {folder / self._name} cannot be written: {error.strerror or error}. "
                 "Nothing was fetched. Make room or correct the permissions, then run it again."
             ) from error
+
+    def _find(self) -> Iterator[str]:
+        for folder in _folders_of_logs(self._manifest, self._within):
+            yield from _logs_of(folder, self._manifest)
 
     def note(self, planned: PlannedFile, receipt: Receipt, status: os.stat_result) -> None:
         """Note that a file is about to be published; `write` has to be called before it is, by the same thread.
@@ -144,12 +155,14 @@ class PublishLog:
                 self._remove_logs()
 
     def _remove_logs(self) -> None:
-        with Folder.open(self._manifest.parent, self._within, create=False) as folder:
-            os.unlink(folder.name_of(self._name), dir_fd=folder.fd)
+        for folder in _folders_of_logs(self._manifest, self._within):
+            folder.remove(self._name)
             for name in self._found:
-                with contextlib.suppress(FileNotFoundError):  # another run was quicker
+                with contextlib.suppress(FileNotFoundError):  # in the other folder, or gone
                     if _is_abandoned(folder, name):
-                        os.unlink(folder.name_of(name), dir_fd=folder.fd)
+                        folder.remove(name)
+        with Folder.open(self._manifest.parent, self._within, create=False) as folder:
+            folder.remove_folder(LOGS_FOLDER)  # fails while there is another log in it
 
 
 class _Noted(threading.local):
@@ -181,7 +194,7 @@ def read_publish_logs(
             on_found(name)
             yield name
 
-    return _read(manifest.parent, within, logs, on_unreadable)
+    return _read(_folders_of_logs(manifest, within), logs, on_unreadable)
 
 
 def read_folder_logs(folder: pathlib.Path, within: pathlib.Path) -> Iterator[KnownRow]:
@@ -191,26 +204,51 @@ def read_folder_logs(folder: pathlib.Path, within: pathlib.Path) -> Iterator[Kno
         folder: The folder of the asset's manifests.
         within: A parent of it below which no link is followed.
     """
-    return _read(folder, within, _all_logs, None)
+    return _read(_open_folders([folder / LOGS_FOLDER, folder], within), _all_logs, None)
+
+
+def _make_log(path: pathlib.Path, within: pathlib.Path, name: str) -> int:
+    """Make a log in the folder of the logs, which another run that ends may remove meanwhile."""
+    for _ in range(_MAKE_ATTEMPTS - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return _make_file(path, within, name)
+    return _make_file(path, within, name)
+
+
+def _make_file(path: pathlib.Path, within: pathlib.Path, name: str) -> int:
+    with Folder.open(path, within) as folder:
+        return os.open(folder.name_of(name), _FLAGS, 0o666, dir_fd=folder.fd)
+
+
+def _folders_of_logs(manifest: pathlib.Path, within: pathlib.Path) -> Iterator[Folder]:
+    """Yield the folders where logs of a partition may be, open, one after the other."""
+    old = manifest.with_name(f".{manifest.stem}{_OLD_SUFFIX}")
+    parents = [manifest.parent] if os.path.lexists(old) else []
+    return _open_folders([manifest.parent / LOGS_FOLDER, *parents], within)
+
+
+def _open_folders(paths: Iterable[pathlib.Path], within: pathlib.Path) -> Iterator[Folder]:
+    for path in paths:
+        try:
+            folder = Folder.open(path, within, create=False)
+        except OSError:
+            continue
+        with folder:
+            yield folder
 
 
 def _read(
-    path: pathlib.Path,
-    within: pathlib.Path,
+    folders: Iterable[Folder],
     logs: Callable[[Folder], Iterable[str]],
     on_unreadable: Callable[[pathlib.Path, OSError], None] | None,
 ) -> Iterator[KnownRow]:
-    try:
-        folder = Folder.open(path, within, create=False)
-    except OSError:
-        return
-    with folder:
+    for folder in folders:
         for name in logs(folder):
             try:
                 file = os.fdopen(open_in(folder, name, os.O_RDONLY), "rb")
             except OSError as error:
                 if on_unreadable is not None:
-                    on_unreadable(path / name, error)
+                    on_unreadable(folder.path / name, error)
                 continue
             with file:
                 yield from _rows(file)
@@ -222,14 +260,16 @@ def _all_logs(folder: Folder) -> list[str]:
 
 def _logs_of(folder: Folder, manifest: pathlib.Path) -> list[str]:
     """Return the names of a partition's logs: its file name has no @, see `manifest.file_name`."""
-    # Among the manifests of ten thousand partitions: a test of each name has to be quick.
     start, old = f".{manifest.stem}@", f".{manifest.stem}{_OLD_SUFFIX}"
     own = [each for each in _names(folder) if each.startswith(start) or each == old]
     return sorted(each for each in own if each.endswith((_SUFFIX, _OLD_SUFFIX)))
 
 
 def _names(folder: Folder) -> list[str]:
-    return os.listdir(folder.path if folder.fd is None else folder.fd)  # noqa: PTH208 - names alone
+    try:
+        return os.listdir(folder.path if folder.fd is None else folder.fd)  # noqa: PTH208 - names alone
+    except FileNotFoundError:  # removed meanwhile, with the last log in it
+        return []
 
 
 def _is_abandoned(folder: Folder, name: str) -> bool:

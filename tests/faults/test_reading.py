@@ -183,12 +183,13 @@ def test_a_run_that_was_killed(readers: Readers, local: LocalRoboto) -> None:
     def keep_state(_: Any, answer: Any) -> Any:
         published = readers.folder / first / "a.csv"
         wait_until(lambda: published.stat().st_size == 6)
-        state.update({path: path.read_bytes() for path in manifest.parent.glob(".*.publish-log")})
+        state.update({path: path.read_bytes() for path in manifest.parent.rglob(".*.publish-log")})
         return answer
 
     local.faults.add(Fault(name="kill", after=keep_state), service="s3", key=f"*/{first}/b.csv")
     readers.sync()
     for path, data in {**state, manifest: before}.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
     wrong = readers.check()
     assert (wrong["files_on_disk"], wrong["checksums"]) == (set(), set())

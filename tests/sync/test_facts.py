@@ -11,6 +11,7 @@ import pytest
 
 from roboto_dagster.errors import ManifestError
 from roboto_dagster.sync.manifest import manifest_path, read_manifest
+from roboto_dagster.sync.publish_log import LOGS_FOLDER
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.testing import LocalRoboto, faults
 from roboto_dagster.testing.faults import Fault
@@ -65,7 +66,8 @@ def test_a_damaged_manifest_is_set_aside(syncer: "Syncer", dataset_id: str, harm
 def test_a_damaged_publish_log_stops_nobody(syncer: "Syncer", dataset_id: str, harm: Harm) -> None:
     """It only costs what it knew."""
     syncer(dataset_id)
-    log = syncer.manifest.with_name(".key@0.publish-log")
+    log = syncer.manifest.with_name(LOGS_FOLDER) / ".key@0.publish-log"
+    log.parent.mkdir()
     log.write_bytes(b"[]\n")
     harm(log)
     report = syncer(dataset_id)

@@ -1,10 +1,12 @@
 """The publish log: what it records, and that nothing in its place can stop a run."""
 
+import concurrent.futures
 import errno
 import os
 import pathlib
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from roboto_dagster.sync.inventory import PlannedFile
 from roboto_dagster.sync.manifest import manifest_path
 from roboto_dagster.sync.publish_log import (
     ABANDONED_AGE_SECONDS,
+    LOGS_FOLDER,
     PublishLog,
     read_folder_logs,
     read_publish_logs,
@@ -56,6 +59,14 @@ def log(manifest: pathlib.Path, tmp_path: pathlib.Path) -> PublishLog:
     log.note(PLANNED, RECEIPT, pathlib.Path(__file__).stat())
     log.write()
     return log
+
+
+@pytest.fixture
+def folder(manifest: pathlib.Path) -> pathlib.Path:
+    """The folder of the logs."""
+    folder = manifest.parent / LOGS_FOLDER
+    folder.mkdir(parents=True)
+    return folder
 
 
 def age(folder: pathlib.Path, seconds: float) -> None:
@@ -133,7 +144,8 @@ def test_a_complete_run_removes_its_log_alone(
     other = PublishLog(manifest, tmp_path)
     other.open()
     log.close(remove=True)
-    assert [path.name for path in manifest.parent.iterdir()] == [other._name]  # noqa: SLF001 - the one that has to stay
+    (left,) = (manifest.parent / LOGS_FOLDER).iterdir()
+    assert left.name == other._name  # noqa: SLF001 - the one that has to stay
     other.close(remove=True)
     assert list(manifest.parent.iterdir()) == []
 
@@ -142,7 +154,7 @@ def test_the_log_of_a_killed_run_goes_once_it_is_old(
     log: PublishLog, manifest: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     """A complete run has read its records; without a heartbeat for long it belongs to nobody."""
-    age(manifest.parent, ABANDONED_AGE_SECONDS + 1)
+    age(manifest.parent / LOGS_FOLDER, ABANDONED_AGE_SECONDS + 1)
     other = PublishLog(manifest, tmp_path)
     other.open()
     other.close(remove=True)
@@ -154,13 +166,13 @@ def test_a_heartbeat_keeps_a_log(
     log: PublishLog, manifest: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     """A run that waits for one big file publishes nothing for long, and is alive."""
-    age(manifest.parent, ABANDONED_AGE_SECONDS + 1)
+    age(manifest.parent / LOGS_FOLDER, ABANDONED_AGE_SECONDS + 1)
     log.beat()
     other = PublishLog(manifest, tmp_path)
     other.open()
     other.close(remove=True)
     log.close(remove=False)
-    assert len(list(manifest.parent.iterdir())) == 1
+    assert len(list((manifest.parent / LOGS_FOLDER).iterdir())) == 1
 
 
 def test_logs_of_other_partitions_are_not_read(
@@ -191,20 +203,20 @@ def test_logs_of_other_partitions_are_not_read(
     ids=lambda content: repr(content[:30]),
 )
 def test_lines_that_are_none_of_ours_are_left_out(
-    manifest: pathlib.Path, tmp_path: pathlib.Path, content: bytes
+    manifest: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path, content: bytes
 ) -> None:
     """What a kill has torn, or somebody has put there, is no fact; the lines after it are."""
-    manifest.parent.mkdir(parents=True)
     good = b'\n["ds_1","a","f",1,1,1,"u","e","c","v",1]\n'
-    manifest.with_name(".key@0.publish-log").write_bytes(content + good)
+    (folder / ".key@0.publish-log").write_bytes(content + good)
     assert [row.path for row in read_publish_logs(manifest, tmp_path)] == ["ds_1/a"]
 
 
-def test_what_cannot_be_opened_is_reported(manifest: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_what_cannot_be_opened_is_reported(
+    manifest: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
     """A FIFO would hang whoever opened it, a link may lead anywhere."""
-    manifest.parent.mkdir(parents=True)
-    os.mkfifo(manifest.with_name(".key@0.publish-log"))
-    manifest.with_name(".key@1.publish-log").symlink_to("/dev/zero")
+    os.mkfifo(folder / ".key@0.publish-log")
+    (folder / ".key@1.publish-log").symlink_to("/dev/zero")
     found: list[str] = []
     rows = list(read_publish_logs(manifest, tmp_path, lambda path, _: found.append(path.name)))
     assert (rows, found) == ([], [".key@0.publish-log", ".key@1.publish-log"])
@@ -218,6 +230,62 @@ def test_a_log_of_an_earlier_release_is_read(
     line = b'["ds_1","a","f",1,1,1,"u","e","c","v",1]\n'
     manifest.with_name(".key.journal").write_bytes(line)
     assert len(list(read_publish_logs(manifest, tmp_path))) == 1
+
+
+def test_the_log_of_an_earlier_release_goes_once_it_is_old(
+    manifest: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """A complete run has read its records."""
+    manifest.parent.mkdir(parents=True)
+    manifest.with_name(".key.journal").write_bytes(b"")
+    age(manifest.parent, ABANDONED_AGE_SECONDS + 1)
+    log = PublishLog(manifest, tmp_path)
+    log.open()
+    log.close(remove=True)
+    assert list(manifest.parent.iterdir()) == []
+
+
+def test_the_manifests_of_other_partitions_are_not_listed(
+    manifest: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partition costs the same beside ten thousand others."""
+    manifest.parent.mkdir(parents=True)
+    for number in range(100):
+        manifest.with_name(f"{number}.parquet").write_bytes(b"")
+    listed: list[str] = []
+    listdir = os.listdir
+
+    def counting(place: Any) -> list[str]:
+        names = listdir(place)
+        listed.extend(names)
+        return names
+
+    monkeypatch.setattr(os, "listdir", counting)
+    log = PublishLog(manifest, tmp_path)
+    log.open()
+    log.note(PLANNED, RECEIPT, pathlib.Path(__file__).stat())
+    log.write()
+    assert len(list(read_publish_logs(manifest, tmp_path))) == 1
+    log.close(remove=True)
+    assert len(listed) == 1
+
+
+def test_logs_are_made_while_others_end(manifest: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The last log takes the folder along, which others are about to use."""
+
+    def open_and_close(number: int) -> None:
+        own = manifest.with_name(f"key{number}.parquet")
+        for _ in range(50):
+            log = PublishLog(own, tmp_path)
+            log.open()
+            log.note(PLANNED, RECEIPT, pathlib.Path(__file__).stat())
+            log.write()
+            assert len(list(read_publish_logs(own, tmp_path))) == 1
+            log.close(remove=True)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(open_and_close, range(4)))
+    assert list(manifest.parent.iterdir()) == []
 
 
 def test_a_log_that_cannot_be_made_is_named(manifest: pathlib.Path, tmp_path: pathlib.Path) -> None:

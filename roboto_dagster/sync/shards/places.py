@@ -2,7 +2,8 @@
 
 ```
 <destination>/.roboto/.shards/<asset key>/<partition key>/<run id>/plan.parquet
-                                                                  /shard-00001.parquet   and its publish logs
+                                                                  /shard-00001.parquet
+                                                                  /.publish-logs/…
 ```
 
 The names start with a dot, so that the folder of an asset's manifests still reads as one dataset.
@@ -14,6 +15,7 @@ import time
 
 from roboto_dagster.disk.folder import Folder
 from roboto_dagster.sync.manifest import file_name
+from roboto_dagster.sync.publish_log import LOGS_FOLDER
 
 _SHARDS = ".shards"
 _UNUSED_AGE_SECONDS = 24 * 3600.0  # another run of the partition may be at work in its own folder
@@ -98,14 +100,16 @@ def remove_run(
         names = sorted(each.name for each in parent.iterdir())
         for name in names:
             if name == folder.name or _is_unused(parent / name, now):
-                _remove_folder(parent / name, within)
+                for path in (parent / name / LOGS_FOLDER, parent / name):
+                    _remove_folder(path, within)
     for path in (parent, parent.parent, parent.parent.parent):
         with contextlib.suppress(OSError), _opened(path.parent, within) as above:
             above.remove_folder(path.name)
 
 
 def _is_unused(folder: pathlib.Path, now: float) -> bool:
-    times = [each.lstat().st_mtime for each in (folder, *folder.iterdir())]
+    logs = (folder / LOGS_FOLDER).glob("*")  # touched while a run is alive
+    times = [each.lstat().st_mtime for each in (folder, *folder.iterdir(), *logs)]
     return max(times) < now - _UNUSED_AGE_SECONDS
 
 
