@@ -129,8 +129,8 @@ class PublishLog:
             OSError: It cannot be written.
         """
         rows, self._noted.rows = self._noted.rows, []
-        to_json = _json()
-        data = b"".join([to_json(row) + b"\n" for row in rows])
+        to_json = _json()  # which takes twice as long for a named tuple
+        data = b"".join([to_json(tuple(row)) + b"\n" for row in rows])
         # One write of complete lines, so that threads do not tear each other's lines.
         if data and os.write(self._fd, data) < len(data):  # a disk that fills up takes a part of it
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._name)
