@@ -12,8 +12,8 @@ MAX_CHUNK_BYTES = 256 * 1024 * 1024
 _HEAD = struct.Struct("<QQQII")
 
 
-def chunk_records(record: bytes) -> bytes:
-    """Return the records in a chunk, its CRC checked.
+def chunk_records(record: bytes) -> bytes | memoryview:
+    """Return the records in a chunk, its CRC checked; those of one that is not compressed are not copied.
 
     Args:
         record: The body of a record of type Chunk.
@@ -47,7 +47,7 @@ def chunk_records(record: bytes) -> bytes:
     return records
 
 
-def _unpacked(compression: str, data: memoryview, size: int) -> bytes:
+def _unpacked(compression: str, data: memoryview, size: int) -> bytes | memoryview:
     unpack = _UNPACK.get(compression)
     if unpack is None:
         raise UndecodableError(
@@ -92,8 +92,12 @@ def _lz4(data: memoryview, size: int) -> bytes:
     return unpacked
 
 
-def _stored(data: memoryview, _size: int) -> bytes:
-    return bytes(data)
+def _stored(data: memoryview, _size: int) -> memoryview:
+    return data
 
 
-_UNPACK: dict[str, Callable[[memoryview, int], bytes]] = {"": _stored, "zstd": _zstd, "lz4": _lz4}
+_UNPACK: dict[str, Callable[[memoryview, int], bytes | memoryview]] = {
+    "": _stored,
+    "zstd": _zstd,
+    "lz4": _lz4,
+}

@@ -86,7 +86,7 @@ class McapLog:
                     self._read_statistics(held.pop())
         self._check_counts()
 
-    def _records(self, records: bytes, includes: Includes) -> Iterator[MessageTuple]:
+    def _records(self, records: bytes | memoryview, includes: Includes) -> Iterator[MessageTuple]:
         """Yield the messages among records that follow each other."""
         offset, size = 0, len(records)
         while offset < size:
@@ -101,15 +101,17 @@ class McapLog:
                 head = self._counted(records, start, offset)
                 start += _MESSAGE.size
                 if head is not None and offset < size:
-                    yield (*head, records[start:offset])
+                    yield (*head, bytes(records[start:offset]))
                 elif head is not None:
-                    last = [records[start:]]
+                    last = [bytes(records[start:])]
                     records = b""  # its only message may be as large as the chunk
                     yield (*head, last.pop())
             elif opcode in {_SCHEMA, _CHANNEL}:
-                self._declare(opcode, records[start:offset], includes)
+                self._declare(opcode, bytes(records[start:offset]), includes)
 
-    def _counted(self, records: bytes, start: int, end: int) -> tuple[int, int, int, int] | None:
+    def _counted(
+        self, records: bytes | memoryview, start: int, end: int
+    ) -> tuple[int, int, int, int] | None:
         """Count a message, and return its head; None if its topic is skipped."""
         if end - start < _MESSAGE.size:
             raise UndecodableError("CORRUPT", "a message is shorter than its header")

@@ -38,6 +38,18 @@ def _texts(path: str, kind: "pa.DataType") -> Iterator[str]:
         yield from _texts(f"{path}.list.element", kind.value_type)
 
 
+def value_bytes(rows: "pa.RecordBatch") -> int:
+    """Return how large the values are, on average, of the column with the largest ones; lists have many small ones.
+
+    Args:
+        rows: Of a table.
+    """
+    import pyarrow as pa
+
+    sizes = [column.nbytes for column in rows.columns if not pa.types.is_list(column.type)]
+    return max(sizes, default=0) // max(rows.num_rows, 1)
+
+
 def column_types(schema: "pa.Schema") -> dict[str, str]:
     """Return the columns of a table: their names, those inside structs with dots, and Arrow types.
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from roboto_dagster.disk.temp_folder import UNFINISHED_SUFFIX, PartialFolder
-from roboto_dagster.topics.tables.encodings import dictionary_columns
+from roboto_dagster.topics.tables.encodings import dictionary_columns, value_bytes
 from roboto_dagster.topics.tables.sink import arrow_sink
 from roboto_dagster.topics.tables.spill import Spill
 from roboto_dagster.topics.tables.times import TimeStatistics
@@ -82,6 +82,7 @@ class TableWriter:
         self._gathered: list[pa.RecordBatch] = []
         self._rows = 0
         self._row_bytes = 0  # of the largest rows so far
+        self._value_bytes = 0  # of the largest values so far
         self._spill = Spill(
             folder, f"{part.removesuffix(UNFINISHED_SUFFIX)}.rows{UNFINISHED_SUFFIX}"
         )
@@ -114,6 +115,7 @@ class TableWriter:
         self._rows += rows.num_rows
         self.pending_bytes += size_bytes
         self._row_bytes = max(self._row_bytes, size_bytes // max(rows.num_rows, 1))
+        self._value_bytes = max(self._value_bytes, value_bytes(rows))
         if (
             self._rows + self._spill.rows >= ROWS_PER_GROUP
             or self.pending_bytes + self._spill.size_bytes >= BYTES_PER_GROUP
@@ -189,7 +191,7 @@ class TableWriter:
                 use_dictionary=dictionary_columns(self.schema),  # type: ignore[arg-type] # a list is fine
                 data_page_size=_PAGE_BYTES,
                 write_batch_size=min(
-                    max(_PAGE_BYTES // max(self._row_bytes, 1), 1), _ROWS_PER_CHECK
+                    max(_PAGE_BYTES // max(self._value_bytes, 1), 1), _ROWS_PER_CHECK
                 ),
                 store_schema=False,  # with the metadata, at the end
             )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from roboto_dagster.topics.tables.encodings import column_types, dictionary_columns
+from roboto_dagster.topics.tables.encodings import column_types, dictionary_columns, value_bytes
 
 FIELDS: "list[pa.Field[Any]]" = [
     pa.field("n", pa.float64()),
@@ -34,3 +34,16 @@ def test_columns_are_named_with_dots() -> None:
         "m": "map<string, int8>",
         "b": "binary",
     }
+
+
+def test_the_largest_values_decide_how_pages_are_filled() -> None:
+    """Pictures are, and the items of lists are not, however many there are."""
+    rows = pa.record_batch(
+        {
+            "n": [1, 2],
+            "ranges": pa.array([[0.0] * 9000] * 2, pa.list_(pa.float64())),
+            "data": pa.array([bytes(5000), bytes(7000)], pa.binary()),
+        }
+    )
+    assert 6000 <= value_bytes(rows) < 6010  # with the offsets
+    assert value_bytes(rows.slice(0, 0)) < 10
