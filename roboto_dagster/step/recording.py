@@ -14,6 +14,7 @@ Never two events a partition, and never none: what depends on the asset in the s
 import collections
 import dataclasses
 import pickle
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -61,7 +62,9 @@ class _WaitingEvent:
 
     def unpack(self) -> _Event:
         event: _Event = pickle.loads(zlib.decompress(self.packed))  # noqa: S301 -- packed by this process
-        return event
+        # Dagster keeps the events of a step until its end: their keys are to be the same texts again.
+        metadata = {sys.intern(key): value for key, value in event.metadata.items()}
+        return dataclasses.replace(event, metadata=metadata)
 
 
 class Recorder:

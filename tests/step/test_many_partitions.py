@@ -95,6 +95,8 @@ def test_what_is_observed_at_the_end_is_observed_once() -> None:
     assert [each.partition for each in found] == KEYS
     materialized = first.get_asset_materialization_events()[0].materialization
     assert found[0].metadata == materialized.metadata
+    keys = zip(found[0].metadata, found[1].metadata, strict=True)
+    assert [one for one, other in keys if one is not other] == []
 
 
 class WatchedReport(SyncReport):
