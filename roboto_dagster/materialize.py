@@ -13,6 +13,7 @@ from roboto_dagster.checks.findings import Platform
 from roboto_dagster.checks.outputs import with_check_outputs
 from roboto_dagster.errors import ConfigurationError
 from roboto_dagster.fs.retry import RetryConfig
+from roboto_dagster.outcomes import Unit, run_failure
 from roboto_dagster.partitions import Partitioning
 from roboto_dagster.resource_checks import checked_resource
 from roboto_dagster.resources import ObjectStoreResource, RobotoResource
@@ -214,8 +215,10 @@ def _keys(context: dg.AssetExecutionContext, asset: Inspector) -> Sequence[str |
     keys = list(context.partition_keys)
     if not keys:  # Dagster would record a success of no partition
         between = context.partition_key_range
-        raise ConfigurationError(
+        error = ConfigurationError(
             f"There is no partition from {between.start!r} to {between.end!r}: give a range whose start comes before its "
             "end, in the order in which Dagster lists the partitions."
         )
+        # A `RetryPolicy` must not repeat what fails again.
+        raise run_failure({Unit(None): error}, 1) from error
     return keys

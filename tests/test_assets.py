@@ -641,3 +641,25 @@ def test_defaults_are_those_of_the_dataclasses() -> None:
     assert len(shared) == len(dataclasses.fields(SyncOptions))
     differing = [each.name for each in shared if parameters[each.name].default != each.default]
     assert differing == []
+
+
+def test_a_range_that_holds_no_partition_fails_at_once(
+    tmp_path: pathlib.Path, resources: dict[str, Any]
+) -> None:
+    """Its end comes before its start: Dagster would record a success of nothing, or repeat the step."""
+    asset = build_roboto_dataset_asset(
+        "logs",
+        destination=tmp_path,
+        partitions_def=dg.StaticPartitionsDefinition(["ds_1", "ds_2"]),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        retry_policy=dg.RetryPolicy(max_retries=2),
+    )
+    ends = {
+        "dagster/asset_partition_range_start": "ds_2",
+        "dagster/asset_partition_range_end": "ds_1",
+    }
+    result = dg.materialize([asset], resources=resources, tags=ends, raise_on_error=False)
+    (failure,) = result.get_step_failure_events()
+    description = str(failure.step_failure_data.user_failure_data.description)  # type: ignore[union-attr]  # it has one
+    assert "There is no partition from 'ds_2' to 'ds_1'" in description
+    assert not [each for each in result.all_events if each.is_step_up_for_retry]

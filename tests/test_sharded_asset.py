@@ -191,6 +191,21 @@ def test_an_unknown_dataset_fails_the_plan(sharded: Sharded) -> None:
     assert "ds_unknown" in data.user_failure_data.description
 
 
+def test_a_range_fails_at_once(sharded: Sharded) -> None:
+    """A run of a sharded asset is of one partition; Dagster does not repeat the step to see it fail again."""
+    ends = {
+        "dagster/asset_partition_range_start": sharded.dataset_id,
+        "dagster/asset_partition_range_end": "ds_unknown",
+    }
+    result = sharded.job.execute_in_process(
+        instance=sharded.instance, tags=ends, raise_on_error=False
+    )
+    (failure,) = result.get_step_failure_events()
+    data: Any = failure.event_specific_data
+    assert "is of one partition, and this one is of 2" in data.user_failure_data.description
+    assert not [each for each in result.all_events if each.is_step_up_for_retry]
+
+
 def test_the_checks_of_a_sharded_asset_run(sharded: Sharded) -> None:
     """After the merge, as after any asset."""
     result = sharded.run()

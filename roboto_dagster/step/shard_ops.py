@@ -153,7 +153,11 @@ class ShardOps:
             options=self._options,
             dataset_names=named_dataset(context.run.tags),
         )
-        return _Step(context, syncs, is_partitioned=self._partitioning.partitions_def is not None)
+        is_partitioned = self._partitioning.partitions_def is not None
+        try:
+            return _Step(context, syncs, is_partitioned=is_partitioned)
+        except RobotoDagsterError as error:  # a `RetryPolicy` must not repeat what fails again
+            raise run_failure({Unit(None): error}, 1) from error
 
 
 class _Step:
