@@ -1,5 +1,6 @@
 """The files below one folder that the user chose: compared, opened and removed by one rule, without following links."""
 
+import contextlib
 import os
 import pathlib
 import stat
@@ -159,6 +160,35 @@ class LocalTree:
             except OSError:  # not empty, or a link
                 return
             relative_path = parent
+
+    def remove_empty_tree(self, relative_path: str) -> None:
+        """Remove a folder in which there are only folders, with all of them; otherwise nothing.
+
+        Args:
+            relative_path: The outermost folder, below the root.
+        """
+        if unsafe_reason(relative_path) is not None:
+            return
+        with contextlib.suppress(
+            OSError
+        ):  # a link, missing permissions, or somebody fills them meanwhile
+            for path in reversed(self._folders_alone(relative_path)):
+                parent, _, name = path.rpartition("/")
+                with Folder.open(
+                    pathlib.Path(self._prefix + parent), self.root, create=False
+                ) as outer:
+                    outer.remove_folder(name)
+
+    def _folders_alone(self, relative_path: str) -> list[str]:
+        """Return a folder and all below it, each before what is in it; none if there is anything else."""
+        found = [relative_path]
+        for path in found:  # which grows
+            with Folder.open(pathlib.Path(self._prefix + path), self.root, create=False) as folder:
+                names = folder.names()
+                if not all(stat.S_ISDIR(folder.lstat(name).st_mode) for name in names):
+                    return []
+                found += [f"{path}/{name}" for name in names]
+        return found
 
     def _locate(self, relative_path: str) -> tuple[Folder, str]:
         parent, _, name = relative_path.rpartition("/")

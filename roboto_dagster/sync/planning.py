@@ -5,6 +5,7 @@ listed ─► refused or skipped ─► compared with facts and disk ─┬─ a
                                                               └─ otherwise ──► fetch
 fetch ─► a file is on disk ─► facts of the destination's other manifests match ──► keep
       ─► the store has the same content, by one HEAD (see `revalidation`) ──► keep
+      ─► what a killed run left and nobody can use is in the way ─► removed
       ─► what an earlier run delivered is in the way ─► removed if that is asked for, else a failure
 ```
 """
@@ -88,11 +89,12 @@ class Planner:
         if facts.was_damaged:
             revalidator.keep_right_contents()
         unlisted.mark()
+        present_bytes = reclaim_leftovers(self._record, inventory, self._settings.manifest)
         self._clear_the_way(unlisted, remover)
         if self._settings.options.on_refused == "skip":
             self._refusals.skip_refused()
         self._log_totals()
-        self._check_space()
+        self._check_space(present_bytes)
 
     def _to_fetch(self) -> Iterator[tuple[int, LocalFile | None, bool]]:
         for files in batched(self._inventory.undecided()):
@@ -116,13 +118,13 @@ class Planner:
                     blocked, _UNLISTED_IN_THE_WAY.format(path=one_line(file.relative_path))
                 )
         for planned in self._inventory.folders_in_the_way():
-            self._clear_empty_folder(planned)
+            self._clear_empty_folders(planned)
         for folder in self._inventory.folders_to_fill():
             self._check_folder(folder)
 
-    def _clear_empty_folder(self, planned: PlannedFile) -> None:
-        """Remove an empty folder where a file is to be, such as one that an earlier run made and could not fill."""
-        self._tree.remove_empty_folders(planned.path)
+    def _clear_empty_folders(self, planned: PlannedFile) -> None:
+        """Remove empty folders where a file is to be, such as those that an earlier run made and could not fill."""
+        self._tree.remove_empty_tree(planned.path)
         local = local_file(self._tree, planned.path)
         if local is not None and local.is_folder:
             self._refusals.block([planned.seq], _FOLDER_IN_THE_WAY)
@@ -152,9 +154,8 @@ class Planner:
             + (f", {count(skipped, 'directory marker')} skipped" if skipped else ""),
         )
 
-    def _check_space(self) -> None:
+    def _check_space(self, present_bytes: int) -> None:
         settings = self._settings
-        present_bytes = reclaim_leftovers(self._record, self._inventory, settings.manifest)
         to_fetch = self._inventory.totals("fetch")
         reserve_bytes = settings.options.free_space_reserve_bytes
         if to_fetch.files and reserve_bytes is not None:

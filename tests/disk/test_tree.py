@@ -43,6 +43,8 @@ def test_an_unsafe_path_is_neither_compared_nor_opened_nor_removed(
     with pytest.raises(ValueError, match="is not read"):
         tree.open(path)
     assert tree.remove(path, **facts(outside)) == "unsafe"
+    tree.remove_empty_tree(path.replace("outside/a", "outside/sub"))
+    assert (root.parent / "outside" / "sub").is_dir()
     assert outside.read_bytes() == b"mine"
 
 
@@ -171,3 +173,24 @@ def test_a_folder_that_was_made_meanwhile_is_seen(tmp_path: pathlib.Path) -> Non
         (tmp_path / "folder").mkdir()
         (tmp_path / "folder" / "a").touch()
         assert tree.lstat("folder/a") is not None
+
+
+def test_a_folder_that_holds_only_folders_is_removed(tree: LocalTree, root: pathlib.Path) -> None:
+    """With all of them; what is around it stays."""
+    (root / "ds_1" / "sub" / "b" / "c").mkdir(parents=True)
+    tree.remove_empty_tree("ds_1/sub")
+    assert list(root.rglob("*")) == [root / "ds_1"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_folder_that_holds_anything_else_stays(
+    tree: LocalTree, root: pathlib.Path, kind: str
+) -> None:
+    """With all its folders, the empty ones too: they may be as much a user's as what is beside them."""
+    (root / "ds_1" / "a" / "b").mkdir(parents=True)
+    (root / "elsewhere").mkdir()
+    place = root / "ds_1" / "a" / "c"
+    place.write_bytes(b"mine") if kind == "file" else place.symlink_to(root / "elsewhere")
+    tree.remove_empty_tree("ds_1/a")
+    assert sorted(path.name for path in (root / "ds_1" / "a").iterdir()) == ["b", "c"]
+    assert (root / "elsewhere").is_dir()

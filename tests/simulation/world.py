@@ -33,6 +33,7 @@ from roboto_dagster.testing.server.api import Api
 from roboto_dagster.testing.server.backend import Settings
 from roboto_dagster.testing.server.catalog import Catalog
 from roboto_dagster.testing.server.s3 import LocalS3
+from tests.simulation.kills import kill
 from tests.simulation.platform import API_KEY, ModelClient
 from tests.simulation.store import checksum_of
 
@@ -72,6 +73,7 @@ class World:
         damaged: The same, until the next run has read the files again.
         complaints: What runs did and should not have done.
         broken: Paths whose object the store refuses to read, with the error's code.
+        records: Ids of the files that objects belong to.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class World:
         self.damaged: set[str] = set()
         self.complaints: list[str] = []
         self.broken: dict[str, str] = {}
+        self.records: dict[str, str] = {} if beside is None else beside.records
         self.take_turn: Callable[[], None] = lambda: None
         self.neighbour: World | None = None
 
@@ -119,12 +122,15 @@ class World:
         data = self.content()
         uri = self._store(data)
         self.catalog.add_file(self.dataset_id, path, uri=uri, size=len(data))
+        self.records[uri] = self.id_of(path)
         self.contents.setdefault(path, []).append(data)
 
     def replace(self, path: str) -> None:
         """Gives a file another content, with a new version of its record."""
         data = self.content()
-        self.catalog.revise_file(self.id_of(path), uri=self._store(data), size=len(data))
+        uri = self._store(data)
+        self.catalog.revise_file(self.id_of(path), uri=uri, size=len(data))
+        self.records[uri] = self.id_of(path)
         self.contents[path].append(data)
 
     def overwrite(self, path: str) -> None:
@@ -169,6 +175,11 @@ class World:
             return None
         return self.published.get((path, status.st_size, status.st_mtime_ns))
 
+    def record_of(self, path: str) -> str | None:
+        """Returns the id of the file whose content lies on disk, if a run has published it as it lies there."""
+        content = self.object_of(path)
+        return content and self.records[content.partition("#")[0]]
+
     def content_name(self, uri: str) -> str:
         """Returns what names the content that an object has now."""
         return f"{uri}#{_etag_of(self.objects[uri])}"
@@ -184,7 +195,7 @@ class World:
 
     @contextlib.contextmanager
     def killed(self) -> Iterator[None]:
-        """Forgets what the body does on disk but what it had done at a random turn: a kill there."""
+        """Forgets what the body does on disk but what it had done at a random turn: a kill of its process there."""
         copy = self.house / "at the kill"
         turns_left = self.dice.randrange(1, 8)
 
@@ -192,7 +203,7 @@ class World:
             nonlocal turns_left
             turns_left -= 1
             if turns_left == 0:
-                shutil.copytree(self.destination, copy, symlinks=True)
+                kill(self.destination, copy, "dead")
 
         self.take_turn, before = turn, self.take_turn
         try:

@@ -1,5 +1,6 @@
 """Files that earlier runs delivered and the listing does not have: remembered until they are removed or changed."""
 
+import functools
 import os
 import pathlib
 from typing import TYPE_CHECKING
@@ -7,10 +8,13 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 import pytest
 
+from roboto_dagster.disk.run_record import hold
+from roboto_dagster.disk.temp_file import open_partial
 from roboto_dagster.errors import RemovalError
 from roboto_dagster.sync.manifest import read_manifest
 from roboto_dagster.sync.options import SyncOptions
 from roboto_dagster.testing import LocalRoboto, faults
+from tests.disk.children import die, killed_in
 
 if TYPE_CHECKING:
     from tests.conftest import Syncer
@@ -206,14 +210,29 @@ def test_a_users_file_in_the_way_is_named_and_stays(
     assert path.read_bytes() == b"mine"
 
 
-def test_an_empty_folder_in_the_way_is_removed(
-    syncer: "Syncer", local: LocalRoboto, dataset_id: str
+@pytest.mark.parametrize("folder", ["a", "a/b/c"])
+def test_empty_folders_in_the_way_are_removed(
+    syncer: "Syncer", local: LocalRoboto, dataset_id: str, folder: str
 ) -> None:
-    """An earlier run may have made it and failed to fill it."""
-    (syncer.destination / dataset_id / "a" / "b").mkdir(parents=True)
-    (syncer.destination / dataset_id / "a" / "b").rmdir()
+    """An earlier run may have made them and failed to fill them."""
+    (syncer.destination / dataset_id / folder).mkdir(parents=True)
     local.add_file(dataset_id, "a", b"new")
     assert syncer(dataset_id).failures == []
+
+
+def test_a_killed_run_is_not_in_the_way(
+    syncer: "Syncer", local: LocalRoboto, dataset_id: str
+) -> None:
+    """The temporary files that it left in a folder go before a file takes the folder's place."""
+    killed_in(functools.partial(_die_while_writing, syncer.destination, f"{dataset_id}/a/b/c"))
+    local.add_file(dataset_id, "a", b"new")
+    assert syncer(dataset_id).failures == []
+
+
+def _die_while_writing(destination: pathlib.Path, path: str) -> None:
+    with hold(destination, "logs/ds_1"):
+        open_partial(destination / path, destination)
+        die()
 
 
 def test_a_touched_file_is_not_removed(
