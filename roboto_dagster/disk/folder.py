@@ -95,6 +95,14 @@ class Folder:
             self._users += 1
         return self
 
+    @property
+    def is_removed(self) -> bool:
+        """Whether it was removed since it was opened; another one may have its name by now."""
+        try:
+            return self.fd is not None and os.fstat(self.fd).st_nlink == 0
+        except OSError:  # such as ESTALE of NFS
+            return True
+
     def close(self) -> None:
         """Close it, if this was its last user."""
         with _users_lock:

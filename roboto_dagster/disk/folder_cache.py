@@ -19,7 +19,9 @@ class FolderCache:
         self._folders: OrderedDict[tuple[str, pathlib.Path | None], Folder] = OrderedDict()
 
     def get(self, path: str, within: pathlib.Path | None = None, *, create: bool = True) -> Folder:
-        """Return the open folder, opening it if need be. The cache closes it; who keeps it calls `share`.
+        """Return the open folder, opening it if need be, or again if it was removed meanwhile.
+
+        The cache closes it; who keeps it calls `share`.
 
         Args:
             path: The folder.
@@ -31,6 +33,9 @@ class FolderCache:
         """
         key = (path, within)
         folder = self._folders.pop(key, None)
+        if folder is not None and folder.is_removed:
+            folder.close()
+            folder = None
         if folder is None:
             folder = Folder.open(pathlib.Path(path), within, create=create)
         self._folders[key] = folder

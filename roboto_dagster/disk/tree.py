@@ -192,10 +192,9 @@ class LocalTree:
 
     def _locate(self, relative_path: str) -> tuple[Folder, str]:
         parent, _, name = relative_path.rpartition("/")
-        if (
-            self._last is not None and self._last[0] == parent
-        ):  # most files are beside the one before
-            return self._last[1], name
+        last = self._last
+        if last is not None and last[0] == parent and not last[1].is_removed:
+            return last[1], name  # most files are beside the one before
         path = self._prefix + parent if parent else str(self.root)
         folder = self._folders.get(path, self.root, create=False)
         self._last = (parent, folder)

@@ -20,6 +20,17 @@ def test_folders_are_opened_once(tmp_path: pathlib.Path) -> None:
     cache.close()
 
 
+def test_a_folder_that_was_removed_is_opened_again(tmp_path: pathlib.Path) -> None:
+    """Another run may remove it, since it is empty, and a third one make it again."""
+    cache = FolderCache()
+    first = cache.get(str(tmp_path / "a"), tmp_path)
+    (tmp_path / "a").rmdir()
+    open_partial(tmp_path / "a" / "1.mcap", tmp_path, cache).publish()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["1.mcap"]
+    assert first.fd is None
+    cache.close()
+
+
 def test_folders_are_closed_when_the_cache_is_full(tmp_path: pathlib.Path) -> None:
     """However many folders a dataset has, only the last ones are open; closing the cache closes those."""
     cache = FolderCache(size=2)

@@ -194,3 +194,12 @@ def test_a_folder_that_holds_anything_else_stays(
     tree.remove_empty_tree("ds_1/a")
     assert sorted(path.name for path in (root / "ds_1" / "a").iterdir()) == ["b", "c"]
     assert (root / "elsewhere").is_dir()
+
+
+def test_a_folder_that_was_made_again_is_looked_into(tree: LocalTree, root: pathlib.Path) -> None:
+    """Another run may have removed it and filled a new one since it was opened."""
+    assert tree.lstat("ds_1/sub/deep/a") is None
+    (root / "ds_1" / "sub" / "deep").rmdir()
+    (root / "ds_1" / "sub" / "deep").mkdir()
+    (root / "ds_1" / "sub" / "deep" / "a").write_bytes(b"a")
+    assert tree.size_of("ds_1/sub/deep/a") == 1

@@ -198,12 +198,14 @@ class World:
         """Forgets what the body does on disk but what it had done at a random turn: a kill of its process there."""
         copy = self.house / "at the kill"
         turns_left = self.dice.randrange(1, 8)
+        forgotten = self.forgotten
 
         def turn() -> None:
-            nonlocal turns_left
+            nonlocal turns_left, forgotten
             turns_left -= 1
             if turns_left == 0:
                 kill(self.destination, copy, "dead")
+                forgotten = set(self.forgotten)
 
         self.take_turn, before = turn, self.take_turn
         try:
@@ -213,6 +215,7 @@ class World:
         if copy.exists():
             shutil.rmtree(self.destination)
             copy.rename(self.destination)
+            self.forgotten = forgotten
 
     # Runs
 
