@@ -27,6 +27,7 @@ from roboto_dagster.sync.manifest import iterate_columns
 from roboto_dagster.sync.progress import Log
 from roboto_dagster.sync.publish_log import read_folder_logs, read_publish_logs
 from roboto_dagster.sync.shards.places import run_folders, shard_manifests
+from roboto_dagster.text import count
 
 
 class Facts:
@@ -135,8 +136,26 @@ class Facts:
             rows = _rows_of(self._manifest, self._tree.root)
             for batch in batched(filter(self._is_on_disk, rows)):
                 self._known.merge(batch)
+            self._drop_removed()
         except ManifestError as error:
             self._log(logging.DEBUG, str(error))
+
+    def _drop_removed(self) -> None:
+        """Leave out what the other run removed after the platform had no record of it any more."""
+        dropped = self._known.drop_removed(self._removed_by_another())
+        if dropped > 0:
+            self._log(
+                logging.WARNING,
+                f"{count(dropped, 'file')} that this run had listed left out: another run removed them meanwhile, since "
+                "the platform no longer has them",
+            )
+
+    def _removed_by_another(self) -> Iterator[tuple[str, str, str]]:
+        columns = ("dataset_id", "relative_path", "file_id", "status")
+        for values in iterate_columns(self._manifest, columns, within=self._tree.root):
+            for dataset_id, path, file_id, status in zip(*values, strict=True):
+                if status == "removed" and self._tree.lstat(f"{dataset_id}/{path}") is None:
+                    yield dataset_id, path, file_id
 
     def _add_matching(self, rows: Iterable[KnownRow]) -> None:
         self._known.add_found(filter(self._is_on_disk, rows))

@@ -95,6 +95,14 @@ UPDATE file SET status = 'unchanged', file_id = ?1, version = ?2, uri = ?3, {_NO
     ) END
 """  # noqa: S608 - put together from constants alone
 
+FORGET_FAILED = f"""
+UPDATE file SET {_NO_FACTS} WHERE dataset_id = ? AND relative_path = ? AND status IN ('failed', 'skipped')
+"""  # noqa: S608 - put together from constants alone
+
+DROP_REMOVED = """
+DELETE FROM file WHERE dataset_id = ? AND relative_path = ? AND file_id = ? AND status IN ('fetched', 'unchanged')
+"""
+
 # The manifest is read while the files are listed, and the publish logs after that: they may know of newer files.
 PREFER_KNOWN = f"""
 UPDATE file SET {_NO_FACTS} WHERE seq IN (

@@ -72,14 +72,26 @@ class KnownFiles:
         """Take over what another run has published meanwhile, in place of what was known about it.
 
         Args:
-            rows: Checked rows that match the disk: of files that this run did not list, or of files that the other run
-                published after this one.
+            rows: Checked rows that match the disk: of files that this run did not list or could not deliver, or of files
+                that the other run published after this one.
         """
         for row in rows:
             values = (row.file_id, row.version, row.uri, *row[:2], row.size_bytes, row.mtime_ns)
-            if self._db.execute(sql.CORRECT, values).rowcount:
+            is_corrected = self._db.execute(sql.CORRECT, values).rowcount
+            if is_corrected or self._db.execute(sql.FORGET_FAILED, row[:2]).rowcount:
                 self.add([row])
         self._db.executemany(sql.ADD_UNLISTED, ((*row, *row[:2]) for row in rows))
+
+    def drop_removed(self, keys: Iterable[tuple[str, str, str]]) -> int:
+        """Drop files that this run has for complete, and that another run has removed meanwhile.
+
+        Args:
+            keys: The dataset, path and id of each file that the other run has removed, and that is not on disk.
+
+        Returns:
+            How many of them this run had for complete.
+        """
+        return self._db.executemany(sql.DROP_REMOVED, keys).rowcount
 
     def unknown_datasets(self) -> list[str]:
         """Return the datasets of files that are on disk and that nothing is known about."""

@@ -11,6 +11,7 @@ import pytest
 
 from roboto_dagster.errors import ManifestError
 from roboto_dagster.sync.manifest import manifest_path, read_manifest
+from roboto_dagster.sync.options import SyncOptions
 from roboto_dagster.sync.publish_log import LOGS_FOLDER
 from roboto_dagster.sync.report import SyncReport
 from roboto_dagster.testing import LocalRoboto, faults
@@ -199,6 +200,37 @@ def test_two_runs_of_the_same_version_both_succeed(
         assert syncer.run_beside(dataset_id, manifest=other).failures == []
     assert slow[0].failures == []
     assert syncer(dataset_id).files_unchanged == 2
+
+
+@pytest.mark.parametrize("status", ["fetched", "unchanged"])
+def test_the_later_manifest_does_not_claim_what_the_other_run_removed(
+    syncer: "Syncer", local: LocalRoboto, dataset_id: str, status: str
+) -> None:
+    """Run A lists a file and works on; the platform removes it, and so does run B, which ends first."""
+    place = syncer.destination / dataset_id / "a.bin"
+    if status == "unchanged":
+        syncer(dataset_id)
+        local.replace_file(dataset_id, "b.bin", b"newer")
+    with slow_run(syncer, local, dataset_id, "b.bin") as slow:
+        wait_until(place.exists)
+        local.remove_file(dataset_id, "a.bin")
+        removing = SyncOptions(on_missing="remove")
+        assert syncer.run_beside(dataset_id, options=removing).files_removed == 1
+    assert (slow[0].failures, slow[0].files_total) == ([], 1)
+    assert list(syncer.rows()) == ["b.bin"]
+
+
+def test_a_failure_does_not_hide_what_the_other_run_delivered(
+    syncer: "Syncer", local: LocalRoboto, dataset_id: str
+) -> None:
+    """Run A fails a file, run B delivers it and ends first: the later manifest has its facts beside the failure."""
+    local.faults.add(faults.status(404, "NoSuchKey"), service="s3", key="*/b.bin", times=1)
+    with slow_run(syncer, local, dataset_id, "a.bin") as slow:
+        wait_until(lambda: local.requests.count(service="s3", key="*/b.bin") > 0)
+        assert syncer.run_beside(dataset_id).failures == []
+    assert (slow[0].error_codes, syncer.rows()["b.bin"]["status"]) == ({"NOT_FOUND": 1}, "failed")
+    assert syncer(dataset_id).files_unchanged == 2
+    assert local.requests.count(service="s3") == 0
 
 
 def open_below(folder: pathlib.Path) -> list[str]:
