@@ -1,4 +1,4 @@
-"""Reports the most memory that each process of the tests has had; where CI is set, above 1.25 GiB is a failure.
+"""Reports the most memory that each process of the tests has had; where CI is set, above 1 GiB is a failure.
 
 pytest loads this as a plugin (`-p tests.memory_plugin`, in pyproject.toml). With pytest-xdist each worker
 reports its own peak to the process that started it.
@@ -12,8 +12,7 @@ import pytest
 
 from tests.ci_plugin import in_ci
 
-# Which tests a worker gets is chance: of four on two cores, the largest have had 0.75 to 1 GiB.
-LIMIT_MIB = 1280
+LIMIT_MIB = 1024
 _PEAKS = pytest.StashKey[dict[str, int]]()
 
 

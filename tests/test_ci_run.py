@@ -15,7 +15,7 @@ OUTPUTS = {
     "test": """\
 [gw3] node down: Not properly terminated
 worker 'gw3' crashed while running 'tests/test_c.py::test_crash'
-gw1 took more than 1280 MiB: a failure in CI
+gw1 took more than 1024 MiB: a failure in CI
 ERROR    dagster:log.py:1 what a test has logged
 FAILED tests/test_a.py::test_one - AssertionError: assert 1 == 2
 ERROR tests/test_b.py - ImportError: no module

@@ -1,15 +1,10 @@
 """How much memory decoding takes where messages are large, or many topics have large ones."""
 
-import os
 import pathlib
-import struct
 import subprocess
 import sys
 
 import pytest
-from mcap.writer import CompressionType, Writer
-
-from tests.topics.ros_data import CDR
 
 pytestmark = [
     pytest.mark.slow,
@@ -17,35 +12,12 @@ pytestmark = [
 ]
 
 
-def image_log(path: pathlib.Path, cameras: int, frames: int, size_bytes: int) -> pathlib.Path:
-    """Write a log of cameras whose frames do not compress, and of a small topic beside them."""
-    data = os.urandom(size_bytes)
-    with path.open("wb") as file:
-        writer = Writer(file, compression=CompressionType.NONE)
-        writer.start()
-        image = writer.register_schema("a/msg/Image", "ros2msg", b"uint32 n\nuint8[] data\n")
-        small = writer.register_schema("a/msg/Small", "ros2msg", b"uint32 n\n")
-        channels = [
-            writer.register_channel(f"/camera_{number}", "cdr", image) for number in range(cameras)
-        ]
-        channels.append(writer.register_channel("/small", "cdr", small))
-        for frame in range(frames):
-            for channel in channels:
-                payload = CDR + struct.pack("<I", frame)
-                if channel != channels[-1]:
-                    payload += struct.pack("<I", size_bytes) + data
-                writer.add_message(channel, frame, payload, frame)
-        writer.finish()  # type: ignore[no-untyped-call]  # mcap does not declare it
-    return path
-
-
-def peak_mib(log: pathlib.Path, folder: pathlib.Path) -> tuple[int, int]:
-    """Decode a log in a process of its own; return its peak memory in MiB, and the number of rows."""
-    command = [sys.executable, "-m", "tests.topics.peak", str(log), str(folder)]
+def run(module: str, *arguments: object) -> str:
+    """Run a module as a process of its own, whose memory is not the tests'; return its output."""
+    command = [sys.executable, "-m", f"tests.topics.{module}", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    peak, rows = map(int, done.stdout.split())
-    return peak, rows
+    return done.stdout
 
 
 @pytest.mark.parametrize(
@@ -57,7 +29,8 @@ def test_large_messages_fit(
     tmp_path: pathlib.Path, cameras: int, frames: int, size_bytes: int
 ) -> None:
     """Neither their copies nor the pages of their tables are kept beside each other."""
-    log = image_log(tmp_path / "a.mcap", cameras, frames, size_bytes)
-    peak, rows = peak_mib(log, tmp_path / "topics")
+    log = tmp_path / "a.mcap"
+    run("image_log", log, cameras, frames, size_bytes)
+    peak_mib, rows = map(int, run("peak", log, tmp_path / "topics").split())
     assert rows == (cameras + 1) * frames
-    assert peak <= 400
+    assert peak_mib <= 400
