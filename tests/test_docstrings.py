@@ -42,6 +42,7 @@ from roboto_dagster.component.fields import SettingsModel, setting
 from roboto_dagster.inputs.input_types import input_type
 from roboto_dagster.partitions import partitioning_of
 from roboto_dagster.testing import LocalRoboto, faults
+from tests.source_trees import source_tree
 
 if TYPE_CHECKING:
     from tests.conftest import Materializer
@@ -53,7 +54,7 @@ PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
 def _examples() -> Iterator[tuple[str, str]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         text = path.read_text("utf-8")
-        for node in ast.walk(ast.parse(text)) if "```python" in text else ():
+        for node in ast.walk(source_tree(path)) if "```python" in text else ():
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
                 for block in re.findall(
                     r"```python\n(.*?)```", ast.get_docstring(node) or "", re.DOTALL

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 import pytest
 
 import roboto_dagster
+from tests.source_trees import source_tree
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +85,7 @@ MODULES = {_name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 def _imports(path: pathlib.Path) -> Iterator[str]:
     """Full names of every imported module or name, deferred and type-only ones included."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(source_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -201,7 +202,7 @@ def test_the_core_starts_no_thread() -> None:
         (module, node.attr)
         for module, path in MODULES.items()
         if room_of(module) == "fs.core"
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(source_tree(path))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
         if node.value.id == "threading"
     }

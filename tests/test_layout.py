@@ -6,13 +6,14 @@ import pathlib
 import re
 
 import roboto_dagster
+from tests.source_trees import source_tree
 
 PACKAGE = pathlib.Path(roboto_dagster.__file__).parent
 MODULES = {
     path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8")
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-TREES = {name: ast.parse(text) for name, text in MODULES.items()}
+TREES = {name: source_tree(PACKAGE / name) for name in MODULES}
 
 MAX_LINES = 300
 MAX_METHODS = 20

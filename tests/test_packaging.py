@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import roboto_dagster
+from tests.source_trees import source_tree
 from tests.waiting import GUARD_SECONDS
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -91,7 +92,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def imported_by(folder: pathlib.Path) -> set[str]:
     """The packages that the modules in *folder* import at run time, anywhere in their text."""
     names: set[str] = set()
-    nodes: list[ast.AST] = [ast.parse(path.read_text("utf-8")) for path in folder.rglob("*.py")]
+    nodes: list[ast.AST] = [source_tree(path) for path in folder.rglob("*.py")]
     while nodes:
         match nodes.pop():
             case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=otherwise):

@@ -12,6 +12,7 @@ import pytest
 
 import roboto_dagster
 from roboto_dagster import testing
+from tests.source_trees import source_tree
 from tests.waiting import GUARD_SECONDS
 
 # architecture.md, section 4.
@@ -49,7 +50,7 @@ def test_all_is_sorted_and_importable(module: object) -> None:
 
 def test_the_names_for_type_checkers_are_those_at_run_time() -> None:
     """What the package imports for type checkers is what it resolves on first use, and declares."""
-    source = ast.parse(pathlib.Path(roboto_dagster.__file__).read_text("utf-8"))
+    source = source_tree(pathlib.Path(roboto_dagster.__file__))
     seen_by_checkers = {
         alias.name: str(node.module).removeprefix("roboto_dagster.")
         for block in source.body

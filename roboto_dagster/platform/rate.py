@@ -3,8 +3,8 @@
 ```
  thread ──► acquire ──► its turn: the next free moment, 1 / rate after the one before
                              ▲
- 429 or 503 of one path ─────┼ that request waits, no other
-            of several ──────┴ the rate is halved, at most once a second, and grows back slowly;
+ throttled, one path ────────┼ that request waits, no other
+            several paths ───┴ the rate is halved, at most once a second, and grows back slowly;
                                with Retry-After the next free moment moves away, for everybody
 ```
 """

@@ -8,8 +8,8 @@ header, the waits between attempts, parsing of errors. Importing this module imp
 ```
  request ─► its turn (`RequestRate`) ─► sent ─┬─ answer ──────────────────────────────────────────► returned
                 ▲                             ├─ idle connection was closed, a read: sent again at once, one time
-                │                             ├─ throttled (429, 503) ─► waits for Retry-After ─────────────┐
-                └── wait, attempts are left ──┴─ other transient failure ──────────────────────────────────┘
+                │                             ├─ throttled (429, 503 with Retry-After) ─► waits ─┐
+                └── wait, attempts are left ──┴─ other transient failure ────────────────────────┘
 ```
 """
 
@@ -51,7 +51,6 @@ MAX_ERROR_BYTES = 64 * 1024
 """Bound on what is read of the body of an error."""
 
 _CHUNK_BYTES = 64 * 1024
-_THROTTLED = (429, 503)
 _USER_AGENT = f"roboto-dagster/{__version__}"
 
 
@@ -137,11 +136,11 @@ class BoundedHttpClient(HttpClient):
                 self._rate.answered()
                 return HttpResponse(_answer(_read(answer), answer, request.url))
             error = _http_error(answer, request.url)
-        if error.code not in _THROTTLED:
-            self._rate.answered()
-        else:
+        if _asks_to_slow_down(error):
             path = urllib.parse.urlsplit(request.url).path
             self._rate.throttled(path, min(_retry_after(error), self._max_pause_seconds))
+        else:
+            self._rate.answered()
         raise error
 
 
@@ -186,6 +185,11 @@ def _is_read(request: HttpRequest) -> bool:
     """Return whether a request changes nothing on the platform."""
     path = urllib.parse.urlsplit(request.url).path
     return request.method == "GET" or (request.method == "POST" and path.endswith("/query"))
+
+
+def _asks_to_slow_down(error: urllib.error.HTTPError) -> bool:
+    """Return whether an answer is about the number of requests: 503 alone is a server that fails, at whatever rate."""
+    return error.code == 429 or (error.code == 503 and "Retry-After" in error.headers)
 
 
 def _retry_after(error: BaseException) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import trustme
 from roboto import RobotoClient
-from roboto.exceptions import ClientError
+from roboto.exceptions import ClientError, ServerError
 from roboto.http import BearerTokenDecorator, tls
 
 from roboto_dagster import PlatformError
@@ -450,6 +450,21 @@ class Sleeper(Waits):
         """Sleep."""
         self.slept.append(round(seconds, 3))
         self.now += seconds
+
+
+@pytest.mark.parametrize(("status", "is_slower"), [(429, True), (503, False)])
+def test_only_throttling_slows_down(
+    local: LocalRoboto, status: int, monkeypatch: pytest.MonkeyPatch, *, is_slower: bool
+) -> None:
+    """A server that fails now and then, at whatever rate it is asked, is no throttled one."""
+    monkeypatch.setattr("roboto.http.retry.random.uniform", lambda *_: 0)
+    sleeper = Sleeper()
+    local.faults.add(faults.status(status), service="api", times=8)
+    client = polite_client(local, sleeper, max_attempts=1)
+    for number in range(8):
+        with pytest.raises((ClientError, ServerError)):
+            client.get(client.url(f"v1/{number}"))
+    assert bool(sleeper.slept) == is_slower
 
 
 def polite_client(local: LocalRoboto, sleeper: Sleeper, max_attempts: int = 3) -> BoundedHttpClient:
