@@ -15,6 +15,7 @@ temporary file verified ─► place as planned? ── yes ─► line in the p
 
 import errno
 import os
+import pathlib
 import stat
 from typing import NamedTuple
 
@@ -111,12 +112,31 @@ class Publisher:
         """Return the facts of a file that has ended, once; None if it was not about to be published."""
         return self._published.pop(seq, None)
 
+    def take_all(self) -> dict[int, Published]:
+        """Return the facts, by number, of all files whose end nobody has noticed; to be called once their store is closed."""
+        published, self._published = self._published, {}
+        return published
+
     def take_conflict(self, seq: int) -> bool:
         """Return, once, whether a file was not published because its place had changed."""
         if seq not in self._conflicts:
             return False
         self._conflicts.discard(seq)
         return True
+
+
+def is_in_place(published: Published, path: pathlib.Path) -> bool:
+    """Report whether a file that was about to be renamed into place was.
+
+    Args:
+        published: The file.
+        path: Its place.
+    """
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (published.size_bytes, published.mtime_ns)
 
 
 def _is_as_planned(planned: PlannedFile, in_place: os.stat_result | None) -> bool:

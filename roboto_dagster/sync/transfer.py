@@ -37,7 +37,7 @@ from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.outcomes import FetchedFile, Outcomes
 from roboto_dagster.sync.progress import Log, Progress
 from roboto_dagster.sync.publish_log import PublishLog
-from roboto_dagster.sync.publisher import Published, Publisher
+from roboto_dagster.sync.publisher import Published, Publisher, is_in_place
 from roboto_dagster.sync.report import Timeline, TransferAttempt
 from roboto_dagster.sync.sessions import Sessions
 from roboto_dagster.text import count
@@ -128,6 +128,7 @@ class TransferPhase:
             for source, numbers in work.items():
                 self._fetch(source, numbers)
         finally:
+            self._note_unsettled()
             self._note_all_fetched()
         self._resolve_conflicts()
         for source in work:
@@ -257,6 +258,13 @@ class TransferPhase:
         self.bytes_fetched += published.size_bytes
         if len(self._fetched) >= _NOTED_TOGETHER:
             self._note_all_fetched()
+
+    def _note_unsettled(self) -> None:
+        """Note what was renamed into place just when an interrupt ended the wait for it."""
+        for seq, published in self._publisher.take_all().items():
+            file = self._downloads.of(next(self._inventory.files([seq])))
+            if is_in_place(published, file["destination_path"]):
+                self._note_fetched(seq, published)
 
     def _note_all_fetched(self) -> None:
         if self._fetched:
