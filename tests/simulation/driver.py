@@ -159,16 +159,11 @@ class ModelDriver:
             pause=self._pause,
         )
         self._state = StoreState(settings, cache, connections=CONNECTIONS)
-        # In a third of the histories that a seed names, chosen without the dice: in all others, those of `LATE` among
-        # them, everything happens as it does without.
+        # In a third of the histories that a seed names turns are longer than a step, chosen without the dice: in all
+        # others, those of `LATE` among them, everything happens as it does without.
         name = folder.name
-        self._publishes_together = name.isdigit() and zlib.crc32(name.encode()) % 3 == 1
-        self.core = Coordinator(
-            self._state,
-            self,
-            bytes_in_flight=BytesInFlight(1 << 20),
-            publishes_together=self._publishes_together,
-        )
+        self._has_long_turns = name.isdigit() and zlib.crc32(name.encode()) % 3 == 1
+        self.core = Coordinator(self._state, self, bytes_in_flight=BytesInFlight(1 << 20))
 
     def _credentials(self) -> Any:
         self.provider_calls += 1
@@ -269,9 +264,11 @@ class ModelDriver:
         possible += [self._deliver] * len(self._exchanges)
         if self._tasks:
             possible.append(self._end_task)
-        if self._publishes_together:
+        if self._has_long_turns:
             possible.append(self.core.publish_waiting)
         self._dice.choice(possible)()
+        if not self._has_long_turns:
+            self.core.publish_waiting()
         for key, transfer in self.transfers.items():
             if transfer.done():
                 self._ledger.ended(key)

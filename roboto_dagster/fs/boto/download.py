@@ -54,7 +54,6 @@ class BotoDriver:
 
     Attributes:
         index: 0, since there is one.
-        publishes_together: False: each file is renamed into place as soon as it is verified.
         bytes_in_flight: The budget.
         wake: Has it look for something to send.
     """
@@ -70,7 +69,6 @@ class BotoDriver:
         bandwidth: Bandwidth | None,
     ) -> None:
         self.index = 0
-        self.publishes_together = False
         self.bytes_in_flight = bytes_in_flight
         self._most = connections.most
         self._tenants = Tenants(connections, 0, is_shared=is_shared)
@@ -188,8 +186,8 @@ class BotoDriver:
         self._tenants.note_use(exchange.tenant, len(self._active))
 
     def _settle(self) -> None:
-        """Does what follows from any change: reports ends, wakes who has work, ends the threads."""
-        self._tenants.report_ended(by_force=self._is_stopping)
+        """Does what follows from any change: renames files, reports ends, wakes who has work, ends the threads."""
+        self._tenants.end_turn(by_force=self._is_stopping)
         self._dispatch()
         if self._is_stopping and not self._tenants and not self._has_ended.is_set():
             self._has_ended.set()
@@ -236,6 +234,7 @@ class BotoDriver:
                 return None
             now = time.monotonic()
             found = next(self._tenants.in_turn(now), None)
+            self._tenants.publish_waiting()  # files whose last bytes were on the disk: no request ends for them
             if found is None:
                 self._idle += 1
                 self._settle_idle(now)

@@ -8,7 +8,8 @@ A driver sends requests and reads answers. It asks `next` what to send, has head
  next(now) ─────────────────────────────► scheduler, credentials, throttle ─► RangeRequest
  validate_response(request, head) ──────► facts, temporary file, parts of a killed run
  request.write(bytes)
- released(request); completed(request) ─► finish: verdict, publish (or, of several together, `publish_waiting`)
+ released(request); completed(request) ─► finish: verdict
+ publish_waiting() ─────────────────────► verified files renamed into place, those of a turn together
  released(request); failed(request, …) ─► recovery: again, later, elsewhere, or the file has failed
 ```
 
@@ -44,7 +45,6 @@ class Coordinator:
         state: What all drivers of the store share.
         driver: Sends the requests.
         bytes_in_flight: The budget of bytes requested at once in large ranges.
-        publishes_together: Whether verified files wait for `publish_waiting` to be renamed into place. Default False.
 
     Attributes:
         scheduler: What waits to be requested.
@@ -54,12 +54,7 @@ class Coordinator:
     """
 
     def __init__(
-        self,
-        state: StoreState,
-        driver: Driver,
-        *,
-        bytes_in_flight: BytesInFlight,
-        publishes_together: bool = False,
+        self, state: StoreState, driver: Driver, *, bytes_in_flight: BytesInFlight
     ) -> None:
         self._state = state
         self.connections = 0
@@ -73,7 +68,6 @@ class Coordinator:
             restart=self._retries.restart,
             fail=self.files.fail,
             published=self.files.published,
-            publishes_together=publishes_together,
         )
         self.publish_waiting = self._finisher.queue.publish_all
 

@@ -51,7 +51,6 @@ class Finisher:
         restart: Starts a file again after a wrong checksum.
         fail: Ends a file with a failure.
         published: Takes a file that is in its place.
-        publishes_together: Whether files wait for each other to be renamed into place (`queue`).
 
     Attributes:
         queue: The files that wait to be renamed.
@@ -65,7 +64,6 @@ class Finisher:
         restart: Callable[[Download, Failure], None],
         fail: Callable[[Download, Failure], None],
         published: Callable[[Download, Receipt], None],
-        publishes_together: bool,
     ) -> None:
         self._in_worker = in_worker
         self._state = state
@@ -73,7 +71,7 @@ class Finisher:
         self._restart = restart
         self._fail = fail
         self._published = published
-        self.queue = PublishQueue(published, fail, together=publishes_together)
+        self.queue = PublishQueue(published, fail)
 
     def finish(self, download: Download) -> None:
         """End a file whose bytes have all arrived."""

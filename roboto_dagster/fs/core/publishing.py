@@ -28,20 +28,16 @@ class PublishQueue:
     Args:
         published: Takes a file that is in its place.
         fail: Ends a file with a failure.
-        together: Whether files wait for `publish_all`. Else each is published at once.
     """
 
     def __init__(
         self,
         published: Callable[[Download, Receipt], None],
         fail: Callable[[Download, Failure], None],
-        *,
-        together: bool,
     ) -> None:
         self._published = published
         self._fail = fail
-        self._limit = _MOST_TOGETHER if together else 1
-        self._waiting: list[_Verified] = []
+        self._waiting: list[tuple[Download, str]] = []
 
     def add(self, download: Download, verified: str) -> None:
         """Take a file in.
@@ -51,51 +47,35 @@ class PublishQueue:
             verified: The verdict on its content.
         """
         download.is_publishing = True  # a cancellation comes too late from here on
-        self._waiting.append(_Verified(download, verified))
-        if len(self._waiting) >= self._limit:
+        self._waiting.append((download, verified))
+        if len(self._waiting) >= _MOST_TOGETHER:
             self.publish_all()
 
     def publish_all(self) -> None:
         """Rename the files that wait into place."""
         waiting, self._waiting = self._waiting, []
-        ready = [each for each in waiting if self._prepare(each)]
-        calls = {each.download.before_renames for each in ready}
+        prepared = [(download, self._prepare(download, verified)) for download, verified in waiting]
+        ready = [(download, receipt) for download, receipt in prepared if receipt is not None]
+        calls = {download.before_renames for download, _ in ready}
         errors = {call: call and _error_of(call) for call in calls}
-        for each in ready:
-            self._rename(each, errors[each.download.before_renames])
+        for download, receipt in ready:
+            error = errors[download.before_renames] or _error_of(_partial_of(download).publish)
+            if error is not None:
+                self._failed(download, error)
+            else:
+                download.is_publishing = False
+                self._published(download, receipt)
 
-    def _prepare(self, verified: "_Verified") -> bool:
+    def _prepare(self, download: Download, verified: str) -> Receipt | None:
         try:
-            verified.receipt = prepare(verified.download, verified.verdict, time.monotonic())
+            return _prepare(download, verified, time.monotonic())
         except Exception as error:  # noqa: BLE001 - a disk, or the caller's `before_publish`
-            self._failed(verified.download, error)
-            return False
-        return True
-
-    def _rename(self, verified: "_Verified", error: Exception | None) -> None:
-        download = verified.download
-        if error is None:
-            error = _error_of(_partial_of(download).publish)
-        if error is not None:
             self._failed(download, error)
-        elif verified.receipt is not None:
-            download.is_publishing = False
-            self._published(download, verified.receipt)
+            return None
 
     def _failed(self, download: Download, error: Exception) -> None:
         download.is_publishing = False
         self._fail(download, local_failure(download.file, error))
-
-
-class _Verified:
-    """A file that waits, with the verdict on its content, and its receipt once that is made."""
-
-    __slots__ = ("download", "receipt", "verdict")
-
-    def __init__(self, download: Download, verdict: str) -> None:
-        self.download = download
-        self.verdict = verdict
-        self.receipt: Receipt | None = None
 
 
 def _error_of(call: Callable[[], None]) -> Exception | None:
@@ -107,20 +87,8 @@ def _error_of(call: Callable[[], None]) -> Exception | None:
     return None
 
 
-def prepare(download: Download, verified: str, now: float) -> Receipt:
-    """Do what comes before the rename of a file, but for `before_renames`.
-
-    Args:
-        download: The file, verified.
-        verified: The verdict on its content.
-        now: The driver's clock, in seconds.
-
-    Returns:
-        What is known of it.
-
-    Raises:
-        OSError: It cannot be published.
-    """
+def _prepare(download: Download, verified: str, now: float) -> Receipt:
+    """Do what comes before the rename of a file, but for `before_renames`; return what is known of it."""
     partial, facts, started_at = _partial_of(download), download.facts, download.started_at
     receipt = Receipt(
         size_bytes=download.size or 0,
@@ -150,7 +118,7 @@ def publish(download: Download, verified: str, now: float) -> Receipt:
     Raises:
         OSError: It cannot be published.
     """
-    receipt = prepare(download, verified, now)
+    receipt = _prepare(download, verified, now)
     if download.before_renames is not None:
         download.before_renames()
     _partial_of(download).publish()

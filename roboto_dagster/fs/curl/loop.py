@@ -57,7 +57,6 @@ class CurlLoop:
 
     Attributes:
         index: The loop's number.
-        publishes_together: True: the files that end in one turn are renamed into place at its end.
         bytes_in_flight: The budget.
         wake: Has it look for something to send.
         call: Has it call a function.
@@ -75,7 +74,6 @@ class CurlLoop:
         bandwidth: Bandwidth | None,
     ) -> None:
         self.index = index
-        self.publishes_together = True
         self.bytes_in_flight = bytes_in_flight
         self._settings = settings
         self._connections = connections
@@ -183,7 +181,7 @@ class CurlLoop:
     def _is_done(self) -> bool:
         if not self._inbox.is_stopping:
             return False
-        self._tenants.report_ended(by_force=True)
+        self._tenants.end_turn(by_force=True)
         return not self._tenants and self._inbox.close_if_empty()
 
     def _turn(self) -> None:
@@ -200,8 +198,7 @@ class CurlLoop:
         for request, failure in self._requests.to_be_ended(now):
             if request.range is not None:  # not aborted with another range of its file
                 self._end_with(request, failure)
-        self._tenants.publish_waiting()
-        self._tenants.report_ended()
+        self._tenants.end_turn()
 
     def _wait(self) -> list[tuple[int, int]]:
         """Wait until there is something to do; return the sockets that may be read."""

@@ -28,7 +28,6 @@ class SharedDriver(Driver, Protocol):
     """What a tenant needs of its driver."""
 
     index: int
-    publishes_together: bool
     bytes_in_flight: BytesInFlight
     wake: Callable[[], None]
 
@@ -64,12 +63,7 @@ class Tenant:
         self, driver: SharedDriver, state: StoreState, on_ended: Callable[[int], None]
     ) -> None:
         self.state = state
-        self.coordinator = Coordinator(
-            state,
-            driver,
-            bytes_in_flight=driver.bytes_in_flight,
-            publishes_together=driver.publishes_together,
-        )
+        self.coordinator = Coordinator(state, driver, bytes_in_flight=driver.bytes_in_flight)
         self.on_head = self.coordinator.validate_response
         self.has_ended = threading.Event()
         self._driver = driver

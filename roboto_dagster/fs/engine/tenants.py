@@ -98,12 +98,13 @@ class Tenants:
         for tenant in self._all:
             tenant.coordinator.publish_waiting()
 
-    def report_ended(self, *, by_force: bool = False) -> None:
-        """Report the files that ended, and let go of the stores that have.
+    def end_turn(self, *, by_force: bool = False) -> None:
+        """Rename the verified files that wait into place, report the files that ended, and let go of the stores that have.
 
         Args:
             by_force: Whether stores end that were not closed. Default False.
         """
+        self.publish_waiting()
         for tenant in self._all:
             tenant.report_ended()
             if tenant.end_if_done(by_force=by_force):

@@ -65,6 +65,7 @@ def test_a_request_whose_bytes_were_found_on_disk_is_not_sent(tmp_path: pathlib.
     download.content.write(DATA[10:], 10)
     resume_with(download, {Part(0, len(DATA), "crc32c", digest.text()): digest})
     assert core.next(100.0) is None
+    core.publish_waiting()
     assert transfer.done()
     assert place.read_bytes() == DATA
     core.close()

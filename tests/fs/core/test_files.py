@@ -83,6 +83,7 @@ def fetch(core: Coordinator, *, failure: Failure | None = None) -> None:
     core.released(request)
     if failure is None:
         core.completed(request, 2.0)
+        core.publish_waiting()
     else:
         core.failed(request, failure, 2.0)
 

@@ -17,10 +17,10 @@ from roboto_dagster.fs.object_store import Receipt, Transfer
 class Lab:
     """A queue, and what it did, in order."""
 
-    def __init__(self, folder: pathlib.Path, *, together: bool) -> None:
+    def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
         self.events: list[str] = []
-        self.queue = PublishQueue(self._published, self._fail, together=together)
+        self.queue = PublishQueue(self._published, self._fail)
 
     def _published(self, download: Download, receipt: Receipt) -> None:
         assert (self.folder / download.key).read_bytes() == b"data"
@@ -74,7 +74,7 @@ class Lab:
 @pytest.fixture
 def together(tmp_path: pathlib.Path) -> Lab:
     """A queue whose files wait."""
-    return Lab(tmp_path, together=True)
+    return Lab(tmp_path)
 
 
 def test_files_wait_for_each_other(together: Lab) -> None:
@@ -88,13 +88,6 @@ def test_files_wait_for_each_other(together: Lab) -> None:
     ]
     together.queue.publish_all()
     assert len(together.events) == 5
-
-
-def test_a_file_that_does_not_wait_is_published_at_once(tmp_path: pathlib.Path) -> None:
-    """Where a driver does not end its turns by it."""
-    alone = Lab(tmp_path, together=False)
-    alone.add("a", before_renames=alone.before_renames)
-    assert alone.events == ["before publish a", "before renames", "published a"]
 
 
 def test_what_is_wrong_with_one_file_is_its_own_matter(together: Lab) -> None:
@@ -136,11 +129,10 @@ def test_not_too_many_wait(together: Lab) -> None:
 def test_the_errors_name_the_file(tmp_path: pathlib.Path) -> None:
     """Also where several are renamed together."""
     failures: list[DownloadError] = []
-    lab = Lab(tmp_path, together=True)
+    lab = Lab(tmp_path)
     lab.queue = PublishQueue(
         lambda *_: None,
         lambda download, failure: failures.append(download.error(failure)),
-        together=True,
     )
 
     def refuse(_: str) -> None:
