@@ -57,13 +57,7 @@ class LocalTree:
         Args:
             relative_path: Below the root.
         """
-        if unsafe_reason(relative_path) is not None:
-            return None
-        try:
-            folder, name = self._locate(relative_path)
-            return folder.lstat(name)
-        except OSError:
-            return None
+        return self.lstat_all([relative_path])[0]
 
     def lstat_all(self, relative_paths: Sequence[str]) -> list[os.stat_result | None]:
         """Return for each of many files what `lstat` returns; most should be beside the one before.
@@ -126,12 +120,9 @@ class LocalTree:
         """
         if unsafe_reason(relative_path) is not None:
             return "unsafe"
+        parent, _, name = relative_path.rpartition("/")
         try:
-            parent, _, name = relative_path.rpartition("/")
-            # Opened again: a folder that was moved elsewhere since it was compared is not the one below the root.
-            with Folder.open(
-                pathlib.Path(self._prefix + parent), self.root, create=False
-            ) as folder:
+            with self._opened(parent) as folder:
                 status = folder.lstat(name)
                 is_same = (status.st_size, status.st_mtime_ns) == (size_bytes, mtime_ns)
                 if not (is_same and stat.S_ISREG(status.st_mode)):
@@ -141,7 +132,7 @@ class LocalTree:
             return "absent"
         except OSError:
             return "failed"
-        self.remove_empty_folders(relative_path.rpartition("/")[0])
+        self.remove_empty_folders(parent)
         return "removed"
 
     def remove_empty_folders(self, relative_path: str) -> None:
@@ -151,15 +142,11 @@ class LocalTree:
             relative_path: The innermost folder, below the root.
         """
         while "/" in relative_path and unsafe_reason(relative_path) is None:
-            parent, _, name = relative_path.rpartition("/")
             try:
-                with Folder.open(
-                    pathlib.Path(self._prefix + parent), self.root, create=False
-                ) as outer:
-                    outer.remove_folder(name)
+                self._remove_folder(relative_path)
             except OSError:  # not empty, or a link
                 return
-            relative_path = parent
+            relative_path = relative_path.rpartition("/")[0]
 
     def remove_empty_tree(self, relative_path: str) -> None:
         """Remove a folder in which there are only folders, with all of them; otherwise nothing.
@@ -169,26 +156,30 @@ class LocalTree:
         """
         if unsafe_reason(relative_path) is not None:
             return
-        with contextlib.suppress(
-            OSError
-        ):  # a link, missing permissions, or somebody fills them meanwhile
+        # A link is in the way, permissions are missing, or somebody fills them meanwhile.
+        with contextlib.suppress(OSError):
             for path in reversed(self._folders_alone(relative_path)):
-                parent, _, name = path.rpartition("/")
-                with Folder.open(
-                    pathlib.Path(self._prefix + parent), self.root, create=False
-                ) as outer:
-                    outer.remove_folder(name)
+                self._remove_folder(path)
 
     def _folders_alone(self, relative_path: str) -> list[str]:
         """Return a folder and all below it, each before what is in it; none if there is anything else."""
         found = [relative_path]
         for path in found:  # which grows
-            with Folder.open(pathlib.Path(self._prefix + path), self.root, create=False) as folder:
+            with self._opened(path) as folder:
                 names = folder.names()
                 if not all(stat.S_ISDIR(folder.lstat(name).st_mode) for name in names):
                     return []
                 found += [f"{path}/{name}" for name in names]
         return found
+
+    def _remove_folder(self, relative_path: str) -> None:
+        parent, _, name = relative_path.rpartition("/")
+        with self._opened(parent) as outer:
+            outer.remove_folder(name)
+
+    def _opened(self, relative_path: str) -> Folder:
+        """Open a folder again: one that was moved elsewhere since it was compared is not the one below the root."""
+        return Folder.open(pathlib.Path(self._prefix + relative_path), self.root, create=False)
 
     def _locate(self, relative_path: str) -> tuple[Folder, str]:
         parent, _, name = relative_path.rpartition("/")
