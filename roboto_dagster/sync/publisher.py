@@ -15,7 +15,6 @@ temporary file verified ─► place as planned? ── yes ─► line in the p
 
 import errno
 import os
-import pathlib
 import stat
 from typing import NamedTuple
 
@@ -123,20 +122,6 @@ class Publisher:
             return False
         self._conflicts.discard(seq)
         return True
-
-
-def is_in_place(published: Published, path: pathlib.Path) -> bool:
-    """Report whether a file that was about to be renamed into place was.
-
-    Args:
-        published: The file.
-        path: Its place.
-    """
-    try:
-        status = path.lstat()
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (published.size_bytes, published.mtime_ns)
 
 
 def _is_as_planned(planned: PlannedFile, in_place: os.stat_result | None) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 
 import tenacity
 
+from roboto_dagster.disk.tree import LocalTree
 from roboto_dagster.errors import ConfigurationError, DownloadError
 from roboto_dagster.fs.core.failure import Failure
 from roboto_dagster.fs.download_errors import as_download_error
@@ -33,11 +34,12 @@ from roboto_dagster.sync.downloads import (
     start,
 )
 from roboto_dagster.sync.inventory import Inventory, PlannedFile, Source
+from roboto_dagster.sync.local import is_as_published
 from roboto_dagster.sync.options import SyncSettings
 from roboto_dagster.sync.outcomes import FetchedFile, Outcomes
 from roboto_dagster.sync.progress import Log, Progress
 from roboto_dagster.sync.publish_log import PublishLog
-from roboto_dagster.sync.publisher import Published, Publisher, is_in_place
+from roboto_dagster.sync.publisher import Published, Publisher
 from roboto_dagster.sync.report import Timeline, TransferAttempt
 from roboto_dagster.sync.sessions import Sessions
 from roboto_dagster.text import count
@@ -261,10 +263,13 @@ class TransferPhase:
 
     def _note_unsettled(self) -> None:
         """Note what was renamed into place just when an interrupt ended the wait for it."""
-        for seq, published in self._publisher.take_all().items():
-            file = self._downloads.of(next(self._inventory.files([seq])))
-            if is_in_place(published, file["destination_path"]):
-                self._note_fetched(seq, published)
+        unsettled = self._publisher.take_all()
+        with LocalTree(self._settings.destination) as tree:
+            for planned in self._inventory.files(unsettled):
+                published = unsettled[planned.seq]
+                status = tree.lstat(planned.path)
+                if is_as_published(status, published.size_bytes, published.mtime_ns):
+                    self._note_fetched(planned.seq, published)
 
     def _note_all_fetched(self) -> None:
         if self._fetched:
