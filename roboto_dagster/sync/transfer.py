@@ -215,13 +215,8 @@ class TransferPhase:
             return lambda file: store.get(file["source_uri"], file["destination_path"], progress)
         hinted: Any = store
         destination, publisher = self._settings.destination, self._publisher
-        if "before_renames" in hints:
-            before_publish, together = (
-                publisher.before_publish,
-                {"before_renames": publisher.before_renames},
-            )
-        else:
-            before_publish, together = publisher.before_single_publish, {}
+        together = {"before_renames": publisher.before_renames} if "before_renames" in hints else {}
+        before_publish = publisher.before_publish if together else publisher.before_single_publish
 
         def get(file: DownloadableFile) -> FutureLike[None]:
             planned = planned_of(file)
