@@ -11,12 +11,17 @@ to look at.
 """
 
 import functools
-import operator
 from typing import Annotated, Any, Literal, NamedTuple
 
 from typing_extensions import NotRequired, TypedDict
 
-from roboto_dagster.platform.records import MAX_SIZE_BYTES, MAX_VERSION, RemoteFile, owner_of
+from roboto_dagster.platform.records import (
+    MAX_SIZE_BYTES,
+    MAX_VERSION,
+    RemoteFile,
+    fields_of,
+    owner_of,
+)
 
 
 class FilePage(NamedTuple):
@@ -53,15 +58,10 @@ def parse_file_page(body: bytes, dataset_id: str) -> FilePage | None:
         return None
     items = page["items"]
     records = [
-        each.record if type(each) is _Other else RemoteFile(*_fields_of(each)) for each in items
+        each.record if type(each) is _Other else RemoteFile(*fields_of(each)) for each in items
     ]
     sent = (each.record if type(each) is _Other else each for each in items)
     return FilePage(records, page["next_token"], owner_of(sent, dataset_id))
-
-
-_fields_of = operator.itemgetter(
-    *("file_id", "version", "relative_path", "size", "uri", "association_id")
-)
 
 
 @functools.cache

@@ -82,7 +82,7 @@ def plain_file(record: Any) -> RemoteFile | None:
         None for what has to be looked at field by field: a link, what is not available, and all that may be wrong.
     """
     try:
-        file_id, version, path, size, uri, association_id = _fields_of(record)
+        file_id, version, path, size, uri, association_id = fields_of(record)
         is_ascii = "".join((file_id, path, uri, association_id)).isascii()  # noqa: FLY002 -- refuses what is no text
     except (LookupError, TypeError):  # a field is missing, or is no text
         return None
@@ -102,9 +102,10 @@ def plain_file(record: Any) -> RemoteFile | None:
     return RemoteFile(file_id, version, path, size, uri, association_id) if is_plain else None
 
 
-_fields_of = operator.itemgetter(
+fields_of = operator.itemgetter(
     *("file_id", "version", "relative_path", "size", "uri", "association_id")
 )
+"""Returns the fields of a record that a file is made of, in the order of `RemoteFile`."""
 
 
 def is_id(text: str) -> bool:
