@@ -11,6 +11,9 @@ shares one organization.
 
 from collections.abc import Hashable
 
+HALVE_AGAIN_AFTER_SECONDS = 1.0
+"""How long nobody slows down again: a burst of refusals counts once."""
+
 _SHARE = 0.1
 _SOURCES = 2
 

@@ -14,9 +14,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from roboto_dagster.throttling import ThrottledShare
+from roboto_dagster.throttling import HALVE_AGAIN_AFTER_SECONDS, ThrottledShare
 
-_HALVE_AGAIN_AFTER_SECONDS = 1.0
 _SLOWEST_PER_SECOND = 1.0
 # In requests a second each second: a twentieth of the rate at which it was first throttled, and at least one.
 _SHARE_OF_GROWTH, _LEAST_GROWTH = 0.05, 1.0
@@ -83,7 +82,7 @@ class RequestRate:
         halved = self._halved
         if halved is None:
             self._halved = _Halved(self._share.answers_a_second(), now)
-        elif now - halved.at >= _HALVE_AGAIN_AFTER_SECONDS:
+        elif now - halved.at >= HALVE_AGAIN_AFTER_SECONDS:
             halved.again(now)
 
     def _turn(self) -> tuple[float, bool]:

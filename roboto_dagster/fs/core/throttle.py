@@ -18,9 +18,8 @@ than that.
 import threading
 from collections.abc import Hashable
 
-from roboto_dagster.throttling import ThrottledShare
+from roboto_dagster.throttling import HALVE_AGAIN_AFTER_SECONDS, ThrottledShare
 
-_HALVE_AGAIN_AFTER_SECONDS = 1.0
 _GROW_PER_ROUND_TRIP = 1.0
 # On a short line round trips are no measure: the store needs seconds to see that it is better.
 _SECONDS_TO_GROW = 60.0
@@ -50,7 +49,7 @@ class Throttle:
         """
         with self._lock:
             self.not_before = max(self.not_before, now + pause_seconds if pause_seconds else 0.0)
-            if now - self._halved_at >= _HALVE_AGAIN_AFTER_SECONDS:
+            if now - self._halved_at >= HALVE_AGAIN_AFTER_SECONDS:
                 self._halved_at = self._grown_at = now
                 self.limit = max(self.limit / 2, 1.0)
 
