@@ -97,7 +97,6 @@ import gc
 kept = [[] for _ in range(1000)]
 gc.freeze()
 from roboto_dagster.sync.collector import rare_garbage_collection
-from tests.waiting import GUARD_SECONDS
 with rare_garbage_collection():
     pass
 assert gc.get_freeze_count() >= len(kept)
