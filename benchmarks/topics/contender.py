@@ -9,10 +9,9 @@ import time
 from benchmarks.contenders.job import peak_rss_bytes
 from benchmarks.topics.cases import ARROW, CASES, LOOP
 from benchmarks.topics.loops import write_bytes
+from benchmarks.topics.tasks import log_task
 from roboto_dagster.topics.decoder import TopicFault
-from roboto_dagster.topics.log import LogTask, decode_log
-from roboto_dagster.topics.log_file import LogFile
-from roboto_dagster.topics.topic_filter import TopicFilter
+from roboto_dagster.topics.log import decode_log
 
 
 def main(case_name: str, contender: str, log: pathlib.Path, folder: pathlib.Path) -> None:
@@ -44,25 +43,7 @@ def _decode(log: pathlib.Path, folder: pathlib.Path) -> int:
     decoder = decoder_for(log)
     if decoder is None or isinstance(decoder, TopicFault):
         raise SystemExit(f"No decoder: {decoder}")
-    file_of_log = LogFile(
-        dataset_id="ds",
-        relative_path=log.name,
-        path=log,
-        file_id="fl",
-        version=1,
-        size_bytes=log.stat().st_size,
-    )
-    result = decode_log(
-        LogTask(
-            log=file_of_log,
-            decoder=decoder,
-            topics=TopicFilter(),
-            keep_partial=False,
-            destination=folder,
-            durability="none",
-            asset="bench",
-        )
-    )
+    result = decode_log(log_task(log, folder, decoder))
     if result.faults:
         raise SystemExit("; ".join(map(str, result.faults)))
     return sum(table.rows for table in result.tables)

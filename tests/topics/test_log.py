@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.topics.tasks import log_task
 from roboto_dagster.disk.temp_folder import PartialFolder
 from roboto_dagster.topics.decoder import LogDecoder, TopicBatch
 from roboto_dagster.topics.log import LogResult, LogTask, decode_log
-from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.tables import table_set, writer
 from roboto_dagster.topics.topic_filter import TopicFilter
 from tests.topics.decoders import LineDecoder, batch, write_log
@@ -27,23 +27,7 @@ def task_of(
 ) -> LogTask:
     """Return the task of a log with such lines."""
     path = write_log(tmp_path / "logs" / "run" / "a.log", *lines)
-    log = LogFile(
-        dataset_id="ds_1",
-        relative_path="run/a.log",
-        path=path,
-        file_id="fl_1",
-        version=1,
-        size_bytes=path.stat().st_size,
-    )
-    task = LogTask(
-        log=log,
-        decoder=decoder or LineDecoder(),
-        topics=TopicFilter(),
-        keep_partial=False,
-        destination=tmp_path / "topics",
-        durability="none",
-        asset="robot_topics",
-    )
+    task = log_task(path, tmp_path / "topics", decoder or LineDecoder(), "run/a.log")
     return dataclasses.replace(task, **changes)  # type: ignore[arg-type] # of the right types
 
 

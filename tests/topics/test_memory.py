@@ -1,10 +1,13 @@
 """How much memory decoding takes where messages are large, or many topics have large ones."""
 
+import json
 import pathlib
 import subprocess
 import sys
 
 import pytest
+
+from benchmarks.topics.cases import OURS
 
 pytestmark = [
     pytest.mark.slow,
@@ -14,7 +17,7 @@ pytestmark = [
 
 def run(module: str, *arguments: object) -> str:
     """Run a module as a process of its own, whose memory is not the tests'; return its output."""
-    command = [sys.executable, "-m", f"tests.topics.{module}", *map(str, arguments)]
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -30,7 +33,7 @@ def test_large_messages_fit(
 ) -> None:
     """Neither their copies nor the pages of their tables are kept beside each other."""
     log = tmp_path / "a.mcap"
-    run("image_log", log, cameras, frames, size_bytes)
-    peak_mib, rows = map(int, run("peak", log, tmp_path / "topics").split())
-    assert rows == (cameras + 1) * frames
-    assert peak_mib <= 400
+    run("tests.topics.image_log", log, cameras, frames, size_bytes)
+    found = json.loads(run("benchmarks.topics.contender", "images", OURS, log, tmp_path / "topics"))
+    assert found["rows"] == (cameras + 1) * frames
+    assert found["rss_bytes"] // 1024**2 <= 400

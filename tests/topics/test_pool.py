@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.topics.tasks import log_task
 from roboto_dagster.sync.cancellation import Cancellation, SyncCancelledError
 from roboto_dagster.topics.log import LogTask
-from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.pool import DecodePool
 from roboto_dagster.topics.processes import BYTES_PER_PROCESS, affordable_processes
-from roboto_dagster.topics.topic_filter import TopicFilter
 from tests.topics.decoders import ProcessDecoder, write_log
 
 pytestmark = pytest.mark.slow
@@ -23,22 +22,7 @@ pytestmark = pytest.mark.slow
 def task_of(tmp_path: pathlib.Path, name: str, text: str = "", decoder: object = None) -> LogTask:
     """Return the task of one log."""
     path = write_log(tmp_path / "logs" / name, text)
-    return LogTask(
-        log=LogFile(
-            dataset_id="ds_1",
-            relative_path=name,
-            path=path,
-            file_id="fl_1",
-            version=1,
-            size_bytes=path.stat().st_size,
-        ),
-        decoder=decoder or ProcessDecoder(),  # type: ignore[arg-type] # a decoder
-        topics=TopicFilter(),
-        keep_partial=False,
-        destination=tmp_path / "topics",
-        durability="none",
-        asset="robot_topics",
-    )
+    return log_task(path, tmp_path / "topics", decoder or ProcessDecoder(), name)  # type: ignore[arg-type] # a decoder
 
 
 def pid_of(task: LogTask) -> int:

@@ -12,9 +12,8 @@ import pytest
 
 from benchmarks.topics.logs import mcap_logs, protobuf, ros, ulog
 from benchmarks.topics.logs.streams import Stream
-from roboto_dagster.topics.log import LogTask, decode_log
-from roboto_dagster.topics.log_file import LogFile
-from roboto_dagster.topics.topic_filter import TopicFilter
+from benchmarks.topics.tasks import log_task
+from roboto_dagster.topics.log import decode_log
 from tests.topics.comparison.reading import Row, decode, decoder_of, differences, rows_of
 from tests.topics.comparison.test_ros import every_type
 
@@ -26,25 +25,7 @@ _DUCKDB_HAS_NANOSECONDS = int(duckdb.__version__.partition(".")[0]) >= 2
 
 def tables_of(log: pathlib.Path, destination: pathlib.Path) -> list[pathlib.Path]:
     """Decode a log into Parquet files, and return them."""
-    file = LogFile(
-        dataset_id="ds_1",
-        relative_path=log.name,
-        path=log,
-        file_id="fl_1",
-        version=1,
-        size_bytes=log.stat().st_size,
-    )
-    result = decode_log(
-        LogTask(
-            log=file,
-            decoder=decoder_of(log),
-            topics=TopicFilter(),
-            keep_partial=False,
-            destination=destination,
-            durability="none",
-            asset="topics",
-        )
-    )
+    result = decode_log(log_task(log, destination, decoder_of(log)))
     assert list(result.faults) == []
     return sorted(destination.rglob("*.parquet"))
 
