@@ -7,8 +7,10 @@ import pathlib
 import struct
 import sys
 
-from mcap.writer import CompressionType, Writer
+from mcap.writer import CompressionType
 
+from benchmarks.topics.logs.mcap_logs import write_mcap
+from benchmarks.topics.logs.streams import Stream
 from tests.topics.ros_data import CDR
 
 
@@ -21,23 +23,24 @@ def image_log(path: pathlib.Path, cameras: int, frames: int, size_bytes: int) ->
         frames: How many messages each topic has.
         size_bytes: The size of an image.
     """
-    data = os.urandom(size_bytes)
-    with path.open("wb") as file:
-        writer = Writer(file, compression=CompressionType.NONE)
-        writer.start()
-        image = writer.register_schema("a/msg/Image", "ros2msg", b"uint32 n\nuint8[] data\n")
-        small = writer.register_schema("a/msg/Small", "ros2msg", b"uint32 n\n")
-        channels = [
-            writer.register_channel(f"/camera_{number}", "cdr", image) for number in range(cameras)
-        ]
-        channels.append(writer.register_channel("/small", "cdr", small))
-        for frame in range(frames):
-            for channel in channels:
-                payload = CDR + struct.pack("<I", frame)
-                if channel != channels[-1]:
-                    payload += struct.pack("<I", size_bytes) + data
-                writer.add_message(channel, frame, payload, frame)
-        writer.finish()  # type: ignore[no-untyped-call]  # mcap does not declare it
+    image = CDR + struct.pack("<II", 0, size_bytes) + os.urandom(size_bytes)
+    streams = [
+        _stream(f"/camera_{number}", "a/msg/Image", b"uint32 n\nuint8[] data\n", image)
+        for number in range(cameras)
+    ]
+    streams.append(_stream("/small", "a/msg/Small", b"uint32 n\n", CDR + bytes(4)))
+    write_mcap(path, streams, frames, CompressionType.NONE)
+
+
+def _stream(topic: str, type_name: str, definition: bytes, payload: bytes) -> Stream:
+    return Stream(
+        topic=topic,
+        type_name=type_name,
+        definition=definition,
+        schema_encoding="ros2msg",
+        message_encoding="cdr",
+        payloads=[payload],
+    )
 
 
 if __name__ == "__main__":
