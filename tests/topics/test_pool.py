@@ -4,7 +4,6 @@ import contextlib
 import os
 import pathlib
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +14,7 @@ from roboto_dagster.topics.log import LogTask
 from roboto_dagster.topics.pool import DecodePool
 from roboto_dagster.topics.processes import BYTES_PER_PROCESS, affordable_processes
 from tests.topics.decoders import ProcessDecoder, write_log
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -108,8 +108,7 @@ def test_the_end_of_the_pool_ends_its_processes(tmp_path: pathlib.Path) -> None:
             target=lambda: codes.extend(fault.code for fault in pool.decode(task).faults)
         )
         thread.start()
-        while not task.log.path.with_suffix(".pid").exists():
-            time.sleep(0.01)
+        wait_until(task.log.path.with_suffix(".pid").exists)
     thread.join(timeout=60)
     assert codes == ["PROCESS_DIED"]
     assert not is_running(pid_of(task))
@@ -196,8 +195,7 @@ def test_cancellation_reaches_a_log_that_waits_for_room(tmp_path: pathlib.Path) 
     with DecodePool(1) as pool:
         thread = threading.Thread(target=pool.decode, args=(first,))
         thread.start()
-        while not first.log.path.with_suffix(".pid").exists():
-            time.sleep(0.01)
+        wait_until(first.log.path.with_suffix(".pid").exists)
         cancellation.cancel()
         with pytest.raises(SyncCancelledError):
             pool.decode(task_of(tmp_path, "b.log"), check=cancellation.check)
