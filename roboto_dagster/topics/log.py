@@ -23,7 +23,14 @@ from roboto_dagster.disk.temp_folder import PartialFolder
 from roboto_dagster.errors import is_no_space
 from roboto_dagster.sync.cancellation import SyncCancelledError
 from roboto_dagster.text import one_line
-from roboto_dagster.topics.decoder import LogDecoder, TopicBatch, TopicFault, TopicNote, fault_of
+from roboto_dagster.topics.decoder import (
+    Found,
+    LogDecoder,
+    TopicBatch,
+    TopicFault,
+    TopicNote,
+    fault_of,
+)
 from roboto_dagster.topics.log_file import LogFile
 from roboto_dagster.topics.published import (
     published_tables,
@@ -248,7 +255,7 @@ class _LogRun:
         return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def decoded(task: LogTask) -> Iterator[TopicBatch | TopicFault | TopicNote]:
+def decoded(task: LogTask) -> Iterator[Found]:
     """Yield what a decoder yields; what it raises becomes a fault of the log.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.decoder import Found, TopicBatch, TopicFault, TopicNote
 from roboto_dagster.topics.topic_filter import TopicFilter
 
 TIME = pa.timestamp("ns", "UTC")
@@ -47,9 +47,7 @@ class LineDecoder:
         del head
         return path.name.endswith(self.suffix)
 
-    def batches(
-        self, path: pathlib.Path, topics: TopicFilter
-    ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
+    def batches(self, path: pathlib.Path, topics: TopicFilter) -> Iterator[Found]:
         """Yield what the lines say."""
         for line in path.read_text().splitlines():
             match ast.literal_eval(line):
@@ -69,9 +67,7 @@ class LineDecoder:
 class ProcessDecoder(LineDecoder):
     """Writes down its process beside the log, and does what the log says: `die`, `crash`, `wait` or `print`."""
 
-    def batches(
-        self, path: pathlib.Path, topics: TopicFilter
-    ) -> Iterator[TopicBatch | TopicFault | TopicNote]:
+    def batches(self, path: pathlib.Path, topics: TopicFilter) -> Iterator[Found]:
         """Yield one row, unless the process is to die before."""
         del topics
         path.with_suffix(".pid").write_text(str(os.getpid()))

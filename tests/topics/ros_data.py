@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from roboto_dagster.topics.batching import RawMessages
-from roboto_dagster.topics.decoder import TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.decoder import Found, TopicBatch, TopicFault
 from roboto_dagster.topics.ros_messages import ros_table
 from roboto_dagster.topics.topic_filter import TopicFilter
 
@@ -32,7 +32,7 @@ def decode(
     type_name: str = "a/msg/B",
     log_times: Sequence[int] | None = None,
     topics: TopicFilter | None = None,
-) -> list[TopicBatch | TopicFault | TopicNote]:
+) -> list[Found]:
     """Return all that a table of the topic `/t` yields, notes included."""
     table = ros_table(
         topic="/t",
@@ -44,7 +44,7 @@ def decode(
     return [*table.batches(raw(payloads, log_times)), *table.notes()]
 
 
-def rows(found: Sequence[TopicBatch | TopicFault | TopicNote]) -> list[dict[str, Any]]:
+def rows(found: Sequence[Found]) -> list[dict[str, Any]]:
     """Return the rows of all batches, checked to be valid arrays, without the columns that are ours."""
     own = ["log_time", "publish_time", "sequence", "header_time"]
     result = []
@@ -67,9 +67,7 @@ def _plain(batch: TopicBatch) -> list[dict[str, Any]]:
     ]
 
 
-def times(
-    found: Sequence[TopicBatch | TopicFault | TopicNote], column: str = "log_time"
-) -> list[int | None]:
+def times(found: Sequence[Found], column: str = "log_time") -> list[int | None]:
     """Return a column of times, in nanoseconds since 1970."""
     batches = [each for each in found if isinstance(each, TopicBatch)]
     return [
@@ -77,12 +75,12 @@ def times(
     ]
 
 
-def faults(found: Sequence[TopicBatch | TopicFault | TopicNote]) -> list[str]:
+def faults(found: Sequence[Found]) -> list[str]:
     """Return the codes of all faults."""
     return [each.code for each in found if isinstance(each, TopicFault)]
 
 
-def one_batch(found: Sequence[TopicBatch | TopicFault | TopicNote]) -> TopicBatch:
+def one_batch(found: Sequence[Found]) -> TopicBatch:
     """Return the only batch."""
     (batch,) = [each for each in found if isinstance(each, TopicBatch)]
     return batch

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from roboto_dagster.topics.decoder import LogDecoder, TopicBatch, TopicFault, TopicNote
+from roboto_dagster.topics.decoder import Found, LogDecoder, TopicBatch, TopicFault, TopicNote
 from roboto_dagster.topics.decoders import decoder_for
 from roboto_dagster.topics.topic_filter import TopicFilter
 
@@ -97,7 +97,7 @@ def decode(path: pathlib.Path, **options: Any) -> Decoded:
     return together(decoder_of(path).batches(path, TopicFilter(**options)))
 
 
-def together(yielded: Iterable[TopicBatch | TopicFault | TopicNote]) -> Decoded:
+def together(yielded: Iterable[Found]) -> Decoded:
     """Put batches together, and check what is to hold of each."""
     batches: dict[tuple[str, str], list[pa.RecordBatch]] = {}
     facts: dict[tuple[str, str], Any] = {}
