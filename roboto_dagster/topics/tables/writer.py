@@ -116,10 +116,7 @@ class TableWriter:
         self.pending_bytes += size_bytes
         self._row_bytes = max(self._row_bytes, size_bytes // max(rows.num_rows, 1))
         self._value_bytes = max(self._value_bytes, value_bytes(rows))
-        if (
-            self._rows + self._spill.rows >= ROWS_PER_GROUP
-            or self.pending_bytes + self._spill.size_bytes >= BYTES_PER_GROUP
-        ):
+        if _is_full(self._rows + self._spill.rows, self.pending_bytes + self._spill.size_bytes):
             self._write_or_wait()
 
     def relieve(self) -> None:
@@ -242,6 +239,11 @@ class TableWriter:
         self._spill.discard()
 
 
+def _is_full(rows: int, size_bytes: int) -> bool:
+    """Return whether rows are a row group."""
+    return rows >= ROWS_PER_GROUP or size_bytes >= BYTES_PER_GROUP
+
+
 def _is_next_group(size_bytes: int, more_bytes: int) -> bool:
     """Return whether rows are better written before more are added, as both together take too much memory."""
     is_worth_it = size_bytes >= LEAST_BYTES_PER_GROUP
@@ -259,7 +261,7 @@ def _row_groups(batches: "Iterable[pa.RecordBatch]") -> "Iterator[list[pa.Record
         group.append(batch)
         rows, size_bytes = rows + batch.num_rows, size_bytes + batch.nbytes
         del batch  # a large one is not kept while the next one is read
-        if rows >= ROWS_PER_GROUP or size_bytes >= BYTES_PER_GROUP:
+        if _is_full(rows, size_bytes):
             yield group
             group, rows, size_bytes = [], 0, 0
     if group:
