@@ -98,7 +98,7 @@ def fault_of(topic: str | None, error: UndecodableError | OSError) -> TopicFault
 class LogDecoder(Protocol):
     """Reads one format of logs.
 
-    A decoder has no state besides its settings, and can be pickled: a log may be decoded in a process
+    A decoder has no state besides its settings, and can be pickled: a log is decoded in a process
     of its own. Its name and version are part of what makes a table stale.
     """
 
