@@ -19,9 +19,8 @@ from roboto_dagster.errors import ManifestError
 from roboto_dagster.platform.records import RemoteFile
 from roboto_dagster.sync.known import KnownRow
 
-_MAX_BATCHES = (
-    4  # so many are in memory only where rows are missing or the order is another: some 30 MiB
-)
+# So many are in memory only where rows are missing or the order is another: some 30 MiB.
+_MAX_BATCHES = 4
 
 _Key = tuple[str, str]
 """Dataset and relative path."""

@@ -37,6 +37,9 @@ from roboto_dagster.fs.object_store import Receipt
 from roboto_dagster.sync.inventory import PlannedFile
 from roboto_dagster.sync.known import KnownRow, known_row
 
+LOGS_FOLDER = ".publish-logs"
+"""The name of the folder of the logs, in that of the manifests."""
+
 ABANDONED_AGE_SECONDS = 120.0
 """A log that was not written to for so long belongs to no running sync."""
 
@@ -48,14 +51,10 @@ _FLAGS = (
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_CLOEXEC", 0)
 )
-LOGS_FOLDER = ".publish-logs"
-"""The name of the folder of the logs, in that of the manifests."""
-
 _SUFFIX = ".publish-log"
 _OLD_SUFFIX = ".journal"  # of releases before 0.2, one for all runs, beside the manifest
-_MAKE_ATTEMPTS = (
-    10  # the folder goes with the last log in it, which may be between opening it and making one
-)
+# The folder goes with the last log in it, which may be between opening it and making one.
+_MAKE_ATTEMPTS = 10
 _MAX_LINE_BYTES = 64 * 1024
 
 

@@ -69,9 +69,8 @@ def plan_shards(
         inventory = run.inventory
         shards = options.number_of(*inventory.totals("fetch"))
         inventory.db.execute(_TABLE)
-        divided = divide(
-            inventory.db.execute(_SIZES), shards
-        )  # read as they are divided: not all in memory
+        # Read as they are divided: not all in memory.
+        divided = divide(inventory.db.execute(_SIZES), shards)
         inventory.db.executemany("INSERT INTO shard VALUES (?, ?)", divided)
         plan = ShardPlan(
             plan_hash=_hash(inventory),

@@ -181,10 +181,8 @@ def test_a_file_that_has_changed_since_the_plan_needs_a_new_one(
 
 def test_the_disk_decides_between_the_shards_of_several_runs(sharded: Sharded) -> None:
     """A file that a later run has delivered is not taken for that of a dead one, whichever manifest is read first."""
-    for run_id in (
-        "a",
-        "b",
-    ):  # the first is read first, and what it knows of these files is out of date
+    # The first is read first, and what it knows of these files is out of date.
+    for run_id in ("a", "b"):
         sharded.transfer(sharded.plan(run_id), run_id=run_id)
         if run_id == "a":
             for path in (sharded.syncer.destination / sharded.dataset_id / "logs").iterdir():
