@@ -52,11 +52,7 @@ class Claims:
         for manifest in manifests_of_run(self._folder):
             # Of a manifest that cannot be read, the files are on disk, and count as unchanged.
             with contextlib.suppress(ManifestError):
-                self._apply(inventory, manifest, self._within)
+                for rows in iterate_manifest(manifest, _COLUMNS, within=self._within):
+                    inventory.db.executemany(_CLAIM, rows)
         # Nothing else was fetched yet: the first byte of the merge's own work comes later.
         self.files, self.size_bytes = inventory.db.execute(_CLAIMED).fetchone()
-
-    @staticmethod
-    def _apply(inventory: Inventory, manifest: pathlib.Path, within: pathlib.Path) -> None:
-        for rows in iterate_manifest(manifest, _COLUMNS, within=within):
-            inventory.db.executemany(_CLAIM, rows)
