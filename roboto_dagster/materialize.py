@@ -150,7 +150,7 @@ def run_step(
         dagster.Failure: A partition of an asset is not complete; those that are have been materialized.
     """
     check_concurrent_partitions(max_concurrent_partitions)
-    keys = _keys(context, inspectors[0])
+    keys = _keys_of_run(context, inspectors[0])
     assets = [
         StepAsset(
             each.asset_key,
@@ -201,6 +201,16 @@ def asset_result(context: dg.AssetExecutionContext, results: Any) -> Any:
     return found[0] if len(found) == 1 else tuple(found)
 
 
+def _keys_of_run(context: dg.AssetExecutionContext, asset: Inspector) -> Sequence[str | None]:
+    try:
+        return _keys(context, asset)
+    except ConfigurationError as error:
+        if is_direct(context):
+            raise
+        # A `RetryPolicy` must not repeat what fails again.
+        raise run_failure({Unit(None): error}, 1) from error
+
+
 def _keys(context: dg.AssetExecutionContext, asset: Inspector) -> Sequence[str | None]:
     if asset.partitions_def is None:
         return [None]
@@ -215,10 +225,8 @@ def _keys(context: dg.AssetExecutionContext, asset: Inspector) -> Sequence[str |
     keys = list(context.partition_keys)
     if not keys:  # Dagster would record a success of no partition
         between = context.partition_key_range
-        error = ConfigurationError(
+        raise ConfigurationError(
             f"There is no partition from {between.start!r} to {between.end!r}: give a range whose start comes before its "
             "end, in the order in which Dagster lists the partitions."
         )
-        # A `RetryPolicy` must not repeat what fails again.
-        raise run_failure({Unit(None): error}, 1) from error
     return keys

@@ -645,10 +645,24 @@ def test_defaults_are_those_of_the_dataclasses() -> None:
     assert differing == []
 
 
-def test_a_range_that_holds_no_partition_fails_at_once(
-    tmp_path: pathlib.Path, resources: dict[str, Any]
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        (
+            {
+                "dagster/asset_partition_range_start": "ds_2",
+                "dagster/asset_partition_range_end": "ds_1",
+            },
+            "There is no partition from 'ds_2' to 'ds_1'",
+        ),
+        ({}, "this run is of none of them: give it a partition key"),
+    ],
+    ids=["empty range", "no partition"],
+)
+def test_a_run_of_no_partition_fails_at_once(
+    tmp_path: pathlib.Path, resources: dict[str, Any], tags: dict[str, str], message: str
 ) -> None:
-    """Its end comes before its start: Dagster would record a success of nothing, or repeat the step."""
+    """A range's end comes before its start, or there is no key: Dagster would record a success of nothing, or repeat it."""
     asset = build_roboto_dataset_asset(
         "logs",
         destination=tmp_path,
@@ -656,12 +670,8 @@ def test_a_range_that_holds_no_partition_fails_at_once(
         backfill_policy=dg.BackfillPolicy.single_run(),
         retry_policy=dg.RetryPolicy(max_retries=2),
     )
-    ends = {
-        "dagster/asset_partition_range_start": "ds_2",
-        "dagster/asset_partition_range_end": "ds_1",
-    }
-    result = dg.materialize([asset], resources=resources, tags=ends, raise_on_error=False)
+    result = dg.materialize([asset], resources=resources, tags=tags, raise_on_error=False)
     (failure,) = result.get_step_failure_events()
     description = str(failure.step_failure_data.user_failure_data.description)  # type: ignore[union-attr]  # it has one
-    assert "There is no partition from 'ds_2' to 'ds_1'" in description
+    assert message in description
     assert not [each for each in result.all_events if each.is_step_up_for_retry]
