@@ -115,7 +115,7 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         config = self._config_of(context)
         is_topics = isinstance(config, TopicsAssetConfig)
         wanted = input_type(_annotation(context), TOPIC_LOADERS if is_topics else None)
-        needed = are_needed(wanted, context) if is_topics else None
+        needed = are_needed(wanted, context) if is_topics else (lambda _: True)
         loaded = self._load(context, config, needed)
         if wanted.optional and not loaded.partitions:
             return None
@@ -133,7 +133,7 @@ class RobotoFilesIOManager(dg.ConfigurableIOManager):
         self,
         context: dg.InputContext,
         config: DatasetAssetConfig | TopicsAssetConfig,
-        needed: Callable[[str], bool] | None,
+        needed: Callable[[str], bool],
     ) -> "_Loaded":
         missing: dict[str, MissingPartitionError] = {}
         partitions: dict[str, Any] = {}
@@ -228,11 +228,11 @@ def _value_of(
     config: DatasetAssetConfig | TopicsAssetConfig,
     asset_key: dg.AssetKey,
     key: str,
-    needed: Callable[[str], bool] | None,
+    needed: Callable[[str], bool],
 ) -> DatasetFiles | TopicTables | MissingPartitionError:
     try:
         if isinstance(config, TopicsAssetConfig):
-            rows = tuple(complete_tables(config, asset_key, key, needed or (lambda _: True)))
+            rows = tuple(complete_tables(config, asset_key, key, needed))
             asset = asset_key.to_user_string()
             return TopicTables(partition_keys=(key,), rows=rows, asset=asset)
         files = tuple(complete_files(config, asset_key, key))

@@ -76,7 +76,7 @@ def complete_tables(
     config: TopicsAssetConfig,
     asset_key: dg.AssetKey,
     partition_key: str | None,
-    is_wanted: Callable[[str], bool] = lambda _: True,
+    is_wanted: Callable[[str], bool],
 ) -> Sequence[RecordedTopic]:
     """Return what one partition has: its tables, all of which are on disk, and what may be missing.
 
@@ -84,7 +84,7 @@ def complete_tables(
         config: The asset's.
         asset_key: The asset's.
         partition_key: The partition, or None where there are none.
-        is_wanted: Returns for a topic whether its tables have to be on disk. Default: all.
+        is_wanted: Returns for a topic whether its tables have to be on disk.
 
     Raises:
         MissingPartitionError: The partition was never materialized, or something of it could not be decoded.
