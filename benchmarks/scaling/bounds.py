@@ -4,23 +4,19 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from benchmarks.scaling.cases import LISTING, OURS, SDK, Case
-from benchmarks.scaling.records import Record, Records
+from benchmarks.scaling.records import Record
 
 _Found = dict[Case, Record]
 _MIB = 2**20
 
 
-def bounds(records: Records) -> str:
+def bounds(records: Iterable[Record]) -> str:
     """Return a table of the bounds of which there are figures; empty if there are none.
 
     Args:
         records: All that was measured.
     """
-    found = {
-        record.case: record
-        for part in ("datasets", "files", "shards")
-        for record in records.of_part(part)
-    }
+    found = {record.case: record for record in records}
     lines = [line for line in (bound(found) for bound in _BOUNDS) if line]
     if not lines:
         return ""

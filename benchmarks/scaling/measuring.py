@@ -14,9 +14,8 @@ from benchmarks.scaling.records import Record
 from benchmarks.scaling.traffic import TrafficLog
 from benchmarks.server import Server
 
-_PACED_CONNECTIONS = (
-    32  # about 1,000 answers a second for a worker: a fifth of what its core could take
-)
+PACED_CONNECTIONS = 32
+"""To the paced store: about 1,000 answers a second for a worker, a fifth of what its core could take."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +51,12 @@ class Measuring:
         self.traffic.start()
         job = self._job(case)
         command = _command(case, job)
-        load, served = os.getloadavg()[0], cpu_seconds(self.server.pids)
+        load, served_before = os.getloadavg()[0], cpu_seconds(self.server.pids)
         measured = measure(command, job.environment(), self.timeout_seconds, times_itself=True)
-        record = self._record(case, measured, load)
-        served = cpu_seconds(self.server.pids) - served
-        return dataclasses.replace(record, server_cpu_seconds=served)
+        served = cpu_seconds(self.server.pids) - served_before
+        return self._record(case, measured, load, served)
 
-    def _record(self, case: Case, measured: Measurement, load: float) -> Record:
+    def _record(self, case: Case, measured: Measurement, load: float, served: float) -> Record:
         api = self.traffic.of([_port(url) for url in self.server.api_urls.values()])
         urls = [*self.server.urls.values(), self.server.paced_url]
         store = self.traffic.of([_port(url) for url in urls if url])
@@ -78,6 +76,7 @@ class Measuring:
             inodes=inodes,
             load_before=load,
             first_byte_ms=self.server.first_byte_ms,
+            server_cpu_seconds=served,
         )
 
     def _job(self, case: Case) -> Job:
@@ -102,7 +101,7 @@ def _command(case: Case, job: Job) -> Sequence[str]:
             contenders + "datasets", job, str(case.datasets), str(case.side_by_side)
         )
     if case.part == "shards":
-        connections = [str(_PACED_CONNECTIONS)] if case.pace_ms else []
+        connections = [str(PACED_CONNECTIONS)] if case.pace_ms else []
         return python_command(contenders + "shards", job, str(case.side_by_side), *connections)
     return python_command(contenders + "asset", job, "curl")
 

@@ -8,15 +8,16 @@ from benchmarks.machine import describe_machine, versions
 from benchmarks.scaling.bounds import bounds, over_one_worker
 from benchmarks.scaling.cases import LISTING, OURS, PARTS
 from benchmarks.scaling.charts import draw_charts
+from benchmarks.scaling.measuring import PACED_CONNECTIONS
 from benchmarks.scaling.records import Record, Records
 from benchmarks.server import PACE_MS
 from benchmarks.tools import has_module
 
 _QUIET_LOAD = 1.5  # what the case before leaves behind is about 1
 _ABOUT_SHARDS = f"""The servers run on the same cores as the workers. A store that answers each connection every {PACE_MS} ms at
-most, over 32 connections, gives a worker a thousand files a second and leaves most of its core free: there the cores do
-not decide, and what is seen is what plan, merge and the start of processes cost. From a store that answers at once a
-worker takes all of a core, and workers and servers share those of this machine."""
+most, over {PACED_CONNECTIONS} connections, gives a worker a thousand files a second and leaves most of its core free:
+there the cores do not decide, and what is seen is what plan, merge and the start of processes cost. From a store that
+answers at once a worker takes all of a core, and workers and servers share those of this machine."""
 _HEAD = (
     "seconds | {} | CPU s | peak MiB | API requests | on connections | store requests | on connections | "
     "disk MiB | inodes"
@@ -38,7 +39,7 @@ def write_report(folder: pathlib.Path, records: Records) -> pathlib.Path:
     sections = [
         _opening(everything),
         _busy(everything),
-        bounds(records),
+        bounds(everything),
         *(f"![{title}]({path.name})" for title, path in pictures),
         _datasets(records.of_part("datasets")),
         _files(records.of_part("files")),
