@@ -1,5 +1,6 @@
-"""The CPU time of programs that others started, from `/proc`."""
+"""Programs that others started, and the CPU time that they took, from `/proc`."""
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Iterable
@@ -11,7 +12,16 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     Args:
         pids: The processes. What the system does not report counts as 0.
     """
-    return sum(_cpu_seconds(pid) + cpu_seconds(_children(pid)) for pid in pids)
+    return sum(_cpu_seconds(pid) + cpu_seconds(children(pid)) for pid in pids)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that still run; none where the system does not report them."""
+    found: list[int] = []
+    for each in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):  # a file a thread
+        with contextlib.suppress(OSError):
+            found += map(int, each.read_text(encoding="ascii").split())
+    return found
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -21,11 +31,3 @@ def _cpu_seconds(pid: int) -> float:
         return 0.0
     user, system = fields.split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        lists = list(pathlib.Path(f"/proc/{pid}/task").glob("*/children"))
-        return [int(child) for each in lists for child in each.read_text(encoding="ascii").split()]
-    except OSError:
-        return []

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
+from benchmarks.processes import children
 from roboto_dagster.testing import LocalRoboto, faults
 from tests.flow.sharded_project import Project, files_asked_for
 from tests.ports import can_connect, free_port
@@ -97,12 +98,11 @@ class Cluster:
     def kill_busy_worker(self) -> None:
         """Kill the process of a worker that transfers; its parent starts another one."""
         for worker in self.workers:
-            for path in pathlib.Path(f"/proc/{worker.pid}/task").glob("*/children"):
-                for child in map(int, path.read_text().split()):
-                    if self._has_part(child):
-                        os.kill(child, signal.SIGKILL)
-                        self.killed.append(child)
-                        return
+            for child in children(worker.pid):
+                if self._has_part(child):
+                    os.kill(child, signal.SIGKILL)
+                    self.killed.append(child)
+                    return
 
     def _has_part(self, pid: int) -> bool:
         """Return whether a process has a file of the destination open."""

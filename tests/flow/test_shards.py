@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import dagster as dg
 import pytest
 
+from benchmarks.processes import children
 from roboto_dagster.testing import LocalRoboto, faults
 from tests.flow.sharded_project import Project, files_asked_for
 from tests.waiting import GUARD_SECONDS
@@ -22,18 +23,15 @@ def project(local: LocalRoboto, tmp_path: pathlib.Path) -> Project:
     return Project(local, tmp_path)
 
 
-def children(pid: int, program: bytes) -> Iterable[int]:
-    """Yield the processes that a process has started from some program."""
-    for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, path.read_text().split()):
-            if program in pathlib.Path(f"/proc/{child}/cmdline").read_bytes():
-                yield child
-
-
 def workers(pid: int) -> Iterable[int]:
     """Yield the processes in which a run executes steps: its server has forked them."""
-    for server in children(pid, b"forkserver"):
-        yield from children(server, b"forkserver")
+    for server in filter(is_forkserver, children(pid)):
+        yield from filter(is_forkserver, children(server))
+
+
+def is_forkserver(pid: int) -> bool:
+    """Return whether a process is such a server, or was forked by one."""
+    return b"forkserver" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the worker in /proc, which is Linux's")
