@@ -58,7 +58,8 @@ def check_idl(type_name: str, text: bytes) -> None:
         text: The definition.
 
     Raises:
-        UndecodableError: MISSING_DEFINITION: a type is used and not declared; INVALID_DEFINITION: it is not UTF-8.
+        UndecodableError: MISSING_DEFINITION: a type is used and not declared; INVALID_DEFINITION: it is not UTF-8,
+            or is nested too deeply.
     """
     try:
         tokens = [each[0] for each in _TOKEN.finditer(text.decode("utf-8-sig"))]
@@ -71,7 +72,12 @@ def check_idl(type_name: str, text: bytes) -> None:
             "MISSING_DEFINITION", f"the definition of {type_name} declares no type"
         )
     reader = _Reader([word for word in tokens if not _NO_TOKEN.match(word)])
-    reader.read()
+    try:
+        reader.read()
+    except RecursionError:
+        raise UndecodableError(
+            "INVALID_DEFINITION", f"the definition of {type_name} is nested too deeply"
+        ) from None
     for scope, used, member in reader.used:
         if not any(
             "::".join((*scope[:depth], used)) in reader.declared

@@ -8,6 +8,7 @@ import pytest
 from google.protobuf import descriptor_pb2
 
 from roboto_dagster.topics.mcap.decoder import McapDecoder
+from roboto_dagster.topics.topic_filter import TopicFilter
 from tests.topics.decoded import decode
 from tests.topics.mcap.logs import CDR, write
 
@@ -52,7 +53,8 @@ def _protobuf() -> bytes:
 def test_it_is_a_failure_of_the_topic(
     tmp_path: pathlib.Path, encoding: str, schema: tuple[str, str, bytes], expected: list[str]
 ) -> None:
-    """It is named, and is no crash; deep JSON is kept as text."""
+    """It is named, and is no crash; deep JSON is kept as text, and raw bytes are delivered where that was asked for."""
     payload = b"{}" if encoding == "json" else b"" if encoding == "protobuf" else CDR + bytes(4)
     path = write(tmp_path / "log.mcap", ("/t", encoding, schema, [payload]))
     assert [code for _, code in decode(McapDecoder(), path).codes] == expected
+    assert decode(McapDecoder(), path, TopicFilter(raw=True)).codes == []

@@ -136,6 +136,22 @@ def test_idl_definitions(tmp_path: pathlib.Path) -> None:
     assert (decoded.faults, decoded.column("/x", "x")) == ([], [7])
 
 
+def test_an_idl_definition_nested_too_deeply(tmp_path: pathlib.Path) -> None:
+    """It is a failure of its topic alone, whose messages are delivered as they are where that was asked for."""
+    definition = "module a {" * 3000 + "struct Deep { long x; };"
+    path = write(
+        tmp_path / "a.db3",
+        [(1, 1, cdr(1)), (2, 2, cdr(2))],
+        topics=[(1, "/deep", "a/msg/Deep", "cdr"), (2, "/x", "a/msg/B", "cdr")],
+        definitions=[("a/msg/Deep", "ros2idl", definition), ("a/msg/B", "ros2msg", DEFINITION)],
+    )
+    decoded = decode(Db3Decoder(), path)
+    assert decoded.codes == [("/deep", "INVALID_DEFINITION")]
+    assert decoded.column("/x", "x") == [2]
+    raw = decode(Db3Decoder(), path, TopicFilter(raw=True))
+    assert (raw.codes, raw.column("/deep", "data"), raw.column("/x", "x")) == ([], [cdr(1)], [2])
+
+
 def test_another_serialization(tmp_path: pathlib.Path) -> None:
     """It is the topic's failure, or delivered as it is."""
     topics = (1, "/x", "a/msg/B", "cdr"), (2, "/p", "a/msg/B", "protobuf")
