@@ -70,6 +70,9 @@ class LogTables(Generic[SourceT]):
             self.of_source[source] = self._of_definition[key]
         except UndecodableError as error:
             yield from self.fail(topic, error)
+        except RecursionError:
+            reason = "the definition is nested too deeply"
+            yield from self.fail(topic, UndecodableError("INVALID_DEFINITION", reason))
 
     def decode(self, table: MessageTable, messages: RawMessages) -> Iterator[Found]:
         """Decode messages of one table.

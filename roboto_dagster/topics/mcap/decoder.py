@@ -75,9 +75,4 @@ def _table_of(channel: "Channel", schema: "Schema | None", topics: TopicFilter) 
         raise UndecodableError(
             "MISSING_DEFINITION", f"schema {channel.schema_id} is not in the log"
         )
-    try:
-        return channel_table(channel, schema, topics)
-    except RecursionError:
-        raise UndecodableError(
-            "INVALID_DEFINITION", "the definition is nested too deeply"
-        ) from None
+    return channel_table(channel, schema, topics)
