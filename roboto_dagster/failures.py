@@ -125,8 +125,8 @@ def failures_of_run(instance: dg.DagsterInstance, run_id: str) -> list[Partition
 
     Returns:
         A failure for each partition, in the order in which they failed, then those that the run did not get to, in the
-        order of their keys. A partition that a later attempt of
-        the same run completed is not among them; other assets' failures are not either.
+        order of their keys. A partition that a later attempt of the same run completed is not among them; other assets'
+        failures are not either.
     """
     history = RunHistory(record.event_log_entry for record in _records(instance, run_id))
     run = instance.get_run_by_id(run_id)

@@ -451,9 +451,8 @@ def test_bytes_that_are_gone_take_no_memory(local: LocalRoboto, dataset_id: str)
 
     def kept() -> int:
         gc.collect()  # what earlier tests left may go at any moment
-        return sum(
-            type(each) is StoredKey for each in gc.get_objects()
-        )  # not isinstance: it follows weak proxies
+        # Not isinstance, which follows weak proxies.
+        return sum(type(each) is StoredKey for each in gc.get_objects())
 
     before = kept()
     for number in range(3):
