@@ -33,6 +33,7 @@ from roboto_dagster.step.version_tags import (
     result_without_events,
     with_data_version,
 )
+from roboto_dagster.sync.collector import rare_garbage_collection
 
 Results = Iterator[dg.MaterializeResult[Any]]
 
@@ -130,22 +131,22 @@ class Recorder:
             yield result_without_events(self._asset_key)
         else:
             yield dg.MaterializeResult(asset_key=self._asset_key)
-        for event in self._take_waiting():
-            if event.may_be_observation:
-                self._observe(event)
-            else:
-                self._materialize(event)
-            self._cycles.after_partition()
+        self._record_waiting(can_observe=True)
 
     def fail(self) -> None:
         """Record what waits, since the step is about to fail."""
-        for event in self._take_waiting():
-            self._materialize(event)
+        self._record_waiting(can_observe=False)
 
-    def _take_waiting(self) -> Iterator[_Event]:
-        # One by one, so that `fail` after an interrupt records just what is left.
-        while self._waiting:
-            yield self._waiting.popleft().unpack()
+    def _record_waiting(self, *, can_observe: bool) -> None:
+        with rare_garbage_collection():
+            # One by one, so that `fail` after an interrupt records just what is left.
+            while self._waiting:
+                event = self._waiting.popleft().unpack()
+                if can_observe and event.may_be_observation:
+                    self._observe(event)
+                else:
+                    self._materialize(event)
+                self._cycles.after_partition()
 
     def _is_recorded(self, partition_key: str | None) -> bool:
         """Return whether the event was written before the interrupt came."""

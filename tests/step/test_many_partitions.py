@@ -167,6 +167,27 @@ def test_cycles_are_freed_while_syncs_overlap() -> None:
     assert alive == [0]
 
 
+@pytest.mark.parametrize("on_unchanged", ["materialize", "observe"])
+def test_a_collection_looks_only_at_what_is_new(on_unchanged: OnUnchanged) -> None:
+    """Also while observations are recorded at the end: all that Dagster has loaded would take far longer."""
+    has_set_aside: list[bool] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if (phase, info["generation"]) == ("start", 2):
+            has_set_aside.append(gc.get_freeze_count() > 0)
+
+    gc.disable()  # only what the step collects counts
+    try:
+        with dg.DagsterInstance.ephemeral() as instance:
+            run(Work(), instance, 1)
+            gc.callbacks.append(note)
+            run(Work(), instance, 1, on_unchanged)
+    finally:
+        gc.callbacks.remove(note)
+        gc.enable()
+    assert has_set_aside == [True] * (2 if on_unchanged == "observe" else 1)
+
+
 def test_cycles_are_collected_now_and_then() -> None:
     """Once every hundred partitions: each partition leaves some in Dagster's storage."""
     garbage = Work()
