@@ -8,7 +8,6 @@
 """
 
 import collections
-import itertools
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeGuard
@@ -62,12 +61,13 @@ def run_failure(failed: Mapping[Unit, Outcome], total: int) -> dg.Failure:
         failed: The partitions that are not complete.
         total: How many partitions the run had, of all its assets.
     """
-    described = itertools.islice(failed.items(), _DESCRIBED)
-    sentences = [_sentence(unit, outcome) for unit, outcome in described]
+    units = list(failed)
+    described, others = units[:_DESCRIBED], units[_DESCRIBED:]
+    sentences = [_sentence(unit, failed[unit]) for unit in described]
     if total > 1:
         sentences.insert(0, _verdict(failed, total))
-    if len(failed) > _DESCRIBED:
-        sentences.append(_others(list(failed)[_DESCRIBED:]))
+    if others:
+        sentences.append(_others(others))
     return dg.Failure(
         description="\n".join(sentences),
         metadata=_failed_metadata(failed),
