@@ -15,6 +15,9 @@ from roboto_dagster.topics.fields import selected_fields
 MAX_MESSAGE_BYTES = 0xFFFF
 """The size of a message is 16 bits wide."""
 
+MAX_LEVELS = 64
+"""How deeply messages may be nested; those of vehicles are so once or twice."""
+
 _NUMBERS = {
     "int8_t": "<i1",
     "uint8_t": "<u1",
@@ -63,23 +66,30 @@ def flat_size(formats: Mapping[str, Any], name: str) -> int:
 
     Raises:
         KeyError: A nested message has no format.
-        ValueError: The message contains itself, or is larger than a message can be.
+        ValueError: The message contains itself, is nested too deeply, or is larger than a message can be.
     """
     sizes: dict[str, int] = {}
+    levels: dict[str, int] = {}
 
     def size_of(name: str, above: tuple[str, ...]) -> int:
         if name in _NUMBERS:
             return np.dtype(_NUMBERS[name]).itemsize
         if name in above:
             raise ValueError(f"message {name} contains itself")
+        if len(above) + levels.get(name, 1) > MAX_LEVELS:
+            raise ValueError(f"message {name} is nested deeper than {MAX_LEVELS} levels")
         if name not in sizes:
+            fields = formats[name].fields
             # An empty message counts too: many of them take long to unfold.
             sizes[name] = max(
                 sum(
                     size_of(type_name, (*above, name)) * max(length, 1)
-                    for type_name, length, _ in formats[name].fields
+                    for type_name, length, _ in fields
                 ),
                 1,
+            )
+            levels[name] = 1 + max(
+                (levels.get(type_name, 0) for type_name, *_ in fields), default=0
             )
         if sizes[name] > MAX_MESSAGE_BYTES:
             raise ValueError(f"message {name} is larger than a message can be")

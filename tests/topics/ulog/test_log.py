@@ -20,6 +20,7 @@ from tests.topics.ulog.writer import SYNC, UlogWriter, gyro_log
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 YEAR_2024_US = 1_704_067_200_000_000
+DEEP = [*(f"d{number}:d{number + 1} x;" for number in range(300)), "d300:uint8_t x;"]
 
 
 def utc(microseconds: int) -> dt.datetime:
@@ -393,8 +394,10 @@ def test_a_message_that_is_too_short(tmp_path: pathlib.Path, kind: str, payload:
         ["a:uint64_t timestamp;b[60000] x;", "b:c[60000] y;", "c:uint8_t z;"],
         ["a:uint64_t timestamp;b[60000] x;", "b:c[60000] y;", "c:"],
         ["a:uint64_t timestamp;unknown x;"],
+        ["a:uint64_t timestamp;d0 x;", *DEEP],
+        ["a:uint64_t timestamp;d250 u;d200 v;d150 w;d100 x;d50 y;d0 z;", *DEEP],
     ],
-    ids=["endless", "huge", "empty", "unknown"],
+    ids=["endless", "huge", "empty", "unknown", "deep", "deep-in-steps"],
 )
 def test_a_format_that_cannot_be_unfolded(tmp_path: pathlib.Path, formats: list[str]) -> None:
     """It neither takes all memory nor ends the program."""
